@@ -1,0 +1,70 @@
+#define _GNU_SOURCE
+#include "include/CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+void crosscut_set_thread_name(const char *name) {
+  char kept[16];
+  strncpy(kept, name, sizeof kept - 1);
+  kept[sizeof kept - 1] = 0;
+  pthread_setname_np(pthread_self(), kept);
+}
+
+int crosscut_pin_thread_to_core(int core) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(core, &set);
+  int failed = pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+  if (failed) { errno = failed; return -1; }
+  return 0;
+}
+
+int crosscut_set_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal); }
+
+int crosscut_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+
+int crosscut_signalfd(const int *signals, int count) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
+  if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0) return -1;
+  return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+int crosscut_signalfd_read(int fd) {
+  struct signalfd_siginfo info;
+  ssize_t n;
+  do { n = read(fd, &info, sizeof info); } while (n < 0 && errno == EINTR);
+  return n == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+}
+
+int crosscut_terminal_columns(int fd) {
+  struct winsize size;
+  if (ioctl(fd, TIOCGWINSZ, &size) != 0) return 0;
+  return size.ws_col;
+}
+
+int crosscut_wait_exited(int status) { return WIFEXITED(status); }
+int crosscut_wait_exit_status(int status) { return WEXITSTATUS(status); }
+int crosscut_wait_signaled(int status) { return WIFSIGNALED(status); }
+int crosscut_wait_term_signal(int status) { return WTERMSIG(status); }
+
+uint64_t crosscut_resident_bytes(void) {
+  FILE *file = fopen("/proc/self/statm", "re");
+  if (!file) return 0;
+  unsigned long long total = 0, resident = 0;
+  int got = fscanf(file, "%llu %llu", &total, &resident);
+  fclose(file);
+  return got == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}

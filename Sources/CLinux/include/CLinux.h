@@ -1,0 +1,27 @@
+#pragma once
+/* Linux calls and macros that the Glibc module of Swift 6.3 does not show. */
+#include <signal.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Names the calling thread (at most 15 characters are kept). */
+void crosscut_set_thread_name(const char *name);
+/* Pins the calling thread to one core; -1 with errno on failure. */
+int crosscut_pin_thread_to_core(int core);
+/* Sends this process `signal` when its parent dies; -1 with errno on failure. */
+int crosscut_set_parent_death_signal(int signal);
+/* eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC). */
+int crosscut_eventfd(void);
+/* signalfd for the given signals, which are also blocked in the calling thread. */
+int crosscut_signalfd(const int *signals, int count);
+/* Reads one pending signal number from a signalfd; 0 when there is none. */
+int crosscut_signalfd_read(int fd);
+/* Columns of the terminal behind fd, or 0. */
+int crosscut_terminal_columns(int fd);
+/* Exit status helpers (wait macros are not imported). */
+int crosscut_wait_exited(int status);
+int crosscut_wait_exit_status(int status);
+int crosscut_wait_signaled(int status);
+int crosscut_wait_term_signal(int status);
+/* ioprio/nice-free helper: resident set size of this process in bytes, from /proc/self/statm. */
+uint64_t crosscut_resident_bytes(void);

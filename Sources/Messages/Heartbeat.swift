@@ -1,0 +1,90 @@
+/// A member's sign of life, from its socket thread, with what it has done lately and what it is
+/// waiting for. A healthy socket says nothing about a hung layer, hence the progress.
+package struct Heartbeat: Hashable, Sendable {
+  package var turn: UInt64
+  /// "conv forward", "waiting for fc" ...
+  package var phase: String
+  /// Since the core last moved.
+  package var millisecondsSinceProgress: UInt64
+  package var telemetry: Telemetry
+  package var waits: [Wait]
+  package init(
+    turn: UInt64, phase: String, millisecondsSinceProgress: UInt64, telemetry: Telemetry,
+    waits: [Wait]
+  ) {
+    self.turn = turn
+    self.phase = phase
+    self.millisecondsSinceProgress = millisecondsSinceProgress
+    self.telemetry = telemetry
+    self.waits = waits
+  }
+}
+
+/// Where a node's time and bytes go.
+package struct Telemetry: Hashable, Sendable {
+  /// Mean milliseconds a step of the last interval, by what the node did.
+  package var stepMilliseconds: StepTimes
+  package var bytesSent: UInt64
+  package var bytesReceived: UInt64
+  package var residentBytes: UInt64
+  /// Messages refused so far: malformed, foreign, stale, too large.
+  package var droppedMessages: UInt64
+  /// Largest time between two turns of the socket thread's loop, in the last interval.
+  package var largestGapMilliseconds: Double
+
+  package init(
+    stepMilliseconds: StepTimes = StepTimes(), bytesSent: UInt64 = 0, bytesReceived: UInt64 = 0,
+    residentBytes: UInt64 = 0, droppedMessages: UInt64 = 0, largestGapMilliseconds: Double = 0
+  ) {
+    self.stepMilliseconds = stepMilliseconds
+    self.bytesSent = bytesSent
+    self.bytesReceived = bytesReceived
+    self.residentBytes = residentBytes
+    self.droppedMessages = droppedMessages
+    self.largestGapMilliseconds = largestGapMilliseconds
+  }
+}
+
+/// A step split by what a node did, milliseconds. A worker fills the first five, an FC node
+/// `compute` and `waitingForPeers`, the server `compute`.
+package struct StepTimes: Hashable, Sendable {
+  package var data = 0.0
+  package var convolutionForward = 0.0
+  package var waitingForFC = 0.0
+  package var convolutionBackward = 0.0
+  package var waitingForParameters = 0.0
+  package var compute = 0.0
+  package var waitingForPeers = 0.0
+  package init() {}
+}
+
+/// Something a node waits for: an entry with an owner, a name and a time of asking.
+package struct Wait: Hashable, Sendable {
+  /// Who is waited for.
+  package enum Owner: Hashable, Sendable {
+    case member(NodeName)
+    /// The node itself: its loader, its compute thread.
+    case own(String)
+    /// Somebody who has not come yet: "1 more worker".
+    case absent(String)
+  }
+  package var owner: Owner
+  /// "gradient of conv4 chunk 2, step 812".
+  package var what: String
+  package var milliseconds: UInt64
+  package init(owner: Owner, what: String, milliseconds: UInt64) {
+    self.owner = owner
+    self.what = what
+    self.milliseconds = milliseconds
+  }
+}
+
+extension Wait.Owner: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .member(let name): "\(name)"
+    case .own(let part): part
+    case .absent(let who): who
+    }
+  }
+}

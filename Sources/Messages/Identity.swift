@@ -1,0 +1,78 @@
+/// What a node does in the cluster.
+package enum Role: String, Hashable, Sendable, CaseIterable {
+  /// Owns the convolutional parameters, the membership and the clock.
+  case server
+  /// Holds a full replica of the convolutional part and trains on a share of every batch.
+  case worker
+  /// Holds a slice of every fully connected layer.
+  case fc
+  /// Somebody who asks for the status; never a member.
+  case observer
+}
+
+/// The number the server gives a node when it joins; never used twice in a run. 0 is the server,
+/// and also what a node writes before it has been given one.
+package struct NodeID: Hashable, Sendable, Comparable, CustomStringConvertible {
+  package let value: UInt32
+  package init(_ value: UInt32) { self.value = value }
+  package static let server = NodeID(0)
+  package static func < (left: NodeID, right: NodeID) -> Bool { left.value < right.value }
+  package var description: String { "node \(value)" }
+}
+
+/// A node as people name it: "worker 3", "fc 0", "server".
+package struct NodeName: Hashable, Sendable, CustomStringConvertible {
+  package let role: Role
+  package let rank: Int
+  package init(_ role: Role, _ rank: Int = 0) {
+    self.role = role
+    self.rank = rank
+  }
+  package static let server = NodeName(.server)
+  package var description: String { role == .server ? "server" : "\(role.rawValue) \(rank)" }
+}
+
+/// A place in a view: which process holds which rank.
+package struct Member: Hashable, Sendable {
+  package let node: NodeID
+  /// Random id of one process life: a restarted process is somebody else.
+  package let incarnation: UInt64
+  package let name: NodeName
+  /// Where it listens ("tcp://10.0.0.3:41873"); empty for workers, who only dial out.
+  package let endpoint: String
+
+  package init(node: NodeID, incarnation: UInt64, name: NodeName, endpoint: String) {
+    self.node = node
+    self.incarnation = incarnation
+    self.name = name
+    self.endpoint = endpoint
+  }
+}
+
+/// The numbered membership of the cluster, and the turn at which it starts.
+package struct View: Hashable, Sendable {
+  /// Counts up from 1; 0 means "no view yet".
+  package let number: UInt32
+  /// The first turn that is not committed: everybody starts there.
+  package let resumeTurn: UInt64
+  /// In rank order.
+  package let workers: [Member]
+  /// In rank order.
+  package let fcNodes: [Member]
+  /// The last view of a run: commit what is committed, then hand in the slices.
+  package let isFinal: Bool
+
+  package init(
+    number: UInt32, resumeTurn: UInt64, workers: [Member], fcNodes: [Member], isFinal: Bool = false
+  ) {
+    self.number = number
+    self.resumeTurn = resumeTurn
+    self.workers = workers
+    self.fcNodes = fcNodes
+    self.isFinal = isFinal
+  }
+
+  package func member(_ node: NodeID) -> Member? {
+    workers.first { $0.node == node } ?? fcNodes.first { $0.node == node }
+  }
+}

@@ -1,0 +1,267 @@
+package import Tensors
+
+/// One message between two processes: who says it in which run and view, what it says, and the
+/// bulk tensors that follow it as raw frames.
+package struct Message: Sendable {
+  package var header: Header
+  package var body: Body
+  /// Raw frames of at most `Limits.frameBytes` each; what they hold is said at each body.
+  package var frames: [Frame]
+
+  package init(_ header: Header, _ body: Body, frames: [Frame] = []) {
+    self.header = header
+    self.body = body
+    self.frames = frames
+  }
+
+  /// Bytes of the bulk frames.
+  package var frameBytes: Int { frames.reduce(0) { $0 + $1.byteCount } }
+}
+
+/// What every message carries, so that a stale, foreign or replayed one is recognised.
+package struct Header: Hashable, Sendable {
+  /// Random number of the run; 0 before a node has been welcomed and from observers.
+  package var run: UInt64
+  /// The sender's view; 0 for messages that belong to no view.
+  package var view: UInt32
+  package var sender: NodeID
+  /// Random id of the sender's process life.
+  package var incarnation: UInt64
+
+  package init(run: UInt64, view: UInt32, sender: NodeID, incarnation: UInt64) {
+    self.run = run
+    self.view = view
+    self.sender = sender
+    self.incarnation = incarnation
+  }
+}
+
+/// Bounds that every sender keeps and every receiver enforces.
+package enum Limits {
+  /// Version of the wire contract; peers of another version are refused.
+  package static let protocolVersion: UInt32 = 1
+  /// Largest protobuf header frame.
+  package static let headerBytes = 64 * 1024
+  /// Largest bulk frame: larger tensors are cut by rows (reliability.md 5.6).
+  package static let frameBytes = 4 * 1024 * 1024
+  /// Most bulk frames behind one header.
+  package static let frames = 1024
+  /// Longest string in a header.
+  package static let stringBytes = 4096
+}
+
+/// The messages, one case each.
+package enum Body: Sendable, Hashable {
+  // Membership, on the control connection.
+  case join(Join)
+  /// Frame 0: the run configuration, JSON.
+  case welcome(Welcome)
+  case refusal(Refusal)
+  case view(View)
+  case heartbeat(Heartbeat)
+  case advance(Advance)
+  case leave(Leave)
+  case stop(Stop)
+  case goodbye
+
+  // Convolutional parameters, on the bulk connection.
+  /// Frame 0: the chunk's floats. None if `chunk` is nil.
+  case push(Push)
+  /// Frame 0: the chunk's floats.
+  case parameters(Parameters)
+
+  // Activations, between workers and FC nodes.
+  /// Frame 0: `[rows]` labels, 32-bit, -1 for padding. Then `[rows, columns]` floats in row blocks.
+  case activations(Activations)
+  /// `[rows, columns]` floats in row blocks.
+  case featureGradients(FeatureGradients)
+
+  // Among FC nodes.
+  /// Floats in row blocks; what they are follows from the exchange's index.
+  case exchange(Exchange)
+
+  // From FC nodes to the server.
+  /// Frame 0: `[rows]` counts, 32-bit: this slice's logits above the true one; -1 for padding.
+  case report(Report)
+  /// The slice's floats in row blocks.
+  case slice(Slice)
+
+  // Observers.
+  case statusRequest
+  /// Frames: the status record as JSON, cut where it must be.
+  case statusReply
+}
+
+/// A process asks to become a member.
+package struct Join: Hashable, Sendable {
+  package var role: Role
+  package var host: String
+  package var processID: Int32
+  package var softwareVersion: String
+  /// Where an FC node listens; empty for workers.
+  package var endpoint: String
+  /// The rank it would like (the launcher numbers its children); -1 for any.
+  package var preferredRank: Int32
+
+  package init(
+    role: Role, host: String, processID: Int32, softwareVersion: String, endpoint: String,
+    preferredRank: Int32
+  ) {
+    self.role = role
+    self.host = host
+    self.processID = processID
+    self.softwareVersion = softwareVersion
+    self.endpoint = endpoint
+    self.preferredRank = preferredRank
+  }
+}
+
+/// The server accepts a member; the run configuration follows as frame 0.
+package struct Welcome: Hashable, Sendable {
+  package var node: NodeID
+  package init(node: NodeID) { self.node = node }
+}
+
+/// The server does not accept a member, and says why.
+package struct Refusal: Hashable, Sendable {
+  package var reason: String
+  package init(reason: String) { self.reason = reason }
+}
+
+/// A turn has been committed: everybody may work on turn `turn`, and turn `turn - 1` is final.
+package struct Advance: Hashable, Sendable {
+  package var turn: UInt64
+  package init(turn: UInt64) { self.turn = turn }
+}
+
+/// A member announces that it goes.
+package struct Leave: Hashable, Sendable {
+  package var reason: String
+  package init(reason: String) { self.reason = reason }
+}
+
+/// The server ends the run.
+package struct Stop: Hashable, Sendable {
+  package enum Outcome: String, Hashable, Sendable, CaseIterable {
+    /// All steps done.
+    case finished
+    /// Somebody asked for the end.
+    case interrupted
+    /// The run cannot go on.
+    case failed
+  }
+  package var outcome: Outcome
+  package var reason: String
+  package init(outcome: Outcome, reason: String) {
+    self.outcome = outcome
+    self.reason = reason
+  }
+}
+
+/// A worker's gradient of one chunk, summed over its share, or (chunk nil) its word that it has
+/// done its part of an evaluation turn.
+package struct Push: Hashable, Sendable {
+  package var turn: UInt64
+  package var chunk: Int?
+  package init(turn: UInt64, chunk: Int?) {
+    self.turn = turn
+    self.chunk = chunk
+  }
+}
+
+/// One chunk of the parameters after `version` steps.
+package struct Parameters: Hashable, Sendable {
+  package var version: UInt64
+  package var chunk: Int
+  package init(version: UInt64, chunk: Int) {
+    self.version = version
+    self.chunk = chunk
+  }
+}
+
+/// A block of rows of the global batch.
+package struct RowBlock: Hashable, Sendable {
+  /// First row's position in the global batch.
+  package var firstRow: Int
+  package var rows: Int
+  package var columns: Int
+  package init(firstRow: Int, rows: Int, columns: Int) {
+    self.firstRow = firstRow
+    self.rows = rows
+    self.columns = columns
+  }
+}
+
+/// A worker's features for one FC node: only that node's columns.
+package struct Activations: Hashable, Sendable {
+  package var turn: UInt64
+  package var subBatch: Int
+  package var block: RowBlock
+  package init(turn: UInt64, subBatch: Int, block: RowBlock) {
+    self.turn = turn
+    self.subBatch = subBatch
+    self.block = block
+  }
+}
+
+/// The finished gradient of a worker's features, one FC node's columns.
+package struct FeatureGradients: Hashable, Sendable {
+  package var turn: UInt64
+  package var subBatch: Int
+  package var block: RowBlock
+  package init(turn: UInt64, subBatch: Int, block: RowBlock) {
+    self.turn = turn
+    self.subBatch = subBatch
+    self.block = block
+  }
+}
+
+/// What one FC node gives another between two segments of computation.
+package struct Exchange: Hashable, Sendable {
+  package var turn: UInt64
+  package var subBatch: Int
+  /// Exchange `i` follows segment `i`.
+  package var index: Int
+  package init(turn: UInt64, subBatch: Int, index: Int) {
+    self.turn = turn
+    self.subBatch = subBatch
+    self.index = index
+  }
+}
+
+/// An FC node's measure of a turn.
+package struct Report: Hashable, Sendable {
+  package var turn: UInt64
+  package var subBatch: Int
+  /// Sum over the examples of the cross-entropy; the same on every FC node.
+  package var lossSum: Double
+  /// Examples counted (padding left out).
+  package var examples: Int
+  package init(turn: UInt64, subBatch: Int, lossSum: Double, examples: Int) {
+    self.turn = turn
+    self.subBatch = subBatch
+    self.lossSum = lossSum
+    self.examples = examples
+  }
+}
+
+/// A piece of an FC parameter on its way to the server: a rectangle of the row-major matrix.
+package struct Slice: Hashable, Sendable {
+  package var key: Int
+  package var firstRow: Int
+  package var rows: Int
+  package var firstColumn: Int
+  package var columns: Int
+  /// Whether this is the last piece this node sends.
+  package var isLast: Bool
+  package init(
+    key: Int, firstRow: Int, rows: Int, firstColumn: Int, columns: Int, isLast: Bool
+  ) {
+    self.key = key
+    self.firstRow = firstRow
+    self.rows = rows
+    self.firstColumn = firstColumn
+    self.columns = columns
+    self.isLast = isLast
+  }
+}

@@ -1,0 +1,72 @@
+package import Tensors
+
+/// How one fully connected layer is cut over M FC nodes.
+package struct DenseLayerCut: Hashable, Sendable {
+  /// Position in `NetworkPlan.fullyConnected`.
+  package let position: Int
+  package let name: String
+  package let inputs: Int
+  package let outputs: Int
+  /// Never `.auto`.
+  package let form: FullyConnected.Form
+  package let inputSlices: Partition
+  package let outputSlices: Partition
+  /// weight entry, bias entry.
+  package let weight: ParameterTable.Entry
+  package let bias: ParameterTable.Entry
+
+  /// Rows and columns of the `[outputs, inputs]` weight matrix that `rank` owns.
+  package func weightRegion(rank: Int) -> (rows: Range<Int>, columns: Range<Int>) {
+    switch form {
+    case .scatterOutput: (0..<outputs, inputSlices[rank])
+    case .gatherInput, .auto: (outputSlices[rank], 0..<inputs)
+    }
+  }
+
+  /// Outputs whose bias `rank` owns: its slice of the activation, in both forms.
+  package func biasRange(rank: Int) -> Range<Int> { outputSlices[rank] }
+}
+
+/// The fully connected part over M nodes: every node owns a column slice of every activation, and
+/// each layer runs one of two ways that start and end there, so they compose freely.
+package struct DenseCut: Hashable, Sendable {
+  package let nodes: Int
+  /// Slices of the features, the input of the fully connected part.
+  package let featureSlices: Partition
+  package let layers: [DenseLayerCut]
+  /// Slices of the logits.
+  package let classSlices: Partition
+
+  package init(_ plan: NetworkPlan, nodes: Int) {
+    precondition(nodes >= 1, "\(nodes) FC nodes")
+    self.nodes = nodes
+    featureSlices = Partition(count: plan.features, parts: nodes)
+    classSlices = Partition(count: plan.classes, parts: nodes)
+    layers = plan.fullyConnected.enumerated().compactMap { position, layer in
+      guard case .fullyConnected(let full) = layer.operation else { return nil }
+      let entries = Array(plan.parameters.entries(ofLayer: layer.index))
+      let inputs = layer.input.count
+      let form: FullyConnected.Form =
+        switch full.form {
+        case .auto: inputs <= full.units ? .gatherInput : .scatterOutput
+        case .gatherInput, .scatterOutput: full.form
+        }
+      return DenseLayerCut(
+        position: position, name: layer.name, inputs: inputs, outputs: full.units, form: form,
+        inputSlices: Partition(count: inputs, parts: nodes),
+        outputSlices: Partition(count: full.units, parts: nodes), weight: entries[0],
+        bias: entries[1])
+    }
+  }
+
+  /// Segments of computation of one sub-batch on an FC node, each between two exchanges with the
+  /// other nodes: forward one exchange a layer, one for the loss, and backward one a layer when
+  /// training. Segment 0 reads the workers' features; the last one of a training pass makes the
+  /// features' gradients.
+  ///
+  /// - Parameter training: evaluation stops after the loss exchange.
+  package func segmentCount(training: Bool) -> Int {
+    // exchanges = layers (forward) + 1 (loss) [+ layers (backward)]; segments = exchanges + 1
+    layers.count + 1 + (training ? layers.count : 0) + 1
+  }
+}
