@@ -1,6 +1,10 @@
 /// A member's sign of life, from its socket thread, with what it has done lately and what it is
 /// waiting for. A healthy socket says nothing about a hung layer, hence the progress.
 package struct Heartbeat: Hashable, Sendable {
+  /// Whether the node is prepared (data open, memory planned) and can take part in a view.
+  package var ready: Bool
+  /// What a ready worker trains on; `nil` from others.
+  package var dataset: DatasetFacts?
   package var turn: UInt64
   /// "conv forward", "waiting for fc" ...
   package var phase: String
@@ -9,9 +13,11 @@ package struct Heartbeat: Hashable, Sendable {
   package var telemetry: Telemetry
   package var waits: [Wait]
   package init(
-    turn: UInt64, phase: String, millisecondsSinceProgress: UInt64, telemetry: Telemetry,
-    waits: [Wait]
+    ready: Bool, dataset: DatasetFacts?, turn: UInt64, phase: String,
+    millisecondsSinceProgress: UInt64, telemetry: Telemetry, waits: [Wait]
   ) {
+    self.ready = ready
+    self.dataset = dataset
     self.turn = turn
     self.phase = phase
     self.millisecondsSinceProgress = millisecondsSinceProgress

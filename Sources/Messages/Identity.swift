@@ -59,20 +59,38 @@ package struct View: Hashable, Sendable {
   package let workers: [Member]
   /// In rank order.
   package let fcNodes: [Member]
+  /// What the workers train on: all of them see the same.
+  package let dataset: DatasetFacts
   /// The last view of a run: commit what is committed, then hand in the slices.
   package let isFinal: Bool
 
   package init(
-    number: UInt32, resumeTurn: UInt64, workers: [Member], fcNodes: [Member], isFinal: Bool = false
+    number: UInt32, resumeTurn: UInt64, workers: [Member], fcNodes: [Member],
+    dataset: DatasetFacts, isFinal: Bool = false
   ) {
     self.number = number
     self.resumeTurn = resumeTurn
     self.workers = workers
     self.fcNodes = fcNodes
+    self.dataset = dataset
     self.isFinal = isFinal
   }
 
   package func member(_ node: NodeID) -> Member? {
     workers.first { $0.node == node } ?? fcNodes.first { $0.node == node }
+  }
+}
+
+/// What the cluster must know of a data set, as a worker found it.
+package struct DatasetFacts: Hashable, Sendable {
+  package var trainingExamples: UInt64
+  package var evaluationExamples: UInt64
+  /// Equal for equal data; workers that differ are refused.
+  package var fingerprint: UInt64
+
+  package init(trainingExamples: UInt64, evaluationExamples: UInt64, fingerprint: UInt64) {
+    self.trainingExamples = trainingExamples
+    self.evaluationExamples = evaluationExamples
+    self.fingerprint = fingerprint
   }
 }
