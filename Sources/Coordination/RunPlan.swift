@@ -1,0 +1,114 @@
+package import Messages
+package import Network
+package import Tensors
+
+/// Everything the cores need to know of a run before it starts: derived from the configuration,
+/// the same in every process.
+package struct RunPlan: Hashable, Sendable {
+  package var globalBatch: Int
+  /// Workers and FC nodes the run starts with.
+  package var workersWanted: Int
+  package var fcNodesWanted: Int
+  package var chunks: ChunkTable
+  /// Columns of the features that each FC node owns.
+  package var featureSlices: Partition
+  package var trainingSegments: Int
+  package var evaluationSegments: Int
+  /// Training steps: fixed, or a number of passes over the training set.
+  package var length: Length
+  package var evaluation: EvaluationRhythm
+  package var timing: Timing
+
+  package enum Length: Hashable, Sendable {
+    case steps(UInt64)
+    case epochs(Double)
+  }
+
+  package enum EvaluationRhythm: Hashable, Sendable {
+    case never
+    case atEnd
+    case everySteps(UInt64)
+    case everyEpochs(Double)
+  }
+
+  /// Deadlines, milliseconds.
+  package struct Timing: Hashable, Sendable {
+    /// Between two heartbeats of a member. Larger: later detection; smaller: more messages.
+    package var heartbeat: UInt64 = 500
+    /// Silence after which a member is taken for dead. Larger survives longer pauses of a host.
+    package var memberTimeout: UInt64 = 3000
+    /// A turn without progress for so long has its culprit named, and evicted if it is a worker.
+    package var progressTimeout: UInt64 = 30_000
+    /// How long nodes are given for the last words at the end.
+    package var farewell: UInt64 = 3000
+    package init() {}
+  }
+
+  package init(
+    globalBatch: Int, workersWanted: Int, fcNodesWanted: Int, chunks: ChunkTable,
+    featureSlices: Partition, trainingSegments: Int, evaluationSegments: Int, length: Length,
+    evaluation: EvaluationRhythm, timing: Timing = Timing()
+  ) {
+    self.globalBatch = globalBatch
+    self.workersWanted = workersWanted
+    self.fcNodesWanted = fcNodesWanted
+    self.chunks = chunks
+    self.featureSlices = featureSlices
+    self.trainingSegments = trainingSegments
+    self.evaluationSegments = evaluationSegments
+    self.length = length
+    self.evaluation = evaluation
+    self.timing = timing
+  }
+
+  /// Optimizer steps of the whole run on a data set: `ceil(epochs * examples / global batch)`.
+  package func totalSteps(_ facts: DatasetFacts) -> UInt64 {
+    switch length {
+    case .steps(let steps): steps
+    case .epochs(let epochs): Self.steps(epochs, facts, globalBatch)
+    }
+  }
+
+  /// The run's turns on a data set.
+  package func program(_ facts: DatasetFacts) -> TurnProgram {
+    let total = totalSteps(facts)
+    let batch = UInt64(globalBatch)
+    let every: UInt64
+    switch evaluation {
+    case .never:
+      return TurnProgram(totalSteps: total, evaluateEvery: 0, evaluationBatches: 0)
+    case .atEnd: every = 0
+    case .everySteps(let steps): every = steps
+    case .everyEpochs(let epochs): every = Self.steps(epochs, facts, globalBatch)
+    }
+    return TurnProgram(
+      totalSteps: total, evaluateEvery: every,
+      evaluationBatches: (facts.evaluationExamples + batch - 1) / batch)
+  }
+
+  /// Rows of the global batch that hold an example in a turn: fewer than the batch only at the
+  /// end of the evaluation set.
+  package func examples(of turn: Turn, _ facts: DatasetFacts) -> Int {
+    guard case .evaluation(_, let batch, _) = turn else { return globalBatch }
+    let left = facts.evaluationExamples - batch * UInt64(globalBatch)
+    return Int(min(left, UInt64(globalBatch)))
+  }
+
+  /// Position in the data of a turn's first row: a place in the endless training stream, or an
+  /// index of the evaluation set.
+  package func firstPosition(of turn: Turn) -> UInt64 {
+    switch turn {
+    case .training(let step): step * UInt64(globalBatch)
+    case .evaluation(_, let batch, _): batch * UInt64(globalBatch)
+    }
+  }
+
+  /// Rows of the global batch of the worker at `position` of a view of `workers` workers.
+  package func share(position: Int, workers: Int) -> Range<Int> {
+    Partition(count: globalBatch, parts: workers)[position]
+  }
+
+  private static func steps(_ epochs: Double, _ facts: DatasetFacts, _ batch: Int) -> UInt64 {
+    UInt64((epochs * Double(facts.trainingExamples) / Double(batch)).rounded(.up))
+  }
+}

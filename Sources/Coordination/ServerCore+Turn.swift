@@ -1,0 +1,159 @@
+import Messages
+import Network
+import Tensors
+
+extension ServerCore {
+  mutating func take(
+    _ push: Push, _ frames: [Frame], from record: MemberRecord, _ now: Microseconds,
+    _ out: inout [Directive]
+  ) {
+    guard state == .running, let view, let program,
+      let worker = view.workers.firstIndex(where: { $0.node == record.node })
+    else { return drop(.unexpected) }
+    guard push.turn >= turn else { return drop(.stale) }
+    guard push.turn == turn, turn < program.count else { return drop(.future) }
+    guard let chunk = push.chunk else {
+      guard ledger.done.insert(worker).inserted else { return drop(.duplicate) }
+      lastProgress = now
+      return commitIfComplete(now, &out)
+    }
+    guard case .training(let step) = program[turn], ledger.pushes.indices.contains(chunk),
+      frames.count == 1,
+      frames[0].byteCount == plan.chunks.chunks[chunk].range.count * 4
+    else { return drop(.wrongSize) }
+    guard ledger.pushes[chunk][worker] == nil, !ledger.applying.contains(chunk) else {
+      return drop(.duplicate)
+    }
+    ledger.pushes[chunk][worker] = frames[0]
+    lastProgress = now
+    let gradients = ledger.pushes[chunk].compactMap { $0 }
+    guard gradients.count == view.workers.count else { return }
+    ledger.applying.insert(chunk)
+    // The frames go to the compute thread; the ledger keeps only the fact.
+    for index in ledger.pushes[chunk].indices { ledger.pushes[chunk][index] = nil }
+    compute(.apply(chunk: chunk, gradients: gradients, step: step), &out)
+  }
+
+  /// A chunk has its new value: the workers get it unasked, while other chunks are still coming.
+  mutating func applied(
+    _ chunk: Int, step: UInt64, _ frame: Frame, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    guard let view, state == .running else { return }
+    ledger.applied.insert(chunk)
+    for member in view.workers {
+      let body = Parameters(version: step + 1, chunk: chunk)
+      out.append(.send(message(.parameters(body), [frame]), to: member.node))
+    }
+    commitIfComplete(now, &out)
+  }
+
+  private mutating func commitIfComplete(_ now: Microseconds, _ out: inout [Directive]) {
+    guard let view, let program, turn < program.count else { return }
+    let kind = program[turn]
+    switch kind {
+    case .training(let step):
+      let complete =
+        plan.chunks.chunks.isEmpty
+        ? ledger.done.count == view.workers.count
+        : ledger.applied.count == plan.chunks.chunks.count
+      guard complete else { return }
+      compute(.commit(step: step), &out)
+    case .evaluation(_, let batch, let step):
+      // No parameters change, so nothing else would show that the FC nodes are done.
+      guard ledger.done.count == view.workers.count, let tally = ledger.tally else { return }
+      evaluationTally = batch == 0 ? tally : (evaluationTally.map { $0 + tally } ?? tally)
+      if batch + 1 == program.evaluationBatches, let total = evaluationTally {
+        out.append(.evaluated(step: step, total))
+        evaluationTally = nil
+      }
+    }
+    commit(kind, view, now, &out)
+  }
+
+  private mutating func commit(
+    _ kind: Turn, _ view: View, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    var shares: [NodeID: Range<Int>] = [:]
+    for (position, member) in view.workers.enumerated() {
+      shares[member.node] = plan.share(position: position, workers: view.workers.count)
+    }
+    out.append(
+      .committed(CommitRecord(turn: turn, kind: kind, view: view.number, shares: shares)))
+    turn += 1
+    lastProgress = now
+    stallNoted = nil
+    ledger = TurnLedger(
+      chunks: plan.chunks.chunks.count, workers: view.workers.count, now: now)
+    reports = reports.filter { $0.key + 1 >= turn }
+    measured = measured.filter { $0 + 1 >= turn }
+    if let program, turn >= program.count { return endWhenMeasured(now, &out) }
+    guard !changeIsDue else { return openView(now, &out) }
+    for member in view.workers + view.fcNodes {
+      out.append(.send(message(.advance(Advance(turn: turn))), to: member.node))
+    }
+  }
+
+  /// The last turn's measure is worth a short wait: it is the run's last loss.
+  mutating func endWhenMeasured(_ now: Microseconds, _ out: inout [Directive]) {
+    guard let program, turn >= program.count, state == .running else { return }
+    let patience: Microseconds = 1_000_000
+    guard turn == 0 || measured.contains(turn - 1) || now > lastProgress + patience else { return }
+    end(Stop(outcome: .finished, reason: "all steps done"), now, &out)
+  }
+
+  // MARK: Measures
+
+  mutating func take(
+    _ report: Report, _ message: Message, from record: MemberRecord, _ now: Microseconds,
+    _ out: inout [Directive]
+  ) {
+    guard let view, message.header.view == view.number,
+      let position = view.fcNodes.firstIndex(where: { $0.node == record.node }),
+      message.frames.count == 1, message.frames[0].byteCount == plan.globalBatch * 4
+    else { return drop(.stale) }
+    guard report.turn == turn || report.turn + 1 == turn else {
+      return drop(report.turn < turn ? .stale : .future)
+    }
+    guard reports[report.turn]?[position] == nil else { return drop(.duplicate) }
+    reports[report.turn, default: [:]][position] = (report, message.frames[0])
+    guard let complete = reports[report.turn], complete.count == view.fcNodes.count else { return }
+    // The loss is the same on every node up to rounding: position 0 speaks for all.
+    let ordered = complete.sorted { $0.key < $1.key }.map(\.value)
+    compute(
+      .tally(counts: ordered.map(\.counts), lossSum: ordered[0].report.lossSum), of: report.turn,
+      &out)
+  }
+
+  mutating func tallied(
+    turn tallied: UInt64, _ tally: Tally, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    guard let program, tallied < program.count else { return }
+    measured.insert(tallied)
+    switch program[tallied] {
+    case .training(let step):
+      out.append(.measured(turn: tallied, step: step, tally))
+      endWhenMeasured(now, &out)
+    case .evaluation:
+      guard tallied == turn else { return }
+      ledger.tally = tally
+      lastProgress = now
+      commitIfComplete(now, &out)
+    }
+  }
+
+  // MARK: Slices
+
+  mutating func take(
+    _ slice: Slice, _ frames: [Frame], from record: MemberRecord, _ now: Microseconds,
+    _ out: inout [Directive]
+  ) {
+    guard case .ending = state, let view, record.name.role == .fc else { return drop(.unexpected) }
+    lastProgress = now
+    compute(.store(slice, frames, from: record.name), &out)
+    guard slice.isLast else { return }
+    slicesDone.insert(record.node)
+    if view.fcNodes.allSatisfy({ slicesDone.contains($0.node) }) {
+      compute(.save(steps: committedSteps), &out)
+    }
+  }
+}

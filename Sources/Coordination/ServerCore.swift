@@ -1,0 +1,217 @@
+package import Messages
+import Network
+package import Tensors
+
+/// The parameter server's protocol: membership, views, the clock of turns, and whose gradients
+/// make a step. One event in, a list of directives out. No socket, clock or thread.
+///
+/// Membership is in `ServerCore+Membership.swift`, the turn in `ServerCore+Turn.swift`.
+package struct ServerCore: Sendable {
+  package enum Event: Sendable {
+    /// `join` and messages of members; the shell routes replies by incarnation or node.
+    case message(Message)
+    case computed(OperationID, Outcome)
+    /// A member's connection has closed: it is taken for dead at once.
+    case connectionLost(NodeID)
+    case tick
+    /// The operator ends the run.
+    case stop(reason: String)
+  }
+
+  package enum Directive: Sendable {
+    case send(Message, to: NodeID)
+    /// Answer a process that is not a member (yet): the shell knows its connection by incarnation.
+    case welcome(NodeID, incarnation: UInt64)
+    case refuse(incarnation: UInt64, reason: String)
+    case compute(OperationID, Operation)
+    /// A turn is committed: a line of the audit trail.
+    case committed(CommitRecord)
+    /// A training turn's measure, some time after its commit.
+    case measured(turn: UInt64, step: UInt64, Tally)
+    /// An evaluation is complete: with the parameters after `step` steps.
+    case evaluated(step: UInt64, Tally)
+    case note(String)
+    case exit(Stop)
+  }
+
+  /// Work for the compute thread, done in the order given.
+  package enum Operation: Sendable {
+    /// Sum the gradients in worker order, step the chunk from the committed version into the
+    /// working one.
+    case apply(chunk: Int, gradients: [Frame], step: UInt64)
+    /// The working version becomes the committed one: after `step + 1` steps.
+    case commit(step: UInt64)
+    /// Frames of the committed version, every chunk.
+    case snapshot
+    /// Sum the slices' counts: the rank of each row's true class.
+    case tally(counts: [Frame], lossSum: Double)
+    /// Put a piece of an FC parameter in its place.
+    case store(Slice, [Frame], from: NodeName)
+    /// Write the model: all slices are there.
+    case save(steps: UInt64)
+  }
+
+  package enum Outcome: Sendable {
+    case done
+    /// The chunk's new parameters.
+    case applied(Frame)
+    case snapshot([Frame])
+    case tallied(Tally)
+    case failed(String)
+  }
+
+  /// Where the run stands.
+  package enum State: Hashable, Sendable {
+    /// Waits for enough workers and FC nodes.
+    case gathering
+    case running
+    /// Every worker is gone; the FC nodes wait.
+    case paused
+    /// The last view: slices come in, the model is written.
+    case ending(Stop)
+    /// Everything is said; waits for the goodbyes until the deadline.
+    case farewell(Stop, deadline: Microseconds)
+    case over
+  }
+
+  let plan: RunPlan
+  let identity: Header
+  package internal(set) var state = State.gathering
+  package internal(set) var membership = Membership()
+  package internal(set) var view: View?
+  package internal(set) var dataset: DatasetFacts?
+  package internal(set) var program: TurnProgram?
+  package internal(set) var turn: UInt64 = 0
+  package internal(set) var droppedMessages: [ViewGate.Reason: UInt64] = [:]
+
+  var ledger: TurnLedger
+  /// FC nodes' reports by turn and position: of this turn and, since a training turn does not wait
+  /// for them, of the one before.
+  var reports: [UInt64: [Int: (report: Report, counts: Frame)]] = [:]
+  var measured: Set<UInt64> = []
+  var evaluationTally: Tally?
+  var slicesDone: Set<NodeID> = []
+  var nextOperation: UInt64 = 0
+  var outstanding: [OperationID: Pending] = [:]
+  var stallNoted: UInt64?
+  var lastProgress: Microseconds
+
+  /// An operation under way with what its outcome is for.
+  struct Pending: Sendable {
+    let operation: Operation
+    let turn: UInt64
+  }
+
+  /// - Parameter identity: header of the server's messages; its view is filled in.
+  package init(plan: RunPlan, identity: Header, now: Microseconds) {
+    self.plan = plan
+    self.identity = identity
+    ledger = TurnLedger(chunks: plan.chunks.chunks.count, workers: 0, now: now)
+    lastProgress = now
+  }
+
+  /// Optimizer steps committed so far.
+  package var committedSteps: UInt64 { program?.version(at: turn) ?? 0 }
+
+  /// Takes one event at time `now` and says what to do about it.
+  package mutating func handle(_ event: Event, now: Microseconds) -> [Directive] {
+    guard state != .over else { return [] }
+    var out: [Directive] = []
+    switch event {
+    case .message(let message): receive(message, now, &out)
+    case .computed(let id, let outcome): finished(id, outcome, now, &out)
+    case .connectionLost(let node):
+      if let record = membership[node] { lose(record, "its connection closed", now, &out) }
+    case .tick: tick(now, &out)
+    case .stop(let reason):
+      end(Stop(outcome: .interrupted, reason: reason), now, &out)
+    }
+    return out
+  }
+
+  // MARK: Messages
+
+  func message(_ body: Body, _ frames: [Frame] = []) -> Message {
+    var header = identity
+    header.view = view?.number ?? 0
+    return Message(header, body, frames: frames)
+  }
+
+  mutating func drop(_ reason: ViewGate.Reason) { droppedMessages[reason, default: 0] += 1 }
+
+  private mutating func receive(_ message: Message, _ now: Microseconds, _ out: inout [Directive]) {
+    if case .join(let join) = message.body {
+      return admit(join, incarnation: message.header.incarnation, now, &out)
+    }
+    guard message.header.run == identity.run else { return drop(.otherRun) }
+    guard let record = membership[message.header.sender] else { return drop(.notAMember) }
+    guard record.incarnation == message.header.incarnation else { return drop(.oldIncarnation) }
+    membership.update(record.node) { $0.lastHeard = now }
+    switch message.body {
+    case .heartbeat(let heartbeat): take(heartbeat, from: record, now, &out)
+    case .leave(let leave): take(leave, from: record, now, &out)
+    case .goodbye: bid(record, now, &out)
+    case .report(let report):
+      // A late report of a committed turn is welcome in any view: it changes no state.
+      take(report, message, from: record, now, &out)
+    case .push(let push):
+      guard inView(message.header) else { return }
+      take(push, message.frames, from: record, now, &out)
+    case .slice(let slice):
+      guard inView(message.header) else { return }
+      take(slice, message.frames, from: record, now, &out)
+    default: drop(.unexpected)
+    }
+  }
+
+  private mutating func inView(_ header: Header) -> Bool {
+    guard let view else {
+      drop(.unexpected)
+      return false
+    }
+    guard header.view == view.number, view.member(header.sender) != nil else {
+      drop(header.view < view.number ? .oldView : .notAMember)
+      return false
+    }
+    return true
+  }
+
+  // MARK: Computation
+
+  mutating func compute(
+    _ operation: Operation, of turn: UInt64? = nil, _ out: inout [Directive]
+  ) {
+    let id = OperationID(nextOperation)
+    nextOperation += 1
+    outstanding[id] = Pending(operation: operation, turn: turn ?? self.turn)
+    out.append(.compute(id, operation))
+  }
+
+  private mutating func finished(
+    _ id: OperationID, _ outcome: Outcome, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    guard let pending = outstanding.removeValue(forKey: id) else { return }
+    switch (pending.operation, outcome) {
+    case (.save, .failed(let reason)):
+      out.append(.note("the model could not be written: \(reason)"))
+      farewell(Stop(outcome: .failed, reason: reason), now, &out)
+    case (_, .failed(let reason)):
+      end(Stop(outcome: .failed, reason: reason), now, &out)
+    case (.apply(let chunk, _, let step), .applied(let frame)):
+      applied(chunk, step: step, frame, now, &out)
+    case (.snapshot, .snapshot(let frames)):
+      guard let view else { return }
+      for member in view.workers {
+        for (chunk, frame) in frames.enumerated() {
+          let body = Parameters(version: committedSteps, chunk: chunk)
+          out.append(.send(message(.parameters(body), [frame]), to: member.node))
+        }
+      }
+    case (.tally, .tallied(let tally)): tallied(turn: pending.turn, tally, now, &out)
+    case (.save, _):
+      guard case .ending(let stop) = state else { return }
+      farewell(stop, now, &out)
+    default: break
+    }
+  }
+}
