@@ -45,9 +45,9 @@ package struct FCCore: Sendable {
     /// Segment 0: put the workers' rows together and compute.
     case start(Pass, [FeatureBlock])
     /// Segment `index`, with what the other FC nodes gave in the exchange before it, by position.
-    /// `deliver` lists the workers' rows to cut the features' gradient into, in the last segment of
-    /// a training turn.
-    case segment(index: Int, received: [[Frame]], deliver: [Range<Int>]?)
+    /// The last one of a turn makes the report; `deliver` lists the workers' rows to cut the
+    /// features' gradient into, in the last segment of a training turn.
+    case segment(index: Int, received: [[Frame]], isLast: Bool, deliver: [Range<Int>]?)
     /// The gradients of the parameters.
     case gradients
     /// Let the parameters take the gradient of `step`: it is committed.
@@ -296,7 +296,7 @@ package struct FCCore: Sendable {
     let isLast = index == segmentCount - 1
     compute(
       .segment(
-        index: index, received: ordered,
+        index: index, received: ordered, isLast: isLast,
         deliver: isLast && program[turn].isTraining ? shares : nil), &out)
   }
 
@@ -411,7 +411,7 @@ package struct FCCore: Sendable {
     clock.progressed(now: now)
     switch (operation, outcome) {
     case (.start, .segment(let result)): finishedSegment(0, result, now, &out)
-    case (.segment(let index, _, _), .segment(let result)):
+    case (.segment(let index, _, _, _), .segment(let result)):
       finishedSegment(index, result, now, &out)
     case (.gradients, _), (.apply, _): break
     case (.collect, .slices(let slices)):

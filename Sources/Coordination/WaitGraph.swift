@@ -102,33 +102,6 @@ package struct WaitGraph: Sendable {
     }
     return "\(name) is in \(node.phase), no progress for \(node.millisecondsSinceProgress) ms"
   }
-
-  /// The whole chain, indented, one wait a line, and the root cause last.
-  package var explanation: String {
-    var lines: [String] = []
-    var seen: Set<NodeName> = []
-    func add(_ who: String, _ waits: [Wait], _ depth: Int) {
-      for wait in waits {
-        let indent = String(repeating: "  ", count: depth)
-        lines.append("\(indent)\(who) waits \(seconds(wait)) for \(wait.owner): \(wait.what)")
-        guard case .member(let name) = wait.owner, name.role != .server,
-          seen.insert(name).inserted
-        else { continue }
-        if isSilent(name) || nodes[name]?.waits.isEmpty ?? true {
-          lines.append("\(indent)  \(describe(name))")
-        } else {
-          add("\(name)", nodes[name]?.waits ?? [], depth + 1)
-        }
-      }
-    }
-    add("server", serverWaits, 0)
-    lines.append("root cause: \(rootCause)")
-    return lines.joined(separator: "\n")
-  }
-
-  private func seconds(_ wait: Wait) -> String {
-    "\(wait.milliseconds / 1000).\(wait.milliseconds % 1000 / 100) s"
-  }
 }
 
 extension ServerCore {

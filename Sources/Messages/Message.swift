@@ -119,7 +119,12 @@ package struct Join: Hashable, Sendable {
 /// The server accepts a member; the run configuration follows as frame 0.
 package struct Welcome: Hashable, Sendable {
   package var node: NodeID
-  package init(node: NodeID) { self.node = node }
+  /// The rank it has within its role; an FC node's is its slice.
+  package var rank: Int
+  package init(node: NodeID, rank: Int) {
+    self.node = node
+    self.rank = rank
+  }
 }
 
 /// The server does not accept a member, and says why.

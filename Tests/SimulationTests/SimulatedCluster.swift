@@ -468,7 +468,7 @@ struct SimulatedCluster {
       return .segment(
         FCCore.SegmentResult(
           outgoing: Array(repeating: [frame(partial)], count: options.fcNodes)))
-    case .segment(let index, let received, let deliver):
+    case .segment(let index, let received, let isLast, let deliver):
       let own = model.partialLogits(node.features, node.weights)
       if index == 1 {
         node.logits = own
@@ -478,8 +478,7 @@ struct SimulatedCluster {
       }
       var result = FCCore.SegmentResult(
         outgoing: Array(repeating: [frame(own)], count: options.fcNodes))
-      let isTraining = node.pass?.isTraining ?? false
-      if index == (isTraining ? plan.trainingSegments : plan.evaluationSegments) - 1 {
+      if isLast {
         result.outgoing = []
         let examples = node.pass?.examples ?? 0
         let counts = (0..<options.globalBatch).map { Int32($0 < examples ? 0 : -1) }

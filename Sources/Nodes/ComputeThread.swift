@@ -1,0 +1,72 @@
+import Coordination
+import Kernels
+import Transport
+
+/// Something that does a role's computations; confined to the compute thread.
+protocol Performer<Operation, Outcome> {
+  associatedtype Operation: Sendable
+  associatedtype Outcome: Sendable
+  func perform(_ operation: Operation) -> Outcome
+  /// Gives back what does not go by itself (threads, files).
+  func close()
+}
+
+/// What the compute thread tells the socket thread.
+enum ComputeReport<Preparation: Sendable, Outcome: Sendable>: Sendable {
+  /// Memory is planned, data is open.
+  case prepared(Preparation)
+  case failed(String)
+  case finished(OperationID, Outcome)
+}
+
+/// The one thread of a process (or of an in-process node) that calls kernels: oneDNN gives every
+/// calling thread an OpenMP team of its own, so there must not be two.
+final class ComputeThread<Operation: Sendable, Outcome: Sendable, Preparation: Sendable>: Sendable {
+  typealias Report = ComputeReport<Preparation, Outcome>
+
+  private let tasks: Mailbox<(OperationID, Operation)>
+  /// Reports for the socket thread; its wake-up belongs in that thread's poll.
+  let reports: Mailbox<Report>
+  private let thread: OwnedThread
+
+  /// Starts the thread.
+  ///
+  /// - Parameters:
+  ///   - threads: OpenMP threads of the kernels; 0 leaves it to the environment.
+  ///   - prepare: makes the performer, on the compute thread: opening data and planning memory
+  ///     take seconds, and the socket thread must stay responsive.
+  init<P: Performer>(
+    name: String, threads: Int, wakeUp: WakeUp? = nil,
+    prepare: @escaping @Sendable () throws -> (P, Preparation)
+  ) throws(TransportError) where P.Operation == Operation, P.Outcome == Outcome {
+    let tasks = try Mailbox<(OperationID, Operation)>()
+    let reports = try Mailbox<Report>()
+    self.tasks = tasks
+    self.reports = reports
+    thread = try OwnedThread(name: name) {
+      if threads > 0 { ComputeThreads.use(threads) }
+      let performer: P
+      do {
+        let (made, preparation) = try prepare()
+        performer = made
+        _ = reports.post(.prepared(preparation))
+      } catch {
+        _ = reports.post(.failed("\(error)"))
+        return
+      }
+      while let (id, operation) = tasks.take() {
+        _ = reports.post(.finished(id, performer.perform(operation)))
+      }
+      performer.close()
+    }
+  }
+
+  /// Hands over an operation; operations are done in the order given.
+  func submit(_ id: OperationID, _ operation: Operation) { _ = tasks.post((id, operation)) }
+
+  /// Ends the thread after the operation it is at.
+  func stop() {
+    tasks.close()
+    thread.join()
+  }
+}

@@ -1,0 +1,137 @@
+import Coordination
+import Kernels
+import Messages
+import Network
+import Tensors
+
+/// An FC node's computations: its slice of the fully connected layers.
+final class FCCompute: Performer {
+  private let context: RunContext
+  private let slice: DenseSlice
+  private let rank: Int
+  private let pool = FramePool()
+  private let probe: (any StepProbe)?
+  /// Steps of the whole run, which the learning rate's decay depends on.
+  private let totalSteps: @Sendable () -> UInt64
+
+  init(
+    context: RunContext, rank: Int, probe: (any StepProbe)?,
+    totalSteps: @escaping @Sendable () -> UInt64
+  ) {
+    self.context = context
+    self.rank = rank
+    self.probe = probe
+    self.totalSteps = totalSteps
+    slice = DenseSlice(
+      plan: context.network, cut: context.cut, rank: rank, rows: context.plan.globalBatch,
+      seed: context.configuration.seed)
+  }
+
+  func close() {}
+
+  /// Bytes of exchange `e` from each rank.
+  var exchangeBytes: [[Int]] {
+    (0..<context.plan.trainingSegments - 1).map { exchange in
+      (0..<context.cut.nodes).map { peer in
+        peer == rank ? 0 : slice.expectedBytes(exchange: exchange, from: peer)
+      }
+    }
+  }
+
+  func perform(_ operation: FCCore.Operation) -> FCCore.Outcome {
+    switch operation {
+    case .start(let pass, let blocks):
+      place(blocks)
+      slice.begin(
+        DensePass(training: pass.isTraining, step: pass.step, examples: pass.examples))
+      return run(segment: 0, [], isLast: false, deliver: nil)
+    case .segment(let index, let received, let isLast, let deliver):
+      return run(segment: index, received, isLast: isLast, deliver: deliver)
+    case .gradients:
+      slice.computeParameterGradients()
+      return .done
+    case .apply(let step):
+      apply(step)
+      return .done
+    case .collect: return .slices(collect())
+    }
+  }
+
+  private func place(_ blocks: [FCCore.FeatureBlock]) {
+    let columns = context.cut.featureSlices[rank].count
+    for block in blocks {
+      guard let labels = block.frames.first?.int32s.baseAddress else { continue }
+      (slice.labels + block.rows.lowerBound).update(from: labels, count: block.rows.count)
+      RowBlocks.place(
+        Array(block.frames.dropFirst()), into: slice.features, stride: columns, rows: block.rows,
+        columns: 0..<columns)
+    }
+  }
+
+  private func run(
+    segment: Int, _ received: [[Frame]], isLast: Bool, deliver: [Range<Int>]?
+  ) -> FCCore.Outcome {
+    slice.run(segment: segment, received: received)
+    var result = FCCore.SegmentResult(outgoing: [])
+    guard isLast else {
+      result.outgoing = (0..<context.cut.nodes).map { peer in
+        peer == rank ? [] : slice.outgoing(exchange: segment, to: peer, pool: pool)
+      }
+      return .segment(result)
+    }
+    let columns = context.cut.featureSlices[rank].count
+    result.featureGradients = (deliver ?? []).map { rows in
+      RowBlocks.frames(
+        of: slice.featureGradient, stride: columns, rows: rows, columns: 0..<columns, pool: pool)
+    }
+    let counts = pool.frame(byteCount: context.plan.globalBatch * 4) { target in
+      guard let base = target.bindMemory(to: Int32.self).baseAddress else { return }
+      slice.writeRanks(into: base)
+    }
+    result.report = (slice.lossSum, counts)
+    return .segment(result)
+  }
+
+  private func apply(_ step: UInt64) {
+    let total = totalSteps()
+    for parameter in slice.parameters where parameter.count > 0 {
+      probe?.gradient(
+        step: step, of: parameter.entry, rows: parameter.rows, columns: parameter.columns,
+        values: UnsafePointer(parameter.gradient))
+      context.sgd(parameter.entry.kind, step: step, of: total).update(
+        count: parameter.count, gradient: UnsafePointer(parameter.gradient),
+        weight: UnsafePointer(parameter.value), velocity: UnsafePointer(parameter.velocity),
+        newWeight: parameter.value, newVelocity: parameter.velocity)
+    }
+  }
+
+  private func collect() -> [(Slice, [Frame])] {
+    var slices: [(Slice, [Frame])] = []
+    for parameter in slice.parameters where parameter.count > 0 {
+      // A message holds as many rows as its bulk frames may.
+      let perFrame = RowBlocks.rowsPerFrame(columns: parameter.columns.count)
+      let perMessage = perFrame * 8
+      let height = parameter.rows.count
+      for first in stride(from: 0, to: height, by: perMessage) {
+        let rows = first..<min(first + perMessage, height)
+        slices.append(
+          (
+            Slice(
+              key: parameter.entry.key, firstRow: parameter.rows.lowerBound + first,
+              rows: rows.count, firstColumn: parameter.columns.lowerBound,
+              columns: parameter.columns.count, isLast: false),
+            RowBlocks.frames(
+              of: UnsafePointer(parameter.value), stride: parameter.columns.count, rows: rows,
+              columns: 0..<parameter.columns.count, pool: pool)
+          ))
+      }
+    }
+    if slices.isEmpty {
+      slices.append(
+        (Slice(key: 0, firstRow: 0, rows: 0, firstColumn: 0, columns: 0, isLast: true), []))
+    } else {
+      slices[slices.count - 1].0.isLast = true
+    }
+    return slices
+  }
+}

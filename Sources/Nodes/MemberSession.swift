@@ -1,0 +1,331 @@
+import CLinux
+import Configuration
+import Coordination
+import Glibc
+import Messages
+import Observability
+import Tensors
+package import Transport
+import Wire
+
+/// How a worker or FC node is started.
+package struct MemberOptions: Sendable {
+  package var role: Role
+  /// The server's address: all a member needs to know.
+  package var server: String
+  /// Where an FC node listens; ignored by workers, who only dial out.
+  package var listen: String
+  /// What other nodes dial, where that differs from what `listen` says (a wildcard, a container).
+  package var advertise: String?
+  package var preferredRank: Int
+  /// Kernel threads; 0 takes what the environment gives.
+  package var threads: Int
+  /// How long to look for the server before giving up, seconds.
+  package var joinTimeoutSeconds: Int
+  /// Seconds without a connection to the server after which a member gives up.
+  package var serverTimeoutSeconds: Int
+
+  package init(role: Role, server: String) {
+    self.role = role
+    self.server = server
+    listen = "tcp://*:0"
+    preferredRank = -1
+    threads = 0
+    joinTimeoutSeconds = 60
+    serverTimeoutSeconds = 10
+  }
+}
+
+/// What a role does between the socket loop and its core.
+protocol MemberRole: AnyObject {
+  /// Readable when the compute thread has something to say.
+  var wakeUp: WakeUp { get }
+  /// Whether the core runs: data is open, memory planned.
+  var isPrepared: Bool { get }
+  var viewNumber: UInt32 { get }
+  func deliver(_ message: Message, now: Microseconds) -> [MemberDirective]
+  func takeReports(now: Microseconds) throws(NodeError) -> [MemberDirective]
+  func tick(now: Microseconds) -> [MemberDirective]
+  func leave(reason: String, now: Microseconds) -> [MemberDirective]
+  /// Joins the role's threads.
+  func stop()
+}
+
+/// A core's directives, less those that the role carries out itself.
+enum MemberDirective {
+  case send(Message, Destination)
+  case meet([Member])
+  case note(String)
+  case exit(Stop)
+}
+
+/// The socket thread of a worker or FC node: joins the server, feeds the core, carries out its
+/// directives. Always responsive: it never computes and never waits for anything but its poll.
+package final class MemberSession {
+  private let options: MemberOptions
+  private let hub: Hub
+  private let log: Logger
+  private let probe: (any StepProbe)?
+  private let incarnation: UInt64
+  /// Asks the session to leave; posted by signal handlers and in-process owners.
+  package let commands: Mailbox<String>
+
+  private let control: Hub.Link
+  private let bulk: Hub.Link
+  private var identity: Header
+  private var serverIncarnation: UInt64 = 0
+  private var role: (any MemberRole)?
+  /// FC nodes dialed, and members who have dialed in.
+  private var routes: [NodeID: Hub.Link] = [:]
+  private var endpoints: [NodeID: String] = [:]
+  private var lastJoin: Microseconds?
+  private var serverLostAt: Microseconds?
+  private var refusals: UInt64 = 0
+  private var complained: Set<Hub.Link> = []
+  private var largestGap: Microseconds = 0
+  private var result: Stop?
+  private let started = MonotonicClock.now()
+
+  /// Opens the sockets; must be called on the thread that then calls `run`.
+  package init(
+    context: Context, options: MemberOptions, log: Logger, probe: (any StepProbe)? = nil,
+    commands: Mailbox<String>
+  ) throws {
+    self.options = options
+    self.log = log
+    self.probe = probe
+    self.commands = commands
+    incarnation = UInt64.random(in: 1...UInt64.max)
+    identity = Header(run: 0, view: 0, sender: NodeID(0), incarnation: incarnation)
+    hub = try Hub(context: context, listen: options.role == .fc ? options.listen : nil)
+    control = try hub.dial(options.server)
+    bulk = try hub.dial(options.server)
+  }
+
+  /// Runs until the server ends the run or this node leaves.
+  ///
+  /// - Throws: `NodeError` when the node cannot join or go on; `TransportError` from sockets.
+  package func run() throws -> Stop {
+    defer {
+      role?.stop()
+      hub.close(lingerMilliseconds: 1000)
+    }
+    while result == nil {
+      let before = MonotonicClock.now()
+      try turn()
+      let busy = MonotonicClock.now()
+      largestGap = max(largestGap, busy - before)
+      _ = try hub.wait(
+        milliseconds: 50, wakeUp: role?.wakeUp, extraDescriptors: [commands.wakeUp.descriptor])
+    }
+    // Let the goodbye go out before the sockets close.
+    let end = MonotonicClock.now() + 500_000
+    while hub.queuedBytes > 0, MonotonicClock.now() < end {
+      _ = try hub.wait(milliseconds: 20, wakeUp: nil)
+    }
+    return result ?? Stop(outcome: .failed, reason: "no result")
+  }
+
+  /// One pass over everything that may have happened.
+  private func turn() throws {
+    let now = MonotonicClock.now()
+    for reason in commands.drain() { leave(reason, now) }
+    watch(now)
+    var budget = 256
+    while budget > 0, result == nil, let (link, parts) = try hub.receive() {
+      budget -= 1
+      try receive(link, parts)
+    }
+    if let role {
+      carryOut(try role.takeReports(now: MonotonicClock.now()))
+      carryOut(role.tick(now: MonotonicClock.now()))
+      if !role.isPrepared { beatWhilePreparing(now) }
+    } else {
+      try askToJoin(now)
+    }
+  }
+
+  // MARK: Joining
+
+  private func askToJoin(_ now: Microseconds) throws {
+    let waited = now - started
+    guard waited < UInt64(options.joinTimeoutSeconds) * 1_000_000 else {
+      throw NodeError(
+        "no server answered at \(options.server) for \(options.joinTimeoutSeconds) s: is it "
+          + "running, and is the address right?")
+    }
+    guard lastJoin.map({ now - $0 >= 1_000_000 }) ?? true else { return }
+    if lastJoin == nil { log.info("looking for the server at \(options.server)") }
+    lastJoin = now
+    let join = Join(
+      role: options.role, host: Host.name, processID: getpid(), softwareVersion: Version.text,
+      endpoint: options.role == .fc ? try advertisedEndpoint() : "",
+      preferredRank: Int32(options.preferredRank))
+    send(Message(identity, .join(join)), over: control)
+  }
+
+  /// What others dial: the bound endpoint, with this machine's name in place of a wildcard.
+  private func advertisedEndpoint() throws -> String {
+    if let advertise = options.advertise { return advertise }
+    guard let bound = hub.boundEndpoint else {
+      throw NodeError("an fc node without an endpoint")
+    }
+    return Host.reachable(bound, from: options.server)
+  }
+
+  private func welcomed(_ message: Message, _ welcome: Welcome) throws {
+    guard role == nil else { return }
+    guard let frame = message.frames.first else {
+      throw NodeError("the server's welcome carries no configuration")
+    }
+    let text = String(decoding: frame.bytes, as: UTF8.self)
+    let configuration = try RunConfiguration.parse(text: text, source: "the server's configuration")
+    let context = try RunContext(configuration)
+    identity.run = message.header.run
+    identity.sender = welcome.node
+    serverIncarnation = message.header.incarnation
+    log.info("joined run \(Version.runName(identity.run)) as \(NodeName(options.role, welcome.rank))")
+    let start = RoleStart(
+      context: context, identity: identity, serverIncarnation: serverIncarnation,
+      threads: options.threads, probe: probe, rank: welcome.rank)
+    role =
+      options.role == .worker ? try WorkerRole(start) : try FCRole(start)
+  }
+
+  private func beatWhilePreparing(_ now: Microseconds) {
+    guard lastJoin.map({ now - $0 >= 500_000 }) ?? true else { return }
+    lastJoin = now
+    let beat = Heartbeat(
+      ready: false, dataset: nil, turn: 0, phase: "preparing", millisecondsSinceProgress: 0,
+      telemetry: Telemetry(), waits: [])
+    send(Message(identity, .heartbeat(beat)), over: control)
+  }
+
+  private func leave(_ reason: String, _ now: Microseconds) {
+    if let role, role.isPrepared, role.viewNumber > 0 {
+      carryOut(role.leave(reason: reason, now: now))
+    } else {
+      send(Message(identity, .leave(Leave(reason: reason))), over: control)
+      result = Stop(outcome: .interrupted, reason: reason)
+    }
+  }
+
+  // MARK: What comes in
+
+  private func receive(_ link: Hub.Link, _ parts: [Frame]) throws {
+    let message: Message
+    do throws(WireError) {
+      message = try WireCodec.decode(parts)
+    } catch {
+      refusals += 1
+      if complained.insert(link).inserted { log.warning("refused a message: \(error)") }
+      return
+    }
+    if message.header.sender != .server { routes[message.header.sender] = link }
+    switch message.body {
+    case .welcome(let welcome): try welcomed(message, welcome)
+    case .refusal(let refusal):
+      guard message.header.sender == .server else { return }
+      throw NodeError("the server refused this \(options.role.rawValue): \(refusal.reason)")
+    default:
+      if let role { carryOut(role.deliver(message, now: MonotonicClock.now())) }
+    }
+  }
+
+  /// Notices a server that is gone for good.
+  private func watch(_ now: Microseconds) {
+    for event in hub.takeEvents() {
+      switch event {
+      case .connected(let link):
+        if link == control { serverLostAt = nil }
+      case .disconnected(let link):
+        if link == control, serverLostAt == nil, role != nil {
+          serverLostAt = now
+          log.warning("lost the connection to the server, trying again")
+        }
+      default: break
+      }
+    }
+    if let lost = serverLostAt, result == nil,
+      now - lost > UInt64(options.serverTimeoutSeconds) * 1_000_000
+    {
+      result = Stop(
+        outcome: .failed,
+        reason: "the server at \(options.server) has been gone for "
+          + "\(options.serverTimeoutSeconds) s")
+    }
+  }
+
+  // MARK: What goes out
+
+  private func carryOut(_ directives: [MemberDirective]) {
+    for directive in directives {
+      switch directive {
+      case .send(var message, let destination):
+        if case .heartbeat(var beat) = message.body {
+          fill(&beat)
+          message.body = .heartbeat(beat)
+        }
+        switch destination {
+        case .server: send(message, over: control)
+        case .serverBulk: send(message, over: bulk)
+        case .member(let node):
+          if let link = routes[node] {
+            send(message, over: link)
+          } else {
+            log.warning("no connection to \(node)")
+          }
+        }
+      case .meet(let members): meet(members)
+      case .note(let text): log.info(text)
+      case .exit(let stop): result = stop
+      }
+    }
+  }
+
+  private func send(_ message: Message, over link: Hub.Link) {
+    do throws(WireError) {
+      if !hub.send(try WireCodec.encode(message), to: link) {
+        log.warning("a message could not be sent: the link is gone or its queue is full")
+      }
+    } catch {
+      log.warning("a message could not be encoded: \(error)")
+    }
+  }
+
+  private func fill(_ beat: inout Heartbeat) {
+    beat.telemetry.bytesSent = hub.bytesSent
+    beat.telemetry.bytesReceived = hub.bytesReceived
+    beat.telemetry.residentBytes = crosscut_resident_bytes()
+    beat.telemetry.droppedMessages += refusals + hub.droppedMessages
+    beat.telemetry.largestGapMilliseconds = Double(largestGap) / 1000
+    largestGap = 0
+  }
+
+  /// Dials the FC nodes of a view that are new, hangs up on those that are gone.
+  private func meet(_ members: [Member]) {
+    for (node, _) in endpoints where !members.contains(where: { $0.node == node }) {
+      if let link = routes.removeValue(forKey: node) { hub.hangUp(link) }
+      endpoints[node] = nil
+    }
+    for member in members where endpoints[member.node] == nil {
+      do throws(TransportError) {
+        routes[member.node] = try hub.dial(member.endpoint)
+        endpoints[member.node] = member.endpoint
+      } catch {
+        log.error("cannot dial \(member.name) at \(member.endpoint): \(error)")
+      }
+    }
+  }
+}
+
+/// What a role is made from once the server has welcomed it.
+struct RoleStart: Sendable {
+  let context: RunContext
+  let identity: Header
+  let serverIncarnation: UInt64
+  let threads: Int
+  let probe: (any StepProbe)?
+  /// The rank the server gave.
+  let rank: Int
+}

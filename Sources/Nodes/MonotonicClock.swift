@@ -1,0 +1,12 @@
+package import Coordination
+import Glibc
+
+/// Time that only goes forward, whatever is done to the wall clock.
+package enum MonotonicClock {
+  /// Microseconds since the machine started.
+  package static func now() -> Microseconds {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec) * 1_000_000 + UInt64(time.tv_nsec) / 1000
+  }
+}

@@ -1,0 +1,234 @@
+import Coordination
+import Kernels
+import Messages
+import Network
+package import Tensors
+import Training
+
+/// The parameter server's computations: the convolutional parameters in two versions, the
+/// optimizer, and the model file.
+///
+/// A chunk's step reads the committed version and writes the working one, so that a turn that is
+/// not committed can be forgotten at no cost; the commit swaps the two.
+final class ServerCompute: Performer {
+  private struct Version {
+    /// One vector a stage: weight elements, then bias elements.
+    var values: [AlignedBuffer]
+    var velocities: [AlignedBuffer]
+
+    init(_ stages: [ConvolutionalStage]) {
+      values = stages.map { AlignedBuffer(floats: $0.parameterCount) }
+      velocities = stages.map { AlignedBuffer(floats: $0.parameterCount) }
+    }
+  }
+
+  private let context: RunContext
+  private let stages: [ConvolutionalStage]
+  private var committed: Version
+  private var working: Version
+  private let sum: AlignedBuffer
+  private let pool = FramePool()
+  private let probe: (any StepProbe)?
+  private let totalSteps: @Sendable () -> UInt64
+  /// Whole FC parameters, by key, as the nodes' slices come in at the end.
+  private var dense: [Int: AlignedBuffer] = [:]
+  private let modelPath: String?
+  private let metadata: [String: String]
+  /// Called with the model's tensors before they are written (verify, in-process callers).
+  private let onModel: (@Sendable (ModelTensors) -> Void)?
+
+  init(
+    context: RunContext, modelPath: String?, metadata: [String: String],
+    probe: (any StepProbe)?, onModel: (@Sendable (ModelTensors) -> Void)?,
+    totalSteps: @escaping @Sendable () -> UInt64
+  ) {
+    self.context = context
+    self.modelPath = modelPath
+    self.metadata = metadata
+    self.probe = probe
+    self.onModel = onModel
+    self.totalSteps = totalSteps
+    stages = context.network.stages
+    committed = Version(stages)
+    working = Version(stages)
+    sum = AlignedBuffer(
+      floats: context.plan.chunks.chunks.map(\.range.count).max() ?? 0)
+    for (stage, vector) in zip(stages, committed.values) {
+      var offset = 0
+      for entry in stage.parameters {
+        entry.writeInitialValues(
+          seed: context.configuration.seed, range: 0..<entry.shape.count,
+          into: vector.floatPointer + offset)
+        offset += entry.shape.count
+      }
+    }
+  }
+
+  func close() {}
+
+  func perform(_ operation: ServerCore.Operation) -> ServerCore.Outcome {
+    switch operation {
+    case .apply(let chunk, let gradients, let step):
+      return .applied(apply(context.plan.chunks.chunks[chunk], gradients, step))
+    case .commit:
+      swap(&committed, &working)
+      return .done
+    case .snapshot:
+      return .snapshot(
+        context.plan.chunks.chunks.map { frame($0, of: committed.values[$0.stage]) })
+    case .tally(let counts, let lossSum): return .tallied(tally(counts, lossSum))
+    case .store(let slice, let frames, let name): return store(slice, frames, name)
+    case .save(let steps): return save(steps)
+    }
+  }
+
+  // MARK: Steps
+
+  private func frame(_ chunk: Chunk, of vector: AlignedBuffer) -> Frame {
+    pool.frame(floats: chunk.range.count) { target in
+      target.baseAddress?.update(
+        from: vector.floatPointer + chunk.range.lowerBound, count: chunk.range.count)
+    }
+  }
+
+  private func apply(_ chunk: Chunk, _ gradients: [Frame], _ step: UInt64) -> Frame {
+    let gradient = total(gradients, count: chunk.range.count)
+    let stage = stages[chunk.stage]
+    var first = 0
+    for entry in stage.parameters {
+      let part = chunk.range.clamped(to: first..<first + entry.shape.count)
+      if !part.isEmpty {
+        if let probe {
+          report(probe, step, entry, part.lowerBound - first..<part.upperBound - first,
+            gradient + (part.lowerBound - chunk.range.lowerBound))
+        }
+        context.sgd(entry.kind, step: step, of: totalSteps()).update(
+          count: part.count,
+          gradient: gradient + (part.lowerBound - chunk.range.lowerBound),
+          weight: UnsafePointer(committed.values[chunk.stage].floatPointer + part.lowerBound),
+          velocity: UnsafePointer(
+            committed.velocities[chunk.stage].floatPointer + part.lowerBound),
+          newWeight: working.values[chunk.stage].floatPointer + part.lowerBound,
+          newVelocity: working.velocities[chunk.stage].floatPointer + part.lowerBound)
+      }
+      first += entry.shape.count
+    }
+    return frame(chunk, of: working.values[chunk.stage])
+  }
+
+  /// Sums in worker order, so that the same shape gives the same bits.
+  private func total(_ gradients: [Frame], count: Int) -> UnsafePointer<Float> {
+    let target = sum.floatPointer
+    for (index, frame) in gradients.enumerated() {
+      guard let source = frame.floats.baseAddress else { continue }
+      if index == 0 {
+        target.update(from: source, count: count)
+      } else {
+        for element in 0..<count { target[element] += source[element] }
+      }
+    }
+    return UnsafePointer(target)
+  }
+
+  /// A chunk is a range of elements, a probe wants rectangles: one row of the flattened tensor.
+  private func report(
+    _ probe: any StepProbe, _ step: UInt64, _ entry: ParameterTable.Entry, _ range: Range<Int>,
+    _ values: UnsafePointer<Float>
+  ) {
+    probe.gradient(step: step, of: entry, rows: 0..<1, columns: range, values: values)
+  }
+
+  private func tally(_ counts: [Frame], _ lossSum: Double) -> Tally {
+    var tally = Tally(examples: 0, lossSum: lossSum, top1: 0, top5: 0)
+    for row in 0..<context.plan.globalBatch {
+      // Each slice counts its logits above the true one: the sum is the true class's rank.
+      var rank: Int32 = 0
+      var isPadding = false
+      for frame in counts {
+        let count = frame.int32s[row]
+        if count < 0 { isPadding = true } else { rank += count }
+      }
+      guard !isPadding else { continue }
+      tally.examples += 1
+      if rank < 1 { tally.top1 += 1 }
+      if rank < 5 { tally.top5 += 1 }
+    }
+    return tally
+  }
+
+  // MARK: The model
+
+  private func store(
+    _ slice: Slice, _ frames: [Frame], _ name: NodeName
+  ) -> ServerCore.Outcome {
+    guard slice.rows > 0 else { return .done }
+    let entries = context.network.parameters.entries
+    guard entries.indices.contains(slice.key), entries[slice.key].dense else {
+      return .failed("\(name) sent a slice of parameter \(slice.key), which is not an fc one")
+    }
+    let entry = entries[slice.key]
+    let height = entry.shape[0]
+    let width = entry.shape.count / height
+    guard slice.firstRow >= 0, slice.firstColumn >= 0, slice.firstRow + slice.rows <= height,
+      slice.firstColumn + slice.columns <= width,
+      frames.reduce(0, { $0 + $1.byteCount }) == slice.rows * slice.columns * 4
+    else {
+      return .failed("\(name) sent a slice of \(entry.name) that does not fit \(entry.shape)")
+    }
+    let whole = dense[slice.key] ?? AlignedBuffer(floats: entry.shape.count)
+    dense[slice.key] = whole
+    RowBlocks.place(
+      frames, into: whole.floatPointer, stride: width,
+      rows: slice.firstRow..<slice.firstRow + slice.rows,
+      columns: slice.firstColumn..<slice.firstColumn + slice.columns)
+    return .done
+  }
+
+  private func save(_ steps: UInt64) -> ServerCore.Outcome {
+    var tensors: [ModelTensors.Tensor] = []
+    for entry in context.network.parameters.entries where entry.dense {
+      guard let buffer = dense[entry.key] else { return .failed("no slice of \(entry.name)") }
+      tensors.append(
+        .init(
+          name: entry.name, shape: entry.shape,
+          values: UnsafeBufferPointer(start: buffer.floatPointer, count: entry.shape.count)))
+    }
+    for (stage, vector) in zip(stages, committed.values) {
+      var offset = 0
+      for entry in stage.parameters {
+        tensors.append(
+          .init(
+            name: entry.name, shape: entry.shape,
+            values: UnsafeBufferPointer(
+              start: vector.floatPointer + offset, count: entry.shape.count)))
+        offset += entry.shape.count
+      }
+    }
+    let model = ModelTensors(steps: steps, tensors: tensors)
+    onModel?(model)
+    guard let modelPath else { return .done }
+    var metadata = metadata
+    metadata["steps"] = "\(steps)"
+    do throws(SafeTensorsError) {
+      try SafeTensorsWriter.write(
+        to: modelPath,
+        tensors: tensors.map { (name: $0.name, shape: $0.shape.extents, data: $0.values) },
+        metadata: metadata)
+      return .done
+    } catch {
+      return .failed("\(error)")
+    }
+  }
+}
+
+/// The trained parameters at the end of a run; the memory is valid during the call that hands them
+/// over.
+package struct ModelTensors {
+  package struct Tensor {
+    package let name: String
+    package let shape: Shape
+    package let values: UnsafeBufferPointer<Float>
+  }
+  package let steps: UInt64
+  package let tensors: [Tensor]
+}

@@ -1,0 +1,106 @@
+import Coordination
+import Datasets
+import Messages
+import Transport
+
+/// A worker between its socket thread, its core, its compute thread and its loader.
+final class WorkerRole: MemberRole {
+  /// What the compute thread has found out before the core can start.
+  struct Preparation: Sendable {
+    let facts: DatasetFacts
+    let loader: BatchLoader
+  }
+
+  private let start: RoleStart
+  private let compute:
+    ComputeThread<WorkerCore.Operation, WorkerCore.Outcome, Preparation>
+  private var core: WorkerCore?
+  private var loader: BatchLoader?
+
+  init(_ start: RoleStart) throws(TransportError) {
+    self.start = start
+    compute = try ComputeThread(name: "compute", threads: start.threads) {
+      let context = start.context
+      let data = try OpenDataset(context.configuration, context.network)
+      let loader = BatchLoader(
+        training: data.pair.train, evaluation: data.pair.test,
+        order: ExampleOrder(seed: context.configuration.seed, count: data.pair.train.count),
+        normalization: data.normalization)
+      let facts = DatasetFacts(
+        trainingExamples: UInt64(data.pair.train.count),
+        evaluationExamples: UInt64(data.pair.test.count), fingerprint: data.pair.fingerprint)
+      return (
+        WorkerCompute(context: context, loader: loader),
+        Preparation(facts: facts, loader: loader)
+      )
+    }
+  }
+
+  var wakeUp: WakeUp { compute.reports.wakeUp }
+  var isPrepared: Bool { core != nil }
+  var viewNumber: UInt32 { core?.viewNumber ?? 0 }
+
+  func deliver(_ message: Message, now: Microseconds) -> [MemberDirective] {
+    carryOut(core?.handle(.message(message), now: now) ?? [])
+  }
+
+  func tick(now: Microseconds) -> [MemberDirective] {
+    carryOut(core?.handle(.tick, now: now) ?? [])
+  }
+
+  func leave(reason: String, now: Microseconds) -> [MemberDirective] {
+    carryOut(core?.handle(.leave(reason: reason), now: now) ?? [])
+  }
+
+  func takeReports(now: Microseconds) throws(NodeError) -> [MemberDirective] {
+    var out: [MemberDirective] = []
+    for report in compute.reports.drain() {
+      switch report {
+      case .prepared(let preparation):
+        loader = preparation.loader
+        core = WorkerCore(
+          plan: start.context.plan, identity: start.identity,
+          serverIncarnation: start.serverIncarnation, dataset: preparation.facts, now: now)
+        out.append(
+          .note(
+            "ready: \(preparation.facts.trainingExamples) training and "
+              + "\(preparation.facts.evaluationExamples) test examples"))
+      case .failed(let reason): throw NodeError(reason)
+      case .finished(let id, let outcome):
+        out += carryOut(core?.handle(.computed(id, outcome), now: now) ?? [])
+      }
+    }
+    return out
+  }
+
+  func stop() {
+    // The loader first: the compute thread may be waiting for a batch.
+    loader?.stop()
+    compute.stop()
+    // It may have been prepared after the last look.
+    guard loader == nil else { return }
+    for report in compute.reports.drain() {
+      if case .prepared(let preparation) = report { preparation.loader.stop() }
+    }
+  }
+
+  private func carryOut(_ directives: [WorkerCore.Directive]) -> [MemberDirective] {
+    directives.compactMap { directive in
+      switch directive {
+      case .send(let message, let destination): return .send(message, destination)
+      case .meet(let members): return .meet(members)
+      case .note(let text): return .note(text)
+      case .exit(let stop): return .exit(stop)
+      case .compute(let id, let operation):
+        compute.submit(id, operation)
+        return nil
+      case .prefetch(let span):
+        loader?.request(BatchRequest(span))
+        return nil
+      case .dropPrefetched:
+        loader?.cancelAll()
+        return nil
+      }
+    }
+  }
+}
