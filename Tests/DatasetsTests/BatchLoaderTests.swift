@@ -275,6 +275,7 @@ private final class GatedSource: ExampleSource, @unchecked Sendable {
       threads: 3)
     let wrong = Atomic(0)
     let order = ExampleOrder(seed: 6, count: 64)
+    let expected = (0..<UInt64(200 * 16)).map { order.example(at: $0) }
     let source = SyntheticSource(count: 64, shape: Shape(1, 1, 2), classes: 3, seed: 1)
     let takers = (0..<4).map { number in
       LoaderThread(name: "taker \(number)") {
@@ -285,7 +286,7 @@ private final class GatedSource: ExampleSource, @unchecked Sendable {
           do throws(DatasetError) {
             let batch = try loader.take(request)
             for row in 0..<4 {
-              let example = order.example(at: request.firstPosition + UInt64(row))
+              let example = expected[Int(request.firstPosition) + row]
               if batch.labels[row] != source.label(example) {
                 wrong.add(1, ordering: .relaxed)
               }
