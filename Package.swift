@@ -95,7 +95,8 @@ let package = Package(
     .testTarget(
       name: "KernelsTests", dependencies: ["Kernels", "Network", "Tensors"],
       exclude: ["Golden"], swiftSettings: hot),
-    .testTarget(name: "DatasetsTests", dependencies: ["Datasets"], swiftSettings: house),
+    .testTarget(
+      name: "DatasetsTests", dependencies: ["Datasets", "Tensors", "CZlib"], swiftSettings: house),
     .testTarget(
       name: "ConfigurationTests", dependencies: ["Configuration", "Network"], swiftSettings: house),
     .testTarget(

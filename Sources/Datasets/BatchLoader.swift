@@ -1,0 +1,124 @@
+import Tensors
+
+/// Loads batches on threads of its own, ahead of the worker that takes them.
+///
+/// A request asks for a batch before it is needed; `take` hands it out, waiting if it must.
+/// Batches go round: taken, recycled, filled again, so that training allocates no memory. All
+/// methods may be called from any thread.
+package final class BatchLoader: Sendable {
+  private let state: LoaderState
+  /// Not touched after `init` but by the first `stop`, which `LoaderState.stop` singles out.
+  private nonisolated(unsafe) let threads: [LoaderThread]
+
+  /// Starts the threads.
+  ///
+  /// - Parameters:
+  ///   - training: the training set.
+  ///   - evaluation: the test set, of the same shape.
+  ///   - order: the order of the training set.
+  ///   - normalization: applied to every image.
+  ///   - depth: batches that are loaded ahead at most. More even out a slow disk, and each takes
+  ///     the memory of a share.
+  ///   - threads: how many load at a time, each a batch of its own.
+  ///   - onReady: called from a loader thread when `take` of the request will not wait. It may be
+  ///     called a last time for a request that another thread is just cancelling. It must not
+  ///     call `stop`.
+  package init(
+    training: any ExampleSource, evaluation: any ExampleSource, order: ExampleOrder,
+    normalization: Normalization, depth: Int = 3, threads: Int = 1,
+    onReady: @escaping @Sendable (BatchRequest) -> Void = { _ in }
+  ) {
+    precondition(
+      training.shape == evaluation.shape && order.count == training.count
+        && normalization.mean.count == training.shape[0] && depth >= 1 && threads >= 1,
+      "a loader of \(training.shape) and \(evaluation.shape) with \(normalization.mean.count) "
+        + "channels, order of \(order.count) for \(training.count), depth \(depth)")
+    let state = LoaderState(depth: depth, exampleCount: training.shape.count)
+    let filler = BatchFiller(
+      training: training, evaluation: evaluation, order: order, normalization: normalization)
+    self.state = state
+    self.threads = (0..<threads).map { number in
+      LoaderThread(name: "loader \(number)") {
+        while let (batch, ticket) = state.next() {
+          var failure: DatasetError?
+          do throws(DatasetError) {
+            try filler.fill(batch)
+          } catch {
+            failure = error
+          }
+          if let ready = state.finish(batch, ticket, failure) { onReady(ready) }
+        }
+      }
+    }
+  }
+
+  deinit { precondition(state.isStopped, "a batch loader was never stopped") }
+
+  /// Asks for a batch ahead of time; never waits.
+  ///
+  /// Requests are loaded in the order they were made. One that is already asked for, being loaded
+  /// or ready is not loaded twice.
+  package func request(_ request: BatchRequest) { state.request(request) }
+
+  /// Hands out a batch, waiting until it is ready; the caller owns it until `recycle`.
+  ///
+  /// A batch that was never requested is loaded before all others, even if `depth` are ready.
+  ///
+  /// - Throws: `DatasetError` if an example cannot be read, or the loader has stopped.
+  package func take(_ request: BatchRequest) throws(DatasetError) -> Batch {
+    try state.take(request)
+  }
+
+  /// Forgets every request that has not been taken: the view has changed, the shares with it.
+  ///
+  /// A `take` that is waiting goes on waiting, and gets its batch.
+  package func cancelAll() { state.cancelAll() }
+
+  /// Gives a batch's memory back; its pointers are no longer valid.
+  package func recycle(_ batch: Batch) { state.recycle(batch) }
+
+  /// Ends the threads and waits for them; a `take` that waits throws. May be called twice.
+  package func stop() { state.stop { for thread in threads { thread.join() } } }
+
+  /// Bytes allocated for batches so far: flat once training is under way.
+  package var allocatedBytes: Int { state.allocatedBytes }
+}
+
+/// What fills a batch with examples.
+struct BatchFiller: Sendable {
+  let training: any ExampleSource
+  let evaluation: any ExampleSource
+  let order: ExampleOrder
+  let normalization: Normalization
+
+  /// Writes images and labels of the batch's request.
+  func fill(_ batch: Batch) throws(DatasetError) {
+    let request = batch.request
+    let images = batch.images
+    let labels = batch.labels
+    guard request.rows > 0, let first = images.baseAddress else { return }
+    let plane = training.shape[1] * training.shape[2]
+    for row in 0..<request.rows {
+      let position = request.firstPosition + UInt64(row)
+      let image = first + row * batch.exampleCount
+      let source: any ExampleSource
+      let index: Int
+      switch request.kind {
+      case .training:
+        source = training
+        index = order.example(at: position)
+      case .evaluation:
+        guard position < UInt64(evaluation.count) else {
+          image.update(repeating: 0, count: batch.exampleCount)
+          labels[row] = -1
+          continue
+        }
+        source = evaluation
+        index = Int(position)
+      }
+      try source.write(index, into: image)
+      normalization.apply(to: image, plane: plane)
+      labels[row] = source.label(index)
+    }
+  }
+}

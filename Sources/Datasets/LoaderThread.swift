@@ -1,0 +1,86 @@
+import CLinux
+import Glibc
+
+/// A thread with a name that must be joined before its handle goes.
+final class LoaderThread {
+  private final class Start {
+    let name: String
+    let body: @Sendable () -> Void
+    init(_ name: String, _ body: @escaping @Sendable () -> Void) {
+      self.name = name
+      self.body = body
+    }
+  }
+
+  private var handle: pthread_t?
+
+  /// Starts `body` on a thread of its own.
+  ///
+  /// - Parameter name: at most 15 characters are shown by tools.
+  init(name: String, body: @escaping @Sendable () -> Void) {
+    let start = Unmanaged.passRetained(Start(name, body))
+    var thread = pthread_t()
+    // Signals belong to the thread that reads the process's signalfd; a new thread inherits the
+    // mask, so all are blocked before it starts.
+    var all = sigset_t()
+    var before = sigset_t()
+    sigfillset(&all)
+    pthread_sigmask(SIG_SETMASK, &all, &before)
+    let code = pthread_create(
+      &thread, nil,
+      { argument in
+        guard let argument else { return nil }
+        let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+        crosscut_set_thread_name(start.name)
+        start.body()
+        return nil
+      }, start.toOpaque())
+    pthread_sigmask(SIG_SETMASK, &before, nil)
+    precondition(code == 0, "pthread_create: \(String(cString: strerror(code)))")
+    handle = thread
+  }
+
+  /// Waits for the end of the body; a second call returns at once.
+  func join() {
+    guard let thread = handle else { return }
+    pthread_join(thread, nil)
+    handle = nil
+  }
+
+  deinit { precondition(handle == nil, "a loader thread was never joined") }
+}
+
+/// A lock with a condition: what `Mutex` of Synchronization cannot wait on.
+final class Condition: @unchecked Sendable {
+  // Both are made for being used by several threads, and are allocated because they may not move.
+  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+  init() {
+    mutex.initialize(to: pthread_mutex_t())
+    condition.initialize(to: pthread_cond_t())
+    pthread_mutex_init(mutex, nil)
+    pthread_cond_init(condition, nil)
+  }
+
+  deinit {
+    pthread_cond_destroy(condition)
+    pthread_mutex_destroy(mutex)
+    condition.deallocate()
+    mutex.deallocate()
+  }
+
+  /// Runs `body` while holding the lock.
+  func locked<Value, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    return try body()
+  }
+
+  /// Gives the lock up until `wakeAll`, then takes it again. Only inside `locked`; may return
+  /// without cause.
+  func wait() { pthread_cond_wait(condition, mutex) }
+
+  /// Wakes everybody who waits.
+  func wakeAll() { pthread_cond_broadcast(condition) }
+}

@@ -1,0 +1,50 @@
+import Glibc
+
+/// A file to which whole lines are appended, each with one write.
+///
+/// Not thread-safe: its owner guards it.
+struct LineFile: ~Copyable {
+  private let descriptor: CInt
+  private let closes: Bool
+  /// Part of a line got out before a write failed: the next line starts on a new one.
+  private var isMidLine = false
+
+  /// Opens `path` for appending, and makes it if it is not there.
+  init(path: String) throws(ObservabilityError) {
+    let opened = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+    guard opened >= 0 else {
+      throw ObservabilityError("\(path): cannot be opened: \(String(cString: strerror(errno)))")
+    }
+    descriptor = opened
+    closes = true
+  }
+
+  /// Uses a descriptor that stays its opener's.
+  init(descriptor: CInt) {
+    self.descriptor = descriptor
+    closes = false
+  }
+
+  deinit { if closes { close(descriptor) } }
+
+  /// Appends a line and its line feed.
+  ///
+  /// - Returns: `nil`, or the system's words for what went wrong.
+  mutating func append(_ line: [UInt8]) -> String? {
+    let bytes = (isMidLine ? [0x0A] : []) + line + [0x0A]
+    var done = 0
+    while done < bytes.count {
+      let wrote = bytes.withUnsafeBytes { buffer in
+        write(descriptor, buffer.baseAddress.unsafelyUnwrapped + done, buffer.count - done)
+      }
+      if wrote < 0 {
+        if errno == EINTR { continue }
+        if done > 0 { isMidLine = true }
+        return String(cString: strerror(errno))
+      }
+      done += wrote
+    }
+    isMidLine = false
+    return nil
+  }
+}
