@@ -1,0 +1,76 @@
+/// Processes, messages and deadlines of the cluster.
+package struct ClusterConfiguration: Hashable, Sendable, ConfigurationSection {
+  package var workers = 1
+  package var fcNodes = 1
+  /// Largest message of convolutional parameters or gradients. Larger: fewer messages. Smaller: the
+  /// exchange starts earlier beside the backward pass.
+  package var chunkBytes = 1 << 20
+  /// Between two heartbeats of a node.
+  package var heartbeatMilliseconds = 500
+  /// A node that is silent for so long is taken for dead. Smaller: quicker repair. Larger: a node
+  /// on a busy machine is not expelled by mistake.
+  package var memberTimeoutMilliseconds = 3000
+  /// A run without a completed step for so long says whom it waits for.
+  package var progressTimeoutSeconds = 60
+  /// How long a node looks for its server, and the server for its nodes.
+  package var joinTimeoutSeconds = 60
+
+  package init() {}
+
+  /// `chunkBytes` in 32-bit floats.
+  package var chunkElements: Int { chunkBytes / 4 }
+
+  static var title: String { "cluster" }
+  static var fields: [Field<ClusterConfiguration>] {
+    [
+      Field("workers", \.workers, .between(1, 4096), "Workers: replicas of the conv layers."),
+      Field("fcNodes", \.fcNodes, .between(1, 4096), "FC nodes: slices of the fc layers."),
+      Field(
+        "chunkBytes", \.chunkBytes,
+        Rule {
+          // 4 MiB is the wire's largest frame.
+          guard $0 >= 1024, $0 <= 4 << 20 else {
+            return Rule<Int>.between(1024, 4 << 20).violation($0)
+          }
+          return $0 % 4 == 0 ? nil : "must be a multiple of 4, the bytes of a float, not \($0)"
+        }, "Largest message of conv parameters or gradients."),
+      Field(
+        "heartbeatMilliseconds", \.heartbeatMilliseconds, .between(10, 60_000),
+        "Between two heartbeats of a node."),
+      Field(
+        "memberTimeoutMilliseconds", \.memberTimeoutMilliseconds, .between(50, 3_600_000),
+        "A node silent for so long is taken for dead."),
+      Field(
+        "progressTimeoutSeconds", \.progressTimeoutSeconds, .between(1, 86_400),
+        "Without a completed step for so long, the run says whom it waits for."),
+      Field(
+        "joinTimeoutSeconds", \.joinTimeoutSeconds, .between(1, 86_400),
+        "How long nodes and server look for each other."),
+    ]
+  }
+}
+
+/// Kernels and threads.
+package struct ComputeConfiguration: Hashable, Sendable, ConfigurationSection {
+  package enum ConvolutionAlgorithm: String, Hashable, Sendable, CaseIterable, ConfigurationWord {
+    /// oneDNN's choice; Winograd where it is faster, at slightly larger rounding errors.
+    case auto
+    case direct
+  }
+
+  package var convAlgorithm = ConvolutionAlgorithm.auto
+  /// OpenMP threads of each node's kernels; 0 shares the machine's cores among its nodes.
+  package var threadsPerNode = 0
+
+  package init() {}
+
+  static var title: String { "compute" }
+  static var fields: [Field<ComputeConfiguration>] {
+    [
+      Field("convAlgorithm", \.convAlgorithm, "\"auto\" (Winograd where faster) or \"direct\"."),
+      Field(
+        "threadsPerNode", \.threadsPerNode, .between(0, 1024),
+        "Threads of a node's kernels; 0 shares the machine's cores."),
+    ]
+  }
+}

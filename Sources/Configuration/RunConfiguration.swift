@@ -1,0 +1,176 @@
+/// Everything that decides a run's trajectory, and how its cluster is laid out.
+///
+/// Read from JSON5, where any subset of the keys may stand; every other key has the default that
+/// stands here. `crosscut help configuration` lists them all.
+package struct RunConfiguration: Hashable, Sendable {
+  /// The network; its input shape is authoritative and the data set must fit it.
+  package var network = NetworkConfiguration()
+  package var dataset = DatasetConfiguration.idx(IDXDataset())
+  package var optimizer = OptimizerConfiguration()
+  /// Examples of one step over all workers.
+  package var globalBatch = 128
+  /// Passes over the training set.
+  package var epochs = 10
+  /// Optimizer updates; replaces `epochs` when given.
+  package var steps: Int?
+  /// Keys every random number of the run.
+  package var seed: UInt64 = 1
+  package var evaluation = EvaluationConfiguration()
+  package var schedule = ScheduleConfiguration()
+  package var consistency = Consistency.bsp
+  package var cluster = ClusterConfiguration()
+  package var compute = ComputeConfiguration()
+  package var precision = Precision.fp32
+  package var logging = LoggingConfiguration()
+
+  /// The defaults, without a network: `parse` is the way to a configuration that can run.
+  init() {}
+
+  /// Optimizer updates in one pass: whole global batches, the rest of a shuffled epoch is left out.
+  package func stepsPerEpoch(trainingExamples: Int) -> Int { trainingExamples / globalBatch }
+
+  /// Optimizer updates of the whole run.
+  package func totalSteps(trainingExamples: Int) -> Int {
+    steps ?? epochs * stepsPerEpoch(trainingExamples: trainingExamples)
+  }
+
+  /// The weights' learning rate at `step` (from 0) of a run of `totalSteps`.
+  package func learningRate(step: Int, of totalSteps: Int) -> Double {
+    optimizer.learningRate(step: step, of: totalSteps, epochs: epochs)
+  }
+}
+
+extension RunConfiguration: ConfigurationSection {
+  static var title: String { "the configuration" }
+  static var fields: [Field<RunConfiguration>] {
+    [
+      Field(
+        "network", \.network, "A preset's name (default: \"fashion\") or { name, input, layers }."),
+      Field("dataset", \.dataset, "Where the examples come from."),
+      Field("optimizer", \.optimizer, "How gradients become updates."),
+      Field(
+        "globalBatch", \.globalBatch, .between(1, 1 << 20),
+        "Examples of one step over all workers."),
+      Field("epochs", \.epochs, .between(1, 1 << 20), "Passes over the training set."),
+      Field(
+        "steps", \.steps, .ifGiven(.between(1, 1 << 40)),
+        "Optimizer updates; replaces epochs when given."),
+      Field("seed", \.seed, "Keys every random number of the run."),
+      Field("evaluation", \.evaluation, "When the test set is run."),
+      Field("schedule", \.schedule, "How the FC nodes share a step."),
+      Field("consistency", \.consistency, "What a worker may compute with: \"bsp\"."),
+      Field("cluster", \.cluster, "Processes, messages and deadlines."),
+      Field("compute", \.compute, "Kernels and threads."),
+      Field("precision", \.precision, "Of activations and gradients: \"fp32\"."),
+      Field("logging", \.logging, "What is written down, and where."),
+    ]
+  }
+
+  /// Every key with its meaning and its default, in the order of a resolved configuration.
+  package static var documentation: [ConfigurationKey] { keys }
+}
+
+/// When a worker's gradients count.
+package enum Consistency: String, Hashable, Sendable, CaseIterable, ConfigurationWord {
+  /// A chunk is updated when every worker's push is in.
+  case bsp
+  static var planned: [String] { ["ssp", "asp"] }
+}
+
+/// The number format of activations and gradients.
+package enum Precision: String, Hashable, Sendable, CaseIterable, ConfigurationWord {
+  case fp32
+  static var planned: [String] { ["bf16"] }
+}
+
+/// When the test set is run through the cluster.
+package struct EvaluationConfiguration: Hashable, Sendable, ConfigurationSection {
+  /// After every so many epochs; 0: never.
+  package var everyEpochs = 1
+  /// After every so many steps, beside `everyEpochs`.
+  package var everySteps: Int?
+  /// After the last step, whatever the intervals say.
+  package var atEnd = true
+
+  package init() {}
+
+  static var title: String { "evaluation" }
+  static var fields: [Field<EvaluationConfiguration>] {
+    [
+      Field(
+        "everyEpochs", \.everyEpochs, .between(0, 1 << 20), "After every so many epochs; 0: never."),
+      Field(
+        "everySteps", \.everySteps, .ifGiven(.between(1, 1 << 40)),
+        "After every so many steps, beside everyEpochs."),
+      Field("atEnd", \.atEnd, "After the last step."),
+    ]
+  }
+
+  /// Whether the test set is due once `completedSteps` of `totalSteps` are done.
+  package func isDue(afterSteps completedSteps: Int, of totalSteps: Int, stepsPerEpoch: Int) -> Bool
+  {
+    if completedSteps == totalSteps, atEnd { return true }
+    if let everySteps, completedSteps % everySteps == 0 { return true }
+    let interval = everyEpochs * stepsPerEpoch
+    return interval > 0 && completedSteps % interval == 0
+  }
+}
+
+/// How the FC nodes share a step (design: the three schedules of the 2014 paper).
+package struct ScheduleConfiguration: Hashable, Sendable, ConfigurationSection {
+  package enum Kind: String, Hashable, Sendable, CaseIterable, ConfigurationWord {
+    /// One sub-batch of everybody's whole share: the paper's scheme (a).
+    case gathered
+    static var planned: [String] { ["round-robin", "scattered"] }
+  }
+
+  package enum FCUpdate: String, Hashable, Sendable, CaseIterable, ConfigurationWord {
+    /// The sub-batches' gradients add up and step once.
+    case perStep = "per-step"
+    static var planned: [String] { ["per-sub-batch"] }
+  }
+
+  package var kind = Kind.gathered
+  /// Sub-batches of a step; `gathered` has one.
+  package var subBatches = 1
+  package var fcUpdate = FCUpdate.perStep
+
+  package init() {}
+
+  static var title: String { "schedule" }
+  static var fields: [Field<ScheduleConfiguration>] {
+    [
+      Field("kind", \.kind, "\"gathered\": everybody's whole share at once."),
+      Field(
+        "subBatches", \.subBatches,
+        Rule { $0 == 1 ? nil : "must be 1 with the schedule \"gathered\", not \($0)" },
+        "Sub-batches of a step."),
+      Field("fcUpdate", \.fcUpdate, "When the FC weights step: \"per-step\"."),
+    ]
+  }
+}
+
+/// What is written down, and where.
+package struct LoggingConfiguration: Hashable, Sendable, ConfigurationSection {
+  /// Steps between lines of metrics.jsonl.
+  package var everySteps = 50
+  /// Seconds between progress lines where output is no terminal.
+  package var everySeconds = 5.0
+  /// The run directory; `nil`: a new one under `runs/`.
+  package var runDirectory: String?
+
+  package init() {}
+
+  static var title: String { "logging" }
+  static var fields: [Field<LoggingConfiguration>] {
+    [
+      Field(
+        "everySteps", \.everySteps, .between(1, 1 << 40), "Steps between lines of metrics.jsonl."),
+      Field(
+        "everySeconds", \.everySeconds, .between(0.1, 86_400),
+        "Seconds between progress lines where output is no terminal."),
+      Field(
+        "runDirectory", \.runDirectory, "The run directory; null: a new one under runs/."),
+    ]
+  }
+}

@@ -1,0 +1,144 @@
+package import Network
+import Tensors
+
+extension RunConfiguration {
+  /// The network with every shape known.
+  ///
+  /// - Throws: `ConfigurationError` whose key path names the layer and its field.
+  package func networkPlan() throws(ConfigurationError) -> NetworkPlan {
+    let place = ConfigurationPath.root.key("network")
+    if let violation = Rule<[Int]>.imageShape.violation(network.input) {
+      throw place.key("input").error(violation)
+    }
+    let plan: NetworkPlan
+    do throws(NetworkError) {
+      plan = try NetworkPlan(input: Shape(network.input), layers: network.layers)
+    } catch {
+      var path = place.key("layers")
+      if let layer = error.layer { path = path.index(layer) }
+      if let field = error.field { path = path.key(field) }
+      throw path.error(error.message)
+    }
+    for entry in plan.parameters.entries {
+      // Beyond this a count of bytes, or of all parameters, could overflow.
+      let limit = 1 << 40
+      var count = 1
+      for extent in entry.shape.extents {
+        let (product, overflow) = count.multipliedReportingOverflow(by: extent)
+        guard !overflow, product <= limit else {
+          throw place.key("layers").index(entry.layer).error(
+            "weights of \(entry.shape) are more than this program can address")
+        }
+        count = product
+      }
+    }
+    return plan
+  }
+
+  /// Checks everything that does not need the data set: shapes, and values against each other.
+  package func validate() throws(ConfigurationError) {
+    let plan = try networkPlan()
+    let root = ConfigurationPath.root
+    let clusterPath = root.key("cluster")
+    guard cluster.workers <= globalBatch else {
+      throw clusterPath.key("workers").error(
+        "\(cluster.workers) workers cannot share a global batch of \(globalBatch) examples")
+    }
+    try checkSlices(of: plan, at: clusterPath.key("fcNodes"))
+    guard cluster.memberTimeoutMilliseconds >= 2 * cluster.heartbeatMilliseconds else {
+      throw clusterPath.key("memberTimeoutMilliseconds").error(
+        "must be at least two heartbeats (\(cluster.heartbeatMilliseconds) ms each), not"
+          + " \(cluster.memberTimeoutMilliseconds)")
+    }
+    try checkDecay(at: root.key("optimizer").key("decay"))
+    if case .synthetic(let synthetic) = dataset {
+      try checkFit(
+        shape: synthetic.shape ?? network.input, classes: synthetic.classes ?? plan.classes,
+        of: plan)
+    }
+  }
+
+  /// Checks the network and the batch against the data set once that is open.
+  ///
+  /// - Parameters:
+  ///   - trainingExamples: how many there are.
+  ///   - shape: `[C, H, W]` of one example.
+  ///   - classes: how many labels there are.
+  package func validate(
+    trainingExamples: Int, shape: [Int], classes: Int
+  ) throws(ConfigurationError) {
+    try checkFit(shape: shape, classes: classes, of: networkPlan())
+    guard trainingExamples >= globalBatch else {
+      throw ConfigurationError(
+        keyPath: "globalBatch",
+        "\(globalBatch) examples are more than the training set has (\(trainingExamples))")
+    }
+  }
+
+  /// Fills in what follows from other keys.
+  mutating func resolve() throws(ConfigurationError) {
+    guard case .synthetic(var synthetic) = dataset else { return }
+    let plan = try networkPlan()
+    synthetic.shape = synthetic.shape ?? network.input
+    synthetic.classes = synthetic.classes ?? plan.classes
+    dataset = .synthetic(synthetic)
+  }
+
+  private func checkFit(
+    shape: [Int], classes: Int, of plan: NetworkPlan
+  ) throws(ConfigurationError) {
+    guard shape == plan.input.extents else {
+      let found = shape.map(String.init).joined(separator: "x")
+      throw ConfigurationError(
+        keyPath: "network.input",
+        "the data set's examples are \(found), the network's input is \(plan.input)")
+    }
+    // More units than classes train as well: the spare ones learn to be small.
+    guard classes <= plan.classes else {
+      throw ConfigurationError(
+        keyPath: "network.layers[\(network.layers.count - 1)].units",
+        "the data set has \(classes) classes, the network's last layer \(plan.classes) units")
+    }
+  }
+
+  /// Every FC node must own something of every activation it has a part in.
+  private func checkSlices(
+    of plan: NetworkPlan, at path: ConfigurationPath
+  ) throws(ConfigurationError) {
+    let nodes = cluster.fcNodes
+    var narrowest = (count: plan.features, what: "features of the conv layers")
+    for layer in plan.fullyConnected where layer.output.count < narrowest.count {
+      narrowest = (layer.output.count, "units of \(layer.name)")
+    }
+    guard nodes <= narrowest.count else {
+      throw path.error("\(nodes) FC nodes cannot share the \(narrowest.count) \(narrowest.what)")
+    }
+  }
+
+  private func checkDecay(at path: ConfigurationPath) throws(ConfigurationError) {
+    let decay = optimizer.decay
+    guard decay.kind == .steps else {
+      for (key, given) in [("atFractions", decay.atFractions), ("atEpochs", decay.atEpochs)]
+      where !given.isEmpty {
+        throw path.key(key).error(
+          "belongs to the kind \"steps\", not to \"\(decay.kind.rawValue)\"")
+      }
+      return
+    }
+    guard !decay.atFractions.isEmpty || !decay.atEpochs.isEmpty else {
+      throw path.error("the kind \"steps\" needs atFractions or atEpochs")
+    }
+    if let late = decay.atEpochs.first(where: { $0 >= Double(epochs) }) {
+      throw path.key("atEpochs").error(
+        "epoch \(late) is not within the \(epochs) epochs of the run")
+    }
+  }
+}
+
+extension RunConfiguration: Codable {
+  package init(from decoder: any Decoder) throws {
+    self = try .read(JSONValue(from: decoder), at: .root)
+  }
+
+  package func encode(to encoder: any Encoder) throws { try json.encode(to: encoder) }
+}
