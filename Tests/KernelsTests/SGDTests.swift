@@ -1,0 +1,39 @@
+import Kernels
+import Tensors
+import Testing
+
+@Suite struct SGDTests {
+  /// Ten steps in single precision against double: 1e-6 of values near 1.
+  @Test(arguments: SGD.Convention.allCases, [true, false])
+  func `ten steps with a falling rate go where the golden file goes`(
+    convention: SGD.Convention, inPlace: Bool
+  ) throws {
+    let golden = try DenseFixture.golden("dense.txt")
+    let start = try #require(golden["sgd.start"])
+    let count = start.count
+    var weight = AlignedBuffer(floats: count)
+    var velocity = AlignedBuffer(floats: count)
+    for index in 0..<count { weight.floats[index] = Float(start[index]) }
+    let gradients = try #require(golden["sgd.gradients"])
+    let constants = try #require(golden["sgd.constants"])
+    let path = try #require(golden["sgd.\(convention.rawValue)"])
+    for (step, rate) in try #require(golden["sgd.rates"]).enumerated() {
+      let sgd = SGD(
+        learningRate: Float(rate), momentum: Float(constants[0]),
+        weightDecay: Float(constants[1]), convention: convention)
+      let newWeight = inPlace ? weight : AlignedBuffer(floats: count)
+      let newVelocity = inPlace ? velocity : AlignedBuffer(floats: count)
+      sgd.update(
+        count: count,
+        gradient: gradients[(step * count)..<((step + 1) * count)].map { Float($0) },
+        weight: weight.floatPointer, velocity: velocity.floatPointer,
+        newWeight: newWeight.floatPointer, newVelocity: newVelocity.floatPointer)
+      weight = newWeight
+      velocity = newVelocity
+      let wanted = Array(path[(step * count)..<((step + 1) * count)])
+      #expect(DenseFixture.error(Array(weight.floats[..<count]), wanted) < 1e-6, "step \(step)")
+    }
+    let wanted = try #require(golden["sgd.\(convention.rawValue).velocity"])
+    #expect(DenseFixture.error(Array(velocity.floats[..<count]), wanted) < 1e-6)
+  }
+}
