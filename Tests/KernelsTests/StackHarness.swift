@@ -17,6 +17,12 @@ struct StackHarness {
     var gradients: [[Float]]
   }
 
+  struct Expected {
+    var features: [Double]
+    var gradients: [[Double]]
+    var inputGradient: [Double]
+  }
+
   /// - Parameters:
   ///   - shape: `[C, H, W]` of one example.
   ///   - layers: of the convolutional part.
@@ -86,16 +92,16 @@ struct StackHarness {
   }
 
   /// The same step by the reference layers.
-  func reference() -> (features: [Double], gradients: [[Double]], inputGradient: [Double]) {
+  func reference() -> Expected {
     let reference = ReferenceStack(plan, vectors: vectors.map { $0.map(Double.init) })
     let activations = reference.forward(images(input, plan.input))
     let last = plan.convolutional.last?.output ?? plan.input
     let (parameters, inputGradient) = reference.backward(
       activations, featureGradient: images(featureGradient, last))
-    return (
-      activations[activations.count - 1].values,
-      plan.stages.map { parameters[$0.layers.lowerBound] }, inputGradient.values
-    )
+    return Expected(
+      features: activations[activations.count - 1].values,
+      gradients: plan.stages.map { parameters[$0.layers.lowerBound] },
+      inputGradient: inputGradient.values)
   }
 
   private func images(_ values: [Float], _ shape: Shape) -> ReferenceImages {
