@@ -1,1 +1,17 @@
-print("benchmarks")
+/// `benchmarks NAME [options]`: each measures against a reference in the same run.
+let benchmarks: [(name: String, run: ([String]) throws -> Void)] = [
+  ("convolution-stack", ConvolutionStackBenchmark.run)
+]
+
+let arguments = Array(CommandLine.arguments.dropFirst())
+if let name = arguments.first, let benchmark = benchmarks.first(where: { $0.name == name }) {
+  do {
+    try benchmark.run(Array(arguments.dropFirst()))
+  } catch {
+    fail("\(name): \(error)")
+  }
+} else {
+  fail(
+    "usage: benchmarks NAME [options]\n" + benchmarks.map { "  \($0.name)" }.joined(separator: "\n")
+  )
+}

@@ -1,5 +1,6 @@
 #pragma once
 #include <dnnl.h>
+#include <dnnl_debug.h>
 
 /* libgomp: OpenMP threads of the calling thread's own team. Debian's oneDNN is built over it. */
 void omp_set_num_threads(int count);

@@ -1,0 +1,49 @@
+import COneDNN
+
+/// Extents of a tensor of floats and their order in memory (oneDNN: memory descriptor).
+struct TensorLayout {
+  /// 696 bytes of plain data; nothing to release.
+  var descriptor: dnnl_memory_desc_t
+
+  init(_ descriptor: dnnl_memory_desc_t) { self.descriptor = descriptor }
+
+  /// Row-major.
+  static func plain(_ extents: [Int]) throws(KernelError) -> TensorLayout {
+    var strides = [dnnl_dim_t](repeating: 1, count: extents.count)
+    for axis in extents.indices.dropLast().reversed() {
+      strides[axis] = strides[axis + 1] * dnnl_dim_t(extents[axis + 1])
+    }
+    var descriptor = dnnl_memory_desc_t()
+    try OneDNN.check(
+      dnnl_memory_desc_init_by_strides(
+        &descriptor, Int32(extents.count), extents.map { dnnl_dim_t($0) }, dnnl_f32, strides),
+      "dnnl_memory_desc_init_by_strides")
+    return TensorLayout(descriptor)
+  }
+
+  /// The order left open: the primitive chooses what it computes fastest.
+  static func any(_ extents: [Int]) throws(KernelError) -> TensorLayout {
+    var descriptor = dnnl_memory_desc_t()
+    try OneDNN.check(
+      dnnl_memory_desc_init_by_tag(
+        &descriptor, Int32(extents.count), extents.map { dnnl_dim_t($0) }, dnnl_f32,
+        dnnl_format_tag_any),
+      "dnnl_memory_desc_init_by_tag")
+    return TensorLayout(descriptor)
+  }
+
+  /// Size in memory, padding of blocked layouts included.
+  var byteCount: Int { withUnsafePointer(to: descriptor) { dnnl_memory_desc_get_size($0) } }
+
+  /// No tensor at all: a primitive without workspace or scratchpad answers so.
+  var isAbsent: Bool { descriptor.ndims == 0 || byteCount == 0 }
+
+  /// Whether both put every element at the same place.
+  func matches(_ other: TensorLayout) -> Bool {
+    withUnsafePointer(to: descriptor) { left in
+      withUnsafePointer(to: other.descriptor) { right in
+        dnnl_memory_desc_equal(left, right) != 0
+      }
+    }
+  }
+}
