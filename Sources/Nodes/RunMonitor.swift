@@ -1,0 +1,207 @@
+import CLinux
+import Configuration
+package import Coordination
+import Glibc
+package import Messages
+package import Observability
+
+/// Sees how a run goes, for callers in the same process.
+package protocol RunObserver: Sendable {
+  /// A training step's mean loss and its accuracy on the batch.
+  func trained(step: UInt64, loss: Double, accuracy: Double)
+  /// An evaluation with the parameters after `step` steps.
+  func evaluated(step: UInt64, loss: Double, accuracy: Double, top5: Double)
+}
+
+/// Keeps the figures of a run: what the status shows and what `metrics.jsonl` records.
+struct RunMonitor {
+  private let context: RunContext
+  private let directory: RunDirectory?
+  private let observer: (any RunObserver)?
+  private let log: Logger
+  private let metrics: MetricsLog?
+  private let started = MonotonicClock.now()
+  private var rate = RateMeter()
+  private var record: StatusRecord
+  /// Sums since the last line of `metrics.jsonl`.
+  private var window = Tally(examples: 0, lossSum: 0, top1: 0, top5: 0)
+  private var lastLine: Microseconds
+  private var lastLineStep: UInt64 = 0
+  private var recent: [Tally] = []
+  private var examplesDone: UInt64 = 0
+  private var turnsDone: UInt64 = 0
+
+  /// Steps over which the status averages loss and accuracy: fewer follow faster, more are calmer.
+  private static let recentSteps = 50
+  private static let eventsKept = 20
+
+  init(
+    run: UInt64, context: RunContext, directory: RunDirectory?, observer: (any RunObserver)?,
+    log: Logger
+  ) throws {
+    self.context = context
+    self.directory = directory
+    self.observer = observer
+    self.log = log
+    lastLine = started
+    let configuration = context.configuration
+    record = StatusRecord(run: run, name: configuration.network.name ?? "custom")
+    record.workersWanted = configuration.cluster.workers
+    record.fcNodesWanted = configuration.cluster.fcNodes
+    metrics = try directory.map { directory in
+      try MetricsLog(path: directory.metrics) { text in log.error(text) }
+    }
+  }
+
+  private func seconds(_ now: Microseconds) -> Double {
+    Double(now - min(now, started)) / 1_000_000
+  }
+
+  // MARK: What happens
+
+  mutating func state(_ text: String) { record.message = text }
+
+  mutating func event(_ text: String) {
+    record.events.append(
+      EventRecord(secondsSinceStart: seconds(MonotonicClock.now()), text: text))
+    if record.events.count > Self.eventsKept {
+      record.events.removeFirst(record.events.count - Self.eventsKept)
+    }
+  }
+
+  mutating func committed(_ commit: CommitRecord, _ core: ServerCore, _ now: Microseconds) {
+    turnsDone += 1
+    guard commit.kind.isTraining else { return }
+    examplesDone += UInt64(context.plan.globalBatch)
+    rate.record(total: examplesDone, at: seconds(now))
+  }
+
+  mutating func measured(_ step: UInt64, _ tally: Tally, _ core: ServerCore) {
+    guard tally.examples > 0 else { return }
+    let now = MonotonicClock.now()
+    observer?.trained(
+      step: step, loss: tally.lossSum / Double(tally.examples),
+      accuracy: Double(tally.top1) / Double(tally.examples))
+    recent.append(tally)
+    if recent.count > Self.recentSteps { recent.removeFirst() }
+    window = window + tally
+    let logging = context.configuration.logging
+    let total = core.program?.totalSteps ?? 0
+    let due =
+      step + 1 == total || step + 1 >= lastLineStep + UInt64(logging.everySteps)
+      || Double(now - lastLine) / 1_000_000 >= logging.everySeconds
+    guard due else { return }
+    lastLine = now
+    lastLineStep = step + 1
+    metrics?.append(
+      MetricsLog.Training(
+        step: step + 1, epoch: epoch(afterSteps: step + 1, core),
+        loss: window.lossSum / Double(window.examples),
+        accuracy: Double(window.top1) / Double(window.examples),
+        learningRate: context.configuration.learningRate(step: Int(step), of: Int(total)),
+        imagesPerSecond: rate.rate(at: seconds(now)), secondsSinceStart: seconds(now)))
+    window = Tally(examples: 0, lossSum: 0, top1: 0, top5: 0)
+  }
+
+  mutating func evaluated(_ step: UInt64, _ tally: Tally) {
+    guard tally.examples > 0 else { return }
+    let count = Double(tally.examples)
+    record.testStep = step
+    record.testLoss = tally.lossSum / count
+    record.testAccuracy = Double(tally.top1) / count
+    record.testTop5 = Double(tally.top5) / count
+    observer?.evaluated(
+      step: step, loss: tally.lossSum / count, accuracy: Double(tally.top1) / count,
+      top5: Double(tally.top5) / count)
+    let now = seconds(MonotonicClock.now())
+    let percent = (Double(tally.top1) / count * 10000).rounded() / 100
+    event("test accuracy \(percent) % after \(step) steps")
+    log.info("test accuracy \(percent) % after \(step) steps")
+    metrics?.append(
+      MetricsLog.Evaluation(
+        step: step, epoch: record.totalEpochs > 0 ? record.epoch : 0,
+        loss: tally.lossSum / count, accuracy: Double(tally.top1) / count,
+        top5: Double(tally.top5) / count, secondsSinceStart: now))
+  }
+
+  mutating func finish(_ stop: Stop) {
+    record.state = stop.outcome == .failed ? .failed : .finished
+    record.message = stop.reason
+    record.elapsedSeconds = seconds(MonotonicClock.now())
+    record.etaSeconds = nil
+    log.info("\(stop.outcome.rawValue): \(stop.reason)")
+    directory?.writeSummary(record, stop, log)
+  }
+
+  // MARK: The status
+
+  private func epoch(afterSteps steps: UInt64, _ core: ServerCore) -> Double {
+    guard let facts = core.dataset, facts.trainingExamples > 0 else { return 0 }
+    return Double(steps) * Double(context.plan.globalBatch) / Double(facts.trainingExamples)
+  }
+
+  /// The status as of now.
+  mutating func record(
+    _ core: ServerCore, refusals: UInt64, now: Microseconds
+  ) -> StatusRecord {
+    let program = core.program
+    record.turn = core.turn
+    record.step = core.committedSteps
+    record.totalSteps = program?.totalSteps ?? 0
+    record.epoch = epoch(afterSteps: record.step, core)
+    record.totalEpochs = epoch(afterSteps: record.totalSteps, core)
+    record.elapsedSeconds = seconds(now)
+    record.view = core.view?.number ?? 0
+    record.learningRate = context.configuration.learningRate(
+      step: Int(min(record.step, max(record.totalSteps, 1) - 1)), of: Int(record.totalSteps))
+    record.imagesPerSecond = rate.rate(at: seconds(now))
+    record.etaSeconds = rate.secondsLeft(
+      remaining: (record.totalSteps - min(record.step, record.totalSteps))
+        * UInt64(context.plan.globalBatch), at: seconds(now))
+    let sum = recent.reduce(Tally(examples: 0, lossSum: 0, top1: 0, top5: 0), +)
+    if sum.examples > 0 {
+      record.loss = sum.lossSum / Double(sum.examples)
+      record.accuracy = Double(sum.top1) / Double(sum.examples)
+    }
+    describeState(core)
+    record.serverWaits = core.waits(now: now).map { WaitRecord($0) }
+    record.nodes = core.membership.records.values
+      .sorted { ($0.name.role.rawValue, $0.name.rank) > ($1.name.role.rawValue, $1.name.rank) }
+      .reversed().map { nodeRecord($0, now) }
+    return record
+  }
+
+  private mutating func describeState(_ core: ServerCore) {
+    switch core.state {
+    case .gathering, .paused:
+      record.state = .gathering
+      record.message = core.waits(now: MonotonicClock.now()).map { "waiting for \($0.owner)" }
+        .joined(separator: ", ")
+    case .running:
+      let isTraining = core.program.map {
+        core.turn < $0.count && $0[core.turn].isTraining
+      }
+      record.state = isTraining ?? true ? .running : .evaluating
+      record.message = ""
+    case .ending(let stop), .farewell(let stop, _):
+      record.state = stop.outcome == .failed ? .failed : .finishing
+      record.message = stop.reason
+    case .over: break
+    }
+  }
+
+  private func nodeRecord(_ member: MemberRecord, _ now: Microseconds) -> NodeRecord {
+    let age = (now - min(now, member.lastHeard)) / 1000
+    var node = NodeRecord(
+      name: member.name, node: member.node, host: member.join.host,
+      processID: member.join.processID,
+      state: age > context.plan.timing.heartbeat * 3
+        ? .silent : (member.state == .active ? .active : .joined))
+    if let heartbeat = member.heartbeat {
+      node.update(with: heartbeat, ageMilliseconds: age)
+    } else {
+      node.heartbeatAgeMilliseconds = age
+    }
+    return node
+  }
+}

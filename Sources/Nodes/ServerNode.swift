@@ -1,0 +1,264 @@
+package import Configuration
+import Coordination
+import Glibc
+import Messages
+package import Observability
+import Tensors
+package import Transport
+import Wire
+
+/// How a parameter server is started.
+package struct ServerOptions: Sendable {
+  /// Where members and observers dial in.
+  package var listen: String
+  /// Where model, metrics and resolved configuration go; `nil` writes nothing.
+  package var runDirectory: RunDirectory?
+  package var threads: Int
+
+  package init(listen: String, runDirectory: RunDirectory? = nil, threads: Int = 0) {
+    self.listen = listen
+    self.runDirectory = runDirectory
+    self.threads = threads
+  }
+}
+
+/// The parameter server's socket thread: feeds `ServerCore`, carries out its directives, answers
+/// observers.
+package final class ServerNode {
+  private let context: RunContext
+  private let options: ServerOptions
+  private let hub: Hub
+  private let log: Logger
+  private let incarnation: UInt64
+  private let identity: Header
+  private var core: ServerCore
+  private let compute: ComputeThread<ServerCore.Operation, ServerCore.Outcome, Bool>
+  private let totalSteps = TotalSteps()
+  private var monitor: RunMonitor
+  /// Asks the server to end the run.
+  package let commands: Mailbox<String>
+
+  /// Connections of processes that are not members yet, by incarnation.
+  private var visitors: [UInt64: Hub.Link] = [:]
+  private var controlLinks: [NodeID: Hub.Link] = [:]
+  private var bulkLinks: [NodeID: Hub.Link] = [:]
+  private let configurationText: Frame
+  private var refusals: UInt64 = 0
+  private var complained: Set<Hub.Link> = []
+  private var result: Stop?
+
+  /// Binds the sockets; must be called on the thread that then calls `run`.
+  ///
+  /// - Parameter onModel: sees the trained parameters at the end.
+  package init(
+    context transport: Context, run: RunContext, options: ServerOptions, log: Logger,
+    commands: Mailbox<String>, probe: (any StepProbe)? = nil,
+    observer: (any RunObserver)? = nil, onModel: (@Sendable (ModelTensors) -> Void)? = nil
+  ) throws {
+    context = run
+    self.options = options
+    self.log = log
+    self.commands = commands
+    incarnation = UInt64.random(in: 1...UInt64.max)
+    let number = UInt64.random(in: 1...UInt64.max)
+    identity = Header(run: number, view: 0, sender: .server, incarnation: incarnation)
+    hub = try Hub(context: transport, listen: options.listen)
+    let now = MonotonicClock.now()
+    core = ServerCore(plan: run.plan, identity: identity, now: now)
+    configurationText = Frame(copying: Array(run.configuration.resolvedJSON().utf8))
+    monitor = try RunMonitor(
+      run: number, context: run, directory: options.runDirectory, observer: observer, log: log)
+    let model = options.runDirectory?.model
+    let totalSteps = totalSteps
+    let metadata = [
+      "format": "pt", "framework": "crosscut \(Version.text)",
+      "network": run.configuration.network.name ?? "custom", "run": Version.runName(number),
+      "seed": "\(run.configuration.seed)",
+    ]
+    compute = try ComputeThread(name: "compute", threads: options.threads) {
+      (
+        ServerCompute(
+          context: run, modelPath: model, metadata: metadata, probe: probe, onModel: onModel,
+          totalSteps: { totalSteps.value }),
+        true
+      )
+    }
+  }
+
+  /// Where the server listens, with the port the system picked.
+  package var endpoint: String { hub.boundEndpoint ?? options.listen }
+
+  /// The run's number, for logs and file names.
+  package var runNumber: UInt64 { identity.run }
+
+  /// Runs to the end of the run.
+  package func run() throws -> Stop {
+    log.info("run \(Version.runName(identity.run)) listens at \(endpoint)")
+    monitor.state("waiting for \(Self.wanted(context))")
+    defer {
+      compute.stop()
+      hub.close(lingerMilliseconds: 1000)
+    }
+    while result == nil {
+      try turn()
+      guard result == nil else { break }
+      _ = try hub.wait(
+        milliseconds: 50, wakeUp: compute.reports.wakeUp,
+        extraDescriptors: [commands.wakeUp.descriptor])
+    }
+    let stop = result ?? Stop(outcome: .failed, reason: "no result")
+    monitor.finish(stop)
+    let end = MonotonicClock.now() + 500_000
+    while hub.queuedBytes > 0, MonotonicClock.now() < end {
+      _ = try hub.wait(milliseconds: 20, wakeUp: nil)
+    }
+    return stop
+  }
+
+  private static func wanted(_ context: RunContext) -> String {
+    let cluster = context.configuration.cluster
+    return "\(cluster.workers) worker\(cluster.workers == 1 ? "" : "s") and "
+      + "\(cluster.fcNodes) fc node\(cluster.fcNodes == 1 ? "" : "s")"
+  }
+
+  /// One pass over everything that may have happened.
+  private func turn() throws {
+    for reason in commands.drain() {
+      carryOut(core.handle(.stop(reason: reason), now: MonotonicClock.now()))
+    }
+    for event in hub.takeEvents() {
+      if case .disconnected(let link) = event { lost(link) }
+    }
+    for report in compute.reports.drain() {
+      switch report {
+      case .prepared: break
+      case .failed(let reason): throw NodeError(reason)
+      case .finished(let id, let outcome):
+        carryOut(core.handle(.computed(id, outcome), now: MonotonicClock.now()))
+      }
+    }
+    var budget = 256
+    while budget > 0, result == nil, let (link, parts) = try hub.receive() {
+      budget -= 1
+      receive(link, parts)
+    }
+    carryOut(core.handle(.tick, now: MonotonicClock.now()))
+    if let facts = core.dataset, totalSteps.value == 0 {
+      totalSteps.value = context.plan.totalSteps(facts)
+    }
+  }
+
+  private func lost(_ link: Hub.Link) {
+    guard let node = controlLinks.first(where: { $0.value == link })?.key else { return }
+    carryOut(core.handle(.connectionLost(node), now: MonotonicClock.now()))
+  }
+
+  // MARK: What comes in
+
+  private func receive(_ link: Hub.Link, _ parts: [Frame]) {
+    let message: Message
+    do throws(WireError) {
+      message = try WireCodec.decode(parts)
+    } catch {
+      refusals += 1
+      if complained.insert(link).inserted { log.warning("refused a message: \(error)") }
+      if case .version = error { refuse(link, "\(error)") }
+      return
+    }
+    let header = message.header
+    switch message.body {
+    case .statusRequest:
+      return reply(to: link)
+    case .join(let join):
+      visitors[header.incarnation] = link
+      guard join.softwareVersion == Version.text else {
+        return refuse(
+          link, "it is crosscut \(join.softwareVersion), the server is \(Version.text)")
+      }
+    default:
+      guard header.run == identity.run else {
+        refusals += 1
+        // A survivor of another run on this address: tell it, so that it does not wait for ever.
+        if case .heartbeat = message.body {
+          refuse(link, "the server here runs \(Version.runName(identity.run)), not its run")
+        }
+        return
+      }
+      guard core.membership[header.sender]?.incarnation == header.incarnation else {
+        refusals += 1
+        if case .heartbeat = message.body { refuse(link, "it is no longer a member of the run") }
+        return
+      }
+      remember(link, of: message)
+    }
+    carryOut(core.handle(.message(message), now: MonotonicClock.now()))
+  }
+
+  /// Members hold two connections; which one this is shows in what comes over it.
+  private func remember(_ link: Hub.Link, of message: Message) {
+    switch message.body {
+    case .push, .report, .slice: bulkLinks[message.header.sender] = link
+    default: controlLinks[message.header.sender] = link
+    }
+  }
+
+  private func refuse(_ link: Hub.Link, _ reason: String) {
+    send(Message(identity, .refusal(Refusal(reason: reason))), over: link)
+  }
+
+  private func reply(to link: Hub.Link) {
+    let now = MonotonicClock.now()
+    let record = monitor.record(core, refusals: refusals + hub.droppedMessages, now: now)
+    let text = record.json()
+    let frames = stride(from: 0, to: text.count, by: Limits.frameBytes).map {
+      Frame(copying: Array(text[$0..<min($0 + Limits.frameBytes, text.count)]))
+    }
+    send(Message(identity, .statusReply, frames: frames), over: link)
+  }
+
+  // MARK: What goes out
+
+  private func carryOut(_ directives: [ServerCore.Directive]) {
+    for directive in directives {
+      switch directive {
+      case .send(let message, let node):
+        // Parameters take the bulk connection, once it is known: until a worker's first push they
+        // may as well take the other.
+        var link = controlLinks[node]
+        if case .parameters = message.body { link = bulkLinks[node] ?? link }
+        if let link { send(message, over: link) }
+      case .welcome(let node, let incarnation): welcome(node, incarnation)
+      case .refuse(let incarnation, let reason):
+        let node = core.membership.find(incarnation: incarnation)?.node
+        if let link = visitors[incarnation] ?? node.flatMap({ controlLinks[$0] }) {
+          refuse(link, reason)
+        }
+      case .compute(let id, let operation): compute.submit(id, operation)
+      case .committed(let record): monitor.committed(record, core, MonotonicClock.now())
+      case .measured(_, let step, let tally): monitor.measured(step, tally, core)
+      case .evaluated(let step, let tally): monitor.evaluated(step, tally)
+      case .note(let text):
+        log.info(text)
+        monitor.event(text)
+      case .exit(let stop): result = stop
+      }
+    }
+  }
+
+  private func welcome(_ node: NodeID, _ incarnation: UInt64) {
+    guard let link = visitors[incarnation], let record = core.membership[node] else { return }
+    controlLinks[node] = link
+    let body = Body.welcome(Welcome(node: node, rank: record.name.rank))
+    send(Message(identity, body, frames: [configurationText]), over: link)
+  }
+
+  private func send(_ message: Message, over link: Hub.Link) {
+    do throws(WireError) {
+      if !hub.send(try WireCodec.encode(message), to: link) {
+        log.warning("a message could not be sent: the peer is gone or its queue is full")
+      }
+    } catch {
+      log.warning("a message could not be encoded: \(error)")
+    }
+  }
+}
