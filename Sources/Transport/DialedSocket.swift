@@ -1,0 +1,173 @@
+import CZeroMQ
+import Tensors
+
+/// A connection a hub has dialed: a DEALER, its monitor, and what ZeroMQ has not taken yet.
+final class DialedSocket {
+  let number: UInt32
+  let endpoint: String
+  /// After the monitor in memory, so before it in life: see `deinit`.
+  private var monitor: SocketMonitor?
+  private var socket: Socket
+  private(set) var queue = SendQueue()
+  /// Whether the connection is up, as far as the monitor has told.
+  private(set) var isConnected: Bool
+  /// Whether the next retry belongs to a connection that broke, not to an attempt that failed.
+  private var hasJustBroken = false
+
+  var link: Hub.Link { .dialed(number) }
+
+  init(
+    number: UInt32, endpoint: String, routingID: String, options: HubOptions, context: Context
+  ) throws(TransportError) {
+    self.number = number
+    self.endpoint = endpoint
+    // ZeroMQ has no events on inproc: there a connection is up at once.
+    isConnected = endpoint.hasPrefix("inproc://")
+    var socket = try Socket(.dealer, context: context)
+    try options.apply(to: &socket)
+    try socket.set(ZMQ_ROUTING_ID, bytes: Array(routingID.utf8))
+    let events =
+      ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED
+      | handshakeFailures
+    let monitor = try SocketMonitor(socket, events: events, context: context)
+    do { try socket.connect(endpoint) } catch {
+      // The monitor must go first.
+      _ = consume monitor
+      throw error
+    }
+    self.monitor = consume monitor
+    self.socket = socket
+  }
+
+  deinit { monitor = nil }
+
+  /// The handles to poll: messages, events.
+  var handles: (socket: UnsafeMutableRawPointer, monitor: UnsafeMutableRawPointer?) {
+    (socket.handle, monitor?.handle)
+  }
+
+  func setLinger(_ milliseconds: Int) {
+    try? socket.set(ZMQ_LINGER, milliseconds)
+  }
+
+  /// Sends or queues; false if neither is possible.
+  func send(_ frames: [Frame], bound: Int, counting bytes: inout UInt64) -> Bool {
+    if queue.isEmpty {
+      switch trySend(frames) {
+      case .sent:
+        bytes += byteCount(frames)
+        return true
+      case .gone: return false
+      case .wouldBlock: break
+      }
+    }
+    return queue.append(frames, bound: bound)
+  }
+
+  /// Sends of the queue what ZeroMQ takes.
+  func flush(counting bytes: inout UInt64) {
+    while let frames = queue.first {
+      switch trySend(frames) {
+      case .sent: bytes += byteCount(frames)
+      case .gone: break
+      case .wouldBlock: return
+      }
+      queue.removeFirst()
+    }
+  }
+
+  private func trySend(_ frames: [Frame]) -> Socket.SendResult {
+    for (index, frame) in frames.enumerated() {
+      let result = socket.send(frame, more: index < frames.count - 1)
+      guard result != .sent else { continue }
+      if result == .wouldBlock && index > 0 {
+        // The connection broke inside the message. ZeroMQ has taken back the parts before, and
+        // drops what follows up to the last part: it must see them, or it would drop the
+        // beginning of the next message instead.
+        for following in frames.indices.dropFirst(index + 1) {
+          _ = socket.send(frames[following], more: following < frames.count - 1)
+        }
+      }
+      return result
+    }
+    return .sent
+  }
+
+  /// The next message, `nil` when there is none.
+  func receive(_ hub: Hub) throws(TransportError) -> [Frame]? {
+    while let first = try socket.receivePart() {
+      if let parts = try socket.receiveRest(after: first, hub) { return parts }
+    }
+    return nil
+  }
+
+  /// Tells `hub` what the monitor has seen.
+  func collectEvents(_ hub: Hub) throws(TransportError) {
+    while let record = try monitor?.next() {
+      switch record.event {
+      case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+        isConnected = true
+        hasJustBroken = false
+        hub.note(.connected(link))
+      case ZMQ_EVENT_DISCONNECTED:
+        hasJustBroken = isConnected
+        if isConnected { hub.note(.disconnected(link)) }
+        isConnected = false
+      case ZMQ_EVENT_CONNECT_RETRIED:
+        if !hasJustBroken { hub.note(.connectFailed(link)) }
+        hasJustBroken = false
+      default:
+        hub.note(.handshakeFailed(link, reason: handshakeFailure(record)))
+      }
+    }
+  }
+}
+
+/// The bytes of a message.
+func byteCount(_ frames: [Frame]) -> UInt64 {
+  frames.reduce(0) { $0 + UInt64($1.byteCount) }
+}
+
+/// The events by which ZeroMQ says that a peer does not speak its protocol.
+let handshakeFailures =
+  ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
+  | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+
+/// One of `handshakeFailures` in words.
+func handshakeFailure(_ record: SocketMonitor.Record) -> String {
+  switch record.event {
+  case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+    "protocol error 0x\(String(UInt32(bitPattern: record.value), radix: 16))"
+  case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: "refused, status \(record.value)"
+  default:
+    zmq_strerror(record.value).map { String(cString: $0) } ?? "error \(record.value)"
+  }
+}
+
+extension Socket {
+  /// The whole message whose first part is `first`; `nil` if it has too many parts and is dropped.
+  mutating func receiveRest(
+    after first: Part, _ hub: Hub
+  ) throws(TransportError) -> [Frame]? {
+    var parts = [first.frame]
+    var count = 1
+    var more = first.more
+    hub.bytesReceived += UInt64(first.frame.byteCount)
+    // ZeroMQ delivers whole messages: the parts that follow are there.
+    while more, let part = try receivePart() {
+      hub.bytesReceived += UInt64(part.frame.byteCount)
+      count += 1
+      more = part.more
+      if count <= hub.options.mostParts {
+        parts.append(part.frame)
+      } else {
+        parts = []
+      }
+    }
+    guard count <= hub.options.mostParts else {
+      hub.droppedMessages += 1
+      return nil
+    }
+    return parts
+  }
+}

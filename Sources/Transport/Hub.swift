@@ -1,0 +1,210 @@
+import CZeroMQ
+import Glibc
+package import Tensors
+
+/// Everything one socket thread owns: one listening socket at most, and the connections it dialed.
+///
+/// Messages are lists of frames; who sent one is a `Link`. Nothing here blocks but `wait` (as long
+/// as it is told) and `close`. Order is kept per link. Delivery is not promised: a connection that
+/// breaks takes with it what ZeroMQ held, `send` only says that the message is on its way. Confined
+/// to the thread that made it; a debug build traps elsewhere.
+package final class Hub {
+  /// A peer to whom messages can be sent.
+  package enum Link: Hashable, Sendable {
+    /// Somebody this hub has dialed, by the number `dial` gave it.
+    case dialed(UInt32)
+    /// Somebody who dialed this hub, by the routing id it came with.
+    case accepted([UInt8])
+  }
+
+  /// What happened to a connection; in no order with the messages it carried.
+  package enum Event: Hashable, Sendable {
+    /// A dialed connection is up, for the first time or again. On inproc: at once.
+    case connected(Link)
+    /// A dialed connection is down; ZeroMQ dials again by itself. Never on inproc.
+    case disconnected(Link)
+    /// An attempt to dial failed; ZeroMQ tries again by itself.
+    case connectFailed(Link)
+    /// The connection by which that peer last spoke is closed. A hint: descriptors are used
+    /// again, so it may be a newer peer that is named. Never on inproc.
+    case peerClosed(Link)
+    /// Somebody at the listening socket (`nil`), or the one dialed, does not speak the protocol.
+    case handshakeFailed(Link?, reason: String)
+    /// The listening socket cannot take another connection: no descriptor is left, usually.
+    case acceptFailed(TransportError)
+  }
+
+  let context: Context
+  let options: HubOptions
+  private let owner = pthread_self()
+  private let identity: String
+  var listener: Listener?
+  var dialed: [DialedSocket] = []
+  private var lastDialed: UInt32 = 0
+  /// Where `receive` looks next, so that no socket starves another.
+  private var nextSocket = 0
+  var events: [Event] = []
+
+  /// Where peers can dial, with the port the system picked; `nil` without a listening socket.
+  ///
+  /// A wildcard address stays one ("tcp://[::]:41873"): which of the machine's names the peers
+  /// know is not known here.
+  package let boundEndpoint: String?
+  /// Bytes of all parts given to ZeroMQ.
+  package internal(set) var bytesSent: UInt64 = 0
+  /// Bytes of all parts received, dropped ones too.
+  package internal(set) var bytesReceived: UInt64 = 0
+  /// Bytes that wait in this hub for ZeroMQ to take them.
+  package internal(set) var queuedBytes = 0
+  /// Messages received and not handed on: too many parts, or from a peer that was hung up on.
+  package internal(set) var droppedMessages: UInt64 = 0
+
+  /// - Parameters:
+  ///   - listen: `tcp://*:0` and the like let the system pick a port; `nil` for a hub that only
+  ///     dials. An ipc path is locked as long as the hub listens.
+  ///   - identity: what dialed peers see at the start of this hub's routing ids, to tell nodes
+  ///     apart when looking at traffic; the rest of an id is random.
+  /// - Throws: `TransportError` that says what is wrong with the endpoint.
+  package init(
+    context: Context, listen endpoint: String?, identity: String? = nil,
+    options: HubOptions = HubOptions()
+  ) throws(TransportError) {
+    self.context = context
+    self.options = options
+    // ZeroMQ takes at most 255 bytes; the random part has 33.
+    self.identity = String(decoding: (identity ?? "crosscut").utf8.prefix(200), as: UTF8.self)
+    if let endpoint {
+      let listener = try Listener(endpoint, options: options, context: context)
+      self.listener = listener
+      boundEndpoint = listener.boundEndpoint
+    } else {
+      boundEndpoint = nil
+    }
+  }
+
+  deinit { closeSockets(lingerMilliseconds: 0) }
+
+  /// Dials `endpoint`; the answer comes as an event, and messages may be sent meanwhile.
+  ///
+  /// - Throws: `TransportError` for an endpoint that can never work. One that does not answer
+  ///   yet is dialed until it does.
+  package func dial(_ endpoint: String) throws(TransportError) -> Link {
+    checkThread()
+    let number = lastDialed + 1
+    // Random, so that a connection half dead cannot lock out the one that replaces it.
+    var generator = SystemRandomNumberGenerator()
+    let random = (0..<2).map { _ in
+      let digits = String(UInt64.random(in: .min ... .max, using: &generator), radix: 16)
+      return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+    let socket = try DialedSocket(
+      number: number, endpoint: endpoint, routingID: "\(identity) \(random.joined())",
+      options: options, context: context)
+    lastDialed = number
+    dialed.append(socket)
+    if socket.isConnected { note(.connected(socket.link)) }
+    return socket.link
+  }
+
+  /// Ends a link: what is queued here for it is dropped, what ZeroMQ has of it has a second to
+  /// leave. An accepted peer's connection cannot be closed from this side (ZeroMQ has no call for
+  /// it): it is not listened to any more, and is told nothing.
+  package func hangUp(_ link: Link) {
+    checkThread()
+    switch link {
+    case .dialed(let number):
+      guard let index = dialed.firstIndex(where: { $0.number == number }) else { return }
+      queuedBytes -= dialed[index].queue.byteCount
+      dialed.remove(at: index)
+    case .accepted(let routingID):
+      guard let listener else { return }
+      queuedBytes -= listener.hangUp(routingID)
+    }
+  }
+
+  /// Sends a message of one or more frames; never blocks. The frames are kept until ZeroMQ has
+  /// written them out, which may be long after.
+  ///
+  /// - Returns: false if the link is gone, or ZeroMQ would block and the link's queue is full:
+  ///   then nothing of the message is sent. True says nothing of its arrival.
+  package func send(_ frames: [Frame], to link: Link) -> Bool {
+    checkThread()
+    precondition(!frames.isEmpty, "a message without a frame to \(link)")
+    let before = queueBytes(link)
+    defer { queuedBytes += queueBytes(link) - before }
+    switch link {
+    case .dialed(let number):
+      guard let socket = dialed.first(where: { $0.number == number }) else { return false }
+      return socket.send(frames, bound: options.queuedBytesPerLink, counting: &bytesSent)
+    case .accepted(let routingID):
+      guard let listener else { return false }
+      return listener.send(
+        frames, to: routingID, bound: options.queuedBytesPerLink, counting: &bytesSent)
+    }
+  }
+
+  /// The next whole message of any link, `nil` when there is none; the sockets take turns.
+  ///
+  /// - Throws: `TransportError` if a socket is unusable.
+  package func receive() throws(TransportError) -> (link: Link, parts: [Frame])? {
+    checkThread()
+    let count = dialed.count + 1
+    for _ in 0..<count {
+      let index = nextSocket % count
+      // Moved on whether or not there is something: one message a socket and turn.
+      nextSocket = (index + 1) % count
+      if index == 0 {
+        if let listener, let message = try listener.receive(self) { return message }
+      } else if let parts = try dialed[index - 1].receive(self) {
+        return (dialed[index - 1].link, parts)
+      }
+    }
+    return nil
+  }
+
+  /// What happened to connections since the last call, oldest first.
+  package func takeEvents() -> [Event] {
+    checkThread()
+    collectEvents()
+    defer { events = [] }
+    return events
+  }
+
+  /// Ends everything: what is queued has `lingerMilliseconds` to leave. Further calls do nothing.
+  ///
+  /// Blocks while messages are queued in this hub, and for a moment until an ipc path is free. The
+  /// rest ZeroMQ sends in the background; `Context.terminate` waits for it.
+  package func close(lingerMilliseconds: Int) {
+    checkThread()
+    let deadline = MonotonicClock.milliseconds() + max(0, lingerMilliseconds)
+    while queuedBytes > 0 {
+      let left = deadline - MonotonicClock.milliseconds()
+      guard left > 0, (try? wait(milliseconds: min(left, 10), wakeUp: nil)) != nil else { break }
+    }
+    closeSockets(lingerMilliseconds: max(0, deadline - MonotonicClock.milliseconds()))
+  }
+
+  private func closeSockets(lingerMilliseconds: Int) {
+    for socket in dialed { socket.setLinger(lingerMilliseconds) }
+    dialed = []
+    listener?.close(lingerMilliseconds: lingerMilliseconds)
+    listener = nil
+    queuedBytes = 0
+  }
+
+  private func queueBytes(_ link: Link) -> Int {
+    switch link {
+    case .dialed(let number): dialed.first { $0.number == number }?.queue.byteCount ?? 0
+    case .accepted(let routingID): listener?.queues[routingID]?.byteCount ?? 0
+    }
+  }
+
+  /// Keeps an event, unless nobody has asked for the last thousands.
+  func note(_ event: Event) {
+    if events.count < 4096 { events.append(event) }
+  }
+
+  func checkThread() {
+    assert(pthread_equal(owner, pthread_self()) != 0, "a hub is used off its thread")
+  }
+}

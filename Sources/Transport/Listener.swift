@@ -1,0 +1,163 @@
+import CZeroMQ
+import Tensors
+
+/// A hub's listening socket: a ROUTER, its monitor, and a queue for each peer that is behind.
+final class Listener {
+  /// Where peers can dial.
+  let boundEndpoint: String
+  private var lock: EndpointLock?
+  private var monitor: SocketMonitor?
+  private var socket: Socket
+  /// Peers for whom ZeroMQ would block, by routing id.
+  private(set) var queues: [[UInt8]: SendQueue] = [:]
+  /// Peers not listened to any more; the oldest are forgotten beyond a bound.
+  private var hungUp: Set<[UInt8]> = []
+  private var hungUpInOrder: [[UInt8]] = []
+  /// Which peer spoke last by which connection, to name a connection that closes. As many as
+  /// there are descriptors.
+  private var peerOfDescriptor: [Int32: [UInt8]] = [:]
+
+  init(
+    _ endpoint: String, options: HubOptions, context: Context
+  ) throws(TransportError) {
+    let lock = try EndpointLock.take(for: endpoint)
+    var socket = try Socket(.router, context: context)
+    try options.apply(to: &socket)
+    // To an unknown peer `send` fails, and to a slow one it would block; otherwise both messages
+    // would be dropped without a word.
+    try socket.set(ZMQ_ROUTER_MANDATORY, 1)
+    // A newcomer with the routing id of another gets nothing of what is meant for that one.
+    try socket.set(ZMQ_ROUTER_HANDOVER, 0)
+    let events =
+      ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_CLOSED | handshakeFailures
+    let monitor = try SocketMonitor(socket, events: events, context: context)
+    do {
+      try socket.bind(endpoint)
+      boundEndpoint = try socket.lastEndpoint()
+    } catch {
+      _ = consume monitor
+      throw error
+    }
+    self.lock = lock
+    self.monitor = consume monitor
+    self.socket = socket
+  }
+
+  deinit { monitor = nil }
+
+  /// The handles to poll: messages, events.
+  var handles: (socket: UnsafeMutableRawPointer, monitor: UnsafeMutableRawPointer?) {
+    (socket.handle, monitor?.handle)
+  }
+
+  /// Stops listening, and frees an ipc path once ZeroMQ has let go of it.
+  func close(lingerMilliseconds: Int) {
+    try? socket.set(ZMQ_LINGER, lingerMilliseconds)
+    if lock != nil {
+      // ZeroMQ closes the listening socket, and removes its path, on its own thread. The lock
+      // must outlast that, or the next owner's path would be removed.
+      try? socket.unbind(boundEndpoint)
+      waitForClosed()
+    }
+    monitor = nil
+    lock = nil
+  }
+
+  private func waitForClosed() {
+    let deadline = MonotonicClock.milliseconds() + 1_000
+    while let handle = monitor?.handle {
+      while let record = try? monitor?.next() {
+        if record.event == ZMQ_EVENT_CLOSED { return }
+      }
+      let left = deadline - MonotonicClock.milliseconds()
+      guard left > 0 else { return }
+      var item = zmq_pollitem_t(socket: handle, fd: -1, events: Int16(ZMQ_POLLIN), revents: 0)
+      _ = retryingInterrupts { zmq_poll(&item, 1, left) }
+    }
+  }
+
+  /// Sends or queues; false if neither is possible.
+  func send(
+    _ frames: [Frame], to routingID: [UInt8], bound: Int, counting bytes: inout UInt64
+  ) -> Bool {
+    guard !hungUp.contains(routingID) else { return false }
+    if queues[routingID] == nil {
+      switch trySend(frames, to: routingID) {
+      case .sent:
+        bytes += byteCount(frames)
+        return true
+      case .gone: return false
+      case .wouldBlock: break
+      }
+    }
+    return queues[routingID, default: SendQueue()].append(frames, bound: bound)
+  }
+
+  /// Sends of the queues what ZeroMQ takes; drops those of peers that have gone.
+  func flush(counting bytes: inout UInt64) {
+    for routingID in Array(queues.keys) {
+      var result = Socket.SendResult.sent
+      while result == .sent, let frames = queues[routingID]?.first {
+        result = trySend(frames, to: routingID)
+        guard result == .sent else { break }
+        bytes += byteCount(frames)
+        queues[routingID]?.removeFirst()
+      }
+      if result == .gone || queues[routingID]?.isEmpty == true { queues[routingID] = nil }
+    }
+  }
+
+  /// A ROUTER decides at the routing id: whether the peer is there and takes a message. After
+  /// that it takes every part, and drops them if the peer goes meanwhile.
+  private func trySend(_ frames: [Frame], to routingID: [UInt8]) -> Socket.SendResult {
+    let result = socket.send(bytes: routingID, more: true)
+    guard result == .sent else { return result }
+    for (index, frame) in frames.enumerated() {
+      _ = socket.send(frame, more: index < frames.count - 1)
+    }
+    return .sent
+  }
+
+  /// Forgets a peer; gives the bytes that were queued for it.
+  func hangUp(_ routingID: [UInt8]) -> Int {
+    let dropped = queues.removeValue(forKey: routingID)?.byteCount ?? 0
+    if hungUp.insert(routingID).inserted { hungUpInOrder.append(routingID) }
+    // Routing ids are the peers' choice: without a bound they could fill the memory.
+    if hungUpInOrder.count > 4096 { hungUp.remove(hungUpInOrder.removeFirst()) }
+    return dropped
+  }
+
+  /// The next message, `nil` when there is none.
+  func receive(_ hub: Hub) throws(TransportError) -> (link: Hub.Link, parts: [Frame])? {
+    while let id = try socket.receivePart() {
+      guard id.more, let first = try socket.receivePart() else { continue }
+      let routingID = Array(id.frame.bytes)
+      if first.source >= 0 { peerOfDescriptor[first.source] = routingID }
+      guard let parts = try socket.receiveRest(after: first, hub) else { continue }
+      if hungUp.contains(routingID) {
+        hub.droppedMessages += 1
+        continue
+      }
+      return (.accepted(routingID), parts)
+    }
+    return nil
+  }
+
+  /// Tells `hub` what the monitor has seen.
+  func collectEvents(_ hub: Hub) throws(TransportError) {
+    while let record = try monitor?.next() {
+      switch record.event {
+      case ZMQ_EVENT_DISCONNECTED:
+        if let peer = peerOfDescriptor.removeValue(forKey: record.value) {
+          hub.note(.peerClosed(.accepted(peer)))
+        }
+      case ZMQ_EVENT_ACCEPT_FAILED:
+        hub.note(
+          .acceptFailed(
+            TransportError(call: "accept", code: record.value, endpoint: boundEndpoint)))
+      case ZMQ_EVENT_CLOSED: break
+      default: hub.note(.handshakeFailed(nil, reason: handshakeFailure(record)))
+      }
+    }
+  }
+}

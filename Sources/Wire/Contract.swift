@@ -1,0 +1,265 @@
+import Messages
+import Tensors
+
+/// Largest count, index or rank on the wire; sums and products of two of them fit an `Int`.
+private let largestNumber = Int(Int32.max)
+
+/// Largest turn, count of bytes or time on the wire: adding one, or summing over a cluster,
+/// overflows nothing, and a JSON number holds it exactly.
+private let largestCounter: UInt64 = 1 << 53
+
+extension WireCodec {
+  /// Number and sizes of the raw frames, whatever they belong to.
+  static func checkFrameLimits(_ frames: [Frame]) throws(WireError) {
+    guard frames.count <= Limits.frames else { throw .tooManyFrames(count: frames.count) }
+    for (index, frame) in frames.enumerated() where frame.byteCount > Limits.frameBytes {
+      throw .frameTooLarge(index: index, bytes: frame.byteCount)
+    }
+  }
+}
+
+extension Message {
+  /// Whether ranges, strings and frames are as `Protos/crosscut.proto` says; the same question to
+  /// what goes out as to what came in.
+  func checkContract() throws(WireError) {
+    try WireCodec.checkFrameLimits(frames)
+    switch body {
+    case .join(let join):
+      try join.check()
+      try expectFrames(0, "join")
+    case .welcome: try expectFrames(1, "welcome")
+    case .refusal(let refusal):
+      try check(refusal.reason, "refusal.reason")
+      try expectFrames(0, "refusal")
+    case .view(let view):
+      try view.check()
+      try expectFrames(0, "view")
+    case .heartbeat(let heartbeat):
+      try heartbeat.check()
+      try expectFrames(0, "heartbeat")
+    case .advance(let advance):
+      try check(advance.turn, "advance.turn")
+      try expectFrames(0, "advance")
+    case .leave(let leave):
+      try check(leave.reason, "leave.reason")
+      try expectFrames(0, "leave")
+    case .stop(let stop):
+      try check(stop.reason, "stop.reason")
+      try expectFrames(0, "stop")
+    case .goodbye: try expectFrames(0, "goodbye")
+    case .push(let push):
+      try check(push.turn, "push.turn")
+      if let chunk = push.chunk { try check(chunk, from: 0, "push.chunk") }
+      try expectFrames(push.chunk == nil ? 0 : 1, "push")
+      try expectWholeItems(frames[...], of: 4, "push")
+    case .parameters(let parameters):
+      try check(parameters.version, "parameters.version")
+      try check(parameters.chunk, from: 0, "parameters.chunk")
+      try expectFrames(1, "parameters")
+      try expectWholeItems(frames[...], of: 4, "parameters")
+    case .activations(let activations):
+      try check(activations.turn, "activations.turn")
+      try check(activations.subBatch, from: 0, "activations.sub-batch")
+      try activations.block.check("activations.block")
+      guard let labels = frames.first, labels.byteCount == 4 * activations.block.rows else {
+        throw .invalid(
+          field: "activations.frames",
+          found: "\(frames.first?.byteCount ?? 0) bytes of labels for"
+            + " \(activations.block.rows) rows")
+      }
+      try expectMatrix(
+        frames.dropFirst(), activations.block.rows, activations.block.columns, "activations")
+    case .featureGradients(let gradients):
+      try check(gradients.turn, "feature gradients.turn")
+      try check(gradients.subBatch, from: 0, "feature gradients.sub-batch")
+      try gradients.block.check("feature gradients.block")
+      try expectMatrix(
+        frames[...], gradients.block.rows, gradients.block.columns, "feature gradients")
+    case .exchange(let exchange):
+      try check(exchange.turn, "exchange.turn")
+      try check(exchange.subBatch, from: 0, "exchange.sub-batch")
+      try check(exchange.index, from: 0, "exchange.index")
+      try expectSomeFrames("exchange")
+      try expectWholeItems(frames[...], of: 4, "exchange")
+    case .report(let report):
+      try check(report.turn, "report.turn")
+      try check(report.subBatch, from: 0, "report.sub-batch")
+      try expectFrames(1, "report")
+      try expectWholeItems(frames[...], of: 4, "report")
+      try check(report.examples, from: 0, to: frameBytes / 4, "report.examples")
+    case .slice(let slice):
+      try slice.check()
+      try expectMatrix(frames[...], slice.rows, slice.columns, "slice")
+    case .statusRequest: try expectFrames(0, "status request")
+    case .statusReply: try expectSomeFrames("status reply")
+    }
+  }
+
+  private func expectFrames(_ count: Int, _ body: StaticString) throws(WireError) {
+    guard frames.count == count else {
+      throw .invalid(field: "\(body).frames", found: "\(frames.count) frames instead of \(count)")
+    }
+  }
+
+  private func expectSomeFrames(_ body: StaticString) throws(WireError) {
+    guard !frames.isEmpty else { throw .invalid(field: "\(body).frames", found: "no frame") }
+  }
+
+  /// Each frame holds one or more items of `itemBytes`, none in part.
+  private func expectWholeItems(
+    _ frames: ArraySlice<Frame>, of itemBytes: Int, _ body: StaticString
+  ) throws(WireError) {
+    for frame in frames where frame.byteCount == 0 || frame.byteCount % itemBytes != 0 {
+      throw .invalid(
+        field: "\(body).frames", found: "\(frame.byteCount) bytes for items of \(itemBytes)")
+    }
+  }
+
+  /// The frames hold `[rows, columns]` floats, each frame whole rows of them.
+  private func expectMatrix(
+    _ frames: ArraySlice<Frame>, _ rows: Int, _ columns: Int, _ body: StaticString
+  ) throws(WireError) {
+    try expectWholeItems(frames, of: 4 * columns, body)
+    let found = frames.reduce(0) { $0 + $1.byteCount }
+    guard found == 4 * rows * columns else {
+      throw .invalid(
+        field: "\(body).frames",
+        found: "\(found) bytes instead of \(4 * rows * columns) for [\(rows), \(columns)]")
+    }
+  }
+}
+
+extension Join {
+  fileprivate func check() throws(WireError) {
+    try Wire.check(host, "join.host")
+    try Wire.check(Int(processID), from: 0, "join.process id")
+    try Wire.check(softwareVersion, "join.software version")
+    try Wire.check(endpoint, "join.endpoint")
+    try Wire.check(Int(preferredRank), from: -1, "join.preferred rank")
+  }
+}
+
+extension View {
+  fileprivate func check() throws(WireError) {
+    guard number > 0 else { throw .invalid(field: "view.number", found: "0") }
+    try Wire.check(resumeTurn, "view.resume turn")
+    try dataset.check("view.dataset")
+    try Self.check(workers, .worker, "view.workers")
+    try Self.check(fcNodes, .fc, "view.fc nodes")
+  }
+
+  private static func check(
+    _ members: [Member], _ role: Role, _ field: StaticString
+  ) throws(WireError) {
+    var lastRank = -1
+    for member in members {
+      guard member.node != .server else {
+        throw .invalid(field: "\(field)", found: "\(member.name) with the server's number")
+      }
+      guard member.name.role == role else {
+        throw .invalid(field: "\(field)", found: "\(member.name) among them")
+      }
+      try Wire.check(member.name.rank, from: 0, field)
+      guard member.name.rank > lastRank else {
+        throw .invalid(field: "\(field)", found: "rank \(member.name.rank) after \(lastRank)")
+      }
+      lastRank = member.name.rank
+      try Wire.check(member.endpoint, field)
+    }
+  }
+}
+
+extension DatasetFacts {
+  fileprivate func check(_ field: StaticString) throws(WireError) {
+    try Wire.check(trainingExamples, field)
+    try Wire.check(evaluationExamples, field)
+  }
+}
+
+extension Heartbeat {
+  fileprivate func check() throws(WireError) {
+    if let dataset { try dataset.check("heartbeat.dataset") }
+    try Wire.check(turn, "heartbeat.turn")
+    try Wire.check(phase, "heartbeat.phase")
+    try Wire.check(millisecondsSinceProgress, "heartbeat.milliseconds since progress")
+    try telemetry.check("heartbeat.telemetry")
+    for wait in waits { try wait.check() }
+  }
+}
+
+extension Telemetry {
+  fileprivate func check(_ field: StaticString) throws(WireError) {
+    for count in [bytesSent, bytesReceived, residentBytes, droppedMessages] {
+      try Wire.check(count, field)
+    }
+    let times = stepMilliseconds
+    for milliseconds in [
+      times.data, times.convolutionForward, times.waitingForFC, times.convolutionBackward,
+      times.waitingForParameters, times.compute, times.waitingForPeers, largestGapMilliseconds,
+    ] where !(milliseconds.isFinite && milliseconds >= 0) {
+      throw .invalid(field: "\(field)", found: "\(milliseconds) milliseconds")
+    }
+  }
+}
+
+extension Wait {
+  fileprivate func check() throws(WireError) {
+    switch owner {
+    case .member(let name): try Wire.check(name.rank, from: 0, "wait.owner")
+    case .own(let part): try Wire.check(part, "wait.owner")
+    case .absent(let who): try Wire.check(who, "wait.owner")
+    }
+    try Wire.check(what, "wait.what")
+    try Wire.check(milliseconds, "wait.milliseconds")
+  }
+}
+
+extension RowBlock {
+  fileprivate func check(_ field: StaticString) throws(WireError) {
+    try Wire.check(firstRow, from: 0, "\(field).first row")
+    try Wire.check(rows, from: 1, to: largestNumber - firstRow, "\(field).rows")
+    try Wire.check(columns, from: 1, to: Limits.frameBytes / 4, "\(field).columns")
+  }
+}
+
+extension Slice {
+  fileprivate func check() throws(WireError) {
+    try Wire.check(key, from: 0, "slice.key")
+    try Wire.check(firstRow, from: 0, "slice.first row")
+    try Wire.check(rows, from: 1, to: largestNumber - firstRow, "slice.rows")
+    try Wire.check(firstColumn, from: 0, "slice.first column")
+    let widest = min(Limits.frameBytes / 4, largestNumber - firstColumn)
+    try Wire.check(columns, from: 1, to: widest, "slice.columns")
+  }
+}
+
+private func check(
+  _ value: Int, from lowest: Int, to highest: Int = largestNumber,
+  _ field: @autoclosure () -> String
+) throws(WireError) {
+  guard value >= lowest && value <= highest else {
+    throw .invalid(field: field(), found: "\(value), not in \(lowest)...\(highest)")
+  }
+}
+
+private func check(
+  _ value: Int, from lowest: Int, to highest: Int = largestNumber, _ field: StaticString
+) throws(WireError) {
+  try check(value, from: lowest, to: highest, "\(field)" as String)
+}
+
+private func check(_ count: UInt64, _ field: StaticString) throws(WireError) {
+  guard count <= largestCounter else {
+    throw .invalid(field: "\(field)", found: "\(count), above \(largestCounter)")
+  }
+}
+
+private func check(_ string: String, _ field: StaticString) throws(WireError) {
+  guard string.utf8.count <= Limits.stringBytes else {
+    throw .invalid(field: "\(field)", found: "\(string.utf8.count) bytes of text")
+  }
+  // C ends a string there: the rest would vanish on the way.
+  guard !string.utf8.contains(0) else {
+    throw .invalid(field: "\(field)", found: "text with a NUL")
+  }
+}

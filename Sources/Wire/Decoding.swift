@@ -1,0 +1,240 @@
+import CProtobufC
+import CWire
+import Messages
+
+// Everything is copied out of the C structs, once. What protobuf-c does not check is checked
+// here: missing parts, enum values, UTF-8. Ranges and relations follow in `checkContract`.
+
+extension Body {
+  init(_ envelope: Crosscut__V1__Envelope) throws(WireError) {
+    switch envelope.body_case {
+    case CROSSCUT__V1__ENVELOPE__BODY_JOIN:
+      self = .join(try Join(try required(envelope.join, "join")))
+    case CROSSCUT__V1__ENVELOPE__BODY_WELCOME:
+      let value = try required(envelope.welcome, "welcome")
+      self = .welcome(Welcome(node: NodeID(value.node)))
+    case CROSSCUT__V1__ENVELOPE__BODY_REFUSAL:
+      let value = try required(envelope.refusal, "refusal")
+      self = .refusal(Refusal(reason: try text(value.reason, "refusal.reason")))
+    case CROSSCUT__V1__ENVELOPE__BODY_MEMBERSHIP:
+      self = .view(try View(try required(envelope.membership, "view")))
+    case CROSSCUT__V1__ENVELOPE__BODY_HEARTBEAT:
+      self = .heartbeat(try Heartbeat(try required(envelope.heartbeat, "heartbeat")))
+    case CROSSCUT__V1__ENVELOPE__BODY_ADVANCE:
+      self = .advance(Advance(turn: try required(envelope.advance, "advance").turn))
+    case CROSSCUT__V1__ENVELOPE__BODY_LEAVE:
+      let value = try required(envelope.leave, "leave")
+      self = .leave(Leave(reason: try text(value.reason, "leave.reason")))
+    case CROSSCUT__V1__ENVELOPE__BODY_STOP:
+      let value = try required(envelope.stop, "stop")
+      self = .stop(
+        Stop(
+          outcome: try Stop.Outcome(value.outcome), reason: try text(value.reason, "stop.reason")))
+    case CROSSCUT__V1__ENVELOPE__BODY_GOODBYE: self = .goodbye
+    case CROSSCUT__V1__ENVELOPE__BODY_STATUS_REQUEST: self = .statusRequest
+    case CROSSCUT__V1__ENVELOPE__BODY_STATUS_REPLY: self = .statusReply
+    default: self = try Body(bulk: envelope)
+    }
+  }
+
+  private init(bulk envelope: Crosscut__V1__Envelope) throws(WireError) {
+    switch envelope.body_case {
+    case CROSSCUT__V1__ENVELOPE__BODY_PUSH:
+      self = .push(try Push(try required(envelope.push, "push")))
+    case CROSSCUT__V1__ENVELOPE__BODY_PARAMETERS:
+      let value = try required(envelope.parameters, "parameters")
+      self = .parameters(Parameters(version: value.version, chunk: Int(value.chunk)))
+    case CROSSCUT__V1__ENVELOPE__BODY_ACTIVATIONS:
+      let value = try required(envelope.activations, "activations")
+      self = .activations(
+        Activations(
+          turn: value.turn, subBatch: Int(value.sub_batch),
+          block: RowBlock(try required(value.block, "activations.block"))))
+    case CROSSCUT__V1__ENVELOPE__BODY_FEATURE_GRADIENTS:
+      let value = try required(envelope.feature_gradients, "feature gradients")
+      self = .featureGradients(
+        FeatureGradients(
+          turn: value.turn, subBatch: Int(value.sub_batch),
+          block: RowBlock(try required(value.block, "feature gradients.block"))))
+    case CROSSCUT__V1__ENVELOPE__BODY_EXCHANGE:
+      let value = try required(envelope.exchange, "exchange")
+      self = .exchange(
+        Exchange(turn: value.turn, subBatch: Int(value.sub_batch), index: Int(value.index)))
+    case CROSSCUT__V1__ENVELOPE__BODY_REPORT:
+      let value = try required(envelope.report, "report")
+      self = .report(
+        Report(
+          turn: value.turn, subBatch: Int(value.sub_batch), lossSum: value.loss_sum,
+          examples: Int(value.examples)))
+    case CROSSCUT__V1__ENVELOPE__BODY_SLICE:
+      let value = try required(envelope.slice, "slice")
+      self = .slice(
+        Slice(
+          key: Int(value.key), firstRow: Int(value.first_row), rows: Int(value.rows),
+          firstColumn: Int(value.first_column), columns: Int(value.columns),
+          isLast: value.is_last != 0))
+    default: throw .missing(field: "body")
+    }
+  }
+}
+
+extension Join {
+  init(_ value: Crosscut__V1__Join) throws(WireError) {
+    self.init(
+      role: try Role(value.role, "join.role"), host: try text(value.host, "join.host"),
+      processID: value.process_id,
+      softwareVersion: try text(value.software_version, "join.software version"),
+      endpoint: try text(value.endpoint, "join.endpoint"), preferredRank: value.preferred_rank)
+  }
+}
+
+extension View {
+  init(_ value: Crosscut__V1__View) throws(WireError) {
+    self.init(
+      number: value.number, resumeTurn: value.resume_turn,
+      workers: try Self.members(value.workers, value.n_workers, "view.workers"),
+      fcNodes: try Self.members(value.fc_nodes, value.n_fc_nodes, "view.fc nodes"),
+      dataset: DatasetFacts(try required(value.dataset, "view.dataset")),
+      isFinal: value.is_final != 0)
+  }
+
+  private static func members(
+    _ first: UnsafeMutablePointer<UnsafeMutablePointer<Crosscut__V1__Member>?>?, _ count: Int,
+    _ field: StaticString
+  ) throws(WireError) -> [Member] {
+    var members: [Member] = []
+    for pointer in UnsafeBufferPointer(start: first, count: first == nil ? 0 : count) {
+      let value = try required(pointer, field)
+      members.append(
+        Member(
+          node: NodeID(value.node), incarnation: value.incarnation,
+          name: try NodeName(value.name, field), endpoint: try text(value.endpoint, field)))
+    }
+    return members
+  }
+}
+
+extension DatasetFacts {
+  init(_ value: Crosscut__V1__DatasetFacts) {
+    self.init(
+      trainingExamples: value.training_examples, evaluationExamples: value.evaluation_examples,
+      fingerprint: value.fingerprint)
+  }
+}
+
+extension Heartbeat {
+  init(_ value: Crosscut__V1__Heartbeat) throws(WireError) {
+    var waits: [Wait] = []
+    let count = value.waits == nil ? 0 : value.n_waits
+    for pointer in UnsafeBufferPointer(start: value.waits, count: count) {
+      waits.append(try Wait(try required(pointer, "heartbeat.waits")))
+    }
+    self.init(
+      ready: value.ready != 0, dataset: value.dataset.map { DatasetFacts($0.pointee) },
+      turn: value.turn, phase: try text(value.phase, "heartbeat.phase"),
+      millisecondsSinceProgress: value.milliseconds_since_progress,
+      telemetry: try Telemetry(try required(value.telemetry, "heartbeat.telemetry")),
+      waits: waits)
+  }
+}
+
+extension Telemetry {
+  init(_ value: Crosscut__V1__Telemetry) throws(WireError) {
+    let wire = try required(value.step_times, "heartbeat.telemetry.step times")
+    var times = StepTimes()
+    times.data = wire.data
+    times.convolutionForward = wire.convolution_forward
+    times.waitingForFC = wire.waiting_for_fc
+    times.convolutionBackward = wire.convolution_backward
+    times.waitingForParameters = wire.waiting_for_parameters
+    times.compute = wire.compute
+    times.waitingForPeers = wire.waiting_for_peers
+    self.init(
+      stepMilliseconds: times, bytesSent: value.bytes_sent, bytesReceived: value.bytes_received,
+      residentBytes: value.resident_bytes, droppedMessages: value.dropped_messages,
+      largestGapMilliseconds: value.largest_gap_milliseconds)
+  }
+}
+
+extension Wait {
+  init(_ value: Crosscut__V1__Wait) throws(WireError) {
+    let owner: Owner
+    switch value.owner_case {
+    case CROSSCUT__V1__WAIT__OWNER_MEMBER:
+      owner = .member(try NodeName(value.member, "wait.owner"))
+    case CROSSCUT__V1__WAIT__OWNER_OWN: owner = .own(try text(value.own, "wait.owner"))
+    case CROSSCUT__V1__WAIT__OWNER_ABSENT: owner = .absent(try text(value.absent, "wait.owner"))
+    default: throw .missing(field: "wait.owner")
+    }
+    self.init(
+      owner: owner, what: try text(value.what, "wait.what"), milliseconds: value.milliseconds)
+  }
+}
+
+extension Push {
+  init(_ value: Crosscut__V1__Push) throws(WireError) {
+    switch value.subject_case {
+    case CROSSCUT__V1__PUSH__SUBJECT_CHUNK: self.init(turn: value.turn, chunk: Int(value.chunk))
+    case CROSSCUT__V1__PUSH__SUBJECT_EVALUATED: self.init(turn: value.turn, chunk: nil)
+    default: throw .missing(field: "push.subject")
+    }
+  }
+}
+
+extension RowBlock {
+  init(_ value: Crosscut__V1__RowBlock) {
+    self.init(
+      firstRow: Int(value.first_row), rows: Int(value.rows), columns: Int(value.columns))
+  }
+}
+
+extension NodeName {
+  init(
+    _ pointer: UnsafeMutablePointer<Crosscut__V1__MemberName>?, _ field: StaticString
+  ) throws(WireError) {
+    let value = try required(pointer, field)
+    self.init(try Role(value.role, field), Int(value.rank))
+  }
+}
+
+extension Role {
+  init(_ value: Crosscut__V1__Role, _ field: StaticString) throws(WireError) {
+    switch value {
+    case CROSSCUT__V1__ROLE__ROLE_SERVER: self = .server
+    case CROSSCUT__V1__ROLE__ROLE_WORKER: self = .worker
+    case CROSSCUT__V1__ROLE__ROLE_FC: self = .fc
+    case CROSSCUT__V1__ROLE__ROLE_OBSERVER: self = .observer
+    default: throw .invalid(field: "\(field)", found: "role \(value.rawValue)")
+    }
+  }
+}
+
+extension Stop.Outcome {
+  init(_ value: Crosscut__V1__Stop__Outcome) throws(WireError) {
+    switch value {
+    case CROSSCUT__V1__STOP__OUTCOME__OUTCOME_FINISHED: self = .finished
+    case CROSSCUT__V1__STOP__OUTCOME__OUTCOME_INTERRUPTED: self = .interrupted
+    case CROSSCUT__V1__STOP__OUTCOME__OUTCOME_FAILED: self = .failed
+    default: throw .invalid(field: "stop.outcome", found: "outcome \(value.rawValue)")
+    }
+  }
+}
+
+/// What `pointer` points to, if anything.
+private func required<T>(
+  _ pointer: UnsafeMutablePointer<T>?, _ field: StaticString
+) throws(WireError) -> T {
+  guard let pointer else { throw .missing(field: "\(field)") }
+  return pointer.pointee
+}
+
+/// A C string of protobuf-c's as a Swift one; its length is judged with the contract.
+private func text(
+  _ pointer: UnsafeMutablePointer<CChar>?, _ field: StaticString
+) throws(WireError) -> String {
+  guard let pointer else { throw .missing(field: "\(field)") }
+  guard let string = String(validatingCString: pointer) else {
+    throw .invalid(field: "\(field)", found: "not UTF-8")
+  }
+  return string
+}

@@ -1,0 +1,264 @@
+import CProtobufC
+import CWire
+import Messages
+
+// Numbers are converted by truncation: `Message.checkContract` has just bounded each of them.
+
+extension EncodingArena {
+  /// The envelope of `message`, whose contract has been checked.
+  func envelope(_ message: Message) -> UnsafeMutablePointer<Crosscut__V1__Envelope> {
+    make(crosscut__v1__envelope__init) {
+      $0.protocol_version = Limits.protocolVersion
+      $0.run = message.header.run
+      $0.view = message.header.view
+      $0.sender = message.header.sender.value
+      $0.incarnation = message.header.incarnation
+      fill(&$0, message.body)
+    }
+  }
+
+  private func fill(_ envelope: inout Crosscut__V1__Envelope, _ body: Body) {
+    switch body {
+    case .join(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_JOIN
+      envelope.join = join(value)
+    case .welcome(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_WELCOME
+      envelope.welcome = make(crosscut__v1__welcome__init) { $0.node = value.node.value }
+    case .refusal(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_REFUSAL
+      envelope.refusal = make(crosscut__v1__refusal__init) { $0.reason = string(value.reason) }
+    case .view(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_MEMBERSHIP
+      envelope.membership = view(value)
+    case .heartbeat(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_HEARTBEAT
+      envelope.heartbeat = heartbeat(value)
+    case .advance(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_ADVANCE
+      envelope.advance = make(crosscut__v1__advance__init) { $0.turn = value.turn }
+    case .leave(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_LEAVE
+      envelope.leave = make(crosscut__v1__leave__init) { $0.reason = string(value.reason) }
+    case .stop(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_STOP
+      envelope.stop = make(crosscut__v1__stop__init) {
+        $0.outcome = value.outcome.wire
+        $0.reason = string(value.reason)
+      }
+    case .goodbye:
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_GOODBYE
+      envelope.goodbye = make(crosscut__v1__goodbye__init)
+    case .statusRequest:
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_STATUS_REQUEST
+      envelope.status_request = make(crosscut__v1__status_request__init)
+    case .statusReply:
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_STATUS_REPLY
+      envelope.status_reply = make(crosscut__v1__status_reply__init)
+    case .push, .parameters, .activations, .featureGradients, .exchange, .report, .slice:
+      fillBulk(&envelope, body)
+    }
+  }
+
+  private func fillBulk(_ envelope: inout Crosscut__V1__Envelope, _ body: Body) {
+    switch body {
+    case .push(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_PUSH
+      envelope.push = push(value)
+    case .parameters(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_PARAMETERS
+      envelope.parameters = make(crosscut__v1__parameters__init) {
+        $0.version = value.version
+        $0.chunk = UInt32(truncatingIfNeeded: value.chunk)
+      }
+    case .activations(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_ACTIVATIONS
+      envelope.activations = make(crosscut__v1__activations__init) {
+        $0.turn = value.turn
+        $0.sub_batch = UInt32(truncatingIfNeeded: value.subBatch)
+        $0.block = block(value.block)
+      }
+    case .featureGradients(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_FEATURE_GRADIENTS
+      envelope.feature_gradients = make(crosscut__v1__feature_gradients__init) {
+        $0.turn = value.turn
+        $0.sub_batch = UInt32(truncatingIfNeeded: value.subBatch)
+        $0.block = block(value.block)
+      }
+    case .exchange(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_EXCHANGE
+      envelope.exchange = make(crosscut__v1__exchange__init) {
+        $0.turn = value.turn
+        $0.sub_batch = UInt32(truncatingIfNeeded: value.subBatch)
+        $0.index = UInt32(truncatingIfNeeded: value.index)
+      }
+    case .report(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_REPORT
+      envelope.report = make(crosscut__v1__report__init) {
+        $0.turn = value.turn
+        $0.sub_batch = UInt32(truncatingIfNeeded: value.subBatch)
+        $0.loss_sum = value.lossSum
+        $0.examples = UInt32(truncatingIfNeeded: value.examples)
+      }
+    case .slice(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_SLICE
+      envelope.slice = slice(value)
+    default:
+      preconditionFailure("not a bulk body: \(body)")
+    }
+  }
+
+  private func join(_ value: Join) -> UnsafeMutablePointer<Crosscut__V1__Join> {
+    make(crosscut__v1__join__init) {
+      $0.role = value.role.wire
+      $0.host = string(value.host)
+      $0.process_id = value.processID
+      $0.software_version = string(value.softwareVersion)
+      $0.endpoint = string(value.endpoint)
+      $0.preferred_rank = value.preferredRank
+    }
+  }
+
+  private func name(_ value: NodeName) -> UnsafeMutablePointer<Crosscut__V1__MemberName> {
+    make(crosscut__v1__member_name__init) {
+      $0.role = value.role.wire
+      $0.rank = UInt32(truncatingIfNeeded: value.rank)
+    }
+  }
+
+  private func member(_ value: Member) -> UnsafeMutablePointer<Crosscut__V1__Member> {
+    make(crosscut__v1__member__init) {
+      $0.node = value.node.value
+      $0.incarnation = value.incarnation
+      $0.name = name(value.name)
+      $0.endpoint = string(value.endpoint)
+    }
+  }
+
+  private func view(_ value: View) -> UnsafeMutablePointer<Crosscut__V1__View> {
+    make(crosscut__v1__view__init) {
+      $0.number = value.number
+      $0.resume_turn = value.resumeTurn
+      $0.n_workers = value.workers.count
+      $0.workers = array(value.workers.map(member))
+      $0.n_fc_nodes = value.fcNodes.count
+      $0.fc_nodes = array(value.fcNodes.map(member))
+      $0.is_final = value.isFinal ? 1 : 0
+      $0.dataset = dataset(value.dataset)
+    }
+  }
+
+  private func dataset(
+    _ value: DatasetFacts
+  ) -> UnsafeMutablePointer<Crosscut__V1__DatasetFacts> {
+    make(crosscut__v1__dataset_facts__init) {
+      $0.training_examples = value.trainingExamples
+      $0.evaluation_examples = value.evaluationExamples
+      $0.fingerprint = value.fingerprint
+    }
+  }
+
+  private func heartbeat(_ value: Heartbeat) -> UnsafeMutablePointer<Crosscut__V1__Heartbeat> {
+    make(crosscut__v1__heartbeat__init) {
+      $0.turn = value.turn
+      $0.phase = string(value.phase)
+      $0.milliseconds_since_progress = value.millisecondsSinceProgress
+      $0.telemetry = telemetry(value.telemetry)
+      $0.n_waits = value.waits.count
+      $0.waits = array(value.waits.map(wait))
+      $0.ready = value.ready ? 1 : 0
+      $0.dataset = value.dataset.map(dataset)
+    }
+  }
+
+  private func telemetry(_ value: Telemetry) -> UnsafeMutablePointer<Crosscut__V1__Telemetry> {
+    make(crosscut__v1__telemetry__init) {
+      let times = value.stepMilliseconds
+      $0.step_times = make(crosscut__v1__step_times__init) {
+        $0.data = times.data
+        $0.convolution_forward = times.convolutionForward
+        $0.waiting_for_fc = times.waitingForFC
+        $0.convolution_backward = times.convolutionBackward
+        $0.waiting_for_parameters = times.waitingForParameters
+        $0.compute = times.compute
+        $0.waiting_for_peers = times.waitingForPeers
+      }
+      $0.bytes_sent = value.bytesSent
+      $0.bytes_received = value.bytesReceived
+      $0.resident_bytes = value.residentBytes
+      $0.dropped_messages = value.droppedMessages
+      $0.largest_gap_milliseconds = value.largestGapMilliseconds
+    }
+  }
+
+  private func wait(_ value: Wait) -> UnsafeMutablePointer<Crosscut__V1__Wait> {
+    make(crosscut__v1__wait__init) {
+      switch value.owner {
+      case .member(let owner):
+        $0.owner_case = CROSSCUT__V1__WAIT__OWNER_MEMBER
+        $0.member = name(owner)
+      case .own(let part):
+        $0.owner_case = CROSSCUT__V1__WAIT__OWNER_OWN
+        $0.own = string(part)
+      case .absent(let who):
+        $0.owner_case = CROSSCUT__V1__WAIT__OWNER_ABSENT
+        $0.absent = string(who)
+      }
+      $0.what = string(value.what)
+      $0.milliseconds = value.milliseconds
+    }
+  }
+
+  private func push(_ value: Push) -> UnsafeMutablePointer<Crosscut__V1__Push> {
+    make(crosscut__v1__push__init) {
+      $0.turn = value.turn
+      if let chunk = value.chunk {
+        $0.subject_case = CROSSCUT__V1__PUSH__SUBJECT_CHUNK
+        $0.chunk = UInt32(truncatingIfNeeded: chunk)
+      } else {
+        $0.subject_case = CROSSCUT__V1__PUSH__SUBJECT_EVALUATED
+        $0.evaluated = make(crosscut__v1__push__evaluated__init)
+      }
+    }
+  }
+
+  private func block(_ value: RowBlock) -> UnsafeMutablePointer<Crosscut__V1__RowBlock> {
+    make(crosscut__v1__row_block__init) {
+      $0.first_row = UInt32(truncatingIfNeeded: value.firstRow)
+      $0.rows = UInt32(truncatingIfNeeded: value.rows)
+      $0.columns = UInt32(truncatingIfNeeded: value.columns)
+    }
+  }
+
+  private func slice(_ value: Slice) -> UnsafeMutablePointer<Crosscut__V1__Slice> {
+    make(crosscut__v1__slice__init) {
+      $0.key = UInt32(truncatingIfNeeded: value.key)
+      $0.first_row = UInt32(truncatingIfNeeded: value.firstRow)
+      $0.rows = UInt32(truncatingIfNeeded: value.rows)
+      $0.first_column = UInt32(truncatingIfNeeded: value.firstColumn)
+      $0.columns = UInt32(truncatingIfNeeded: value.columns)
+      $0.is_last = value.isLast ? 1 : 0
+    }
+  }
+}
+
+extension Role {
+  var wire: Crosscut__V1__Role {
+    switch self {
+    case .server: CROSSCUT__V1__ROLE__ROLE_SERVER
+    case .worker: CROSSCUT__V1__ROLE__ROLE_WORKER
+    case .fc: CROSSCUT__V1__ROLE__ROLE_FC
+    case .observer: CROSSCUT__V1__ROLE__ROLE_OBSERVER
+    }
+  }
+}
+
+extension Stop.Outcome {
+  var wire: Crosscut__V1__Stop__Outcome {
+    switch self {
+    case .finished: CROSSCUT__V1__STOP__OUTCOME__OUTCOME_FINISHED
+    case .interrupted: CROSSCUT__V1__STOP__OUTCOME__OUTCOME_INTERRUPTED
+    case .failed: CROSSCUT__V1__STOP__OUTCOME__OUTCOME_FAILED
+    }
+  }
+}

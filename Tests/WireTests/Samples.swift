@@ -1,0 +1,197 @@
+import Messages
+import Tensors
+
+/// Messages of every kind, with their raw frames: ordinary, extreme and empty ones.
+enum Samples {
+  static let largestCounter: UInt64 = 1 << 53
+  static let largestNumber = Int(Int32.max)
+
+  /// `count` floats, each different.
+  static func floats(_ count: Int) -> Frame {
+    Frame(copying: (0..<count).map { Float($0) + 0.25 })
+  }
+
+  static let member = Member(
+    node: NodeID(7), incarnation: 0xdead_beef_0123_4567, name: NodeName(.worker, 3),
+    endpoint: "tcp://10.0.0.3:41873")
+
+  static let view = View(
+    number: 4, resumeTurn: 812,
+    workers: [
+      Member(node: NodeID(1), incarnation: 11, name: NodeName(.worker, 0), endpoint: ""), member,
+    ],
+    fcNodes: [
+      Member(
+        node: NodeID(.max), incarnation: .max, name: NodeName(.fc, 1),
+        endpoint: "ipc:///tmp/fc-0")
+    ], dataset: dataset, isFinal: true)
+
+  static let dataset = DatasetFacts(
+    trainingExamples: 1_281_167, evaluationExamples: 50_000, fingerprint: 0x0123_4567_89ab_cdef)
+
+  static let telemetry: Telemetry = {
+    var times = StepTimes()
+    times.data = 1.5
+    times.convolutionForward = 2.5
+    times.waitingForFC = 3.5
+    times.convolutionBackward = 4.5
+    times.waitingForParameters = 5.5
+    times.compute = 6.5
+    times.waitingForPeers = 7.5
+    return Telemetry(
+      stepMilliseconds: times, bytesSent: 1, bytesReceived: 2, residentBytes: 3,
+      droppedMessages: 4, largestGapMilliseconds: 8.5)
+  }()
+
+  static let heartbeat = Heartbeat(
+    ready: true, dataset: dataset, turn: 812, phase: "conv forward",
+    millisecondsSinceProgress: 34, telemetry: telemetry,
+    waits: [
+      Wait(
+        owner: .member(NodeName(.fc, 2)), what: "gradient of conv4 chunk 2, step 812",
+        milliseconds: 5),
+      Wait(owner: .own("loader"), what: "batch 813", milliseconds: 6),
+      Wait(owner: .absent("1 more wörker"), what: "", milliseconds: 0),
+    ])
+
+  /// Every body, each field away from its default.
+  static let ordinary: [(Body, [Frame])] = [
+    (
+      .join(
+        Join(
+          role: .fc, host: "höst", processID: 4711, softwareVersion: "0.1.0",
+          endpoint: "tcp://[::1]:5", preferredRank: 2)), []
+    ),
+    (.welcome(Welcome(node: NodeID(9))), [Frame(copying: Array("{\"seed\": 1}".utf8))]),
+    (.refusal(Refusal(reason: "the run is full")), []),
+    (.view(view), []),
+    (.heartbeat(heartbeat), []),
+    (.advance(Advance(turn: 813)), []),
+    (.leave(Leave(reason: "SIGTERM")), []),
+    (.stop(Stop(outcome: .interrupted, reason: "asked by the user")), []),
+    (.goodbye, []),
+    (.push(Push(turn: 812, chunk: 5)), [floats(100)]),
+    (.push(Push(turn: 812, chunk: nil)), []),
+    (.parameters(Parameters(version: 813, chunk: 6)), [floats(33)]),
+    (
+      .activations(
+        Activations(
+          turn: 812, subBatch: 1, block: RowBlock(firstRow: 64, rows: 5, columns: 7))),
+      [Frame(copying: [Int32](arrayLiteral: 1, 2, 3, 4, -1)), floats(14), floats(21)]
+    ),
+    (
+      .featureGradients(
+        FeatureGradients(
+          turn: 812, subBatch: 1, block: RowBlock(firstRow: 64, rows: 2, columns: 7))),
+      [floats(7), floats(7)]
+    ),
+    (.exchange(Exchange(turn: 812, subBatch: 1, index: 2)), [floats(3), floats(11)]),
+    (
+      .report(Report(turn: 812, subBatch: 1, lossSum: 294.75, examples: 3)),
+      [Frame(copying: [Int32](arrayLiteral: 0, 4, 1, -1))]
+    ),
+    (
+      .slice(
+        Slice(key: 8, firstRow: 128, rows: 2, firstColumn: 256, columns: 3, isLast: true)),
+      [floats(6)]
+    ),
+    (.statusRequest, []),
+    (.statusReply, [Frame(copying: Array("{".utf8)), Frame(copying: Array("}".utf8))]),
+  ]
+
+  /// Fields at the ends of their ranges.
+  static let extreme: [(Body, [Frame])] = [
+    (
+      .join(
+        Join(
+          role: .worker, host: "", processID: 0, softwareVersion: "", endpoint: "",
+          preferredRank: -1)), []
+    ),
+    (
+      .join(
+        Join(
+          role: .observer, host: String(repeating: "x", count: Limits.stringBytes),
+          processID: .max, softwareVersion: String(repeating: "ü", count: Limits.stringBytes / 2),
+          endpoint: "", preferredRank: .max)), []
+    ),
+    (.welcome(Welcome(node: NodeID(.max))), [Frame(copying: [UInt8]())]),
+    (.refusal(Refusal(reason: "")), []),
+    (
+      .view(
+        View(
+          number: 1, resumeTurn: 0, workers: [], fcNodes: [],
+          dataset: DatasetFacts(
+            trainingExamples: 0, evaluationExamples: 0, fingerprint: 0))), []
+    ),
+    (
+      .view(
+        View(
+          number: .max, resumeTurn: largestCounter,
+          workers: (0..<1000).map {
+            Member(
+              node: NodeID(UInt32($0) + 1), incarnation: .max, name: NodeName(.worker, $0),
+              endpoint: "")
+          }, fcNodes: [],
+          dataset: DatasetFacts(
+            trainingExamples: largestCounter, evaluationExamples: largestCounter,
+            fingerprint: .max))), []
+    ),
+    (
+      .heartbeat(
+        Heartbeat(
+          ready: false, dataset: nil, turn: 0, phase: "", millisecondsSinceProgress: 0,
+          telemetry: Telemetry(), waits: [])), []
+    ),
+    (
+      .heartbeat(
+        Heartbeat(
+          ready: false, dataset: nil, turn: largestCounter, phase: "",
+          millisecondsSinceProgress: largestCounter,
+          telemetry: Telemetry(
+            bytesSent: largestCounter, bytesReceived: largestCounter,
+            residentBytes: largestCounter, droppedMessages: largestCounter,
+            largestGapMilliseconds: .greatestFiniteMagnitude),
+          waits: (0..<3000).map { _ in Wait(owner: .own(""), what: "", milliseconds: 0) })), []
+    ),
+    (.advance(Advance(turn: 0)), []),
+    (.advance(Advance(turn: largestCounter)), []),
+    (.stop(Stop(outcome: .finished, reason: "")), []),
+    (.stop(Stop(outcome: .failed, reason: "")), []),
+    (.push(Push(turn: 0, chunk: 0)), [floats(1)]),
+    (.push(Push(turn: largestCounter, chunk: largestNumber)), [floats(Limits.frameBytes / 4)]),
+    (.push(Push(turn: 0, chunk: nil)), []),
+    (.parameters(Parameters(version: 0, chunk: 0)), [floats(1)]),
+    (
+      .featureGradients(
+        FeatureGradients(
+          turn: 0, subBatch: 0,
+          block: RowBlock(firstRow: largestNumber - 1, rows: 1, columns: Limits.frameBytes / 4))),
+      [floats(Limits.frameBytes / 4)]
+    ),
+    (
+      .exchange(Exchange(turn: 0, subBatch: largestNumber, index: largestNumber)),
+      Array(repeating: floats(1), count: Limits.frames)
+    ),
+    (
+      .report(Report(turn: 0, subBatch: 0, lossSum: .infinity, examples: 0)),
+      [Frame(copying: [Int32](arrayLiteral: -1))]
+    ),
+    (
+      .slice(
+        Slice(
+          key: largestNumber, firstRow: largestNumber - 1, rows: 1,
+          firstColumn: largestNumber - 1, columns: 1, isLast: false)), [floats(1)]
+    ),
+  ]
+
+  static let header = Header(
+    run: 0xfeed_face_cafe_f00d, view: 3, sender: NodeID(6), incarnation: 0x0102_0304_0506_0708)
+
+  static let headers = [
+    header, Header(run: 0, view: 0, sender: .server, incarnation: 0),
+    Header(run: .max, view: .max, sender: NodeID(.max), incarnation: .max),
+  ]
+
+  static let ordinaryMessages = ordinary.map { Message(header, $0.0, frames: $0.1) }
+  static let messages = ordinaryMessages + extreme.map { Message(header, $0.0, frames: $0.1) }
+}
