@@ -117,8 +117,9 @@ let package = Package(
       exclude: ["Golden"], swiftSettings: house),
     .testTarget(
       name: "NodesTests",
-      dependencies: ["Nodes", "Configuration", "Training", "Network", "Tensors"],
-      swiftSettings: house),
+      dependencies: [
+        "Nodes", "Configuration", "Observability", "Training", "Network", "Tensors",
+      ], swiftSettings: house),
     .testTarget(name: "crosscutTests", dependencies: ["crosscut"], swiftSettings: house),
     .testTarget(name: "PaperTests", dependencies: ["Network", "Kernels"], swiftSettings: house),
     .testTarget(

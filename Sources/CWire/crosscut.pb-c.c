@@ -1743,7 +1743,7 @@ const ProtobufCMessageDescriptor crosscut__v1__join__descriptor =
   (ProtobufCMessageInit) crosscut__v1__join__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__welcome__field_descriptors[1] =
+static const ProtobufCFieldDescriptor crosscut__v1__welcome__field_descriptors[2] =
 {
   {
     "node",
@@ -1757,14 +1757,27 @@ static const ProtobufCFieldDescriptor crosscut__v1__welcome__field_descriptors[1
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "rank",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Welcome, rank),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__welcome__field_indices_by_name[] = {
   0,   /* field[0] = node */
+  1,   /* field[1] = rank */
 };
 static const ProtobufCIntRange crosscut__v1__welcome__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__welcome__descriptor =
 {
@@ -1774,7 +1787,7 @@ const ProtobufCMessageDescriptor crosscut__v1__welcome__descriptor =
   "Crosscut__V1__Welcome",
   "crosscut.v1",
   sizeof(Crosscut__V1__Welcome),
-  1,
+  2,
   crosscut__v1__welcome__field_descriptors,
   crosscut__v1__welcome__field_indices_by_name,
   1,  crosscut__v1__welcome__number_ranges,

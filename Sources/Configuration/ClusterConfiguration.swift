@@ -29,8 +29,8 @@ package struct ClusterConfiguration: Hashable, Sendable, ConfigurationSection {
         "chunkBytes", \.chunkBytes,
         Rule {
           // 4 MiB is the wire's largest frame.
-          guard $0 >= 1024, $0 <= 4 << 20 else {
-            return Rule<Int>.between(1024, 4 << 20).violation($0)
+          guard $0 >= 64, $0 <= 4 << 20 else {
+            return Rule<Int>.between(64, 4 << 20).violation($0)
           }
           return $0 % 4 == 0 ? nil : "must be a multiple of 4, the bytes of a float, not \($0)"
         }, "Largest message of conv parameters or gradients."),

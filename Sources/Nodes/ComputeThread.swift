@@ -35,7 +35,7 @@ final class ComputeThread<Operation: Sendable, Outcome: Sendable, Preparation: S
   ///   - threads: OpenMP threads of the kernels; 0 leaves it to the environment.
   ///   - prepare: makes the performer, on the compute thread: opening data and planning memory
   ///     take seconds, and the socket thread must stay responsive.
-  init<P: Performer>(
+  init<P: Performer & SendableMetatype>(
     name: String, threads: Int, wakeUp: WakeUp? = nil,
     prepare: @escaping @Sendable () throws -> (P, Preparation)
   ) throws(TransportError) where P.Operation == Operation, P.Outcome == Outcome {

@@ -9,6 +9,9 @@ enum Host {
     return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
+  /// Cores this process may use.
+  static var cores: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+
   /// A bound endpoint as other nodes can dial it: a wildcard address becomes the address this
   /// machine has on the way to the server.
   static func reachable(_ bound: String, from server: String) -> String {

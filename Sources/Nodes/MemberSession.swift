@@ -2,8 +2,8 @@ import CLinux
 import Configuration
 import Coordination
 import Glibc
-import Messages
-import Observability
+package import Messages
+package import Observability
 import Tensors
 package import Transport
 import Wire

@@ -1,6 +1,6 @@
 package import Configuration
 package import Coordination
-import Datasets
+package import Datasets
 package import Kernels
 package import Network
 import Tensors

@@ -1,4 +1,4 @@
-import Configuration
+package import Configuration
 import Glibc
 import Messages
 import Observability

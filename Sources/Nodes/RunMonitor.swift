@@ -1,9 +1,9 @@
 import CLinux
 import Configuration
-package import Coordination
+import Coordination
 import Glibc
-package import Messages
-package import Observability
+import Messages
+import Observability
 
 /// Sees how a run goes, for callers in the same process.
 package protocol RunObserver: Sendable {

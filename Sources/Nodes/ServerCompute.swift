@@ -1,3 +1,4 @@
+import Configuration
 import Coordination
 import Kernels
 import Messages
@@ -210,7 +211,7 @@ final class ServerCompute: Performer {
     var metadata = metadata
     metadata["steps"] = "\(steps)"
     do throws(SafeTensorsError) {
-      try SafeTensorsWriter.write(
+      try SafeTensorsWriter().write(
         to: modelPath,
         tensors: tensors.map { (name: $0.name, shape: $0.shape.extents, data: $0.values) },
         metadata: metadata)

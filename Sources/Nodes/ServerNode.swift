@@ -1,7 +1,7 @@
-package import Configuration
+import Configuration
 import Coordination
 import Glibc
-import Messages
+package import Messages
 package import Observability
 import Tensors
 package import Transport

@@ -1,3 +1,4 @@
+import Network
 import Coordination
 import Datasets
 import Kernels

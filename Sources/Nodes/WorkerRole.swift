@@ -1,3 +1,4 @@
+import Configuration
 import Coordination
 import Datasets
 import Messages

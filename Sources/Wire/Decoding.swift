@@ -12,7 +12,7 @@ extension Body {
       self = .join(try Join(try required(envelope.join, "join")))
     case CROSSCUT__V1__ENVELOPE__BODY_WELCOME:
       let value = try required(envelope.welcome, "welcome")
-      self = .welcome(Welcome(node: NodeID(value.node)))
+      self = .welcome(Welcome(node: NodeID(value.node), rank: Int(value.rank)))
     case CROSSCUT__V1__ENVELOPE__BODY_REFUSAL:
       let value = try required(envelope.refusal, "refusal")
       self = .refusal(Refusal(reason: try text(value.reason, "refusal.reason")))

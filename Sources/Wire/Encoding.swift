@@ -24,7 +24,10 @@ extension EncodingArena {
       envelope.join = join(value)
     case .welcome(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_WELCOME
-      envelope.welcome = make(crosscut__v1__welcome__init) { $0.node = value.node.value }
+      envelope.welcome = make(crosscut__v1__welcome__init) {
+        $0.node = value.node.value
+        $0.rank = UInt32(value.rank)
+      }
     case .refusal(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_REFUSAL
       envelope.refusal = make(crosscut__v1__refusal__init) { $0.reason = string(value.reason) }

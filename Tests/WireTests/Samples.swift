@@ -62,7 +62,7 @@ enum Samples {
           role: .fc, host: "höst", processID: 4711, softwareVersion: "0.1.0",
           endpoint: "tcp://[::1]:5", preferredRank: 2)), []
     ),
-    (.welcome(Welcome(node: NodeID(9))), [Frame(copying: Array("{\"seed\": 1}".utf8))]),
+    (.welcome(Welcome(node: NodeID(9), rank: 3)), [Frame(copying: Array("{\"seed\": 1}".utf8))]),
     (.refusal(Refusal(reason: "the run is full")), []),
     (.view(view), []),
     (.heartbeat(heartbeat), []),
@@ -114,7 +114,7 @@ enum Samples {
           processID: .max, softwareVersion: String(repeating: "ü", count: Limits.stringBytes / 2),
           endpoint: "", preferredRank: .max)), []
     ),
-    (.welcome(Welcome(node: NodeID(.max))), [Frame(copying: [UInt8]())]),
+    (.welcome(Welcome(node: NodeID(.max), rank: Int(UInt32.max))), [Frame(copying: [UInt8]())]),
     (.refusal(Refusal(reason: "")), []),
     (
       .view(

@@ -257,10 +257,14 @@ struct  Crosscut__V1__Welcome
    * The node's number from now on; never used twice in a run. Full 32 bits.
    */
   uint32_t node;
+  /*
+   * Its rank within its role, from 0; an fc node's is its slice.
+   */
+  uint32_t rank;
 };
 #define CROSSCUT__V1__WELCOME__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__welcome__descriptor) \
-    , 0 }
+    , 0, 0 }
 
 
 /*

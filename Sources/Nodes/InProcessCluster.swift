@@ -1,0 +1,114 @@
+package import Configuration
+package import Messages
+package import Observability
+import Synchronization
+import Transport
+
+/// A whole cluster in one process: the same roles as threads over inproc, for tests, for
+/// `--in-process` and for `crosscut verify`.
+package final class InProcessCluster: Sendable {
+  /// How a member ended.
+  package struct MemberEnd: Sendable {
+    package let name: String
+    package let outcome: Result<Stop, NodeError>
+  }
+
+  private let run: RunContext
+  private let runDirectory: RunDirectory?
+  private let makeLog: @Sendable (String) throws -> Logger
+  private let probe: (any StepProbe)?
+  private let observer: (any RunObserver)?
+  private let onModel: (@Sendable (ModelTensors) -> Void)?
+  /// Where the server also listens, for observers; `nil` for nowhere.
+  private let listen: String?
+  private let ends = Mutex<[MemberEnd]>([])
+  private let serverCommands: Mailbox<String>
+
+  /// - Parameters:
+  ///   - listen: the server's endpoint; `nil` keeps the cluster to itself (inproc).
+  ///   - probe: sees every gradient before it is applied.
+  ///   - onModel: sees the trained parameters at the end, on the server's compute thread.
+  ///   - log: makes the log of a node by its name.
+  package init(
+    _ configuration: RunConfiguration, listen: String? = nil,
+    runDirectory: RunDirectory? = nil, probe: (any StepProbe)? = nil,
+    observer: (any RunObserver)? = nil, onModel: (@Sendable (ModelTensors) -> Void)? = nil,
+    log makeLog: @escaping @Sendable (String) throws -> Logger
+  ) throws {
+    run = try RunContext(configuration)
+    self.makeLog = makeLog
+    self.listen = listen
+    self.runDirectory = runDirectory
+    self.probe = probe
+    self.observer = observer
+    self.onModel = onModel
+    serverCommands = try Mailbox()
+  }
+
+  /// Asks the run to end; may be called from any thread.
+  package func stop(_ reason: String) { _ = serverCommands.post(reason) }
+
+  /// Runs to the end.
+  ///
+  /// - Parameter started: called with the server's endpoint once it listens.
+  /// - Returns: how the run ended.
+  /// - Throws: `NodeError` naming a member that failed, if the run failed with it.
+  package func runToEnd(started: (String) -> Void = { _ in }) throws -> Stop {
+    let context = try Context()
+    defer { context.terminate() }
+    let server = try ServerNode(
+      context: context, run: run,
+      options: ServerOptions(
+        listen: listen ?? "inproc://server", runDirectory: runDirectory, threads: threads(of: 1)),
+      log: makeLog("server"), commands: serverCommands, probe: probe, observer: observer, onModel: onModel)
+    started(server.endpoint)
+    let cluster = run.configuration.cluster
+    var threads: [OwnedThread] = []
+    for rank in 0..<cluster.fcNodes {
+      threads.append(try start(.fc, rank, cluster.fcNodes, context, server.endpoint))
+    }
+    for rank in 0..<cluster.workers {
+      threads.append(try start(.worker, rank, cluster.workers, context, server.endpoint))
+    }
+    let result = Result { try server.run() }
+    for thread in threads { thread.join() }
+    let failed = ends.withLock { ends in
+      ends.compactMap { end -> String? in
+        if case .failure(let error) = end.outcome { "\(end.name): \(error)" } else { nil }
+      }
+    }
+    let stop = try result.get()
+    if stop.outcome == .failed, let first = failed.first { throw NodeError(first) }
+    return stop
+  }
+
+  /// Kernel threads of each of `count` nodes of a role: the machine's cores shared out.
+  private func threads(of count: Int) -> Int {
+    let wanted = run.configuration.compute.threadsPerNode
+    return wanted > 0 ? wanted : max(1, Host.cores / count)
+  }
+
+  private func start(
+    _ role: Role, _ rank: Int, _ count: Int, _ context: Context, _ server: String
+  ) throws -> OwnedThread {
+    var options = MemberOptions(role: role, server: server)
+    options.listen = "inproc://\(role.rawValue)-\(rank)"
+    options.preferredRank = rank
+    options.threads = threads(of: count)
+    let name = "\(NodeName(role, rank))"
+    return try OwnedThread(name: name) { [self, options] in
+      let outcome: Result<Stop, NodeError>
+      do {
+        let session = try MemberSession(
+          context: context, options: options, log: makeLog(name), probe: probe,
+          commands: try Mailbox())
+        outcome = .success(try session.run())
+      } catch {
+        outcome = .failure(error as? NodeError ?? NodeError("\(error)"))
+        // A member that cannot even start would leave the server waiting for it.
+        if case .failure(let reason) = outcome { stop("\(name) failed: \(reason)") }
+      }
+      ends.withLock { $0.append(MemberEnd(name: name, outcome: outcome)) }
+    }
+  }
+}

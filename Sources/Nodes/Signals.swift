@@ -1,0 +1,57 @@
+import CLinux
+import Glibc
+
+/// The signals that end a process in order, as a descriptor for a poll loop.
+///
+/// They are blocked in the calling thread, and so in the threads it starts afterwards: make this
+/// before any other thread.
+package struct Signals: ~Copyable {
+  /// Readable when one has come.
+  package let descriptor: Int32
+
+  /// SIGINT (Ctrl-C), SIGTERM (kill, docker stop) and SIGHUP (a lost terminal); SIGPIPE is ignored
+  /// and with `children` SIGCHLD is reported too.
+  package init(children: Bool = false) throws(NodeError) {
+    signal(SIGPIPE, SIG_IGN)
+    let wanted = [SIGINT, SIGTERM, SIGHUP] + (children ? [SIGCHLD] : [])
+    descriptor = wanted.withUnsafeBufferPointer {
+      crosscut_signalfd($0.baseAddress, Int32($0.count))
+    }
+    guard descriptor >= 0 else {
+      throw NodeError("signalfd: \(String(cString: strerror(errno)))")
+    }
+  }
+
+  deinit { close(descriptor) }
+
+  /// The next signal that has come, or `nil`.
+  package func next() -> Int32? {
+    let number = crosscut_signalfd_read(descriptor)
+    return number == 0 ? nil : number
+  }
+
+  /// What a signal is called: "SIGTERM".
+  package static func name(_ number: Int32) -> String {
+    switch number {
+    case SIGINT: "SIGINT"
+    case SIGTERM: "SIGTERM"
+    case SIGHUP: "SIGHUP"
+    case SIGCHLD: "SIGCHLD"
+    default: "signal \(number)"
+    }
+  }
+}
+
+/// Ends a child process whose parent has died.
+package enum ParentDeath {
+  /// Has the kernel send SIGTERM when the parent's thread that started this process dies; if it
+  /// is dead already, throws.
+  ///
+  /// - Parameter parent: the process that should be the parent.
+  package static func watch(parent: Int32) throws(NodeError) {
+    guard crosscut_set_parent_death_signal(SIGTERM) == 0 else {
+      throw NodeError("prctl(PR_SET_PDEATHSIG): \(String(cString: strerror(errno)))")
+    }
+    guard getppid() == parent else { throw NodeError("the parent process is gone") }
+  }
+}

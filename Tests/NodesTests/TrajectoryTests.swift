@@ -1,0 +1,56 @@
+import Testing
+
+@testable import Nodes
+
+/// The central theorem: the trajectory depends on the run configuration, never on the cluster's
+/// shape.
+@Suite(.timeLimit(.minutes(3)), .serialized)
+struct TrajectoryTests {
+  /// Sums in another order differ in the last bits; 20 steps at this rate amplify them to no more
+  /// than this.
+  private static let tolerance = 2e-4
+
+  @Test(arguments: [(2, 1), (1, 3), (4, 2), (3, 5), (22, 1)])
+  func `any shape follows the trajectory of one worker and one fc node`(
+    workers: Int, fcNodes: Int
+  ) throws {
+    let single = try TinyRun.train(TinyRun.configuration())
+    let other = try TinyRun.train(
+      TinyRun.configuration(workers: workers, fcNodes: fcNodes))
+    #expect(single.losses.count == 20)
+    #expect(other.losses.count == 20)
+    for (step, (a, b)) in zip(single.losses, other.losses).enumerated() {
+      #expect(abs(a - b) <= Self.tolerance * max(1, abs(a)), "step \(step): \(a) and \(b)")
+    }
+    #expect(single.evaluations.map(\.step) == [8, 16, 20])
+    #expect(other.evaluations.map(\.step) == [8, 16, 20])
+    for (a, b) in zip(single.evaluations, other.evaluations) {
+      #expect(abs(a.loss - b.loss) <= Self.tolerance * max(1, a.loss), "\(a) and \(b)")
+    }
+    #expect(single.parameters.count == 10)
+    for (name, values) in single.parameters {
+      let others = try #require(other.parameters[name])
+      for (a, b) in zip(values, others) {
+        #expect(abs(a - b) <= Float(Self.tolerance), "\(name): \(a) and \(b)")
+      }
+    }
+  }
+
+  @Test(arguments: [(1, 1), (3, 2)])
+  func `the same shape twice gives the same bits`(workers: Int, fcNodes: Int) throws {
+    let configuration = try TinyRun.configuration(workers: workers, fcNodes: fcNodes)
+    let first = try TinyRun.train(configuration)
+    let second = try TinyRun.train(configuration)
+    #expect(first.losses == second.losses)
+    #expect(first.parameters == second.parameters)
+  }
+
+  @Test func `training learns the synthetic classes`() throws {
+    let record = try TinyRun.train(
+      TinyRun.configuration(["steps=200", "dataset.examples=3000", "network.layers[8].rate=0.0"]))
+    let first = try #require(record.losses.first)
+    let last = try #require(record.evaluations.last)
+    #expect(first > 1)
+    #expect(last.accuracy > 0.8, "accuracy \(last.accuracy), loss \(last.loss)")
+  }
+}
