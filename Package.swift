@@ -91,7 +91,8 @@ let package = Package(
 
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"], swiftSettings: house),
     .testTarget(name: "NetworkTests", dependencies: ["Network"], swiftSettings: house),
-    .testTarget(name: "MessagesTests", dependencies: ["Messages"], swiftSettings: house),
+    .testTarget(
+      name: "MessagesTests", dependencies: ["Messages", "Tensors"], swiftSettings: house),
     .testTarget(
       name: "KernelsTests", dependencies: ["Kernels", "Network", "Tensors"],
       exclude: ["Golden"], swiftSettings: hot),

@@ -59,6 +59,7 @@ enum Format {
   static func duration(_ seconds: Double?) -> String {
     guard let seconds else { return "-" }
     guard seconds.isFinite, seconds < 1e12 else { return "-" }
+    if seconds > 0 && seconds < 0.05 { return "<0.1 s" }
     if seconds < 9.95 { return "\(fixed(max(0, seconds), 1)) s" }
     let whole = Int(seconds.rounded())
     if whole < 60 { return "\(whole) s" }

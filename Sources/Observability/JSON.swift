@@ -42,10 +42,20 @@ enum JSON {
     switch error {
     case .keyNotFound(let key, let context): "\(path(context.codingPath + [key])) is missing"
     case .valueNotFound(_, let context): "\(path(context.codingPath)) has no value"
-    case .typeMismatch(let type, let context): "\(path(context.codingPath)) is not a \(type)"
+    case .typeMismatch(let type, let context):
+      "\(context.codingPath.isEmpty ? "it" : path(context.codingPath)) is not \(noun(type))"
     case .dataCorrupted(let context):
       context.codingPath.isEmpty ? "not JSON" : "\(path(context.codingPath)) has an unknown value"
     @unknown default: "unreadable"
+    }
+  }
+
+  private static func noun(_ type: Any.Type) -> String {
+    switch type {
+    case is any BinaryInteger.Type, is any BinaryFloatingPoint.Type: "a number"
+    case is String.Type: "a text"
+    case is [Any].Type: "a list"
+    default: "an object"
     }
   }
 

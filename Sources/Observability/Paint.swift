@@ -36,19 +36,24 @@ struct Paint {
 struct Span {
   let text: String
   let style: Paint.Style
+  /// Prose may be cut where a line ends; half a number would be wrong.
+  let isProse: Bool
 
-  init(_ text: String, _ style: Paint.Style = .plain) {
+  init(_ text: String, _ style: Paint.Style = .plain, isProse: Bool = false) {
     self.text = Format.printable(text)
     self.style = style
+    self.isProse = isProse
   }
 
-  /// The spans, two blanks apart, cut to `columns` characters.
+  /// The spans, two blanks apart, as many of them as fit into `columns` characters.
   static func line(_ spans: [Span], columns: Int, paint: Paint) -> String {
     var left = columns
     var line = ""
     for span in spans where !span.text.isEmpty {
       let gap = line.isEmpty ? 0 : 2
-      guard left > gap else { break }
+      guard left > gap, span.isProse || line.isEmpty || span.text.count <= left - gap else {
+        break
+      }
       let text = Format.clipped(span.text, to: left - gap)
       line += String(repeating: " ", count: gap) + paint(text, span.style)
       left -= gap + text.count

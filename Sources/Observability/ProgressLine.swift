@@ -4,7 +4,7 @@ import Messages
 package enum ProgressLine {
   /// Renders the record without a line feed, at most `columns` characters wide.
   ///
-  /// Where there is little room the bar goes first, then what is said last.
+  /// Where there is little room the bar is left out first, then what comes last.
   package static func render(_ record: StatusRecord, columns: Int, color: Bool) -> String {
     let paint = Paint(isColored: color)
     var parts = measures(record)
@@ -21,7 +21,7 @@ package enum ProgressLine {
     guard showsSteps(record) else {
       return [
         Span(record.state.rawValue, record.state == .failed ? .bad : .warning),
-        Span(record.message), Span(nodeCount(record), .quiet),
+        Span(nodeCount(record), .quiet), Span(record.message, isProse: true),
       ]
     }
     var parts = [
@@ -37,7 +37,7 @@ package enum ProgressLine {
     if let eta = record.etaSeconds { parts.append(Span("ETA \(Format.duration(eta))")) }
     if let test = record.testAccuracy { parts.append(Span("test \(Format.percent(test))", .good)) }
     parts.append(Span(nodeCount(record), .quiet))
-    if !record.message.isEmpty { parts.append(Span(record.message, .warning)) }
+    if !record.message.isEmpty { parts.append(Span(record.message, .warning, isProse: true)) }
     return parts
   }
 

@@ -13,7 +13,8 @@ package enum StatusTable {
     var lines = summary(record, width, paint)
     if !record.message.isEmpty {
       let style: Paint.Style = record.state == .failed ? .bad : .warning
-      lines.append(Span.line([Span(record.message, style)], columns: width, paint: paint))
+      lines.append(
+        Span.line([Span(record.message, style, isProse: true)], columns: width, paint: paint))
     }
     for role in [Role.worker, .fc] {
       let nodes = record.nodes.filter { $0.role == role }
@@ -26,7 +27,10 @@ package enum StatusTable {
       for event in record.events.suffix(5) {
         lines.append(
           Span.line(
-            [Span(Format.duration(event.secondsSinceStart), .quiet), Span(event.text)],
+            [
+              Span(Format.duration(event.secondsSinceStart), .quiet),
+              Span(event.text, isProse: true),
+            ],
             columns: width, paint: paint))
       }
     }

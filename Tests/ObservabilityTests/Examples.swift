@@ -53,7 +53,8 @@ func exampleNode(
     residentBytes: 183_000_000, droppedMessages: 0, largestGapMilliseconds: 4)
   node.update(
     with: Heartbeat(
-      ready: true, dataset: nil, turn: 830, phase: "conv forward", millisecondsSinceProgress: 12, telemetry: telemetry,
+      ready: true, dataset: nil, turn: 830, phase: "conv forward", millisecondsSinceProgress: 12,
+      telemetry: telemetry,
       waits: waits), ageMilliseconds: 210)
   return node
 }

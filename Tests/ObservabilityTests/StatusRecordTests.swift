@@ -4,7 +4,9 @@ import Testing
 @testable import Observability
 
 @Suite struct StatusRecordTests {
-  private func text(_ record: StatusRecord) -> String { String(decoding: record.json(), as: UTF8.self) }
+  private func text(_ record: StatusRecord) -> String {
+    String(decoding: record.json(), as: UTF8.self)
+  }
 
   private func message(_ json: String) -> String? {
     do throws(ObservabilityError) {
@@ -20,7 +22,8 @@ import Testing
       WaitRecord(Wait(owner: .own("loader"), what: "batch of turn 813", milliseconds: 2)),
     ]
     record.serverWaits = [
-      WaitRecord(Wait(owner: .absent("1 more worker"), what: "a place in the view", milliseconds: 9))
+      WaitRecord(
+        Wait(owner: .absent("1 more worker"), what: "a place in the view", milliseconds: 9))
     ]
     #expect(try StatusRecord.decode(record.json()) == record)
     #expect(record.json() == record.json())
@@ -79,7 +82,7 @@ import Testing
     #expect(message("") == "not a status record: not JSON")
     #expect(message("{") == "not a status record: not JSON")
     #expect(message("{}") == "not a status record: schemaVersion is missing")
-    #expect(message("[]") == "not a status record:  is not a Dictionary<String, Any>")
+    #expect(message("[]") == "not a status record: it is not an object")
     let good = text(exampleRecord())
     #expect(
       message(good.replacing(#""step":812"#, with: #""step":"many""#))

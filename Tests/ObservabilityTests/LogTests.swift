@@ -1,0 +1,142 @@
+import Glibc
+import Synchronization
+import Testing
+
+@testable import Observability
+
+/// A file that goes when the test is over.
+final class TemporaryFile {
+  let path: String
+
+  init() {
+    var template = Array("/tmp/crosscut-log-XXXXXX".utf8CString)
+    path = template.withUnsafeMutableBufferPointer { buffer in
+      close(mkstemp(buffer.baseAddress.unsafelyUnwrapped))
+      return String(cString: buffer.baseAddress.unsafelyUnwrapped)
+    }
+  }
+
+  deinit { unlink(path) }
+
+  var text: String {
+    let descriptor = open(path, O_RDONLY)
+    defer { close(descriptor) }
+    var bytes = [UInt8](repeating: 0, count: 1 << 20)
+    let count = read(descriptor, &bytes, bytes.count)
+    return String(decoding: bytes[..<max(0, count)], as: UTF8.self)
+  }
+}
+
+@Suite struct MetricsLogTests {
+  private let training = MetricsLog.Training(
+    step: 50, epoch: 0.5, loss: 1.25, accuracy: 0.75, learningRate: 0.01, imagesPerSecond: 1500,
+    secondsSinceStart: 3.5)
+  private let evaluation = MetricsLog.Evaluation(
+    step: 50, epoch: 0.5, loss: .nan, accuracy: 0.5, top5: nil, secondsSinceStart: 4)
+
+  @Test func `each record is a line, and a resumed run goes on in the same file`() throws {
+    let file = TemporaryFile()
+    let first = try MetricsLog(path: file.path) { _ in }
+    first.append(training)
+    let line =
+      #"{"accuracy":0.75,"epoch":0.5,"imagesPerSecond":1500,"kind":"training","#
+      + #""learningRate":0.01,"loss":1.25,"secondsSinceStart":3.5,"step":50}"# + "\n"
+    #expect(file.text == line)
+    let second = try MetricsLog(path: file.path) { _ in }
+    second.append(evaluation)
+    #expect(
+      file.text == line + #"{"accuracy":0.5,"epoch":0.5,"kind":"evaluation","loss":"NaN","#
+        + #""secondsSinceStart":4,"step":50}"# + "\n")
+  }
+
+  @Test func `a full disk is reported once and disturbs nobody`() throws {
+    let reports = Mutex<[String]>([])
+    let log = try MetricsLog(path: "/dev/full") { text in reports.withLock { $0.append(text) } }
+    for _ in 0..<3 { log.append(training) }
+    #expect(
+      reports.withLock { $0 } == [
+        "/dev/full: cannot be written: No space left on device; "
+          + "measures are lost while training goes on"
+      ])
+  }
+
+  @Test func `a file that cannot be opened is an error`() {
+    #expect(
+      throws: ObservabilityError("/nowhere/m: cannot be opened: No such file or directory")
+    ) { try MetricsLog(path: "/nowhere/m") { _ in } }
+  }
+}
+
+@Suite struct LoggerTests {
+  private func logger(_ path: String, level: Logger.Level) throws -> Logger {
+    Logger(try LineFile(path: path), name: "worker", level: level) {
+      timespec(tv_sec: 1_795_435_200, tv_nsec: 7_999_999)
+    }
+  }
+
+  @Test func `a line has a time, a name, a level and a text`() throws {
+    let file = TemporaryFile()
+    let log = try logger(file.path, level: .info)
+    log.info("joined")
+    log.rename("worker 1")
+    log.warning("late")
+    log.error("lost\nroot cause: \u{1B}[2J")
+    log.debug("never seen")
+    #expect(
+      file.text == """
+        2026-11-23T12:00:00.007Z worker info joined
+        2026-11-23T12:00:00.007Z worker 1 warning late
+        2026-11-23T12:00:00.007Z worker 1 error lost?root cause: ?[2J
+
+        """)
+  }
+
+  @Test func `text below the level is not even made`() throws {
+    let file = TemporaryFile()
+    let log = try logger(file.path, level: .error)
+    func text() -> String {
+      Issue.record("made")
+      return ""
+    }
+    log.warning(text())
+    #expect(file.text.isEmpty)
+  }
+
+  @Test func `levels are ordered`() {
+    #expect(Logger.Level.allCases == Logger.Level.allCases.sorted())
+  }
+
+  @Test func `lines of many writers stay whole`() async throws {
+    let file = TemporaryFile()
+    let logs = [try logger(file.path, level: .info), try logger(file.path, level: .info)]
+    await withTaskGroup { group in
+      for writer in 0..<8 {
+        let log = logs[writer % 2]
+        group.addTask { for line in 0..<100 { log.info("\(writer) \(line) end") } }
+      }
+    }
+    let lines = file.text.split(separator: "\n")
+    #expect(lines.count == 800)
+    #expect(
+      lines.allSatisfy {
+        $0.hasPrefix("2026-11-23T12:00:00.007Z worker info ") && $0.hasSuffix(" end")
+      })
+  }
+
+  @Test func `a descriptor stays its owner's`() throws {
+    let file = TemporaryFile()
+    let descriptor = open(file.path, O_WRONLY)
+    defer { close(descriptor) }
+    do { Logger(descriptor: descriptor, name: "a").info("one") }
+    do { Logger(descriptor: descriptor, name: "b").info("two") }
+    #expect(file.text.split(separator: "\n").count == 2)
+  }
+
+  @Test(arguments: [
+    (0, "1970-01-01T00:00:00.000Z"), (951_782_399, "2000-02-28T23:59:59.000Z"),
+    (951_782_400, "2000-02-29T00:00:00.000Z"),
+  ])
+  func `times are UTC`(seconds: Int, text: String) {
+    #expect(Logger.timestamp(timespec(tv_sec: seconds, tv_nsec: 0)) == text)
+  }
+}
