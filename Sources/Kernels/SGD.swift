@@ -24,6 +24,7 @@ package struct SGD: Sendable {
   package let momentum: Float
   /// wd; 0 for no decay.
   package let weightDecay: Float
+  /// Whose rule.
   package let convention: Convention
 
   /// Takes the constants as they are; the configuration has checked them.
