@@ -10,6 +10,7 @@ package struct DensePass: Sendable {
   /// Divisor of the mean loss: valid examples of the whole global batch, not of this sub-batch.
   package var examples: Int
 
+  /// A pass of these properties.
   package init(training: Bool, step: UInt64, examples: Int) {
     self.training = training
     self.step = step
@@ -36,12 +37,19 @@ package struct DensePass: Sendable {
 /// at init. One thread only. Neither `features` nor `labels` may change between `begin` and
 /// `computeParameterGradients`.
 package final class DenseSlice {
+  /// How the layers are cut.
   let cut: DenseCut
+  /// This node's among the FC nodes.
   let rank: Int
+  /// Rows of every activation.
   let rows: Int
+  /// The run's.
   let seed: UInt64
+  /// The fully connected layers, first to last.
   let layers: [DenseSliceLayer]
+  /// The loss.
   let softmax: SoftmaxSlice
+  /// The products, with their scratch memory.
   let gemm: GEMM
   /// `[rows, all outputs or inputs]`: partial sums on their way to their owners.
   let partial: AlignedBuffer
@@ -51,6 +59,7 @@ package final class DenseSlice {
   private let labelMemory: AlignedBuffer
   private let positionMemory: AlignedBuffer
 
+  /// The pass under way.
   var pass = DensePass(training: false, step: 0, examples: 1)
   /// The segment that runs next; nil before the first `begin`.
   var nextSegment: Int?

@@ -4,11 +4,15 @@ import Tensors
 extension DenseCut {
   /// Which layer an exchange belongs to, and in which direction.
   enum Exchange: Hashable {
+    /// Of the layer at this position.
     case forward(Int)
+    /// Between the forward and the backward ones.
     case loss
+    /// Of the layer at this position.
     case backward(Int)
   }
 
+  /// What the exchange of this number is for.
   func exchange(_ index: Int) -> Exchange {
     if index < layers.count { return .forward(index) }
     return index == layers.count ? .loss : .backward(2 * layers.count - index)
@@ -50,8 +54,11 @@ struct DensePayload {
   /// Upper bound of a frame (design: liveness).
   static let frameFloats = 4 << 20 / MemoryLayout<Float>.stride
 
+  /// First row, first column.
   let source: UnsafePointer<Float>
+  /// Rows of the payload.
   let rows: Int
+  /// Columns of the payload.
   let columns: Int
   /// Floats from one row to the next.
   let stride: Int

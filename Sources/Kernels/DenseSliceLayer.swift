@@ -5,8 +5,8 @@ import Tensors
 ///
 /// Memory only; `DenseSlice` does the computing.
 final class DenseSliceLayer {
+  /// How the layer is cut.
   let cut: DenseLayerCut
-  let rank: Int
   /// Columns of the input and output that this node owns.
   let inputs: Range<Int>
   let outputs: Range<Int>
@@ -14,13 +14,15 @@ final class DenseSliceLayer {
   let elementwise: [DenseElementwise]
   /// Own rectangle of the weight matrix.
   let weight: OwnedParameter
+  /// Bias of the own outputs.
   let bias: OwnedParameter
   /// `[rows, own inputs]`: the output of the layer before, or the features.
   let source: UnsafePointer<Float>
   /// `[rows, own inputs]`: the same after the elementwise layers.
   let input: UnsafePointer<Float>
-  /// Own columns `[rows, own outputs]`, and their gradient.
+  /// `[rows, own outputs]`.
   let output: UnsafeMutablePointer<Float>
+  /// `[rows, own outputs]`: dL/doutput.
   let outputGradient: UnsafeMutablePointer<Float>
   /// What the products read in place of a slice: `[rows, all inputs]` if the layer gathers its
   /// input, `[rows, all outputs]` of gradients if it scatters. With one node, the slice itself.
@@ -36,7 +38,6 @@ final class DenseSliceLayer {
     source: UnsafePointer<Float>
   ) {
     self.cut = cut
-    self.rank = rank
     self.elementwise = elementwise
     self.source = source
     inputs = cut.inputSlices[rank]
@@ -71,7 +72,9 @@ final class DenseSliceLayer {
     self.memory = memory
   }
 
+  /// Whether the layer gathers its inputs; else it scatters its outputs.
   var gathers: Bool { cut.form != .scatterOutput }
+  /// M.
   var nodes: Int { cut.inputSlices.parts }
   /// `[rows, weight columns]`: what the weights are multiplied with.
   var productInput: UnsafePointer<Float> {

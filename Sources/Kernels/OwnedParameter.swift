@@ -12,8 +12,11 @@ package struct OwnedParameter {
   package let rows: Range<Int>
   /// Columns of the full matrix; `0..<1` of a bias, which is a column vector.
   package let columns: Range<Int>
+  /// The weights themselves.
   package let value: UnsafeMutablePointer<Float>
+  /// What `computeParameterGradients` writes.
   package let gradient: UnsafeMutablePointer<Float>
+  /// The optimizer's; starts as 0.
   package let velocity: UnsafeMutablePointer<Float>
 
   /// Elements of each of the three arrays.

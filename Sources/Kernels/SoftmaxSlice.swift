@@ -139,18 +139,8 @@ final class SoftmaxSlice {
 
   /// The largest of the values; NaN is passed over (the sum of exponentials shows it).
   private static func largest(_ values: UnsafePointer<Float>, _ count: Int) -> Float {
-    var lanes = SIMD8<Float>(repeating: -.infinity)
-    var index = 0
-    while index + 8 <= count {
-      let next = SIMD8<Float>(loading: values + index)
-      lanes = lanes.replacing(with: next, where: next .> lanes)
-      index += 8
-    }
-    var result = lanes.max()
-    while index < count {
-      if values[index] > result { result = values[index] }
-      index += 1
-    }
+    var result = -Float.infinity
+    for index in 0..<count where values[index] > result { result = values[index] }
     return result
   }
 
@@ -159,28 +149,10 @@ final class SoftmaxSlice {
     _ values: UnsafePointer<Float>, _ count: Int, _ largest: Float,
     _ target: UnsafeMutablePointer<Float>
   ) -> Float {
-    // Partial sums of 512 keep the error of a million classes at that of a few hundred.
-    var total = 0.0
-    var index = 0
-    while index < count {
-      let end = min(index + 512, count)
-      var lanes = SIMD8<Float>(repeating: 0)
-      while index + 8 <= end {
-        let power = SoftmaxExponential.vector(SIMD8(loading: values + index) - largest)
-        power.store(to: target + index)
-        lanes += power
-        index += 8
-      }
-      if index < end {
-        var rest = SIMD8<Float>(repeating: -.infinity)
-        for lane in 0..<(end - index) { rest[lane] = values[index + lane] - largest }
-        let power = SoftmaxExponential.vector(rest)
-        for lane in 0..<(end - index) { target[index + lane] = power[lane] }
-        lanes += power
-        index = end
-      }
-      total += Double(lanes.sum())
-    }
-    return Float(total)
+    for index in 0..<count { target[index] = SoftmaxExponential.value(values[index] - largest) }
+    // In double precision, so that a million classes cost no accuracy.
+    var sum = 0.0
+    for index in 0..<count { sum += Double(target[index]) }
+    return Float(sum)
   }
 }

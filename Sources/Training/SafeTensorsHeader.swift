@@ -6,7 +6,9 @@
 struct SafeTensorsHeader: Hashable, Sendable {
   /// One tensor's place.
   struct Tensor: Hashable, Sendable {
+    /// "F32" and the like.
     var dtype: String
+    /// Extents, outermost first; empty for a scalar.
     var shape: [Int]
     /// Bytes in the data section.
     var bytes: Range<Int>
@@ -25,7 +27,9 @@ struct SafeTensorsHeader: Hashable, Sendable {
     "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
   ]
 
+  /// By name.
   var tensors: [String: Tensor] = [:]
+  /// The `__metadata__`.
   var metadata: [String: String] = [:]
 
   /// The header as JSON, keys sorted, padded with spaces so that the data starts at a multiple of

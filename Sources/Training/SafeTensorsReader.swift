@@ -6,6 +6,7 @@ import Glibc
 /// Tensors are read on demand with `pread`, whole or in part, so that a node takes only its slice
 /// of a large tensor. (Not mapped: a file cut short under a mapping kills the process.)
 package final class SafeTensorsReader: Sendable {
+  /// Where the file was opened.
   package let path: String
   /// The header's `__metadata__`; empty if there is none.
   package var metadata: [String: String] { header.metadata }

@@ -6,6 +6,7 @@ import Glibc
 /// the directory is fsynced, so that neither a crash nor a power cut leaves half a checkpoint
 /// under its name.
 package struct SafeTensorsWriter {
+  /// A writer; it has no state.
   package init() {}
 
   /// Writes F32 tensors; the data goes from the pointers to the kernel without another copy.

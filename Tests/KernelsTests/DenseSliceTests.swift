@@ -186,23 +186,90 @@ import Testing
     #expect(cluster.ranks == [-1, -1])
   }
 
-  @Test func `rows longer than a frame and frames cut anywhere are put together again`() throws {
-    // 1.5 million features: a row is longer than one 4 MiB frame.
-    let count = 1_500_000
+  @Test(arguments: [1, 2, 7, 1000])
+  func `frames may be cut anywhere and lie at any address`(floats: Int) throws {
+    let plan = try DenseFixture.plan("dropout first", form: "mixed")
+    let features = DenseFixture.numbers(3 * plan.features)
+    let pass = DensePass(training: true, step: 1, examples: 3)
+    let whole = DenseCluster(plan, nodes: 3, rows: 3)
+    whole.run(pass, features: features, labels: [0, 1, 2])
+    let cut = DenseCluster(plan, nodes: 3, rows: 3)
+    cut.recut = floats
+    cut.run(pass, features: features, labels: [0, 1, 2])
+    #expect(whole.featureGradient == cut.featureGradient)
+    #expect(whole.assembled(\.gradient) == cut.assembled(\.gradient))
+    #expect(whole.slices.map(\.lossSum) == cut.slices.map(\.lossSum))
+  }
+
+  @Test func `rows longer than a frame travel in several`() throws {
+    // 2.2 million features: half a row is longer than a 4 MiB frame.
+    let count = 2_200_000
     let plan = try NetworkPlan(
       input: Shape(count, 1, 1),
       layers: [
         LayerSpec(
-          .fullyConnected(FullyConnected(units: 2, form: .gatherInput, weight: .normal(0.001))))
+          .fullyConnected(FullyConnected(units: 2, form: .gatherInput, weight: .constant(1e-4))))
       ])
-    let one = DenseCluster(plan, nodes: 1, rows: 2)
-    let two = DenseCluster(plan, nodes: 2, rows: 2)
-    let features = DenseFixture.numbers(2 * count)
-    let pass = DensePass(training: false, step: 0, examples: 2)
-    one.run(pass, features: features, labels: [0, 1])
-    two.run(pass, features: features, labels: [0, 1])
-    #expect(two.wrongSizes == [])
-    #expect((one.slices[0].lossSum - two.slices[0].lossSum).magnitude < 1e-3)
+    let cluster = DenseCluster(plan, nodes: 2, rows: 1)
+    // Class 1 has the weights of class 0 negated.
+    let weights = (0..<(2 * count)).map { Float($0 < count ? 1e-4 : -1e-4) }
+    cluster.set(["classifier.0.weight": weights])
+    let features = DenseFixture.numbers(count)
+    cluster.run(
+      DensePass(training: false, step: 0, examples: 1), features: features, labels: [0])
+    #expect(cluster.wrongSizes == [])
+    let logit = features.reduce(0) { $0 + Double($1) } * 1e-4
+    let loss = SoftmaxReference.loss([logit, -logit], labels: [0], classes: 2, examples: 1).sum
+    #expect((cluster.slices[0].lossSum - loss).magnitude < 1e-4)
+  }
+
+  @Test func `partial sums are added in rank order on every node`() throws {
+    // In floats (1e8 + 1) - 1e8 is 0, every other order gives 1.
+    let plan = try NetworkPlan(
+      input: Shape(3, 1, 1),
+      layers: [
+        LayerSpec(
+          .fullyConnected(FullyConnected(units: 3, form: .scatterOutput, weight: .constant(1))))
+      ])
+    let cluster = DenseCluster(plan, nodes: 3, rows: 1)
+    // Twice class 0's sum, were it 1 anywhere, would show in the loss.
+    cluster.set(["classifier.0.weight": [2, 2, 2, 1, 1, 1, 3, 3, 3]])
+    cluster.run(
+      DensePass(training: false, step: 0, examples: 1), features: [1e8, 1, -1e8], labels: [1])
+    #expect((cluster.slices[0].lossSum - 1.0986122886681098).magnitude < 1e-7)
+  }
+
+  @Test(arguments: [1, 2])
+  func `weights whose rows alias in the cache give the same gradients`(nodes: Int) throws {
+    // Rows of 512 floats and more than 256 of them: copied in panels.
+    let plan = try NetworkPlan(
+      input: Shape(512, 1, 1),
+      layers: [
+        LayerSpec(.fullyConnected(FullyConnected(units: 530))), LayerSpec(.activation(.relu)),
+        LayerSpec(.fullyConnected(FullyConnected(units: 5))),
+      ])
+    let cluster = DenseCluster(plan, nodes: nodes, rows: 3)
+    let features = DenseFixture.numbers(3 * 512)
+    let pass = DensePass(training: true, step: 0, examples: 3)
+    cluster.run(pass, features: features, labels: [0, 4, 2])
+    let expected = DenseNetworkReference(plan: plan, seed: 7)
+      .run(pass, features: features.map(Double.init), labels: [0, 4, 2])
+    #expect(
+      DenseFixture.error(cluster.featureGradient, expected.featureGradient) < Self.tolerance)
+    for (name, gradient) in cluster.assembled(\.gradient) {
+      let wanted = try #require(expected.gradients[name])
+      #expect(DenseFixture.error(gradient, wanted) < Self.tolerance, "\(name)")
+    }
+  }
+
+  @Test func `a payload of the wrong size stops the process before it is read`() async {
+    await #expect(processExitsWith: .failure) {
+      let plan = try DenseFixture.plan("single", form: "gather-input")
+      let slice = DenseCluster(plan, nodes: 2, rows: 1).slices[0]
+      slice.begin(DensePass(training: false, step: 0, examples: 1))
+      slice.run(segment: 0, received: [])
+      slice.run(segment: 1, received: [[], [Frame(copying: [Float(1), 2])]])
+    }
   }
 
   @Test func `labels off the wire that are no class are found`() throws {
