@@ -1,1 +1,25 @@
-print("crosscut")
+import Configuration
+import Glibc
+
+Console.ignoreBrokenPipes()
+
+let interface = CommandLineInterface(
+  commands: [
+    TrainCommand.command, ServerCommand.command, WorkerCommand.command, FCCommand.command,
+    StatusCommand.command, EvaluateCommand.command, VerifyCommand.command,
+    ModelShowCommand.command, HelpCommand.command,
+  ],
+  width: Console.width, print: { try Console.print($0) })
+
+do {
+  exit(try interface.run(Array(CommandLine.arguments.dropFirst())))
+} catch let error as UsageError {
+  Console.printError("\(error)")
+  exit(ExitCode.usage)
+} catch let error as ConfigurationError {
+  Console.printError("crosscut: \(error)")
+  exit(ExitCode.usage)
+} catch {
+  Console.printError("crosscut: \(error)")
+  exit(ExitCode.failure)
+}
