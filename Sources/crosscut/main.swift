@@ -4,12 +4,8 @@ import Glibc
 Console.ignoreBrokenPipes()
 
 let interface = CommandLineInterface(
-  commands: [
-    TrainCommand.command, ServerCommand.command, WorkerCommand.command, FCCommand.command,
-    StatusCommand.command, EvaluateCommand.command, VerifyCommand.command,
-    ModelShowCommand.command, HelpCommand.command,
-  ],
-  width: Console.width, print: { try Console.print($0) })
+  commands: CommandLineInterface.allCommands, width: Console.width,
+  print: { try Console.print($0) })
 
 do {
   exit(try interface.run(Array(CommandLine.arguments.dropFirst())))

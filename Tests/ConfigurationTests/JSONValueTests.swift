@@ -30,7 +30,11 @@ import Testing
     }
   }
 
-  @Test(arguments: [1e-30, 0.1, 1.0 / 3, 123_456_789.125, 1e300, -0.0005, .leastNonzeroMagnitude, 1e15, 2e15] as [Double])
+  static let numbers: [Double] = [
+    1e-30, 0.1, 1.0 / 3, 123_456_789.125, 1e300, -0.0005, .leastNonzeroMagnitude, 1e15, 2e15,
+  ]
+
+  @Test(arguments: numbers)
   func `a number reads back bit for bit`(value: Double) throws {
     let back = try JSONValue(json5: JSONValue.double(value).lineText, source: "test")
     #expect(try Double.read(back, at: .root) == value)

@@ -4,6 +4,13 @@ import Configuration
 struct CommandLineInterface {
   static let version = "crosscut 0.1.0"
 
+  /// In the order of the overview.
+  static let allCommands = [
+    TrainCommand.command, ServerCommand.command, WorkerCommand.command, FCCommand.command,
+    StatusCommand.command, EvaluateCommand.command, VerifyCommand.command,
+    ModelShowCommand.command, HelpCommand.command,
+  ]
+
   let commands: [Command]
   /// Columns of the help.
   let width: Int
