@@ -20,7 +20,10 @@ let package = Package(
     // The one executable: a file per subcommand; parsing, progress, one call.
     .executableTarget(
       name: "crosscut",
-      dependencies: ["Nodes", "Configuration", "Observability", "Coordination", "Training"],
+      dependencies: [
+        "Nodes", "Configuration", "Observability", "Coordination", "Training", "Network",
+        "Tensors", "CLinux",
+      ],
       swiftSettings: house),
 
     // Shells: core + transport + compute thread, start and orderly stop.
@@ -55,7 +58,7 @@ let package = Package(
 
     // The run configuration: JSON5 through Codable, defaults, validation, presets.
     .target(
-      name: "Configuration", dependencies: ["Network"],
+      name: "Configuration", dependencies: ["Network", "Tensors"],
       resources: [.embedInCode("Presets")], swiftSettings: house),
 
     // Sources, decoding, order, background loading.
@@ -90,7 +93,8 @@ let package = Package(
       path: "Benchmarks/Sources", swiftSettings: house),
 
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"], swiftSettings: house),
-    .testTarget(name: "NetworkTests", dependencies: ["Network"], swiftSettings: house),
+    .testTarget(
+      name: "NetworkTests", dependencies: ["Network", "Tensors"], swiftSettings: house),
     .testTarget(
       name: "MessagesTests", dependencies: ["Messages", "Tensors"], swiftSettings: house),
     .testTarget(
@@ -99,7 +103,8 @@ let package = Package(
     .testTarget(
       name: "DatasetsTests", dependencies: ["Datasets", "Tensors", "CZlib"], swiftSettings: house),
     .testTarget(
-      name: "ConfigurationTests", dependencies: ["Configuration", "Network"], swiftSettings: house),
+      name: "ConfigurationTests", dependencies: ["Configuration", "Network", "Tensors"],
+      swiftSettings: house),
     .testTarget(
       name: "WireTests", dependencies: ["Wire", "Messages", "Tensors"], swiftSettings: house),
     .testTarget(
@@ -121,8 +126,11 @@ let package = Package(
       dependencies: [
         "Nodes", "Configuration", "Observability", "Training", "Network", "Tensors",
       ], swiftSettings: house),
-    .testTarget(name: "crosscutTests", dependencies: ["crosscut"], swiftSettings: house),
-    .testTarget(name: "PaperTests", dependencies: ["Network", "Kernels"], swiftSettings: house),
+    .testTarget(
+      name: "crosscutTests", dependencies: ["crosscut", "Configuration"], swiftSettings: house),
+    .testTarget(
+      name: "PaperTests", dependencies: ["Configuration", "Network", "Kernels", "Tensors"],
+      swiftSettings: house),
     .testTarget(
       name: "EndToEndTests", dependencies: ["crosscut", "CLinux"], swiftSettings: house),
   ]

@@ -2,40 +2,58 @@
 package struct ConfigurationOverride: Hashable, Sendable, ExpressibleByStringLiteral {
   /// The option as the user wrote it, for errors: `--set globalBatch=0`, `--workers 0`.
   package let option: String
-  /// `key=value`, e.g. `network.layers[2].channels=64`.
-  package let text: String
+  private let keyText: String
+  private let value: Value
 
-  /// - Parameters:
-  ///   - text: `key=value`; the value is JSON5, or else a string.
-  ///   - option: what errors call it; `--set TEXT` unless another option stands for it.
-  package init(_ text: String, option: String? = nil) {
-    self.text = text
-    self.option = option ?? "--set \(text)"
+  private enum Value: Hashable {
+    /// JSON5, or else a string.
+    case text(String)
+    case json(JSONValue)
+    /// There was no `=`.
+    case missing
+  }
+
+  /// - Parameter text: `key=value`, e.g. `network.layers[2].channels=64`; the value is JSON5, or
+  ///   else a string.
+  package init(_ text: String) {
+    option = "--set \(text)"
+    let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+    keyText = String(parts[0])
+    value = parts.count == 2 ? .text(String(parts[1])) : .missing
+  }
+
+  /// What an option of its own stands for: `--workers 3` for `cluster.workers`.
+  package init(_ keyPath: String, value: JSONValue, option: String) {
+    self.option = option
+    keyText = keyPath
+    self.value = .json(value)
   }
 
   package init(stringLiteral text: String) { self.init(text) }
 
   /// The key path on the left of `=`.
-  var keyPath: String { String(text.prefix { $0 != "=" }) }
+  var keyPath: String { keyText }
 
   /// Puts the value into the tree, making objects that are missing on the way.
   ///
   /// - Throws: `ConfigurationError` naming the option.
   func apply(to tree: inout JSONValue) throws(ConfigurationError) {
-    guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
-      throw ConfigurationError(source: option, "expected KEY=VALUE")
+    let json: JSONValue
+    switch value {
+    case .missing: throw ConfigurationError(source: option, "expected KEY=VALUE")
+    case .json(let given): json = given
+    case .text(let written):
+      do throws(ConfigurationError) {
+        json = try JSONValue(json5: written, source: option)
+      } catch {
+        // A list or an object with a slip in it is not meant as a string.
+        if written.hasPrefix("[") || written.hasPrefix("{") { throw error }
+        json = .string(written)
+      }
     }
-    let written = String(text[text.index(after: equals)...])
-    let value: JSONValue
-    do throws(ConfigurationError) {
-      value = try JSONValue(json5: written, source: option)
-    } catch {
-      // A list or an object with a slip in it is not meant as a string.
-      if written.hasPrefix("[") || written.hasPrefix("{") { throw error }
-      value = .string(written)
-    }
+    guard !keyText.isEmpty else { throw ConfigurationError(source: option, "expected KEY=VALUE") }
     let path = try components()
-    try set(value, at: path[...], in: &tree, reached: "")
+    try set(json, at: path[...], in: &tree, reached: "")
   }
 
   private enum Component {

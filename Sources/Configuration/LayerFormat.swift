@@ -61,6 +61,26 @@ extension LayerSpec: ConfigurationValue {
   }
 }
 
+extension LayerSpec {
+  /// The keys of each type, `conv.channels`; the elementwise ones have none.
+  static var documentation: [ConfigurationKey] {
+    let types: [(names: String, keys: [ConfigurationKey])] = [
+      ("conv", Convolution.keys), ("relu, tanh, sigmoid", []),
+      ("lrn", LocalResponseNormalization.keys), ("maxpool, averagepool", Pooling.keys),
+      ("fc", FullyConnected.keys), ("dropout", Dropout.keys),
+    ]
+    return types.flatMap { type in
+      guard !type.keys.isEmpty else {
+        return [ConfigurationKey(path: type.names, help: "No keys.", defaultText: nil)]
+      }
+      return type.keys.map {
+        ConfigurationKey(
+          path: "\(type.names).\($0.path)", help: $0.help, defaultText: $0.defaultText)
+      }
+    }
+  }
+}
+
 /// An elementwise layer has no keys of its own.
 private struct ActivationKeys: ConfigurationSection {
   static var title: String { "an elementwise layer" }

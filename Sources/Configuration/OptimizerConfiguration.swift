@@ -102,7 +102,10 @@ package struct DecayConfiguration: Hashable, Sendable, ConfigurationSection {
         "warmupSteps", \.warmupSteps, .between(0, 1 << 40), "Steps of linear rise at the start."),
       Field(
         "atFractions", \.atFractions,
-        .each(Rule { $0 > 0 && $0 < 1 ? nil : "must be parts of the run in 0...1, not \($0)" }),
+        .each(
+          Rule {
+            $0 > 0 && $0 < 1 ? nil : "must be parts of the run in 0...1, not \($0.json.lineText)"
+          }),
         "(steps) Milestones as parts of the run."),
       Field("atEpochs", \.atEpochs, .each(.above(0)), "(steps) Milestones in epochs."),
       Field("factor", \.factor, .above(0), "(steps) What each milestone multiplies by."),

@@ -6,22 +6,31 @@ struct Rule<Value> {
   init(_ violation: @escaping (Value) -> String?) { self.violation = violation }
 }
 
-extension Rule where Value: Comparable {
+extension Rule where Value: Comparable & ConfigurationValue {
+  // Numbers are printed as JSON has them: 1, not 1.0.
   static func between(_ low: Value, _ high: Value) -> Rule {
-    Rule { $0 >= low && $0 <= high ? nil : "must be between \(low) and \(high), not \($0)" }
+    Rule {
+      $0 >= low && $0 <= high
+        ? nil
+        : "must be between \(low.json.lineText) and \(high.json.lineText), not \($0.json.lineText)"
+    }
   }
 
   static func atLeast(_ low: Value) -> Rule {
-    Rule { $0 >= low ? nil : "must be at least \(low), not \($0)" }
+    Rule { $0 >= low ? nil : "must be at least \(low.json.lineText), not \($0.json.lineText)" }
   }
 
   static func above(_ low: Value) -> Rule {
-    Rule { $0 > low ? nil : "must be above \(low), not \($0)" }
+    Rule { $0 > low ? nil : "must be above \(low.json.lineText), not \($0.json.lineText)" }
   }
 
   /// `low` included, `high` not.
   static func from(_ low: Value, below high: Value) -> Rule {
-    Rule { $0 >= low && $0 < high ? nil : "must be at least \(low) and below \(high), not \($0)" }
+    Rule {
+      $0 >= low && $0 < high
+        ? nil
+        : "must be at least \(low.json.lineText) and below \(high.json.lineText), not \($0.json.lineText)"
+    }
   }
 }
 

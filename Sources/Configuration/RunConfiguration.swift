@@ -1,3 +1,5 @@
+import Network
+
 /// Everything that decides a run's trajectory, and how its cluster is laid out.
 ///
 /// Read from JSON5, where any subset of the keys may stand; every other key has the default that
@@ -68,6 +70,9 @@ extension RunConfiguration: ConfigurationSection {
 
   /// Every key with its meaning and its default, in the order of a resolved configuration.
   package static var documentation: [ConfigurationKey] { keys }
+
+  /// The keys of each type of layer: `conv.channels`.
+  package static var layerDocumentation: [ConfigurationKey] { LayerSpec.documentation }
 }
 
 /// When a worker's gradients count.

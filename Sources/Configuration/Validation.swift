@@ -130,7 +130,7 @@ extension RunConfiguration {
     }
     if let late = decay.atEpochs.first(where: { $0 >= Double(epochs) }) {
       throw path.key("atEpochs").error(
-        "epoch \(late) is not within the \(epochs) epochs of the run")
+        "epoch \(late.json.lineText) is not within the \(epochs) epochs of the run")
     }
   }
 }

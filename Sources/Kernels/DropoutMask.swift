@@ -24,9 +24,9 @@ final class DropoutMask {
     self.units = units
     self.rows = rows
     bytes = AlignedBuffer(byteCount: rows * units.count)
-    // uniform(word) = (word >> 8 + 0.5) / 2^24 < rate, solved for the word.
-    let below = (Double(dropout.rate) * 0x1p24 - 0.5).rounded(.up)
-    threshold = UInt32(max(below, 0)) << 8
+    // uniform(word) = (word >> 9 + 0.5) / 2^23 < rate, solved for the word.
+    let below = (Double(dropout.rate) * 0x1p23 - 0.5).rounded(.up)
+    threshold = UInt32(max(below, 0)) << 9
   }
 
   /// What a surviving unit is multiplied by in training.

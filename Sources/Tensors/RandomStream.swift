@@ -56,10 +56,13 @@ package struct RandomStream: Sendable {
     words(index / 4, lane)[Int(index % 4)]
   }
 
-  /// A uniform number in (0, 1) with 24 bits, never 0 nor 1: (word / 256 + 0.5) / 2^24.
+  /// A uniform number in (0, 1) with 23 bits, never 0 nor 1: (word / 512 + 0.5) / 2^23, exactly.
+  ///
+  /// One bit more would not fit the significand: the largest word would round up to 1, whose
+  /// normal quantile is infinite.
   @inline(__always)
   package static func uniform(_ word: UInt32) -> Float {
-    (Float(word >> 8) + 0.5) * 0x1p-24
+    (Float(word >> 9) + 0.5) * 0x1p-23
   }
 
   /// A uniform number below `bound` without modulo bias beyond 2^-32 (Lemire's multiply-shift).

@@ -1,1 +1,21 @@
-print("crosscut")
+import Configuration
+import Glibc
+
+Console.ignoreBrokenPipes()
+
+let interface = CommandLineInterface(
+  commands: CommandLineInterface.allCommands, width: Console.width,
+  print: { try Console.print($0) })
+
+do {
+  exit(try interface.run(Array(CommandLine.arguments.dropFirst())))
+} catch let error as UsageError {
+  Console.printError("\(error)")
+  exit(ExitCode.usage)
+} catch let error as ConfigurationError {
+  Console.printError("crosscut: \(error)")
+  exit(ExitCode.usage)
+} catch {
+  Console.printError("crosscut: \(error)")
+  exit(ExitCode.failure)
+}

@@ -118,11 +118,11 @@ import Testing
 
   @Test(arguments: [
     (
-      "{ optimizer: { learningRate: -0.1 } }", "optimizer.learningRate: must be above 0.0, not -0.1"
+      "{ optimizer: { learningRate: -0.1 } }", "optimizer.learningRate: must be above 0, not -0.1"
     ),
     (
       "{ optimizer: { momentum: 1 } }",
-      "optimizer.momentum: must be at least 0.0 and below 1.0, not 1.0"
+      "optimizer.momentum: must be at least 0 and below 1, not 1"
     ),
     ("{ cluster: { workers: 0 } }", "cluster.workers: must be between 1 and 4096, not 0"),
     ("{ globalBatch: 0 }", "globalBatch: must be between 1 and 1048576, not 0"),
@@ -156,7 +156,7 @@ import Testing
     ),
     (
       "{ optimizer: { decay: { kind: \"steps\", atFractions: [50] } } }",
-      "optimizer.decay.atFractions: must be parts of the run in 0...1, not 50.0"
+      "optimizer.decay.atFractions: must be parts of the run in 0...1, not 50"
     ),
     (
       "{ optimizer: { decay: { kind: \"cosine\", atEpochs: [2] } } }",
@@ -164,7 +164,7 @@ import Testing
     ),
     (
       "{ epochs: 3, optimizer: { decay: { kind: \"steps\", atEpochs: [2, 3] } } }",
-      "optimizer.decay.atEpochs: epoch 3.0 is not within the 3 epochs of the run"
+      "optimizer.decay.atEpochs: epoch 3 is not within the 3 epochs of the run"
     ),
     (
       "{ dataset: { kind: \"synthetic\", path: \"x\" } }",

@@ -1,0 +1,56 @@
+import CLinux
+import Glibc
+
+/// Standard output and standard error, written so that neither a closed pipe nor a full disk goes
+/// by as success or as a signal.
+enum Console {
+  /// Standard output cannot be written to; a reader that left (`| head`) is no error.
+  struct WriteError: Error, CustomStringConvertible {
+    let code: Int32
+    var description: String {
+      "cannot write to standard output: \(String(cString: strerror(code)).lowercased())"
+    }
+  }
+
+  /// A reader that goes away must not kill a cluster: EPIPE comes back from `write` instead.
+  static func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
+
+  /// Writes to standard output.
+  ///
+  /// - Returns: false once the reader has gone; a long-running command goes on without it.
+  /// - Throws: `WriteError`.
+  @discardableResult
+  static func print(_ text: String) throws(WriteError) -> Bool {
+    let code = write(text, to: STDOUT_FILENO)
+    guard code == 0 || code == EPIPE else { throw WriteError(code: code) }
+    return code == 0
+  }
+
+  /// Writes one line to standard error; there is nowhere to report that this failed.
+  static func printError(_ line: String) { _ = write(line + "\n", to: STDERR_FILENO) }
+
+  /// Columns for help and tables: the terminal's up to 100, or 80 where output is piped.
+  static var width: Int {
+    let columns = Int(crosscut_terminal_columns(STDOUT_FILENO))
+    return columns > 0 ? min(columns, 100) : 80
+  }
+
+  /// Writes all of a text.
+  ///
+  /// - Returns: 0 or an errno.
+  private static func write(_ text: String, to descriptor: Int32) -> Int32 {
+    var text = text
+    return text.withUTF8 { bytes in
+      var offset = 0
+      while offset < bytes.count {
+        let count = Glibc.write(descriptor, bytes.baseAddress! + offset, bytes.count - offset)
+        if count < 0 {
+          if errno == EINTR { continue }
+          return errno
+        }
+        offset += count
+      }
+      return 0
+    }
+  }
+}

@@ -1,0 +1,51 @@
+import Configuration
+
+extension Option {
+  static let set = Option(
+    name: "set", value: .text("KEY=VALUE"),
+    help:
+      "Lay a value over the configuration, e.g. optimizer.learningRate=0.02 or network.layers[2].channels=64. May be repeated.",
+    isRepeated: true)
+  static let workers = Option(
+    name: "workers", value: .integer("K", 1...4096), help: "Workers (cluster.workers).")
+  static let fcNodes = Option(
+    name: "fc-nodes", value: .integer("M", 1...4096), help: "FC nodes (cluster.fcNodes).")
+  static let runDirectory = Option(
+    name: "run-dir", value: .text("DIR"),
+    help: "Where the run's files go (logging.runDirectory).", standard: "a new one under runs/")
+  static let seed = Option(
+    name: "seed", value: .integer("N", 0...Int.max), help: "Keys every random number (seed).")
+  static let verbose = Option(
+    name: "verbose", short: "v", help: "Log more than changes of state.")
+  static let json = Option(name: "json", help: "Print JSON instead of a table.")
+}
+
+extension Positional {
+  static let configuration = Positional(
+    name: "CONFIG", help: "A JSON5 file, or the name of a preset (default: fashion).")
+}
+
+extension ParsedArguments {
+  /// `--set` and the options that stand for one key, which win over it.
+  var configurationOverrides: [ConfigurationOverride] {
+    let known = command.options.map(\.name)
+    var overrides = known.contains("set") ? strings("set").map { ConfigurationOverride($0) } : []
+    for (name, keyPath) in [
+      ("workers", "cluster.workers"), ("fc-nodes", "cluster.fcNodes"), ("seed", "seed"),
+      ("run-dir", "logging.runDirectory"),
+    ] where known.contains(name) {
+      guard let text = string(name) else { continue }
+      let value: JSONValue =
+        integer(name).map { name == "run-dir" ? .string(text) : .int($0) }
+        ?? .string(text)
+      overrides.append(
+        ConfigurationOverride(keyPath, value: value, option: "--\(name) \(text)"))
+    }
+    return overrides
+  }
+
+  /// The run configuration that CONFIG and the options describe.
+  func runConfiguration() throws(ConfigurationError) -> RunConfiguration {
+    try RunConfiguration.load(positional(0), overrides: configurationOverrides)
+  }
+}

@@ -1,0 +1,33 @@
+import Configuration
+
+/// `crosscut model show`: a network's layers, shapes and costs.
+enum ModelShowCommand {
+  static let command = Command(
+    words: ["model", "show"],
+    summary: "print a network's layers, shapes, parameters and costs",
+    details: [
+      "Bytes are those of a layer's output for one image in fp32; multiply-adds are those of one"
+        + " image's forward pass. A training step takes about three times as many."
+    ],
+    positionals: [
+      Positional(
+        name: "NAME", help: "The name of a preset, or a configuration file.", isRequired: true)
+    ],
+    options: [.set, .json],
+    examples: [
+      Example(line: "crosscut model show alexnet-2012", meaning: "The two-tower network of 2012."),
+      Example(
+        line: "crosscut model show my.json5 --json", meaning: "The same for programs to read."),
+    ],
+    run: run)
+
+  /// - Throws: `ConfigurationError` for a network that cannot be.
+  static func run(_ arguments: ParsedArguments) throws -> Int32 {
+    let configuration = try arguments.runConfiguration()
+    let table = NetworkTable(
+      name: configuration.network.name ?? arguments.positional(0) ?? "",
+      plan: try configuration.networkPlan())
+    try Console.print(arguments.has("json") ? table.json.prettyText : table.text)
+    return ExitCode.success
+  }
+}

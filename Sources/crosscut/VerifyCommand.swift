@@ -1,0 +1,42 @@
+/// `crosscut verify`: a cluster against a single process.
+enum VerifyCommand {
+  static let command = Command(
+    words: ["verify"],
+    summary: "check that a cluster computes what a single process computes",
+    details: [
+      "Runs the same steps on a cluster of the given shape and in one process, compares losses,"
+        + " gradients and parameters layer by layer, and prints the first difference beyond the"
+        + " tolerance by layer and step."
+    ],
+    positionals: [
+      Positional(
+        name: "CONFIG", help: "A JSON5 file, or the name of a preset.", isRequired: true)
+    ],
+    options: [
+      .set, .workers, .fcNodes,
+      Option(
+        name: "steps", value: .integer("N", 1...1_000_000), help: "Steps to compare.",
+        standard: "20"),
+      Option(
+        name: "tolerance", value: .number("X", atLeast: 0),
+        help: "Largest difference that passes, relative to the largest value of the tensor.",
+        standard: "1e-4"),
+      .seed,
+    ],
+    examples: [
+      Example(
+        line: "crosscut verify fashion --workers 4 --fc-nodes 3",
+        meaning: "Twenty steps of the preset on a cluster of seven.")
+    ],
+    exitCodes: [
+      ExitCode(code: ExitCode.success, meaning: "Equal within the tolerance."),
+      ExitCode(code: ExitCode.failure, meaning: "There is a difference, or a run failed."),
+      ExitCode(code: ExitCode.usage, meaning: "The command line or the configuration is wrong."),
+    ],
+    run: run)
+
+  /// - Throws: `ConfigurationError`, or why a run failed.
+  static func run(_ arguments: ParsedArguments) throws -> Int32 {
+    throw NotInThisBuild(command: "verify")
+  }
+}

@@ -1,0 +1,104 @@
+import Configuration
+import Testing
+
+@testable import crosscut
+
+@Suite struct CommandLineInterfaceTests {
+  /// Output and exit status of a command line.
+  static func run(_ line: String, width: Int = 80) throws -> (text: String, status: Int32) {
+    var text = ""
+    let interface = CommandLineInterface(
+      commands: CommandLineInterface.allCommands, width: width, print: { text += $0 })
+    let status = try interface.run(line.split(separator: " ").map(String.init))
+    return (text, status)
+  }
+
+  static func error(_ line: String) -> String {
+    do {
+      return "accepted: \(try run(line).text)"
+    } catch {
+      return "\(error)"
+    }
+  }
+
+  @Test(arguments: ["--version", "-V"])
+  func `the version is one line`(line: String) throws {
+    #expect(try Self.run(line).text == "crosscut 0.1.0\n")
+  }
+
+  @Test(arguments: ["--help", "-h", "help"])
+  func `the overview lists every command`(line: String) throws {
+    let text = try Self.run(line).text
+    for command in CommandLineInterface.allCommands {
+      #expect(text.contains("\n  \(command.name)  "))
+    }
+  }
+
+  @Test(arguments: CommandLineInterface.allCommands.map(\.name))
+  func `a command's page is the same by both ways and has every option`(name: String) throws {
+    let page = try Self.run("help \(name)").text
+    #expect(page.hasPrefix("crosscut \(name) - "))
+    #expect(try Self.run("\(name) --help").text == page)
+    let command = try #require(CommandLineInterface.allCommands.first { $0.name == name })
+    for option in command.allOptions { #expect(page.contains(option.usage)) }
+    for code in command.exitCodes { #expect(page.contains("\n  \(code.code)  ")) }
+  }
+
+  @Test(arguments: CommandLineInterface.allCommands.map(\.name))
+  func `every example of a command parses`(name: String) throws {
+    let command = try #require(CommandLineInterface.allCommands.first { $0.name == name })
+    for example in command.examples {
+      let words = example.line.split(separator: " ").map(String.init)
+      #expect(words.starts(with: ["crosscut"] + command.words))
+      _ = try ParsedArguments(Array(words.dropFirst(1 + command.words.count)), of: command)
+    }
+  }
+
+  @Test(arguments: [72, 80, 100])
+  func `pages keep to the width`(width: Int) throws {
+    let pages = CommandLineInterface.allCommands.map { "help \($0.name)" }
+    for line in pages + ["--help", "help configuration"] {
+      for row in try Self.run(line, width: width).text.split(separator: "\n") {
+        // An example's command line is never broken, and neither is a long term.
+        let isTerm = row.hasPrefix("  crosscut ") || !row.dropFirst(4).contains(" ")
+        #expect(row.count <= width || isTerm, "\(row)")
+        #expect(row.last != " ")
+      }
+    }
+  }
+
+  @Test(arguments: [
+    ("", "crosscut: no command given; see crosscut --help"),
+    ("trian", "crosscut: unknown command \"trian\"; did you mean \"train\"?"),
+    (
+      "zebra",
+      "crosscut: unknown command \"zebra\"; there are train, server, worker, fc, status, evaluate,"
+        + " verify, model, help"
+    ),
+    ("--hepl", "crosscut: unknown option --hepl; did you mean --help?"),
+    ("--watch status", "crosscut: unknown option --watch"),
+    ("model", "crosscut model: needs a command: show"),
+    ("model --json", "crosscut model: needs a command: show"),
+    ("model shwo", "crosscut model: unknown command \"shwo\"; did you mean \"show\"?"),
+    ("model show", "crosscut model show: missing NAME"),
+    ("help trian", "crosscut: unknown command \"trian\"; did you mean \"train\"?"),
+    ("help train now", "crosscut help: unexpected argument \"now\""),
+    ("worker", "crosscut worker: missing --server ENDPOINT"),
+    ("verify fashion --step 3", "crosscut verify: unknown option --step; did you mean --steps?"),
+    ("status now", "crosscut status: unexpected argument \"now\""),
+    (
+      "model show fashoin",
+      "fashoin: neither a file nor a preset; did you mean \"fashion\"?"
+    ),
+  ])
+  func `a wrong command line is one line`(line: String, expected: String) {
+    #expect(Self.error(line) == expected)
+  }
+
+  @Test func `the help of the configuration has every key and preset`() throws {
+    let text = try Self.run("help configuration").text
+    for key in RunConfiguration.documentation { #expect(text.contains("\n  \(key.path)")) }
+    for name in RunConfiguration.presetNames { #expect(text.contains(name)) }
+    #expect(text.contains("conv.channels"))
+  }
+}
