@@ -272,7 +272,7 @@ import Testing
       plan: harness.plan, rows: 32, training: true, algorithm: .direct)
     let evaluation = try ConvolutionStack(
       plan: harness.plan, rows: 32, training: false, algorithm: .direct)
-    #expect(evaluation.plannedBytes * 2 < training.plannedBytes)
+    #expect(evaluation.plannedBytes * 3 < training.plannedBytes * 2)
     #expect(evaluation.featureGradient.isEmpty)
   }
 
