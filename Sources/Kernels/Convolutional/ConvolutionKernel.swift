@@ -92,10 +92,12 @@ final class ConvolutionKernel: LayerKernel {
     var weightLayout = try TensorLayout.any(geometry.weight).descriptor
     var biasLayout = try TensorLayout.plain([geometry.destination[1]]).descriptor
     var destinationLayout = try TensorLayout.any(geometry.destination).descriptor
+    // Inference too is planned as training: the choice of code, and so every bit of the features,
+    // is the same in both, and weights stay in layouts that a plain reorder reaches.
     try OneDNN.check(
       dnnl_convolution_forward_desc_init(
-        &descriptor, planner.training ? dnnl_forward_training : dnnl_forward_inference,
-        geometry.algorithm, &sourceLayout, &weightLayout, &biasLayout, &destinationLayout,
+        &descriptor, dnnl_forward_training, geometry.algorithm, &sourceLayout, &weightLayout,
+        &biasLayout, &destinationLayout,
         geometry.strides, geometry.padding, geometry.padding),
       "dnnl_convolution_forward_desc_init", layer: name)
     return try PrimitiveDescription(
