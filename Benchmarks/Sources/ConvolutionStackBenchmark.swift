@@ -67,7 +67,10 @@ enum ConvolutionStackBenchmark {
     Double(text.filter { !$0.isWhitespace })
   }
 
-  /// Pairs of norm and projection (see `Contender.step`) that must agree to rounding.
+  /// Pairs of norm and projection (see `Contender.step`): the features agree to rounding, the
+  /// gradients to the effect of a few flips. Where two sums differ in the last bit a ReLU or a
+  /// maximum may decide otherwise, and one element of a million active ones carries about 1e-3 of
+  /// the norm (PyTorch in double precision lies as far from PyTorch in single as we do).
   private static func verify(
     _ what: String, _ actual: [Double], _ expected: [Double]
   ) throws(BenchmarkError) {
@@ -78,8 +81,7 @@ enum ConvolutionStackBenchmark {
       let norm = expected[index]
       let worst = max(
         abs(actual[index] - norm), abs(actual[index + 1] - expected[index + 1]))
-      // A ReLU or a maximum may flip where two sums differ in the last bit: hence not 1e-6.
-      guard norm.isFinite, norm > 0, worst <= 1e-4 * norm else {
+      guard norm.isFinite, norm > 0, worst <= (index == 0 ? 1e-5 : 5e-3) * norm else {
         throw BenchmarkError(
           description: "\(what): tensor \(index / 2) differs: \(actual) and \(expected)")
       }

@@ -42,9 +42,9 @@ import Testing
       let error = relativeError(gradient, expected.gradients[stage])
       #expect(error < tolerance, "gradient of stage \(stage)", sourceLocation: sourceLocation)
     }
+    // Without a backward pass activations share memory; the numbers are the same to the bit.
     let inference = try harness.run(algorithm, training: false)
-    let error = relativeError(inference.features, expected.features)
-    #expect(error < tolerance, "features without training", sourceLocation: sourceLocation)
+    #expect(inference.features == actual.features, sourceLocation: sourceLocation)
   }
 
   /// A lower convolution, so that the one under test has an input gradient to make.
@@ -106,6 +106,24 @@ import Testing
   @Test(arguments: poolings)
   func `a pooling is its reference`(_ given: Case) throws {
     try Self.compare(StackHarness(rows: 3, shape: given.shape, given.layers), [.direct])
+  }
+
+  @Test(arguments: [8, 16, 5])
+  func `among equal maxima the first gets the gradient`(_ channels: Int) throws {
+    let random = try StackHarness(
+      rows: 2, shape: Shape(1, 11, 11),
+      [
+        .convolution(Convolution(channels: channels, kernel: 3, padding: 1)),
+        .pooling(Pooling(window: 3, stride: 2, padding: 1)),
+      ])
+    // The convolution copies inputs of -1, 0 and 1: ties in nearly every window. The gradient of
+    // its outer taps tells which of the equal ones was chosen.
+    let harness = StackHarness(
+      plan: random.plan, rows: 2, input: random.input.map { ($0 * 1.5).rounded() },
+      vectors: [
+        (0..<10 * channels).map { $0 < 9 * channels && $0 % 9 == 4 ? 1 : 0 }
+      ], featureGradient: random.featureGradient)
+    try Self.compare(harness, [.direct])
   }
 
   static let normalizations: [Case] = [3, 5, 7].flatMap { size in
@@ -272,7 +290,7 @@ import Testing
       plan: harness.plan, rows: 32, training: true, algorithm: .direct)
     let evaluation = try ConvolutionStack(
       plan: harness.plan, rows: 32, training: false, algorithm: .direct)
-    #expect(evaluation.plannedBytes * 2 < training.plannedBytes)
+    #expect(evaluation.plannedBytes * 3 < training.plannedBytes * 2)
     #expect(evaluation.featureGradient.isEmpty)
   }
 

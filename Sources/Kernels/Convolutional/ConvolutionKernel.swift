@@ -29,45 +29,50 @@ final class ConvolutionKernel: LayerKernel {
     let strides: [dnnl_dim_t]
     let padding: [dnnl_dim_t]
     let algorithm: dnnl_alg_kind_t
+
+    init(
+      _ layer: Convolution, input: Shape, output: Shape, padding: Int, in planner: StackPlanner
+    ) {
+      source = planner.extents(input)
+      destination = planner.extents(output)
+      let (inputs, outputs) = (input[0] / layer.groups, layer.channels / layer.groups)
+      weight =
+        (layer.groups > 1 ? [layer.groups] : []) + [outputs, inputs, layer.kernel, layer.kernel]
+      strides = [dnnl_dim_t](repeating: dnnl_dim_t(layer.stride), count: 2)
+      self.padding = [dnnl_dim_t](repeating: dnnl_dim_t(padding), count: 2)
+      algorithm = planner.algorithm == .auto ? dnnl_convolution_auto : dnnl_convolution_direct
+    }
   }
 
+  /// - Parameter lowest: whether it is the stack's first convolution, whose input needs no gradient.
   init(
-    _ layer: Convolution, _ plan: NetworkPlan.Layer, fusedReLU: Bool, source: Memory,
-    in planner: StackPlanner
+    _ layer: Convolution, _ plan: NetworkPlan.Layer, fusedReLU: Bool, lowest: Bool,
+    source: Memory, in planner: StackPlanner
   ) throws(KernelError) {
     name = plan.name
     self.fusedReLU = fusedReLU
-    let inputs = plan.input[0] / layer.groups
-    let outputs = layer.channels / layer.groups
-    let kernel = [layer.kernel, layer.kernel]
-    geometry = Geometry(
-      source: planner.extents(plan.input),
-      destination: planner.extents(plan.output),
-      weight: (layer.groups > 1 ? [layer.groups] : []) + [outputs, inputs] + kernel,
-      strides: [dnnl_dim_t](repeating: dnnl_dim_t(layer.stride), count: 2),
-      padding: [dnnl_dim_t](repeating: dnnl_dim_t(layer.padding), count: 2),
-      algorithm: planner.algorithm == .auto ? dnnl_convolution_auto : dnnl_convolution_direct)
-
-    var descriptor = dnnl_convolution_desc_t()
-    var sourceLayout = try TensorLayout.any(geometry.source).descriptor
-    var weightLayout = try TensorLayout.any(geometry.weight).descriptor
-    var biasLayout = try TensorLayout.plain([layer.channels]).descriptor
-    var destinationLayout = try TensorLayout.any(geometry.destination).descriptor
-    try OneDNN.check(
-      dnnl_convolution_forward_desc_init(
-        &descriptor, planner.training ? dnnl_forward_training : dnnl_forward_inference,
-        geometry.algorithm, &sourceLayout, &weightLayout, &biasLayout, &destinationLayout,
-        geometry.strides, geometry.padding, geometry.padding),
-      "dnnl_convolution_forward_desc_init", layer: name)
-    description = try PrimitiveDescription(
-      descriptor, attributes: fusedReLU ? planner.withReLU : planner.plain,
-      engine: planner.engine, layer: name)
+    var geometry = Geometry(
+      layer, input: plan.input, output: plan.output, padding: layer.padding, in: planner)
+    var description = try Self.describe(geometry, relu: fusedReLU, name: name, in: planner)
+    var source = source
+    if lowest, layer.padding > 0, description.implementation.contains("gemm") {
+      let padded = Geometry(
+        layer, input: ConvolutionPadding.extents(plan.input, layer), output: plan.output,
+        padding: 0, in: planner)
+      let alternative = try Self.describe(padded, relu: fusedReLU, name: name, in: planner)
+      if alternative.implementation.hasPrefix("jit") {
+        geometry = padded
+        description = alternative
+        source = try ConvolutionPadding.plan(source, plan.input, layer, name: name, in: planner)
+      }
+    }
+    self.geometry = geometry
+    self.description = description
     try Self.refuseReference(description, name)
-
     self.source = try planner.reordered(
       source, to: description.layout(dnnl_query_src_md), name: name)
     weight = try planner.memory.kept(description.layout(dnnl_query_weights_md))
-    bias = try planner.memory.kept(TensorLayout(biasLayout))
+    bias = try planner.memory.kept(try .plain([layer.channels]))
     travelling = try Memory(try .plain(geometry.weight), planner.engine)
     destination = try planner.activation(description.layout(dnnl_query_dst_md))
     try planner.append(
@@ -77,6 +82,27 @@ final class ConvolutionKernel: LayerKernel {
         (DNNL_ARG_DST, destination),
       ], name: name, step: "forward")
     planner.parameters[planner.stage] = try parameters(in: planner)
+  }
+
+  private static func describe(
+    _ geometry: Geometry, relu: Bool, name: String, in planner: StackPlanner
+  ) throws(KernelError) -> PrimitiveDescription {
+    var descriptor = dnnl_convolution_desc_t()
+    var sourceLayout = try TensorLayout.any(geometry.source).descriptor
+    var weightLayout = try TensorLayout.any(geometry.weight).descriptor
+    var biasLayout = try TensorLayout.plain([geometry.destination[1]]).descriptor
+    var destinationLayout = try TensorLayout.any(geometry.destination).descriptor
+    // Inference too is planned as training: the choice of code, and so every bit of the features,
+    // is the same in both, and weights stay in layouts that a plain reorder reaches.
+    try OneDNN.check(
+      dnnl_convolution_forward_desc_init(
+        &descriptor, dnnl_forward_training, geometry.algorithm, &sourceLayout, &weightLayout,
+        &biasLayout, &destinationLayout,
+        geometry.strides, geometry.padding, geometry.padding),
+      "dnnl_convolution_forward_desc_init", layer: name)
+    return try PrimitiveDescription(
+      descriptor, attributes: relu ? planner.withReLU : planner.plain, engine: planner.engine,
+      layer: name)
   }
 
   func planBackward(

@@ -17,6 +17,7 @@ final class MemoryPlan {
   private let engine: Engine
   private var kept: [Memory] = []
   private var shared: [Region: [Memory]] = [:]
+  private var views: [(view: Memory, whole: Memory)] = []
 
   init(_ engine: Engine) { self.engine = engine }
 
@@ -34,6 +35,13 @@ final class MemoryPlan {
     return memory
   }
 
+  /// A second look at a part of a kept tensor.
+  func view(of whole: Memory, as layout: TensorLayout) throws(KernelError) -> Memory {
+    let view = try Memory(layout, engine)
+    views.append((view, whole))
+    return view
+  }
+
   /// Allocates the memory of every tensor planned so far.
   ///
   /// - Returns: its size in bytes.
@@ -49,6 +57,7 @@ final class MemoryPlan {
       for memory in memories { try memory.place(in: buffer) }
       total += buffer.bytes.count
     }
+    for (view, whole) in views { try view.place(in: whole.placement) }
     return total
   }
 }

@@ -70,8 +70,10 @@ final class StackPlanner {
         if position + 1 < stage.layers.upperBound { next = plan.convolutional[position + 1] }
         // In place where neither the caller nor a backward pass reads what would be overwritten.
         let overwritable = kernels.last.map { !(training && $0.kernel.rereadsDestination) } ?? false
+        let lowest = !kernels.contains { $0.kernel is ConvolutionKernel }
         let (kernel, consumed) = try self.kernel(
-          layer, followedBy: next, source: current, overwritable: overwritable)
+          layer, followedBy: next, source: current, overwritable: overwritable,
+          lowest: lowest)
         kernels.append((kernel, stage.index))
         current = kernel.destination
         position += consumed
@@ -88,13 +90,13 @@ final class StackPlanner {
   /// The kernel of a layer, and how many layers it covers: a convolution takes a ReLU with it.
   private func kernel(
     _ layer: NetworkPlan.Layer, followedBy next: NetworkPlan.Layer?, source: Memory,
-    overwritable: Bool
+    overwritable: Bool, lowest: Bool
   ) throws(KernelError) -> (any LayerKernel, Int) {
     switch layer.operation {
     case .convolution(let convolution):
       let relu = next?.operation == .activation(.relu)
       let kernel = try ConvolutionKernel(
-        convolution, layer, fusedReLU: relu, source: source, in: self)
+        convolution, layer, fusedReLU: relu, lowest: lowest, source: source, in: self)
       return (kernel, relu ? 2 : 1)
     case .activation(let activation):
       return (
@@ -176,8 +178,15 @@ final class StackPlanner {
     } else {
       copy = try pass == .forward ? activation(layout) : gradient(layout)
     }
-    append(try reorder(source, to: copy, name: name))
+    try appendReorder(source, to: copy, name: name)
     return copy
+  }
+
+  /// A copy at this point of the program.
+  func appendReorder(
+    _ source: Memory, to destination: Memory, name: String
+  ) throws(KernelError) {
+    append(try reorder(source, to: destination, name: name))
   }
 
   // MARK: Program

@@ -41,8 +41,13 @@ final class Memory {
   /// The tensor's floats in the order of its layout.
   ///
   /// - Precondition: the tensor was placed in a buffer.
-  var floats: UnsafeMutablePointer<Float> {
+  var floats: UnsafeMutablePointer<Float> { placement.floatPointer }
+
+  /// The buffer that holds the tensor.
+  ///
+  /// - Precondition: the tensor was placed in a buffer.
+  var placement: AlignedBuffer {
     guard let buffer else { preconditionFailure("a tensor that was never placed") }
-    return buffer.floatPointer
+    return buffer
   }
 }

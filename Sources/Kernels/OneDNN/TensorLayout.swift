@@ -23,11 +23,17 @@ struct TensorLayout {
 
   /// The order left open: the primitive chooses what it computes fastest.
   static func any(_ extents: [Int]) throws(KernelError) -> TensorLayout {
+    try tagged(dnnl_format_tag_any, extents)
+  }
+
+  /// One of oneDNN's named orders, e.g. `dnnl_nChw16c`: channels in blocks of 16, innermost.
+  static func tagged(
+    _ tag: dnnl_format_tag_t, _ extents: [Int]
+  ) throws(KernelError) -> TensorLayout {
     var descriptor = dnnl_memory_desc_t()
     try OneDNN.check(
       dnnl_memory_desc_init_by_tag(
-        &descriptor, Int32(extents.count), extents.map { dnnl_dim_t($0) }, dnnl_f32,
-        dnnl_format_tag_any),
+        &descriptor, Int32(extents.count), extents.map { dnnl_dim_t($0) }, dnnl_f32, tag),
       "dnnl_memory_desc_init_by_tag")
     return TensorLayout(descriptor)
   }
