@@ -25,8 +25,9 @@ package final class Hub {
     case disconnected(Link)
     /// An attempt to dial failed; ZeroMQ tries again by itself.
     case connectFailed(Link)
-    /// The connection by which that peer last spoke is closed. A hint: descriptors are used
-    /// again, so it may be a newer peer that is named. Never on inproc.
+    /// The connection by which that peer last spoke is closed; what it still sent may come after.
+    /// A hint, to be probed: after a quick change of connections it may name one that had closed
+    /// before. Never on inproc, and never of one who has not said anything.
     case peerClosed(Link)
     /// Somebody at the listening socket (`nil`), or the one dialed, does not speak the protocol.
     case handshakeFailed(Link?, reason: String)

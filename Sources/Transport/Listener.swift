@@ -16,6 +16,8 @@ final class Listener {
   /// Which peer spoke last by which connection, to name a connection that closes. As many as
   /// there are descriptors.
   private var peerOfDescriptor: [Int32: [UInt8]] = [:]
+  /// Descriptors of connections that have closed and not been accepted anew.
+  private var closedDescriptors: Set<Int32> = []
 
   init(
     _ endpoint: String, options: HubOptions, context: Context
@@ -29,7 +31,8 @@ final class Listener {
     // A newcomer with the routing id of another gets nothing of what is meant for that one.
     try socket.set(ZMQ_ROUTER_HANDOVER, 0)
     let events =
-      ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_CLOSED | handshakeFailures
+      ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_CLOSED
+      | handshakeFailures
     let monitor = try SocketMonitor(socket, events: events, context: context)
     do {
       try socket.bind(endpoint)
@@ -132,7 +135,7 @@ final class Listener {
     while let id = try socket.receivePart() {
       guard id.more, let first = try socket.receivePart() else { continue }
       let routingID = Array(id.frame.bytes)
-      if first.source >= 0 { peerOfDescriptor[first.source] = routingID }
+      try notePeer(routingID, on: first.source, hub)
       guard let parts = try socket.receiveRest(after: first, hub) else { continue }
       if hungUp.contains(routingID) {
         hub.droppedMessages += 1
@@ -143,11 +146,30 @@ final class Listener {
     return nil
   }
 
+  /// Remembers who speaks by a connection.
+  ///
+  /// Events and messages come by different ways. But ZeroMQ tells of a connection before it hands
+  /// out what came by it, so whenever a descriptor changes hands the events are read first: an old
+  /// end is told of the old peer. A peer whose connection has closed before its first message was
+  /// read is told of here.
+  private func notePeer(
+    _ routingID: [UInt8], on descriptor: Int32, _ hub: Hub
+  ) throws(TransportError) {
+    guard descriptor >= 0, peerOfDescriptor[descriptor] != routingID else { return }
+    try collectEvents(hub)
+    peerOfDescriptor[descriptor] = routingID
+    if closedDescriptors.contains(descriptor) { hub.note(.peerClosed(.accepted(routingID))) }
+  }
+
   /// Tells `hub` what the monitor has seen.
   func collectEvents(_ hub: Hub) throws(TransportError) {
     while let record = try monitor?.next() {
       switch record.event {
+      case ZMQ_EVENT_ACCEPTED:
+        closedDescriptors.remove(record.value)
+        peerOfDescriptor[record.value] = nil
       case ZMQ_EVENT_DISCONNECTED:
+        closedDescriptors.insert(record.value)
         if let peer = peerOfDescriptor.removeValue(forKey: record.value) {
           hub.note(.peerClosed(.accepted(peer)))
         }

@@ -93,6 +93,7 @@ struct Socket: ~Copyable {
   }
 
   mutating func bind(_ endpoint: String) throws(TransportError) {
+    try Self.checkPort(endpoint, from: 0, call: "zmq_bind")
     guard retryingInterrupts({ zmq_bind(handle, endpoint) }) == 0 else {
       throw .last("zmq_bind", endpoint: endpoint)
     }
@@ -105,6 +106,7 @@ struct Socket: ~Copyable {
   }
 
   mutating func connect(_ endpoint: String) throws(TransportError) {
+    try Self.checkPort(endpoint, from: 1, call: "zmq_connect")
     guard retryingInterrupts({ zmq_connect(handle, endpoint) }) == 0 else {
       throw .last("zmq_connect", endpoint: endpoint)
     }
@@ -119,6 +121,22 @@ struct Socket: ~Copyable {
     }
     let text = bytes.prefix(count).prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
     return String(decoding: text, as: UTF8.self)
+  }
+
+  /// ZeroMQ 4.3.4 takes a port above 65535 for what is left of it in 16 bits, and says nothing.
+  private static func checkPort(
+    _ endpoint: String, from lowest: Int, call: String
+  ) throws(TransportError) {
+    guard endpoint.hasPrefix("tcp://"),
+      let port = endpoint.split(separator: ":", omittingEmptySubsequences: false).last,
+      port != "*"
+    else { return }
+    guard port.allSatisfy(\.isNumber), let number = Int(port), (lowest...65535).contains(number)
+    else {
+      throw TransportError(
+        call: call, code: EINVAL, endpoint: endpoint,
+        text: "\(port.isEmpty ? "nothing" : "'\(port)'") is no port in \(lowest)...65535")
+    }
   }
 
   // MARK: Parts

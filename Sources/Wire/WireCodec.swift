@@ -65,6 +65,7 @@ package enum WireCodec {
         header.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self))
     else { throw .malformed(bytes: header.byteCount) }
     defer { crosscut__v1__envelope__free_unpacked(envelope, &allocator) }
+    withExtendedLifetime(header) {}
     guard envelope.pointee.protocol_version == Limits.protocolVersion else {
       throw .version(found: envelope.pointee.protocol_version)
     }
