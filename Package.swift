@@ -21,7 +21,7 @@ let package = Package(
     .executableTarget(
       name: "crosscut",
       dependencies: [
-        "Nodes", "Configuration", "Observability", "Coordination", "Training", "Network",
+        "Nodes", "Configuration", "Observability", "Messages", "Transport", "Training", "Network",
         "Tensors", "CLinux",
       ],
       swiftSettings: house),

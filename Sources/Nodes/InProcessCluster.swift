@@ -50,17 +50,22 @@ package final class InProcessCluster: Sendable {
 
   /// Runs to the end.
   ///
-  /// - Parameter started: called with the server's endpoint once it listens.
+  /// - Parameters:
+  ///   - signals: end the run in order when one comes.
+  ///   - started: called with the server's endpoint once it listens.
   /// - Returns: how the run ended.
   /// - Throws: `NodeError` naming a member that failed, if the run failed with it.
-  package func runToEnd(started: (String) -> Void = { _ in }) throws -> Stop {
+  package func runToEnd(
+    signals: Signals? = nil, started: (String) -> Void = { _ in }
+  ) throws -> Stop {
     let context = try Context()
     defer { context.terminate() }
     let server = try ServerNode(
       context: context, run: run,
       options: ServerOptions(
         listen: listen ?? "inproc://server", runDirectory: runDirectory, threads: threads(of: 1)),
-      log: makeLog("server"), commands: serverCommands, probe: probe, observer: observer, onModel: onModel)
+      log: makeLog("server"), commands: serverCommands, signals: signals, probe: probe,
+      observer: observer, onModel: onModel)
     started(server.endpoint)
     let cluster = run.configuration.cluster
     var threads: [OwnedThread] = []
@@ -100,8 +105,7 @@ package final class InProcessCluster: Sendable {
       let outcome: Result<Stop, NodeError>
       do {
         let session = try MemberSession(
-          context: context, options: options, log: makeLog(name), probe: probe,
-          commands: try Mailbox())
+          context: context, options: options, log: makeLog(name), probe: probe)
         outcome = .success(try session.run())
       } catch {
         outcome = .failure(error as? NodeError ?? NodeError("\(error)"))

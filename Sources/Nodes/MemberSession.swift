@@ -67,8 +67,9 @@ package final class MemberSession {
   private let log: Logger
   private let probe: (any StepProbe)?
   private let incarnation: UInt64
-  /// Asks the session to leave; posted by signal handlers and in-process owners.
-  package let commands: Mailbox<String>
+  /// The first signal makes the node leave in order, the second one at once.
+  private let signals: Signals?
+  private var isLeaving = false
 
   private let control: Hub.Link
   private let bulk: Hub.Link
@@ -88,13 +89,13 @@ package final class MemberSession {
 
   /// Opens the sockets; must be called on the thread that then calls `run`.
   package init(
-    context: Context, options: MemberOptions, log: Logger, probe: (any StepProbe)? = nil,
-    commands: Mailbox<String>
+    context: Context, options: MemberOptions, log: Logger, signals: Signals? = nil,
+    probe: (any StepProbe)? = nil
   ) throws {
     self.options = options
     self.log = log
     self.probe = probe
-    self.commands = commands
+    self.signals = signals
     incarnation = UInt64.random(in: 1...UInt64.max)
     identity = Header(run: 0, view: 0, sender: NodeID(0), incarnation: incarnation)
     hub = try Hub(context: context, listen: options.role == .fc ? options.listen : nil)
@@ -116,7 +117,8 @@ package final class MemberSession {
       let busy = MonotonicClock.now()
       largestGap = max(largestGap, busy - before)
       _ = try hub.wait(
-        milliseconds: 50, wakeUp: role?.wakeUp, extraDescriptors: [commands.wakeUp.descriptor])
+        milliseconds: 50, wakeUp: role?.wakeUp,
+        extraDescriptors: signals.map { [$0.descriptor] } ?? [])
     }
     // Let the goodbye go out before the sockets close.
     let end = MonotonicClock.now() + 500_000
@@ -129,7 +131,7 @@ package final class MemberSession {
   /// One pass over everything that may have happened.
   private func turn() throws {
     let now = MonotonicClock.now()
-    for reason in commands.drain() { leave(reason, now) }
+    while let number = signals?.next() { leave(Signals.name(number), now) }
     watch(now)
     var budget = 256
     while budget > 0, result == nil, let (link, parts) = try hub.receive() {
@@ -184,7 +186,8 @@ package final class MemberSession {
     identity.run = message.header.run
     identity.sender = welcome.node
     serverIncarnation = message.header.incarnation
-    log.info("joined run \(Version.runName(identity.run)) as \(NodeName(options.role, welcome.rank))")
+    log.info(
+      "joined run \(Version.runName(identity.run)) as \(NodeName(options.role, welcome.rank))")
     let start = RoleStart(
       context: context, identity: identity, serverIncarnation: serverIncarnation,
       threads: options.threads, probe: probe, rank: welcome.rank)
@@ -202,7 +205,8 @@ package final class MemberSession {
   }
 
   private func leave(_ reason: String, _ now: Microseconds) {
-    if let role, role.isPrepared, role.viewNumber > 0 {
+    if let role, role.isPrepared, role.viewNumber > 0, !isLeaving {
+      isLeaving = true
       carryOut(role.leave(reason: reason, now: now))
     } else {
       send(Message(identity, .leave(Leave(reason: reason))), over: control)

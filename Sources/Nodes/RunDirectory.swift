@@ -1,7 +1,7 @@
 package import Configuration
 import Glibc
 import Messages
-import Observability
+package import Observability
 
 /// The folder of one run: `config.json`, `metrics.jsonl`, `model.safetensors`, `summary.json` and
 /// a log a process.
@@ -25,10 +25,23 @@ package struct RunDirectory: Hashable, Sendable {
     }
   }
 
+  /// A name for a new run: "runs/20261123-120000-fashion", by local time.
+  package static func fresh(_ configuration: RunConfiguration) -> String {
+    var now = time(nil)
+    var parts = tm()
+    localtime_r(&now, &parts)
+    func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
+    let day = "\(parts.tm_year + 1900)\(two(parts.tm_mon + 1))\(two(parts.tm_mday))"
+    let clock = "\(two(parts.tm_hour))\(two(parts.tm_min))\(two(parts.tm_sec))"
+    return "runs/\(day)-\(clock)-\(configuration.network.name ?? "custom")"
+  }
+
   package var configuration: String { path + "/config.json" }
   package var metrics: String { path + "/metrics.jsonl" }
   package var model: String { path + "/model.safetensors" }
   package var summary: String { path + "/summary.json" }
+  /// The server's endpoint, while it runs.
+  package var address: String { path + "/server.address" }
 
   /// The log of one process, "worker-1.log".
   package func log(_ name: String) -> String { "\(path)/\(name).log" }
@@ -36,6 +49,33 @@ package struct RunDirectory: Hashable, Sendable {
   /// Writes the resolved configuration.
   package func write(_ configuration: RunConfiguration) throws(NodeError) {
     try Self.replace(self.configuration, with: configuration.resolvedJSON() + "\n")
+  }
+
+  /// Writes where the server listens, for who starts members beside it.
+  package func write(address endpoint: String) throws(NodeError) {
+    try Self.replace(address, with: endpoint + "\n")
+  }
+
+  /// The text of a small file of the directory, or `nil` if it is not there (yet).
+  package static func text(of path: String) -> String? {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 65_536)
+    while true {
+      let count = read(descriptor, &buffer, buffer.count)
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { break }
+      bytes += buffer[0..<count]
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// How the run ended, if it has.
+  package func readSummary() -> StatusRecord? {
+    guard let text = Self.text(of: summary) else { return nil }
+    return try? StatusRecord.decode(Array(text.utf8))
   }
 
   /// Writes how the run ended: the last status, as JSON.

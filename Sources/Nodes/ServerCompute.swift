@@ -100,7 +100,8 @@ final class ServerCompute: Performer {
       let part = chunk.range.clamped(to: first..<first + entry.shape.count)
       if !part.isEmpty {
         if let probe {
-          report(probe, step, entry, part.lowerBound - first..<part.upperBound - first,
+          report(
+            probe, step, entry, part.lowerBound - first..<part.upperBound - first,
             gradient + (part.lowerBound - chunk.range.lowerBound))
         }
         context.sgd(entry.kind, step: step, of: totalSteps()).update(

@@ -35,8 +35,11 @@ package final class ServerNode {
   private let compute: ComputeThread<ServerCore.Operation, ServerCore.Outcome, Bool>
   private let totalSteps = TotalSteps()
   private var monitor: RunMonitor
-  /// Asks the server to end the run.
-  package let commands: Mailbox<String>
+  /// Asks the server to end the run: in-process owners post here.
+  private let commands: Mailbox<String>
+  /// The first signal ends the run in order, the second one at once.
+  private let signals: Signals?
+  private var isEnding = false
 
   /// Connections of processes that are not members yet, by incarnation.
   private var visitors: [UInt64: Hub.Link] = [:]
@@ -52,13 +55,14 @@ package final class ServerNode {
   /// - Parameter onModel: sees the trained parameters at the end.
   package init(
     context transport: Context, run: RunContext, options: ServerOptions, log: Logger,
-    commands: Mailbox<String>, probe: (any StepProbe)? = nil,
+    commands: Mailbox<String>, signals: Signals? = nil, probe: (any StepProbe)? = nil,
     observer: (any RunObserver)? = nil, onModel: (@Sendable (ModelTensors) -> Void)? = nil
   ) throws {
     context = run
     self.options = options
     self.log = log
     self.commands = commands
+    self.signals = signals
     incarnation = UInt64.random(in: 1...UInt64.max)
     let number = UInt64.random(in: 1...UInt64.max)
     identity = Header(run: number, view: 0, sender: .server, incarnation: incarnation)
@@ -104,7 +108,7 @@ package final class ServerNode {
       guard result == nil else { break }
       _ = try hub.wait(
         milliseconds: 50, wakeUp: compute.reports.wakeUp,
-        extraDescriptors: [commands.wakeUp.descriptor])
+        extraDescriptors: [commands.wakeUp.descriptor] + (signals.map { [$0.descriptor] } ?? []))
     }
     let stop = result ?? Stop(outcome: .failed, reason: "no result")
     monitor.finish(stop)
@@ -125,6 +129,15 @@ package final class ServerNode {
   private func turn() throws {
     for reason in commands.drain() {
       carryOut(core.handle(.stop(reason: reason), now: MonotonicClock.now()))
+    }
+    while let number = signals?.next() {
+      let name = Signals.name(number)
+      guard !isEnding else {
+        result = Stop(outcome: .interrupted, reason: "\(name), for the second time")
+        return
+      }
+      isEnding = true
+      carryOut(core.handle(.stop(reason: name), now: MonotonicClock.now()))
     }
     for event in hub.takeEvents() {
       if case .disconnected(let link) = event { lost(link) }

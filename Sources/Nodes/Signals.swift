@@ -5,7 +5,7 @@ import Glibc
 ///
 /// They are blocked in the calling thread, and so in the threads it starts afterwards: make this
 /// before any other thread.
-package struct Signals: ~Copyable {
+package final class Signals {
   /// Readable when one has come.
   package let descriptor: Int32
 
@@ -30,6 +30,15 @@ package struct Signals: ~Copyable {
     return number == 0 ? nil : number
   }
 
+  /// Waits for a signal.
+  ///
+  /// - Returns: whether one has come.
+  package func wait(milliseconds: Int32) -> Bool {
+    var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    poll(&entry, 1, milliseconds)
+    return next() != nil
+  }
+
   /// What a signal is called: "SIGTERM".
   package static func name(_ number: Int32) -> String {
     switch number {
@@ -44,6 +53,18 @@ package struct Signals: ~Copyable {
 
 /// Ends a child process whose parent has died.
 package enum ParentDeath {
+  /// Environment variable by which a launcher tells its children its process id.
+  package static let variable = "CROSSCUT_PARENT"
+
+  /// Watches the parent that the environment names, if it names one.
+  package static func watchIfChild() throws(NodeError) {
+    guard let text = getenv(variable).map({ String(cString: $0) }) else { return }
+    guard let parent = Int32(text) else {
+      throw NodeError("\(variable) is \"\(text)\", not a process id")
+    }
+    try watch(parent: parent)
+  }
+
   /// Has the kernel send SIGTERM when the parent's thread that started this process dies; if it
   /// is dead already, throws.
   ///

@@ -13,8 +13,7 @@ final class WorkerRole: MemberRole {
   }
 
   private let start: RoleStart
-  private let compute:
-    ComputeThread<WorkerCore.Operation, WorkerCore.Outcome, Preparation>
+  private let compute: ComputeThread<WorkerCore.Operation, WorkerCore.Outcome, Preparation>
   private var core: WorkerCore?
   private var loader: BatchLoader?
 

@@ -1,3 +1,5 @@
+import Messages
+
 /// `crosscut fc`: one slice of every fully connected layer.
 enum FCCommand {
   static let command = Command(
@@ -27,6 +29,6 @@ enum FCCommand {
 
   /// - Throws: why the node had to stop.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    throw NotInThisBuild(command: "fc")
+    try NodeCommand.runMember(.fc, arguments)
   }
 }

@@ -1,3 +1,9 @@
+import Configuration
+import Messages
+import Nodes
+import Observability
+import Transport
+
 /// `crosscut server`: the parameter server, which everybody else joins.
 enum ServerCommand {
   static let command = Command(
@@ -23,6 +29,30 @@ enum ServerCommand {
 
   /// - Throws: `ConfigurationError`, or why the run failed.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    throw NotInThisBuild(command: "server")
+    let signals = try Signals()
+    try ParentDeath.watchIfChild()
+    let configuration = try arguments.runConfiguration()
+    let listen = arguments.string("listen") ?? "tcp://*:5555"
+    try Endpoint.check(listen, option: "listen", command: "server")
+    let run = try RunContext(configuration)
+    let directory = try RunDirectory(
+      configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))
+    try directory.write(configuration)
+    let log = Logger(descriptor: 2, name: "server", level: NodeCommand.level(arguments))
+    let context = try Context()
+    let stop: Stop
+    do {
+      let server = try ServerNode(
+        context: context, run: run,
+        options: ServerOptions(listen: listen, runDirectory: directory), log: log,
+        commands: try Mailbox(), signals: signals)
+      try directory.write(address: server.endpoint)
+      stop = try server.run()
+    } catch {
+      context.terminate()
+      throw error
+    }
+    context.terminate()
+    return stop.outcome == .failed ? ExitCode.failure : ExitCode.success
   }
 }

@@ -1,3 +1,7 @@
+import Nodes
+import Observability
+import Transport
+
 /// `crosscut status`: what a running cluster does.
 enum StatusCommand {
   static let command = Command(
@@ -27,6 +31,29 @@ enum StatusCommand {
 
   /// - Throws: why there is no status.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    throw NotInThisBuild(command: "status")
+    let endpoint = arguments.string("server") ?? "tcp://127.0.0.1:5555"
+    try Endpoint.check(endpoint, option: "server", command: "status")
+    let context = try Context()
+    defer { context.terminate() }
+    let client = try StatusClient(context: context, endpoint: endpoint)
+    defer { client.close() }
+    guard arguments.has("watch") else {
+      try Console.print(text(try client.status(), arguments))
+      return ExitCode.success
+    }
+    let signals = try Signals()
+    let screen = LiveScreen()
+    defer { screen.close() }
+    while true {
+      let record = try client.status()
+      guard try screen.show(text(record, arguments)) else { return ExitCode.success }
+      guard !signals.wait(milliseconds: 1000) else { return ExitCode.success }
+    }
+  }
+
+  private static func text(_ record: StatusRecord, _ arguments: ParsedArguments) -> String {
+    if arguments.has("json") { return String(decoding: record.json(), as: UTF8.self) + "\n" }
+    if arguments.has("why") { return WhyReport(record).render() }
+    return StatusTable.render(record, columns: Console.width, color: Console.hasColor)
   }
 }

@@ -1,4 +1,6 @@
 import Configuration
+import Nodes
+import Observability
 
 /// `crosscut train`: a whole cluster on this machine.
 enum TrainCommand {
@@ -14,6 +16,10 @@ enum TrainCommand {
       .set, .workers, .fcNodes,
       Option(
         name: "in-process", help: "Run the roles as threads of this process, without children."),
+      Option(
+        name: "listen", value: .text("ENDPOINT"),
+        help: "Where the server listens, for crosscut status and for more workers.",
+        standard: "tcp://127.0.0.1:5555, or a free port if that one is in use"),
       .runDirectory, .seed,
       Option(
         name: "dry-run", help: "Check everything, print the resolved configuration and stop."),
@@ -33,6 +39,36 @@ enum TrainCommand {
 
   /// - Throws: `ConfigurationError`, or why the run failed.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    throw NotInThisBuild(command: "train")
+    let configuration = try arguments.runConfiguration()
+    if arguments.has("dry-run") {
+      _ = try RunContext(configuration)
+      try Console.print(configuration.resolvedJSON() + "\n")
+      return ExitCode.success
+    }
+    if let listen = arguments.string("listen") {
+      try Endpoint.check(listen, option: "listen", command: "train")
+    }
+    let signals = try Signals(children: true)
+    let directory = try RunDirectory(
+      configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))
+    try directory.write(configuration)
+    let display = ProgressDisplay(configuration, directory)
+    try display.begin(inProcess: arguments.has("in-process"))
+    let record: StatusRecord
+    if arguments.has("in-process") {
+      record = try InProcessTraining(configuration, directory, signals).run(
+        listen: arguments.string("listen"), display)
+    } else {
+      record = try LocalCluster(configuration, directory: directory, signals: signals).run(
+        listen: arguments.string("listen")
+      ) { report in
+        switch report {
+        case .status(let record): display.show(record)
+        case .note(let text): display.note(text)
+        }
+      }
+    }
+    display.end(record)
+    return ExitCode.success
   }
 }

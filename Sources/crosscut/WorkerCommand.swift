@@ -1,3 +1,5 @@
+import Messages
+
 /// `crosscut worker`: one replica of the convolutional layers.
 enum WorkerCommand {
   static let command = Command(
@@ -22,6 +24,6 @@ enum WorkerCommand {
 
   /// - Throws: why the worker had to stop.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    throw NotInThisBuild(command: "worker")
+    try NodeCommand.runMember(.worker, arguments)
   }
 }

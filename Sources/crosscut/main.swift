@@ -3,6 +3,8 @@ import Glibc
 
 Console.ignoreBrokenPipes()
 
+KernelThreads.makePassive()
+
 let interface = CommandLineInterface(
   commands: CommandLineInterface.allCommands, width: Console.width,
   print: { try Console.print($0) })

@@ -35,6 +35,21 @@ enum Console {
     return columns > 0 ? min(columns, 100) : 80
   }
 
+  /// Columns of the terminal, or 80.
+  static var terminalColumns: Int {
+    let columns = Int(crosscut_terminal_columns(STDOUT_FILENO))
+    return columns > 0 ? columns : 80
+  }
+
+  /// Whether standard output is a terminal.
+  static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
+
+  /// Whether to use colours: on a terminal that has them, unless NO_COLOR is set (no-color.org).
+  static var hasColor: Bool {
+    guard isTerminal, getenv("NO_COLOR").map({ $0.pointee == 0 }) ?? true else { return false }
+    return getenv("TERM").map { String(cString: $0) != "dumb" } ?? false
+  }
+
   /// Writes all of a text.
   ///
   /// - Returns: 0 or an errno.

@@ -1,0 +1,68 @@
+import Configuration
+import Messages
+import Nodes
+import Observability
+import Transport
+
+/// `crosscut train --in-process`: the cluster as threads, watched like any other over its socket.
+struct InProcessTraining {
+  private let configuration: RunConfiguration
+  private let directory: RunDirectory
+  private let signals: Signals
+
+  init(_ configuration: RunConfiguration, _ directory: RunDirectory, _ signals: Signals) {
+    self.configuration = configuration
+    self.directory = directory
+    self.signals = signals
+  }
+
+  /// Runs to the end and returns the last status.
+  func run(listen: String?, _ display: ProgressDisplay) throws -> StatusRecord {
+    let directory = directory
+    let cluster = try InProcessCluster(
+      configuration, listen: listen ?? "tcp://127.0.0.1:0", runDirectory: directory,
+      log: { name in
+        try Logger(path: directory.log(name.replacing(" ", with: "-")), name: name)
+      })
+    let observer = try Observer(display)
+    defer { observer.stop() }
+    let stop = try cluster.runToEnd(signals: signals) { observer.start($0) }
+    guard stop.outcome != .failed, let record = directory.readSummary() else {
+      throw NodeError("the run failed: \(stop.reason) (logs in \(directory.path))")
+    }
+    return record
+  }
+
+  /// Asks the server for its status on a thread of its own and shows it.
+  private final class Observer {
+    private let display: ProgressDisplay
+    private let done: Mailbox<Bool>
+    private var thread: OwnedThread?
+
+    init(_ display: ProgressDisplay) throws {
+      self.display = display
+      done = try Mailbox()
+    }
+
+    func start(_ endpoint: String) {
+      // Only this thread shows anything until `stop` has joined it.
+      nonisolated(unsafe) let display = display
+      let done = done
+      thread = try? OwnedThread(name: "display") {
+        guard let context = try? Context() else { return }
+        defer { context.terminate() }
+        guard let client = try? StatusClient(context: context, endpoint: endpoint) else { return }
+        defer { client.close() }
+        while done.take(milliseconds: 200) == nil {
+          if let record = try? client.status(timeoutMilliseconds: 500) { display.show(record) }
+        }
+      }
+    }
+
+    func stop() {
+      _ = done.post(true)
+      thread?.join()
+      thread = nil
+    }
+  }
+}
