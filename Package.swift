@@ -91,7 +91,10 @@ let package = Package(
     // Measurements, each a ratio against a reference in the same run.
     .executableTarget(
       name: "benchmarks",
-      dependencies: ["Kernels", "Nodes", "Network", "Tensors", "Configuration", "Training"],
+      dependencies: [
+        "Kernels", "Nodes", "Network", "Tensors", "Configuration", "Training", "Observability",
+        "Transport", "Coordination",
+      ],
       path: "Benchmarks/Sources", swiftSettings: house),
 
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"], swiftSettings: house),
