@@ -126,7 +126,7 @@ let package = Package(
       name: "TrainingTests",
       dependencies: [
         "Training", "Configuration", "Network", "Kernels", "Tensors", "Datasets", "Nodes",
-        "Observability",
+        "Messages", "Observability",
       ],
       exclude: ["Golden"], swiftSettings: house),
     .testTarget(

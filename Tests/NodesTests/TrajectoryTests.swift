@@ -45,12 +45,20 @@ struct TrajectoryTests {
     #expect(first.parameters == second.parameters)
   }
 
+  /// TinyRun's network is too narrow to learn in a few hundred steps (PyTorch's is, too): most of
+  /// an image is lost in its six channels. A wider one is sure to.
   @Test func `training learns the synthetic classes`() throws {
     let record = try TinyRun.train(
-      TinyRun.configuration(["steps=200", "dataset.examples=3000", "network.layers[8].rate=0.0"]))
+      TinyRun.configuration(
+        [
+          "network.layers[0].channels=16", "network.layers[4].channels=24",
+          "network.layers[6].units=32", "network.layers[8].rate=0.0", "network.layers[9].units=24",
+          "dataset.examples=3000", "dataset.testExamples=500", "globalBatch=44", "steps=400",
+          "optimizer.learningRate=0.03", "evaluation.everySteps=null",
+        ], workers: 2, fcNodes: 2))
     let first = try #require(record.losses.first)
     let last = try #require(record.evaluations.last)
-    #expect(first > 1)
-    #expect(last.accuracy > 0.8, "accuracy \(last.accuracy), loss \(last.loss)")
+    #expect(first > 1.3)
+    #expect(last.accuracy > 0.85, "accuracy \(last.accuracy), loss \(last.loss)")
   }
 }
