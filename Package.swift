@@ -106,7 +106,7 @@ let package = Package(
       name: "ConfigurationTests", dependencies: ["Configuration", "Network", "Tensors"],
       swiftSettings: house),
     .testTarget(
-      name: "WireTests", dependencies: ["Wire", "Messages", "Tensors"], swiftSettings: house),
+      name: "WireTests", dependencies: ["Wire", "Messages", "Tensors", "CWire"], swiftSettings: house),
     .testTarget(
       name: "TransportTests", dependencies: ["Transport", "Tensors"], swiftSettings: house),
     .testTarget(
@@ -124,7 +124,7 @@ let package = Package(
     .testTarget(
       name: "NodesTests",
       dependencies: [
-        "Nodes", "Configuration", "Observability", "Training", "Network", "Tensors",
+        "Nodes", "Configuration", "Messages", "Observability", "Training", "Network", "Tensors",
       ], swiftSettings: house),
     .testTarget(
       name: "crosscutTests", dependencies: ["crosscut", "Configuration"], swiftSettings: house),
