@@ -106,7 +106,8 @@ let package = Package(
       name: "ConfigurationTests", dependencies: ["Configuration", "Network", "Tensors"],
       swiftSettings: house),
     .testTarget(
-      name: "WireTests", dependencies: ["Wire", "Messages", "Tensors", "CWire"], swiftSettings: house),
+      name: "WireTests", dependencies: ["Wire", "Messages", "Tensors", "CWire"],
+      swiftSettings: house),
     .testTarget(
       name: "TransportTests", dependencies: ["Transport", "Tensors"], swiftSettings: house),
     .testTarget(
