@@ -133,6 +133,6 @@ let package = Package(
       name: "PaperTests", dependencies: ["Configuration", "Network", "Kernels", "Tensors"],
       swiftSettings: house),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["crosscut", "CLinux"], swiftSettings: house),
+      name: "EndToEndTests", dependencies: ["crosscut", "Observability"], swiftSettings: house),
   ]
 )

@@ -102,7 +102,7 @@ import Testing
     ),
     ("status reply.frames", .statusReply, []), ("status request.frames", .statusRequest, [labels]),
     ("goodbye.frames", .goodbye, [labels]),
-    ("welcome.frames", .welcome(Welcome(node: .server)), []),
+    ("welcome.frames", .welcome(Welcome(node: .server, rank: 0)), []),
     ("refusal.reason", .refusal(Refusal(reason: String(repeating: "x", count: 4097))), []),
     ("leave.reason", .leave(Leave(reason: "cut\0here")), []),
     (
