@@ -40,7 +40,9 @@ let package = Package(
     // Optimizer steps, safetensors, the single-process trainer that is the oracle of every cluster.
     .target(
       name: "Training",
-      dependencies: ["Kernels", "Datasets", "Configuration", "Network", "Tensors"],
+      dependencies: [
+        "Coordination", "Messages", "Kernels", "Datasets", "Configuration", "Network", "Tensors",
+      ],
       swiftSettings: hot),
 
     // ServerCore, WorkerCore, FCCore, views and waits: pure, no C, no clock, no thread.
@@ -120,12 +122,16 @@ let package = Package(
       swiftSettings: house),
     .testTarget(
       name: "TrainingTests",
-      dependencies: ["Training", "Configuration", "Network", "Kernels", "Tensors", "Datasets"],
+      dependencies: [
+        "Training", "Configuration", "Network", "Kernels", "Tensors", "Datasets", "Nodes",
+        "Observability",
+      ],
       exclude: ["Golden"], swiftSettings: house),
     .testTarget(
       name: "NodesTests",
       dependencies: [
         "Nodes", "Configuration", "Messages", "Observability", "Training", "Network", "Tensors",
+        "Kernels",
       ], swiftSettings: house),
     .testTarget(
       name: "crosscutTests", dependencies: ["crosscut", "Configuration"], swiftSettings: house),

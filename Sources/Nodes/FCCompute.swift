@@ -4,6 +4,7 @@ import Kernels
 import Messages
 import Network
 import Tensors
+import Training
 
 /// An FC node's computations: its slice of the fully connected layers.
 final class FCCompute: Performer {
@@ -18,7 +19,7 @@ final class FCCompute: Performer {
   init(
     context: RunContext, rank: Int, probe: (any StepProbe)?,
     totalSteps: @escaping @Sendable () -> UInt64
-  ) {
+  ) throws(TrainingError) {
     self.context = context
     self.rank = rank
     self.probe = probe
@@ -26,6 +27,8 @@ final class FCCompute: Performer {
     slice = DenseSlice(
       plan: context.network, cut: context.cut, rank: rank, rows: context.plan.globalBatch,
       seed: context.configuration.seed)
+    try context.inputs.parameters.check(against: context.network.parameters)
+    try context.inputs.parameters.load(into: slice)
   }
 
   func close() {}
@@ -52,7 +55,7 @@ final class FCCompute: Performer {
       slice.computeParameterGradients()
       return .done
     case .apply(let step):
-      apply(step)
+      context.update(slice, step: step, of: totalSteps(), probe: probe)
       return .done
     case .collect: return .slices(collect())
     }
@@ -91,19 +94,6 @@ final class FCCompute: Performer {
     }
     result.report = (slice.lossSum, counts)
     return .segment(result)
-  }
-
-  private func apply(_ step: UInt64) {
-    let total = totalSteps()
-    for parameter in slice.parameters where parameter.count > 0 {
-      probe?.gradient(
-        step: step, of: parameter.entry, rows: parameter.rows, columns: parameter.columns,
-        values: UnsafePointer(parameter.gradient))
-      context.sgd(parameter.entry.kind, step: step, of: total).update(
-        count: parameter.count, gradient: UnsafePointer(parameter.gradient),
-        weight: UnsafePointer(parameter.value), velocity: UnsafePointer(parameter.velocity),
-        newWeight: parameter.value, newVelocity: parameter.velocity)
-    }
   }
 
   private func collect() -> [(Slice, [Frame])] {

@@ -2,6 +2,7 @@ import Network
 import Coordination
 import Messages
 import Synchronization
+import Training
 import Transport
 
 /// An FC node between its socket thread, its core and its compute thread.
@@ -16,7 +17,7 @@ final class FCRole: MemberRole {
     let totalSteps = TotalSteps()
     self.totalSteps = totalSteps
     compute = try ComputeThread(name: "compute", threads: start.threads) {
-      let compute = FCCompute(
+      let compute = try FCCompute(
         context: start.context, rank: start.rank, probe: start.probe,
         totalSteps: { totalSteps.value })
       return (compute, compute.exchangeBytes)

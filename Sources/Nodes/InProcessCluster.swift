@@ -2,6 +2,7 @@ package import Configuration
 package import Messages
 package import Observability
 import Synchronization
+package import Training
 import Transport
 
 /// A whole cluster in one process: the same roles as threads over inproc, for tests, for
@@ -25,17 +26,18 @@ package final class InProcessCluster: Sendable {
   private let serverCommands: Mailbox<String>
 
   /// - Parameters:
+  ///   - inputs: what all nodes are given instead of finding it by the configuration.
   ///   - listen: the server's endpoint; `nil` keeps the cluster to itself (inproc).
   ///   - probe: sees every gradient before it is applied.
   ///   - onModel: sees the trained parameters at the end, on the server's compute thread.
   ///   - log: makes the log of a node by its name.
   package init(
-    _ configuration: RunConfiguration, listen: String? = nil,
+    _ configuration: RunConfiguration, inputs: RunInputs = RunInputs(), listen: String? = nil,
     runDirectory: RunDirectory? = nil, probe: (any StepProbe)? = nil,
     observer: (any RunObserver)? = nil, onModel: (@Sendable (ModelTensors) -> Void)? = nil,
     log makeLog: @escaping @Sendable (String) throws -> Logger
   ) throws {
-    run = try RunContext(configuration)
+    run = try RunContext(configuration, inputs: inputs)
     self.makeLog = makeLog
     self.listen = listen
     self.runDirectory = runDirectory
@@ -99,6 +101,7 @@ package final class InProcessCluster: Sendable {
     var options = MemberOptions(role: role, server: server)
     options.listen = "inproc://\(role.rawValue)-\(rank)"
     options.preferredRank = rank
+    options.inputs = run.inputs
     options.threads = threads(of: count)
     let name = "\(NodeName(role, rank))"
     return try OwnedThread(name: name) { [self, options] in

@@ -5,6 +5,7 @@ import Glibc
 package import Messages
 package import Observability
 import Tensors
+package import Training
 package import Transport
 import Wire
 
@@ -24,6 +25,8 @@ package struct MemberOptions: Sendable {
   package var joinTimeoutSeconds: Int
   /// Seconds without a connection to the server after which a member gives up.
   package var serverTimeoutSeconds: Int
+  /// What the node is given instead of finding it by the configuration that the server sends.
+  package var inputs: RunInputs
 
   package init(role: Role, server: String) {
     self.role = role
@@ -33,6 +36,7 @@ package struct MemberOptions: Sendable {
     threads = 0
     joinTimeoutSeconds = 60
     serverTimeoutSeconds = 10
+    inputs = RunInputs()
   }
 }
 
@@ -188,7 +192,7 @@ package final class MemberSession {
     }
     let text = String(decoding: frame.bytes, as: UTF8.self)
     let configuration = try RunConfiguration.parse(text: text, source: "the server's configuration")
-    let context = try RunContext(configuration)
+    let context = try RunContext(configuration, inputs: options.inputs)
     identity.run = message.header.run
     identity.sender = welcome.node
     serverIncarnation = message.header.incarnation

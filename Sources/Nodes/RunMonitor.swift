@@ -4,14 +4,7 @@ import Coordination
 import Glibc
 import Messages
 import Observability
-
-/// Sees how a run goes, for callers in the same process.
-package protocol RunObserver: Sendable {
-  /// A training step's mean loss and its accuracy on the batch.
-  func trained(step: UInt64, loss: Double, accuracy: Double)
-  /// An evaluation with the parameters after `step` steps.
-  func evaluated(step: UInt64, loss: Double, accuracy: Double, top5: Double)
-}
+import Training
 
 /// Keeps the figures of a run: what the status shows and what `metrics.jsonl` records.
 struct RunMonitor {
@@ -24,7 +17,7 @@ struct RunMonitor {
   private var rate = RateMeter()
   private var record: StatusRecord
   /// Sums since the last line of `metrics.jsonl`.
-  private var window = Tally(examples: 0, lossSum: 0, top1: 0, top5: 0)
+  private var window = Tally.zero
   private var lastLine: Microseconds
   private var lastLineStep: UInt64 = 0
   private var recent: [Tally] = []
@@ -100,7 +93,7 @@ struct RunMonitor {
         accuracy: Double(window.top1) / Double(window.examples),
         learningRate: context.configuration.learningRate(step: Int(step), of: Int(total)),
         imagesPerSecond: rate.rate(at: seconds(now)), secondsSinceStart: seconds(now)))
-    window = Tally(examples: 0, lossSum: 0, top1: 0, top5: 0)
+    window = Tally.zero
   }
 
   mutating func evaluated(_ step: UInt64, _ tally: Tally) {
@@ -159,7 +152,7 @@ struct RunMonitor {
     record.etaSeconds = rate.secondsLeft(
       remaining: (record.totalSteps - min(record.step, record.totalSteps))
         * UInt64(context.plan.globalBatch), at: seconds(now))
-    let sum = recent.reduce(Tally(examples: 0, lossSum: 0, top1: 0, top5: 0), +)
+    let sum = recent.reduce(Tally.zero, +)
     if sum.examples > 0 {
       record.loss = sum.lossSum / Double(sum.examples)
       record.accuracy = Double(sum.top1) / Double(sum.examples)

@@ -3,7 +3,7 @@ import Coordination
 import Kernels
 import Messages
 import Network
-package import Tensors
+import Tensors
 import Training
 
 /// The parameter server's computations: the convolutional parameters in two versions, the
@@ -42,7 +42,7 @@ final class ServerCompute: Performer {
     context: RunContext, modelPath: String?, metadata: [String: String],
     probe: (any StepProbe)?, onModel: (@Sendable (ModelTensors) -> Void)?,
     totalSteps: @escaping @Sendable () -> UInt64
-  ) {
+  ) throws(TrainingError) {
     self.context = context
     self.modelPath = modelPath
     self.metadata = metadata
@@ -54,14 +54,10 @@ final class ServerCompute: Performer {
     working = Version(stages)
     sum = AlignedBuffer(
       floats: context.plan.chunks.chunks.map(\.range.count).max() ?? 0)
+    let start = context.inputs.parameters
+    try start.check(against: context.network.parameters)
     for (stage, vector) in zip(stages, committed.values) {
-      var offset = 0
-      for entry in stage.parameters {
-        entry.writeInitialValues(
-          seed: context.configuration.seed, range: 0..<entry.shape.count,
-          into: vector.floatPointer + offset)
-        offset += entry.shape.count
-      }
+      try start.write(stage, seed: context.configuration.seed, into: vector.floatPointer)
     }
   }
 
@@ -99,11 +95,11 @@ final class ServerCompute: Performer {
     for entry in stage.parameters {
       let part = chunk.range.clamped(to: first..<first + entry.shape.count)
       if !part.isEmpty {
-        if let probe {
-          report(
-            probe, step, entry, part.lowerBound - first..<part.upperBound - first,
-            gradient + (part.lowerBound - chunk.range.lowerBound))
-        }
+        probe?.gradient(
+          step: step, of: entry,
+          region: ParameterRegion(
+            elements: part.lowerBound - first..<part.upperBound - first, of: entry),
+          values: gradient + (part.lowerBound - chunk.range.lowerBound))
         context.sgd(entry.kind, step: step, of: totalSteps()).update(
           count: part.count,
           gradient: gradient + (part.lowerBound - chunk.range.lowerBound),
@@ -132,16 +128,9 @@ final class ServerCompute: Performer {
     return UnsafePointer(target)
   }
 
-  /// A chunk is a range of elements, a probe wants rectangles: one row of the flattened tensor.
-  private func report(
-    _ probe: any StepProbe, _ step: UInt64, _ entry: ParameterTable.Entry, _ range: Range<Int>,
-    _ values: UnsafePointer<Float>
-  ) {
-    probe.gradient(step: step, of: entry, rows: 0..<1, columns: range, values: values)
-  }
-
   private func tally(_ counts: [Frame], _ lossSum: Double) -> Tally {
-    var tally = Tally(examples: 0, lossSum: lossSum, top1: 0, top5: 0)
+    var tally = Tally.zero
+    tally.lossSum = lossSum
     for row in 0..<context.plan.globalBatch {
       // Each slice counts its logits above the true one: the sum is the true class's rank.
       var rank: Int32 = 0
@@ -150,10 +139,7 @@ final class ServerCompute: Performer {
         let count = frame.int32s[row]
         if count < 0 { isPadding = true } else { rank += count }
       }
-      guard !isPadding else { continue }
-      tally.examples += 1
-      if rank < 1 { tally.top1 += 1 }
-      if rank < 5 { tally.top5 += 1 }
+      if !isPadding { tally.count(rank: rank) }
     }
     return tally
   }
@@ -189,19 +175,12 @@ final class ServerCompute: Performer {
     var tensors: [ModelTensors.Tensor] = []
     for entry in context.network.parameters.entries where entry.dense {
       guard let buffer = dense[entry.key] else { return .failed("no slice of \(entry.name)") }
-      tensors.append(
-        .init(
-          name: entry.name, shape: entry.shape,
-          values: UnsafeBufferPointer(start: buffer.floatPointer, count: entry.shape.count)))
+      tensors.append(.init(entry, at: UnsafePointer(buffer.floatPointer)))
     }
     for (stage, vector) in zip(stages, committed.values) {
       var offset = 0
       for entry in stage.parameters {
-        tensors.append(
-          .init(
-            name: entry.name, shape: entry.shape,
-            values: UnsafeBufferPointer(
-              start: vector.floatPointer + offset, count: entry.shape.count)))
+        tensors.append(.init(entry, at: UnsafePointer(vector.floatPointer + offset)))
         offset += entry.shape.count
       }
     }
@@ -220,16 +199,4 @@ final class ServerCompute: Performer {
       return .failed("\(error)")
     }
   }
-}
-
-/// The trained parameters at the end of a run; the memory is valid during the call that hands them
-/// over.
-package struct ModelTensors {
-  package struct Tensor {
-    package let name: String
-    package let shape: Shape
-    package let values: UnsafeBufferPointer<Float>
-  }
-  package let steps: UInt64
-  package let tensors: [Tensor]
 }

@@ -4,6 +4,7 @@ import Glibc
 package import Messages
 package import Observability
 import Tensors
+package import Training
 package import Transport
 import Wire
 
@@ -81,7 +82,7 @@ package final class ServerNode {
     ]
     compute = try ComputeThread(name: "compute", threads: options.threads) {
       (
-        ServerCompute(
+        try ServerCompute(
           context: run, modelPath: model, metadata: metadata, probe: probe, onModel: onModel,
           totalSteps: { totalSteps.value }),
         true

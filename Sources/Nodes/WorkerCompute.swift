@@ -4,6 +4,7 @@ import Datasets
 import Kernels
 import Messages
 import Tensors
+import Training
 
 /// A worker's computations: its conv replica and its data.
 final class WorkerCompute: Performer {

@@ -2,6 +2,7 @@ import Configuration
 import Coordination
 import Datasets
 import Messages
+import Training
 import Transport
 
 /// A worker between its socket thread, its core, its compute thread and its loader.
@@ -21,17 +22,11 @@ final class WorkerRole: MemberRole {
     self.start = start
     compute = try ComputeThread(name: "compute", threads: start.threads) {
       let context = start.context
-      let data = try OpenDataset(context.configuration, context.network)
-      let loader = BatchLoader(
-        training: data.pair.train, evaluation: data.pair.test,
-        order: ExampleOrder(seed: context.configuration.seed, count: data.pair.train.count),
-        normalization: data.normalization)
-      let facts = DatasetFacts(
-        trainingExamples: UInt64(data.pair.train.count),
-        evaluationExamples: UInt64(data.pair.test.count), fingerprint: data.pair.fingerprint)
+      let data = try OpenDataset(context)
+      let loader = data.loader(seed: context.configuration.seed)
       return (
         WorkerCompute(context: context, loader: loader),
-        Preparation(facts: facts, loader: loader)
+        Preparation(facts: data.facts, loader: loader)
       )
     }
   }

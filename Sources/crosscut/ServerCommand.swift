@@ -2,6 +2,7 @@ import Configuration
 import Messages
 import Nodes
 import Observability
+import Training
 import Transport
 
 /// `crosscut server`: the parameter server, which everybody else joins.

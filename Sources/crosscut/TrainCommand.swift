@@ -1,6 +1,7 @@
 import Configuration
 import Nodes
 import Observability
+import Training
 
 /// `crosscut train`: a whole cluster on this machine.
 enum TrainCommand {

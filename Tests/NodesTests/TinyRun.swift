@@ -3,6 +3,7 @@ import Configuration
 import Observability
 import Synchronization
 import Testing
+import Training
 
 @testable import Nodes
 

@@ -1,9 +1,7 @@
 package import Configuration
 package import Coordination
-package import Datasets
 package import Kernels
 package import Network
-import Tensors
 
 /// A run configuration with everything that follows from it: the same in every process.
 package struct RunContext: Sendable {
@@ -11,10 +9,14 @@ package struct RunContext: Sendable {
   package let network: NetworkPlan
   package let cut: DenseCut
   package let plan: RunPlan
+  package let inputs: RunInputs
 
   /// - Throws: `ConfigurationError` if the network cannot be.
-  package init(_ configuration: RunConfiguration) throws(ConfigurationError) {
+  package init(
+    _ configuration: RunConfiguration, inputs: RunInputs = RunInputs()
+  ) throws(ConfigurationError) {
     self.configuration = configuration
+    self.inputs = inputs
     network = try configuration.networkPlan()
     let cluster = configuration.cluster
     cut = DenseCut(network, nodes: cluster.fcNodes)
@@ -48,8 +50,26 @@ package struct RunContext: Sendable {
       convention: optimizer.rule == .pytorch ? .pytorch : .paper2012)
   }
 
+  /// How the configuration wants convolutions computed.
   package var convolutionAlgorithm: ConvolutionAlgorithm {
     configuration.compute.convAlgorithm == .direct ? .direct : .auto
+  }
+}
+
+extension RunContext {
+  /// Applies an FC slice's gradients: one step of the optimizer on every piece.
+  package func update(
+    _ slice: DenseSlice, step: UInt64, of totalSteps: UInt64, probe: (any StepProbe)?
+  ) {
+    for parameter in slice.parameters {
+      probe?.gradient(
+        step: step, of: parameter.entry, region: parameter.region,
+        values: UnsafePointer(parameter.gradient))
+      sgd(parameter.entry.kind, step: step, of: totalSteps).update(
+        count: parameter.count, gradient: UnsafePointer(parameter.gradient),
+        weight: UnsafePointer(parameter.value), velocity: UnsafePointer(parameter.velocity),
+        newWeight: parameter.value, newVelocity: parameter.velocity)
+    }
   }
 }
 
@@ -59,44 +79,5 @@ extension EvaluationConfiguration {
     if let everySteps { return .everySteps(UInt64(everySteps)) }
     if everyEpochs > 0 { return .everyEpochs(Double(everyEpochs)) }
     return atEnd ? .atEnd : .never
-  }
-}
-
-/// A data set that is open, with what makes pixels into inputs.
-package struct OpenDataset: Sendable {
-  package let pair: DatasetPair
-  package let normalization: Datasets.Normalization
-
-  /// Opens the data set that the configuration names and checks that the network fits it.
-  ///
-  /// - Throws: `NodeError` saying what is missing or does not fit.
-  package init(_ configuration: RunConfiguration, _ network: NetworkPlan) throws(NodeError) {
-    do throws(DatasetError) {
-      switch configuration.dataset {
-      case .idx(let dataset):
-        pair = try IDXDataset.open(directory: dataset.path)
-      case .synthetic(let dataset):
-        pair = try SyntheticSource.pair(
-          training: dataset.examples, test: dataset.testExamples,
-          shape: dataset.shape.map { Shape($0) } ?? network.input,
-          classes: dataset.classes ?? network.classes, seed: configuration.seed)
-      }
-      normalization =
-        switch configuration.dataset.normalize {
-        case .meanDeviation: try .measured(over: pair.train)
-        case .none: .none(channels: pair.train.shape[0])
-        }
-    } catch {
-      throw NodeError("\(error)")
-    }
-    guard pair.train.shape == network.input else {
-      throw NodeError(
-        "dataset: its images are \(pair.train.shape), the network's input is \(network.input)")
-    }
-    guard pair.train.classes <= network.classes else {
-      throw NodeError(
-        "dataset: it has \(pair.train.classes) classes, the network's last layer only "
-          + "\(network.classes) units")
-    }
   }
 }

@@ -1,0 +1,114 @@
+import Configuration
+package import Coordination
+import Datasets
+import Messages
+
+/// A run in one process, without cut, protocol or message: what every cluster must agree with.
+///
+/// The same data in the same order, the same dropout masks, learning rates and evaluations as a
+/// cluster of any shape; only the order of floating-point sums differs. Belongs to the thread that
+/// made it (`ComputeThreads.use` first).
+package final class SingleProcessTrainer {
+  package let context: RunContext
+  /// The run as a list of turns.
+  package let program: TurnProgram
+  /// Optimizer steps done.
+  package private(set) var steps: UInt64 = 0
+
+  private let network: WholeNetwork
+  private let data: OpenDataset
+  private let loader: BatchLoader
+  private let probe: (any StepProbe)?
+  private let observer: (any RunObserver)?
+
+  /// Opens the data and plans all memory.
+  ///
+  /// - Parameters:
+  ///   - training: `false` is for evaluation only, with less memory.
+  ///   - probe: sees every gradient, a whole parameter a call.
+  /// - Throws: `TrainingError` if the data or the starting parameters do not fit the network.
+  package init(
+    _ context: RunContext, training: Bool = true, probe: (any StepProbe)? = nil,
+    observer: (any RunObserver)? = nil
+  ) throws(TrainingError) {
+    self.context = context
+    self.probe = probe
+    self.observer = observer
+    data = try OpenDataset(context)
+    program = context.plan.program(data.facts)
+    network = try WholeNetwork(context, training: training)
+    loader = data.loader(seed: context.configuration.seed)
+  }
+
+  deinit { loader.stop() }
+
+  /// Runs all turns: training steps and evaluations.
+  package func run() throws(TrainingError) {
+    var round = Tally.zero
+    for index in 0..<program.count {
+      let turn = program[index]
+      let tally = try take(turn, prefetching: index + 1 < program.count ? program[index + 1] : nil)
+      guard case .evaluation(_, let batch, let step) = turn else { continue }
+      round = batch == 0 ? tally : round + tally
+      if batch + 1 == program.evaluationBatches { report(round, step) }
+    }
+  }
+
+  /// Does the next optimizer step.
+  ///
+  /// - Returns: loss and ranks of its batch, before the update.
+  package func step() throws(TrainingError) -> Tally {
+    let next = steps + 1 < program.totalSteps ? Turn.training(step: steps + 1) : nil
+    return try take(.training(step: steps), prefetching: next)
+  }
+
+  /// Runs the whole test set with the parameters as they are.
+  package func evaluate() throws(TrainingError) -> Tally {
+    let batch = UInt64(context.plan.globalBatch)
+    let batches = (data.facts.evaluationExamples + batch - 1) / batch
+    var sum = Tally.zero
+    for index in 0..<batches {
+      let turn = { Turn.evaluation(round: 0, batch: $0, step: self.steps) }
+      sum = sum + (try take(turn(index), prefetching: index + 1 < batches ? turn(index + 1) : nil))
+    }
+    report(sum, steps)
+    return sum
+  }
+
+  /// The parameters as they are; the memory is valid until the next step, and while this lives.
+  package var model: ModelTensors { network.model(steps: steps) }
+
+  private func report(_ tally: Tally, _ step: UInt64) {
+    observer?.evaluated(
+      step: step, loss: tally.meanLoss, accuracy: tally.accuracy, top5: tally.top5Accuracy)
+  }
+
+  /// One turn, while the batch of the next one is loaded.
+  private func take(_ turn: Turn, prefetching next: Turn?) throws(TrainingError) -> Tally {
+    let batch: Batch
+    do throws(DatasetError) {
+      batch = try loader.take(request(turn))
+    } catch {
+      throw TrainingError("\(error)")
+    }
+    defer { loader.recycle(batch) }
+    if let next { loader.request(request(next)) }
+    let examples = context.plan.examples(of: turn, data.facts)
+    switch turn {
+    case .training(let step):
+      let tally = network.pass(batch, training: true, step: step, examples: examples)
+      network.update(step: step, of: program.totalSteps, probe: probe)
+      steps = step + 1
+      observer?.trained(step: step, loss: tally.meanLoss, accuracy: tally.accuracy)
+      return tally
+    case .evaluation(_, _, let step):
+      return network.pass(batch, training: false, step: step, examples: examples)
+    }
+  }
+
+  private func request(_ turn: Turn) -> BatchRequest {
+    BatchRequest(
+      kind: turn.isTraining ? .training : .evaluation,
+      firstPosition: context.plan.firstPosition(of: turn), rows: context.plan.globalBatch)
+  }
+}
