@@ -111,7 +111,8 @@ let package = Package(
       name: "ConfigurationTests", dependencies: ["Configuration", "Network", "Tensors"],
       swiftSettings: house),
     .testTarget(
-      name: "WireTests", dependencies: ["Wire", "Messages", "Tensors"], swiftSettings: house),
+      name: "WireTests", dependencies: ["Wire", "Messages", "Tensors", "CWire"],
+      swiftSettings: house),
     .testTarget(
       name: "TransportTests", dependencies: ["Transport", "Tensors"], swiftSettings: house),
     .testTarget(
@@ -132,7 +133,8 @@ let package = Package(
     .testTarget(
       name: "NodesTests",
       dependencies: [
-        "Nodes", "Configuration", "Observability", "Training", "Network", "Tensors", "Kernels",
+        "Nodes", "Configuration", "Messages", "Observability", "Training", "Network", "Tensors",
+        "Kernels",
       ], swiftSettings: house),
     .testTarget(
       name: "crosscutTests", dependencies: ["crosscut", "Configuration"], swiftSettings: house),
