@@ -91,7 +91,10 @@ let package = Package(
     // Measurements, each a ratio against a reference in the same run.
     .executableTarget(
       name: "benchmarks",
-      dependencies: ["Kernels", "Nodes", "Network", "Tensors", "Configuration", "Training"],
+      dependencies: [
+        "Kernels", "Nodes", "Network", "Tensors", "Configuration", "Training", "Observability",
+        "Transport", "Coordination", "Messages",
+      ],
       path: "Benchmarks/Sources", swiftSettings: house),
 
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"], swiftSettings: house),
@@ -108,7 +111,8 @@ let package = Package(
       name: "ConfigurationTests", dependencies: ["Configuration", "Network", "Tensors"],
       swiftSettings: house),
     .testTarget(
-      name: "WireTests", dependencies: ["Wire", "Messages", "Tensors"], swiftSettings: house),
+      name: "WireTests", dependencies: ["Wire", "Messages", "Tensors", "CWire"],
+      swiftSettings: house),
     .testTarget(
       name: "TransportTests", dependencies: ["Transport", "Tensors"], swiftSettings: house),
     .testTarget(
@@ -129,7 +133,8 @@ let package = Package(
     .testTarget(
       name: "NodesTests",
       dependencies: [
-        "Nodes", "Configuration", "Observability", "Training", "Network", "Tensors", "Kernels",
+        "Nodes", "Configuration", "Messages", "Observability", "Training", "Network", "Tensors",
+        "Kernels",
       ], swiftSettings: house),
     .testTarget(
       name: "crosscutTests", dependencies: ["crosscut", "Configuration"], swiftSettings: house),
@@ -137,6 +142,6 @@ let package = Package(
       name: "PaperTests", dependencies: ["Configuration", "Network", "Kernels", "Tensors"],
       swiftSettings: house),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["crosscut", "CLinux"], swiftSettings: house),
+      name: "EndToEndTests", dependencies: ["crosscut", "Observability"], swiftSettings: house),
   ]
 )

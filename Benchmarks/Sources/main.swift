@@ -1,6 +1,7 @@
 /// `benchmarks NAME [options]`: each measures against a reference in the same run.
 let benchmarks: [(name: String, run: ([String]) throws -> Void)] = [
-  ("convolution-stack", ConvolutionStackBenchmark.run)
+  ("convolution-stack", ConvolutionStackBenchmark.run),
+  ("cluster-step", ClusterStepBenchmark.run),
 ]
 
 let arguments = Array(CommandLine.arguments.dropFirst())

@@ -98,7 +98,7 @@ package struct WaitGraph: Sendable {
     guard let node = nodes[name] else { return "\(name) is not there" }
     if isSilent(name) { return "\(name) has been silent for \(node.millisecondsSilent) ms" }
     if let own = node.waits.first {
-      return "\(name) waits for \(own.owner): \(own.what), for \(own.milliseconds) ms"
+      return "\(name) waits for its \(own.owner): \(own.what), for \(own.milliseconds) ms"
     }
     return "\(name) is in \(node.phase), no progress for \(node.millisecondsSinceProgress) ms"
   }
@@ -174,7 +174,7 @@ extension ServerCore {
     }
     if waits.isEmpty {
       waits.append(
-        Wait(owner: .own("its compute thread"), what: "turn \(turn)", milliseconds: since))
+        Wait(owner: .own("compute thread"), what: "turn \(turn)", milliseconds: since))
     }
     return waits
   }

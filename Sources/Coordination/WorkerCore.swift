@@ -420,14 +420,14 @@ package struct WorkerCore: Sendable {
     case .waitingForParameters:
       let name = plan.chunks.stageNames[nextStage]
       if installing[nextStage] {
-        return [wait(.own("its compute thread"), "taking over the parameters of \(name)")]
+        return [wait(.own("compute thread"), "taking over the parameters of \(name)")]
       }
       return [wait(.member(.server), "parameters of \(name), turn \(turn)")]
     case .waitingForFC:
       return zip(gate.view?.fcNodes ?? [], gradients).compactMap { member, frames in
         frames == nil ? wait(.member(member.name), "gradient of the features, turn \(turn)") : nil
       }
-    case .data: return [wait(.own("its data loader"), "the batch of turn \(turn)")]
+    case .data: return [wait(.own("data loader"), "the batch of turn \(turn)")]
     case .configuring, .convolutionForward, .convolutionBackward, .compute, .waitingForWorkers,
       .waitingForPeers:
       return []

@@ -117,12 +117,8 @@ final class FCCompute: Performer {
           ))
       }
     }
-    if slices.isEmpty {
-      slices.append(
-        (Slice(key: 0, firstRow: 0, rows: 0, firstColumn: 0, columns: 0, isLast: true), []))
-    } else {
-      slices[slices.count - 1].0.isLast = true
-    }
+    // No node is without a piece: the configuration allows no more FC nodes than classes.
+    slices[slices.count - 1].0.isLast = true
     return slices
   }
 }

@@ -68,6 +68,7 @@ package final class LocalCluster {
       if let (since, _) = stopping { press(since) }
       if server?.poll() == nil, let record = try? client.status(timeoutMilliseconds: 300) {
         report(.status(record))
+        if stopping == nil { try giveUpIfHopeless(record) }
       }
       var entry = pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0)
       poll(&entry, 1, 200)
@@ -161,9 +162,25 @@ package final class LocalCluster {
     for child in members + (server.map { [$0] } ?? []) {
       guard let end = child.poll(), end != .exited(0), announced.insert(child.name).inserted
       else { continue }
-      let why = lastLine(of: child.name).map { ": \($0)" } ?? ""
+      var why = ""
+      if case .exited = end, let line = lastLine(of: child.name) { why = ": \(line)" }
       report(.note("\(child.name) (process \(child.processID)) \(end)\(why)"))
     }
+  }
+
+  /// Ends a run that waits for members who will not come: nobody restarts the children here.
+  private func giveUpIfHopeless(_ record: StatusRecord) throws(NodeError) {
+    guard record.state == .gathering, let dead = members.first(where: { $0.poll() != nil }) else {
+      return
+    }
+    // A run that has begun goes on while one worker is left.
+    let isPaused = record.view > 0
+    if isPaused, members.contains(where: { $0.name.hasPrefix("worker") && $0.poll() == nil }) {
+      return
+    }
+    throw NodeError(
+      "\(dead.name) \(dead.end.map { "\($0)" } ?? "is gone")"
+        + (lastLine(of: dead.name).map { ": \($0)" } ?? ""))
   }
 
   /// Makes a reluctant end happen.

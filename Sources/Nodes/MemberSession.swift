@@ -73,7 +73,7 @@ package final class MemberSession {
   private let incarnation: UInt64
   /// The first signal makes the node leave in order, the second one at once.
   private let signals: Signals?
-  private var isLeaving = false
+  private var leavingSince: Microseconds?
   /// Ends a node that is in no view yet: a server of this process that is gone posts here.
   private let abandoned: Mailbox<String>?
 
@@ -120,7 +120,13 @@ package final class MemberSession {
     }
     while result == nil {
       let before = MonotonicClock.now()
-      try turn()
+      do {
+        try turn()
+      } catch {
+        // The server need not wait for the silence to be noticed.
+        send(Message(identity, .leave(Leave(reason: "\(error)"))), over: control)
+        throw error
+      }
       let busy = MonotonicClock.now()
       largestGap = max(largestGap, busy - before)
       _ = try hub.wait(
@@ -214,8 +220,9 @@ package final class MemberSession {
   }
 
   private func leave(_ reason: String, _ now: Microseconds) {
-    if let role, role.isPrepared, role.viewNumber > 0, !isLeaving {
-      isLeaving = true
+    if let first = leavingSince, now - first <= Signals.echo { return }
+    if let role, role.isPrepared, role.viewNumber > 0, leavingSince == nil {
+      leavingSince = now
       carryOut(role.leave(reason: reason, now: now))
     } else {
       send(Message(identity, .leave(Leave(reason: reason))), over: control)

@@ -117,10 +117,11 @@ struct RunMonitor {
         top5: Double(tally.top5) / count, secondsSinceStart: now))
   }
 
-  mutating func finish(_ stop: Stop) {
+  /// Writes down how the run ended.
+  mutating func finish(_ stop: Stop, _ core: ServerCore, refusals: UInt64) {
+    var record = record(core, refusals: refusals, now: MonotonicClock.now())
     record.state = stop.outcome == .failed ? .failed : .finished
     record.message = stop.reason
-    record.elapsedSeconds = seconds(MonotonicClock.now())
     record.etaSeconds = nil
     log.info("\(stop.outcome.rawValue): \(stop.reason)")
     directory?.writeSummary(record, stop, log)

@@ -149,7 +149,6 @@ final class ServerCompute: Performer {
   private func store(
     _ slice: Slice, _ frames: [Frame], _ name: NodeName
   ) -> ServerCore.Outcome {
-    guard slice.rows > 0 else { return .done }
     let entries = context.network.parameters.entries
     guard entries.indices.contains(slice.key), entries[slice.key].dense else {
       return .failed("\(name) sent a slice of parameter \(slice.key), which is not an fc one")

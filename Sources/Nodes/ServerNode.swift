@@ -40,7 +40,7 @@ package final class ServerNode {
   private let commands: Mailbox<String>
   /// The first signal ends the run in order, the second one at once.
   private let signals: Signals?
-  private var isEnding = false
+  private var endingSince: Microseconds?
 
   /// Connections of processes that are not members yet, by incarnation.
   private var visitors: [UInt64: Hub.Link] = [:]
@@ -112,7 +112,7 @@ package final class ServerNode {
         extraDescriptors: [commands.wakeUp.descriptor] + (signals.map { [$0.descriptor] } ?? []))
     }
     let stop = result ?? Stop(outcome: .failed, reason: "no result")
-    monitor.finish(stop)
+    monitor.finish(stop, core, refusals: refusals + hub.droppedMessages)
     let end = MonotonicClock.now() + 500_000
     while hub.queuedBytes > 0, MonotonicClock.now() < end {
       _ = try hub.wait(milliseconds: 20, wakeUp: nil)
@@ -133,15 +133,20 @@ package final class ServerNode {
     }
     while let number = signals?.next() {
       let name = Signals.name(number)
-      guard !isEnding else {
+      let now = MonotonicClock.now()
+      guard let first = endingSince else {
+        endingSince = now
+        carryOut(core.handle(.stop(reason: name), now: now))
+        continue
+      }
+      // The kernel tells of a parent's death once a thread: that is one signal, not many.
+      if now - first > Signals.echo {
         result = Stop(outcome: .interrupted, reason: "\(name), for the second time")
         return
       }
-      isEnding = true
-      carryOut(core.handle(.stop(reason: name), now: MonotonicClock.now()))
     }
     for event in hub.takeEvents() {
-      if case .disconnected(let link) = event { lost(link) }
+      if case .peerClosed(let link) = event { lost(link) }
     }
     for report in compute.reports.drain() {
       switch report {

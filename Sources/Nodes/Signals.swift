@@ -9,6 +9,9 @@ package final class Signals {
   /// Readable when one has come.
   package let descriptor: Int32
 
+  /// Signals that come so soon after the first, microseconds, are the same one again.
+  package static let echo: UInt64 = 300_000
+
   /// SIGINT (Ctrl-C), SIGTERM (kill, docker stop) and SIGHUP (a lost terminal); SIGPIPE is ignored
   /// and with `children` SIGCHLD is reported too.
   package init(children: Bool = false) throws(NodeError) {

@@ -110,7 +110,7 @@ package final class FramePool: Sendable {
   }
 
   private func give(back buffer: UnsafeMutableRawBufferPointer) {
-    nonisolated(unsafe) let owned = buffer
+    nonisolated(unsafe) let owned = buffer  // nobody has it: its frame is gone
     state.withLock { $0.shelves[owned.count, default: Shelf()].free.append(owned) }
   }
 }

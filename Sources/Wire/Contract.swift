@@ -27,7 +27,9 @@ extension Message {
     case .join(let join):
       try join.check()
       try expectFrames(0, "join")
-    case .welcome: try expectFrames(1, "welcome")
+    case .welcome(let welcome):
+      try Wire.check(welcome.rank, from: 0, "welcome.rank")
+      try expectFrames(1, "welcome")
     case .refusal(let refusal):
       try check(refusal.reason, "refusal.reason")
       try expectFrames(0, "refusal")

@@ -1,3 +1,8 @@
+import Configuration
+import Glibc
+import Nodes
+import Observability
+
 /// `crosscut verify`: a cluster against a single process.
 enum VerifyCommand {
   static let command = Command(
@@ -37,6 +42,20 @@ enum VerifyCommand {
 
   /// - Throws: `ConfigurationError`, or why a run failed.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    throw NotInThisBuild(command: "verify")
+    let configuration = try arguments.runConfiguration()
+    let verification = Verification(
+      configuration, steps: arguments.integer("steps") ?? 20,
+      tolerance: arguments.number("tolerance") ?? 1e-4)
+    let report = try verification.run { name in
+      Logger(descriptor: STDERR_FILENO, name: name, level: .warning)
+    }
+    let (workers, fcNodes) = (configuration.cluster.workers, configuration.cluster.fcNodes)
+    let shape =
+      "\(workers) worker\(workers == 1 ? "" : "s") and \(fcNodes) fc node\(fcNodes == 1 ? "" : "s")"
+    try Console.print(
+      "\(shape) against a single process, \(report.steps) steps of \(configuration.globalBatch);"
+        + " largest differences relative to the largest value\n\n"
+        + VerificationTable(report: report).text)
+    return report.firstFinding == nil ? ExitCode.success : ExitCode.failure
   }
 }

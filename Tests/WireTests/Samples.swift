@@ -114,7 +114,7 @@ enum Samples {
           processID: .max, softwareVersion: String(repeating: "ü", count: Limits.stringBytes / 2),
           endpoint: "", preferredRank: .max)), []
     ),
-    (.welcome(Welcome(node: NodeID(.max), rank: Int(UInt32.max))), [Frame(copying: [UInt8]())]),
+    (.welcome(Welcome(node: NodeID(.max), rank: Int(Int32.max))), [Frame(copying: [UInt8]())]),
     (.refusal(Refusal(reason: "")), []),
     (
       .view(

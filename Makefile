@@ -1,0 +1,81 @@
+# `make help` says what there is. Packages come from Debian, Swift from swift.org.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# One compiler at a time: swift build uses every core by itself.
+.NOTPARALLEL:
+
+SWIFT ?= swift
+PREFIX ?= /usr/local
+# Passed on to `crosscut train` and to the benchmarks: make train ARGS="--workers 4"
+ARGS ?=
+
+# Swift's own libraries go into the binary, so that it runs where Swift is not installed.
+RELEASE := -c release --static-swift-stdlib -Xlinker -s
+BINARY := .build/release/crosscut
+SWIFT_SOURCES := Package.swift Sources Tests Benchmarks
+
+# Suites with threads, sockets or buffers that change hands; the others have nothing to find here
+# that they would not show without. Processes of their own (EndToEndTests) are out of reach.
+THREAD_SUITES := TensorsTests|WireTests|TransportTests|DatasetsTests|NodesTests
+ADDRESS_SUITES := TensorsTests|WireTests|TransportTests|DatasetsTests|NodesTests|KernelsTests|TrainingTests
+
+.PHONY: help
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: train
+train: build ## train the preset fashion on this machine; ARGS="..." goes to crosscut train
+	@$(BINARY) train $(ARGS)
+
+.PHONY: build
+build: packages ## build .build/release/crosscut
+	@$(SWIFT) build $(RELEASE) --product crosscut
+
+.PHONY: test
+test: development-packages ## build for debugging, check the sources, run the tests
+	@$(SWIFT) build --build-tests
+	@scripts/check
+	@$(SWIFT) test --skip-build --disable-xctest
+
+.PHONY: check
+check: swift ## check format, imports, generated code and house rules; no build
+	@scripts/check
+
+.PHONY: format
+format: swift ## format all Swift files
+	@$(SWIFT) format --in-place --recursive --parallel $(SWIFT_SOURCES)
+
+.PHONY: bench
+bench: packages ## measure; ARGS="NAME [options]" chooses, without: says what there is
+	@$(SWIFT) build $(RELEASE) --product benchmarks
+	@.build/release/benchmarks $(ARGS)
+
+.PHONY: sanitize
+sanitize: packages ## run the tests under ThreadSanitizer and AddressSanitizer (takes a while)
+	@$(SWIFT) test --disable-xctest --sanitize=thread --scratch-path .build-tsan \
+	  --filter '$(THREAD_SUITES)'
+	@$(SWIFT) test --disable-xctest --sanitize=address --scratch-path .build-asan \
+	  --filter '$(ADDRESS_SUITES)'
+
+.PHONY: install
+install: ## copy the built crosscut to $(DESTDIR)$(PREFIX)/bin; PREFIX is /usr/local by itself
+	@test -x $(BINARY) || { echo "make install: nothing is built yet; make build first" >&2; exit 1; }
+	@install -D -m 755 $(BINARY) "$(DESTDIR)$(PREFIX)/bin/crosscut"
+	@echo "$(DESTDIR)$(PREFIX)/bin/crosscut"
+
+.PHONY: clean
+clean: ## remove everything built; runs/ stays
+	@rm -rf .build .build-tsan .build-asan
+
+.PHONY: swift
+swift:
+	@scripts/require-swift
+
+.PHONY: packages
+packages: swift
+	@scripts/install-packages
+
+.PHONY: development-packages
+development-packages: swift
+	@scripts/install-packages --development

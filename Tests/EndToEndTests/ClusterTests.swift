@@ -1,0 +1,211 @@
+import Foundation
+import Observability
+import Testing
+
+/// Real clusters of real processes over tcp, as users start and end them.
+@Suite(.serialized, .timeLimit(.minutes(5)))
+struct ClusterTests {
+  /// A network that trains hundreds of steps a second.
+  private static let network = """
+    {
+      network: {
+        name: "tiny", input: [1, 8, 8],
+        layers: [
+          { type: "conv", channels: 4, kernel: 3 }, "relu", { type: "maxpool", window: 2, stride: 2 },
+          { type: "fc", units: 16 }, "relu", { type: "dropout", rate: 0.2 }, { type: "fc", units: 4 },
+        ],
+      },
+      dataset: { kind: "synthetic", examples: 400, testExamples: 64 },
+      globalBatch: 16, steps: 60, evaluation: { everySteps: 30 },
+      cluster: { workers: 2, fcNodes: 2 },
+    }
+    """
+
+  private let scratch: Scratch
+  private let configuration: String
+  private let run: String
+
+  init() throws {
+    scratch = try Scratch()
+    configuration = "\(scratch.path)/tiny.json5"
+    run = "\(scratch.path)/run"
+    try Self.network.write(toFile: configuration, atomically: true, encoding: .utf8)
+  }
+
+  private func train(_ more: String...) throws -> Program {
+    try Program(
+      ["train", configuration, "--run-dir", run, "--listen", "tcp://127.0.0.1:0"] + more)
+  }
+
+  /// The server's address once it has written it.
+  private func address() throws -> String {
+    let file = "\(run)/server.address"
+    #expect(eventually(seconds: 20) { FileManager.default.fileExists(atPath: file) })
+    return try String(contentsOfFile: file, encoding: .utf8)
+      .trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+
+  /// Waits until the run has passed a step.
+  private func reach(step: UInt64, at server: String) throws -> StatusRecord {
+    var last: StatusRecord?
+    let reached = eventually(seconds: 30) {
+      guard let (code, text) = try? Program.run("status", "--server", server, "--json"), code == 0,
+        let record = try? StatusRecord.decode(Array(text.utf8))
+      else { return false }
+      last = record
+      return record.step >= step
+    }
+    #expect(reached, "\(String(describing: last))")
+    return try #require(last)
+  }
+
+  /// Nobody who knows the run is left.
+  private func expectNoOrphans(_ server: String) {
+    #expect(
+      eventually(seconds: 5) { processes(of: [run, server]).isEmpty },
+      "left over: \(processes(of: [run, server]))")
+  }
+
+  @Test(arguments: [[], ["--in-process"]])
+  func `train runs to the end and leaves a whole run directory`(more: [String]) throws {
+    let program = try Program(
+      ["train", configuration, "--run-dir", run, "--listen", "tcp://127.0.0.1:0"] + more)
+    #expect(program.finish() == 0, "\(program.output)")
+    #expect(program.output.contains("done: 60 of 60 steps"), "\(program.output)")
+    #expect(program.output.contains("test accuracy: "), "\(program.output)")
+    #expect(!program.output.contains("\u{1B}["), "escape sequences in a pipe")
+    for name in ["config.json", "metrics.jsonl", "model.safetensors", "summary.json"] {
+      #expect(FileManager.default.fileExists(atPath: "\(run)/\(name)"), "\(name) is missing")
+    }
+    let logs = try FileManager.default.contentsOfDirectory(atPath: run).filter {
+      $0.hasSuffix(".log")
+    }
+    #expect(
+      logs.sorted() == ["fc-0.log", "fc-1.log", "server.log", "worker-0.log", "worker-1.log"])
+    let lines = try String(contentsOfFile: "\(run)/metrics.jsonl", encoding: .utf8)
+      .split(separator: "\n")
+    #expect(lines.count(where: { $0.contains("\"evaluation\"") }) == 2, "\(lines)")
+    #expect(lines.contains { $0.contains("\"training\"") && $0.contains("\"step\":60") })
+  }
+
+  @Test func `the status tells of every node while training`() throws {
+    let program = try train("--set", "steps=1000000")
+    let server = try address()
+    let record = try reach(step: 20, at: server)
+    #expect(record.state == .running || record.state == .evaluating)
+    #expect(record.totalSteps == 1_000_000)
+    #expect(record.view == 1)
+    #expect(record.nodes.map { "\($0.name)" } == ["fc 0", "fc 1", "worker 0", "worker 1"])
+    for node in record.nodes {
+      #expect(node.state == .active)
+      #expect(node.bytesSent > 0 && node.bytesReceived > 0 && node.residentBytes > 0)
+    }
+    #expect((record.loss ?? 0) > 0)
+    #expect((record.imagesPerSecond ?? 0) > 0)
+    let (code, why) = try Program.run("status", "--server", server, "--why")
+    #expect(code == 0)
+    #expect(why.contains("root cause"), "\(why)")
+    program.send(SIGINT)
+    #expect(program.finish() == 0, "\(program.output)")
+    expectNoOrphans(server)
+  }
+
+  @Test(arguments: [SIGINT, SIGTERM, SIGHUP])
+  func `a signal ends the cluster in order and saves the model`(signal: Int32) throws {
+    let program = try train("--set", "steps=1000000")
+    let server = try address()
+    _ = try reach(step: 5, at: server)
+    program.send(signal)
+    #expect(program.finish(seconds: 20) == 0, "\(program.output)")
+    #expect(program.output.contains("stopped: "), "\(program.output)")
+    #expect(FileManager.default.fileExists(atPath: "\(run)/model.safetensors"))
+    expectNoOrphans(server)
+  }
+
+  @Test func `a signal before anything has started ends it too`() throws {
+    let program = try train("--set", "steps=1000000")
+    #expect(eventually(seconds: 20) { program.output.contains("run directory") })
+    program.send(SIGINT)
+    program.finish(seconds: 20)
+    let server = (try? address()) ?? "none"
+    expectNoOrphans(server)
+  }
+
+  @Test func `children of a killed parent leave by themselves`() throws {
+    let program = try train("--set", "steps=1000000")
+    let server = try address()
+    _ = try reach(step: 5, at: server)
+    program.send(SIGKILL)
+    program.finish()
+    expectNoOrphans(server)
+  }
+
+  @Test func `a killed worker costs nothing but its share`() throws {
+    let program = try train("--set", "steps=1000000")
+    let server = try address()
+    let before = try reach(step: 20, at: server)
+    let worker = try #require(before.nodes.first { "\($0.name)" == "worker 1" })
+    kill(worker.processID, SIGKILL)
+    let after = try reach(step: before.step + 40, at: server)
+    #expect(after.view == 2)
+    #expect(after.nodes.map { "\($0.name)" } == ["fc 0", "fc 1", "worker 0"])
+    program.send(SIGINT)
+    #expect(program.finish() == 0, "\(program.output)")
+    #expect(program.output.contains("was killed by signal 9"), "\(program.output)")
+    let log = try String(contentsOfFile: "\(run)/server.log", encoding: .utf8)
+    #expect(log.contains("worker 1 is gone"), "\(log)")
+    expectNoOrphans(server)
+  }
+
+  @Test func `a killed fc node ends the run with its name`() throws {
+    let program = try train("--set", "steps=1000000")
+    let server = try address()
+    let before = try reach(step: 20, at: server)
+    let node = try #require(before.nodes.first { "\($0.name)" == "fc 1" })
+    kill(node.processID, SIGKILL)
+    #expect(program.finish(seconds: 30) == 1, "\(program.output)")
+    #expect(program.output.contains("fc 1"), "\(program.output)")
+    #expect(program.output.contains("its slice of the fc layers is lost"), "\(program.output)")
+    expectNoOrphans(server)
+  }
+
+  @Test func `a cluster started by hand, a late worker, and noise on the port`() throws {
+    let server = try Program([
+      "server", configuration, "--workers", "1", "--fc-nodes", "1", "--run-dir", run, "--listen",
+      "tcp://127.0.0.1:0", "--set", "steps=1000000",
+    ])
+    let endpoint = try address()
+    let worker = try Program(["worker", "--server", endpoint])
+    let fc = try Program(["fc", "--server", endpoint, "--listen", "tcp://127.0.0.1:0"])
+    _ = try reach(step: 10, at: endpoint)
+    shout("GET / HTTP/1.1\r\nHost: x\r\n\r\n", at: endpoint)
+    shout(String(repeating: "\u{0}\u{7F}garbage", count: 1000), at: endpoint)
+    let late = try Program(["worker", "--server", endpoint])
+    #expect(eventually(seconds: 30) { server.output.contains("view 2: worker 0, worker 1") })
+    let record = try reach(step: 20, at: endpoint)
+    _ = try reach(step: record.step + 20, at: endpoint)
+    server.send(SIGTERM)
+    #expect(server.finish() == 0, "\(server.output)")
+    for program in [worker, fc, late] { #expect(program.finish(seconds: 15) == 0) }
+    let summary = try String(contentsOfFile: "\(run)/summary.json", encoding: .utf8)
+    #expect(try StatusRecord.decode(Array(summary.utf8)).step >= record.step + 20)
+  }
+
+  /// Connects a raw socket to a tcp endpoint and says something that is not ZeroMQ.
+  private func shout(_ text: String, at endpoint: String) {
+    guard let port = endpoint.split(separator: ":").last.flatMap({ UInt16($0) }) else { return }
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    let connected = withUnsafePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+    #expect(connected == 0)
+    #expect(Array(text.utf8).withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) } > 0)
+  }
+}

@@ -1,0 +1,76 @@
+import Foundation
+import Testing
+
+/// What people see when they mistype, or when there is nothing there.
+@Suite(.timeLimit(.minutes(2)))
+struct CommandLineTests {
+  @Test(arguments: [
+    (["trian"], "crosscut: unknown command \"trian\"; did you mean \"train\"?\n"),
+    (
+      ["train", "--worker", "2"],
+      "crosscut train: unknown option --worker; did you mean --workers?\n"
+    ),
+    (["worker"], "crosscut worker: missing --server ENDPOINT\n"),
+    (
+      ["worker", "--server", "localhost"],
+      "crosscut worker: --server \"localhost\": expected an address like tcp://host:5555\n"
+    ),
+    (
+      ["status", "--server", "tcp://localhost"],
+      "crosscut status: --server \"tcp://localhost\": expected a host and a port, like "
+        + "tcp://host:5555\n"
+    ),
+  ])
+  func `a mistake on the command line is one line and exit code 2`(
+    arguments: [String], expected: String
+  ) throws {
+    let program = try Program(arguments)
+    #expect(program.finish() == 2)
+    #expect(program.output == expected)
+  }
+
+  @Test(arguments: [
+    ("optimizer.learningrate=0.1", "learningRate"), ("network.layers[3].window=99", "window"),
+    ("globalBatch=0", "globalBatch"),
+  ])
+  func `a mistake in the configuration is one line before any process starts`(
+    override: String, word: String
+  ) throws {
+    let scratch = try Scratch()
+    let program = try Program(["train", "--set", override, "--run-dir", "\(scratch.path)/run"])
+    #expect(program.finish() == 2)
+    #expect(program.output.contains(word), "\(program.output)")
+    #expect(program.output.split(separator: "\n").count == 1, "\(program.output)")
+    #expect(!scratch.exists("run"))
+  }
+
+  @Test func `no server is one line and exit code 1 within three seconds`() throws {
+    let start = Date()
+    let program = try Program(["status", "--server", "tcp://127.0.0.1:1"])
+    #expect(program.finish() == 1)
+    #expect(Date().timeIntervalSince(start) < 3.5)
+    #expect(
+      program.output.hasPrefix("crosscut: no server answers at tcp://127.0.0.1:1"),
+      "\(program.output)")
+    #expect(program.output.split(separator: "\n").count == 1)
+  }
+
+  @Test func `a run directory that cannot be is one line`() throws {
+    let scratch = try Scratch()
+    try "x".write(toFile: "\(scratch.path)/file", atomically: true, encoding: .utf8)
+    let program = try Program(["train", "--run-dir", "\(scratch.path)/file/run"])
+    #expect(program.finish() == 1)
+    #expect(program.output.hasPrefix("crosscut: run directory "), "\(program.output)")
+    #expect(program.output.split(separator: "\n").count == 1)
+  }
+
+  @Test func `a data set that is not there is named`() throws {
+    let scratch = try Scratch()
+    let program = try Program([
+      "train", "--set", "dataset.path=/nowhere", "--run-dir", "\(scratch.path)/run", "--listen",
+      "tcp://127.0.0.1:0",
+    ])
+    #expect(program.finish() == 1)
+    #expect(program.output.contains("/nowhere"), "\(program.output)")
+  }
+}
