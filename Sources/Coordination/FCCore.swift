@@ -52,8 +52,12 @@ package struct FCCore: Sendable {
     case gradients
     /// Let the parameters take the gradient of `step`: it is committed.
     case apply(step: UInt64)
-    /// Hand out the slices.
-    case collect
+    /// Hand out the slices and their velocities.
+    case collect(transfer: UInt32)
+    /// Draw the initial values anew, velocities zero.
+    case redraw
+    /// Take a piece of a parameter or of its velocity.
+    case place(Slice, [Frame])
   }
 
   package enum Outcome: Sendable {
@@ -115,6 +119,10 @@ package struct FCCore: Sendable {
   private var working: UInt64?
   /// Training steps applied: must always equal the steps committed below the working turn.
   package private(set) var appliedSteps: UInt64 = 0
+
+  /// The restore under way, and the last one that is complete.
+  private var restoring: Restore?
+  private var restored: UInt32 = 0
 
   private var clock: PhaseClock
   private var lastBeat: Microseconds?
@@ -178,6 +186,12 @@ package struct FCCore: Sendable {
       out.append(.exit(stop))
       stopped = true
       return
+    case .collect, .restore, .slice:
+      guard message.header.run == gate.run, message.header.sender == .server else {
+        return gate.count(.otherRun)
+      }
+      transfer(message, now, &out)
+      return
     default: break
     }
     guard gate.admit(message) else { return }
@@ -229,7 +243,6 @@ package struct FCCore: Sendable {
     turn = view.resumeTurn
     if view.isFinal {
       clock.enter(.ending, now: now)
-      compute(.collect, &out)
     } else {
       collect(now, &out)
     }
@@ -245,6 +258,55 @@ package struct FCCore: Sendable {
     self.working = nil
     appliedSteps += 1
     compute(.apply(step: step), &out)
+  }
+
+  // MARK: Whole parameters
+
+  /// What the server asks for and gives back: in any view, since a view may wait for it.
+  private mutating func transfer(
+    _ message: Message, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    switch message.body {
+    case .collect(let collect):
+      // The turns before are committed, or the server would not ask.
+      committed(below: collect.turn, &out)
+      guard let program, working == nil, appliedSteps == program.version(at: collect.turn) else {
+        return gate.count(.stale)
+      }
+      compute(.collect(transfer: collect.transfer), &out)
+    case .restore(let restore):
+      guard restore.transfer > max(restored, restoring?.transfer ?? 0) else {
+        return gate.count(.duplicate)
+      }
+      // Whatever was under way was computed from parameters that are now void.
+      restoring = restore
+      stage = .idle
+      outstanding = [:]
+      inbox = [:]
+      working = nil
+      clock.enter(.waitingForView, now: now)
+      out.append(.note("taking over the parameters after \(restore.steps) steps"))
+      if restore.isInitial {
+        compute(.redraw, &out)
+        finishRestore(restore)
+      }
+    case .slice(let slice):
+      guard let restore = restoring, slice.transfer == restore.transfer else {
+        return gate.count(.stale)
+      }
+      clock.progressed(now: now)
+      compute(.place(slice, message.frames), &out)
+      if slice.isLast { finishRestore(restore) }
+    default: gate.count(.unexpected)
+    }
+  }
+
+  /// The compute thread works in order: whatever it is given next finds the parameters in place.
+  private mutating func finishRestore(_ restore: Restore) {
+    appliedSteps = restore.steps
+    restored = restore.transfer
+    restoring = nil
+    lastBeat = nil
   }
 
   // MARK: A turn
@@ -413,7 +475,7 @@ package struct FCCore: Sendable {
     case (.start, .segment(let result)): finishedSegment(0, result, now, &out)
     case (.segment(let index, _, _, _), .segment(let result)):
       finishedSegment(index, result, now, &out)
-    case (.gradients, _), (.apply, _): break
+    case (.gradients, _), (.apply, _), (.redraw, _), (.place, _): break
     case (.collect, .slices(let slices)):
       for (slice, frames) in slices {
         out.append(.send(message(.slice(slice), frames), to: .serverBulk))
@@ -431,7 +493,7 @@ package struct FCCore: Sendable {
     telemetry.stepMilliseconds = clock.takeStepTimes(now: now)
     telemetry.droppedMessages = gate.droppedCount
     let heartbeat = Heartbeat(
-      ready: true, dataset: nil, turn: turn, phase: clock.phase.rawValue,
+      ready: true, dataset: nil, restored: restored, turn: turn, phase: clock.phase.rawValue,
       millisecondsSinceProgress: (now - min(now, clock.since)) / 1000, telemetry: telemetry,
       waits: waits(now: now))
     out.append(.send(message(.heartbeat(heartbeat)), to: .server))

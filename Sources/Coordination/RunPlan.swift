@@ -18,6 +18,8 @@ package struct RunPlan: Hashable, Sendable {
   package var length: Length
   package var evaluation: EvaluationRhythm
   package var timing: Timing
+  /// Training steps between two checkpoints; 0 makes none.
+  package var checkpointEvery: UInt64 = 0
 
   package enum Length: Hashable, Sendable {
     case steps(UInt64)

@@ -38,6 +38,9 @@ extension ServerCore {
   ) {
     membership.update(record.node) { $0.heartbeat = heartbeat }
     guard record.state == .preparing, heartbeat.ready else { return }
+    if record.name.role == .fc, heartbeat.restored != requiredRestore {
+      return restore(record, &out)
+    }
     if let facts = heartbeat.dataset {
       if let known = dataset, known != facts {
         out.append(
@@ -53,7 +56,9 @@ extension ServerCore {
       }
       if dataset == nil {
         dataset = facts
-        program = plan.program(facts)
+        let program = plan.program(facts)
+        self.program = program
+        turn = program.turn(afterSteps: resumeSteps)
       }
     }
     membership.update(record.node) { $0.state = .ready }
@@ -63,7 +68,8 @@ extension ServerCore {
         state = .running
         openView(now, &out)
       }
-    case .paused: openView(now, &out)
+    case .paused:
+      if ready(.fc).count >= plan.fcNodesWanted { openView(now, &out) }
     case .running, .ending, .farewell, .over:
       // A late worker is taken in at the next commit, so that nobody repeats work for it.
       break
@@ -110,6 +116,10 @@ extension ServerCore {
       .union(membership.records.values.filter { $0.state == .leaving }.map(\.node))
     view = next
     outstanding = [:]
+    if collecting != nil {
+      collecting = nil
+      out.append(.note("the checkpoint under way is given up: the view changes"))
+    }
     ledger = TurnLedger(
       chunks: plan.chunks.chunks.count, workers: next.workers.count, now: now)
     reports = [:]
@@ -158,16 +168,16 @@ extension ServerCore {
     case .running, .paused:
       guard wasActive else { return }
       if record.name.role == .fc {
-        end(
-          Stop(
-            outcome: .failed,
-            reason: "\(record.name) (\(record.join.host), process \(record.join.processID)) is "
-              + "gone: \(reason); its slice of the fc layers is lost with it"), now, &out)
+        rollBack(record, reason, now, &out)
+      } else if ready(.fc).count < plan.fcNodesWanted {
+        // The view will be made when the FC nodes are back.
+        return
       } else {
         openView(now, &out)
       }
     case .ending(let stop):
-      guard wasActive, record.name.role == .fc, !slicesDone.contains(record.node) else { return }
+      guard wasActive, record.name.role == .fc, collecting?.missing.contains(record.node) ?? false
+      else { return }
       farewell(
         Stop(
           outcome: .failed,
@@ -191,12 +201,15 @@ extension ServerCore {
     case .gathering, .running, .paused: break
     }
     out.append(.note("ending: \(stop.reason)"))
-    guard stop.outcome != .failed, let view, let dataset else { return farewell(stop, now, &out) }
+    guard stop.outcome != .failed, let view, let dataset,
+      ready(.fc).count == plan.fcNodesWanted
+    else { return farewell(stop, now, &out) }
     state = .ending(stop)
     announce(
       View(
         number: view.number + 1, resumeTurn: turn, workers: ready(.worker).map(\.member),
         fcNodes: ready(.fc).map(\.member), dataset: dataset, isFinal: true), now, &out)
+    collect(for: .model, now, &out)
   }
 
   /// Says the last word to everybody and waits a little for the answers.
@@ -230,6 +243,7 @@ extension ServerCore {
     }
     endWhenMeasured(now, &out)
     watchProgress(now, &out)
+    watchTransfer(now, &out)
   }
 
   /// A turn that does not move: names the culprit, and sends away a worker that hangs while its

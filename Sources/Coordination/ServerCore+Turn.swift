@@ -88,6 +88,7 @@ extension ServerCore {
     measured = measured.filter { $0 + 1 >= turn }
     if let program, turn >= program.count { return endWhenMeasured(now, &out) }
     guard !changeIsDue else { return openView(now, &out) }
+    if kind.isTraining { beginCheckpointIfDue(now, &out) }
     for member in view.workers + view.fcNodes {
       out.append(.send(message(.advance(Advance(turn: turn))), to: member.node))
     }
@@ -138,22 +139,6 @@ extension ServerCore {
       ledger.tally = tally
       lastProgress = now
       commitIfComplete(now, &out)
-    }
-  }
-
-  // MARK: Slices
-
-  mutating func take(
-    _ slice: Slice, _ frames: [Frame], from record: MemberRecord, _ now: Microseconds,
-    _ out: inout [Directive]
-  ) {
-    guard case .ending = state, let view, record.name.role == .fc else { return drop(.unexpected) }
-    lastProgress = now
-    compute(.store(slice, frames, from: record.name), &out)
-    guard slice.isLast else { return }
-    slicesDone.insert(record.node)
-    if view.fcNodes.allSatisfy({ slicesDone.contains($0.node) }) {
-      compute(.save(steps: committedSteps), &out)
     }
   }
 }

@@ -16,6 +16,8 @@ package struct ServerCore: Sendable {
     case tick
     /// The operator ends the run.
     case stop(reason: String)
+    /// The checkpoint that was begun last is on disk, or could not be written.
+    case checkpointed(steps: UInt64, failure: String?)
   }
 
   package enum Directive: Sendable {
@@ -45,10 +47,18 @@ package struct ServerCore: Sendable {
     case snapshot
     /// Sum the slices' counts: the rank of each row's true class.
     case tally(counts: [Frame], lossSum: Double)
+    /// Keep the committed version, for a checkpoint whose FC slices are on their way.
+    case beginCheckpoint(steps: UInt64)
     /// Put a piece of an FC parameter in its place.
     case store(Slice, [Frame], from: NodeName)
+    /// Hand the checkpoint over to be written, all slices being there.
+    case finishCheckpoint(steps: UInt64)
     /// Write the model: all slices are there.
     case save(steps: UInt64)
+    /// Take the committed version from the checkpoint after `steps` steps, or the initial values.
+    case rollBack(steps: UInt64)
+    /// Cut the slices of FC node `rank` out of that checkpoint.
+    case cut(rank: Int, transfer: UInt32)
   }
 
   package enum Outcome: Sendable {
@@ -57,6 +67,7 @@ package struct ServerCore: Sendable {
     case applied(Frame)
     case snapshot([Frame])
     case tallied(Tally)
+    case slices([(Slice, [Frame])])
     case failed(String)
   }
 
@@ -65,7 +76,7 @@ package struct ServerCore: Sendable {
     /// Waits for enough workers and FC nodes.
     case gathering
     case running
-    /// Every worker is gone; the FC nodes wait.
+    /// Every worker is gone, or FC nodes must first get parameters back.
     case paused
     /// The last view: slices come in, the model is written.
     case ending(Stop)
@@ -90,7 +101,17 @@ package struct ServerCore: Sendable {
   var reports: [UInt64: [Int: (report: Report, counts: Frame)]] = [:]
   var measured: Set<UInt64> = []
   var evaluationTally: Tally?
-  var slicesDone: Set<NodeID> = []
+  /// Slices on their way to the server.
+  var collecting: Transfer?
+  /// Number of the last transfer, in either direction.
+  var lastTransfer: UInt32 = 0
+  /// What FC nodes must hold before they may take part: 0 for what they began with.
+  var requiredRestore: UInt32 = 0
+  var restoreSent: Set<NodeID> = []
+  /// Steps of the newest checkpoint on disk; the initial values are one of 0 steps.
+  package internal(set) var checkpointSteps: UInt64 = 0
+  /// Steps at which the run starts: a checkpoint that it resumes.
+  let resumeSteps: UInt64
   var nextOperation: UInt64 = 0
   var outstanding: [OperationID: Pending] = [:]
   var stallNoted: UInt64?
@@ -102,10 +123,20 @@ package struct ServerCore: Sendable {
     let turn: UInt64
   }
 
-  /// - Parameter identity: header of the server's messages; its view is filled in.
-  package init(plan: RunPlan, identity: Header, now: Microseconds) {
+  /// - Parameters:
+  ///   - identity: header of the server's messages; its view is filled in.
+  ///   - resumeSteps: steps of the checkpoint that the run resumes; 0 starts anew.
+  package init(
+    plan: RunPlan, identity: Header, resumeSteps: UInt64 = 0, now: Microseconds
+  ) {
     self.plan = plan
     self.identity = identity
+    self.resumeSteps = resumeSteps
+    checkpointSteps = resumeSteps
+    if resumeSteps > 0 {
+      lastTransfer = 1
+      requiredRestore = 1
+    }
     ledger = TurnLedger(chunks: plan.chunks.chunks.count, workers: 0, now: now)
     lastProgress = now
   }
@@ -123,6 +154,7 @@ package struct ServerCore: Sendable {
     case .connectionLost(let node):
       if let record = membership[node] { lose(record, "its connection closed", now, &out) }
     case .tick: tick(now, &out)
+    case .checkpointed(let steps, let failure): checkpointed(steps, failure, &out)
     case .stop(let reason):
       end(Stop(outcome: .interrupted, reason: reason), now, &out)
     }
@@ -192,6 +224,10 @@ package struct ServerCore: Sendable {
   ) {
     guard let pending = outstanding.removeValue(forKey: id) else { return }
     switch (pending.operation, outcome) {
+    case (.cut(let rank, _), .slices(let slices)): give(slices, toRank: rank, &out)
+    case (.beginCheckpoint, .failed(let reason)), (.finishCheckpoint, .failed(let reason)):
+      collecting = nil
+      out.append(.note("no checkpoint: \(reason)"))
     case (.save, .failed(let reason)):
       out.append(.note("the model could not be written: \(reason)"))
       farewell(Stop(outcome: .failed, reason: reason), now, &out)

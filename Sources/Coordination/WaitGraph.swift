@@ -113,16 +113,24 @@ extension ServerCore {
       let workers = plan.workersWanted - ready(.worker).count
       let fcNodes = plan.fcNodesWanted - ready(.fc).count
       var waits: [Wait] = []
-      if state == .paused {
-        waits.append(absent(1, "worker", milliseconds(lastProgress)))
-      } else {
-        if workers > 0 { waits.append(absent(workers, "worker", milliseconds(lastProgress))) }
-        if fcNodes > 0 { waits.append(absent(fcNodes, "fc node", milliseconds(lastProgress))) }
+      let since = milliseconds(lastProgress)
+      // A run that has begun needs only one worker.
+      let missingWorkers = view == nil ? workers : (ready(.worker).isEmpty ? 1 : 0)
+      if missingWorkers > 0 { waits.append(absent(missingWorkers, "worker", since)) }
+      let unready = membership.ranked(.fc).filter { $0.state == .preparing }
+      for record in unready {
+        waits.append(
+          Wait(
+            owner: .member(record.name), what: "readiness, with its parameters in place",
+            milliseconds: since))
+      }
+      if fcNodes > unready.count {
+        waits.append(absent(fcNodes - unready.count, "fc node", since))
       }
       return waits
     case .running: return turnWaits(milliseconds(lastProgress))
     case .ending:
-      return (view?.fcNodes ?? []).filter { !slicesDone.contains($0.node) }.map {
+      return (view?.fcNodes ?? []).filter { collecting?.missing.contains($0.node) ?? false }.map {
         Wait(
           owner: .member($0.name), what: "its slices of the fc layers",
           milliseconds: milliseconds(lastProgress))

@@ -16,6 +16,7 @@ package final class InProcessCluster: Sendable {
 
   private let run: RunContext
   private let runDirectory: RunDirectory?
+  private let resume: Checkpoint?
   private let makeLog: @Sendable (String) throws -> Logger
   private let probe: (any StepProbe)?
   private let observer: (any RunObserver)?
@@ -33,7 +34,7 @@ package final class InProcessCluster: Sendable {
   ///   - log: makes the log of a node by its name.
   package init(
     _ configuration: RunConfiguration, inputs: RunInputs = RunInputs(), listen: String? = nil,
-    runDirectory: RunDirectory? = nil, probe: (any StepProbe)? = nil,
+    runDirectory: RunDirectory? = nil, resume: Checkpoint? = nil, probe: (any StepProbe)? = nil,
     observer: (any RunObserver)? = nil, onModel: (@Sendable (ModelTensors) -> Void)? = nil,
     log makeLog: @escaping @Sendable (String) throws -> Logger
   ) throws {
@@ -41,6 +42,7 @@ package final class InProcessCluster: Sendable {
     self.makeLog = makeLog
     self.listen = listen
     self.runDirectory = runDirectory
+    self.resume = resume
     self.probe = probe
     self.observer = observer
     self.onModel = onModel
@@ -65,7 +67,8 @@ package final class InProcessCluster: Sendable {
     let server = try ServerNode(
       context: context, run: run,
       options: ServerOptions(
-        listen: listen ?? "inproc://server", runDirectory: runDirectory, threads: threads(of: 1)),
+        listen: listen ?? "inproc://server", runDirectory: runDirectory, resume: resume,
+        threads: threads(of: 1)),
       log: makeLog("server"), commands: serverCommands, signals: signals, probe: probe,
       observer: observer, onModel: onModel)
     started(server.endpoint)

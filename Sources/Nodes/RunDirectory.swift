@@ -40,6 +40,8 @@ package struct RunDirectory: Hashable, Sendable {
   package var metrics: String { path + "/metrics.jsonl" }
   package var model: String { path + "/model.safetensors" }
   package var summary: String { path + "/summary.json" }
+  /// The folder of checkpoints.
+  package var checkpoints: String { path + "/checkpoints" }
   /// The server's endpoint, while it runs.
   package var address: String { path + "/server.address" }
 

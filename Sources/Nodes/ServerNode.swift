@@ -15,10 +15,15 @@ package struct ServerOptions: Sendable {
   /// Where model, metrics and resolved configuration go; `nil` writes nothing.
   package var runDirectory: RunDirectory?
   package var threads: Int
+  /// Where the run goes on; `nil` starts anew.
+  package var resume: Checkpoint?
 
-  package init(listen: String, runDirectory: RunDirectory? = nil, threads: Int = 0) {
+  package init(
+    listen: String, runDirectory: RunDirectory? = nil, resume: Checkpoint? = nil, threads: Int = 0
+  ) {
     self.listen = listen
     self.runDirectory = runDirectory
+    self.resume = resume
     self.threads = threads
   }
 }
@@ -36,6 +41,8 @@ package final class ServerNode {
   private let compute: ComputeThread<ServerCore.Operation, ServerCore.Outcome, Bool>
   private let totalSteps = TotalSteps()
   private var monitor: RunMonitor
+  private let facts: RunFacts
+  private let writer: CheckpointWriter?
   /// Asks the server to end the run: in-process owners post here.
   private let commands: Mailbox<String>
   /// The first signal ends the run in order, the second one at once.
@@ -69,24 +76,34 @@ package final class ServerNode {
     identity = Header(run: number, view: 0, sender: .server, incarnation: incarnation)
     hub = try Hub(context: transport, listen: options.listen)
     let now = MonotonicClock.now()
-    core = ServerCore(plan: run.plan, identity: identity, now: now)
+    let resumeSteps = options.resume?.manifest.steps ?? 0
+    var plan = run.plan
+    // Without a run directory there is nowhere to put a checkpoint.
+    if options.runDirectory == nil { plan.checkpointEvery = 0 }
+    core = ServerCore(plan: plan, identity: identity, resumeSteps: resumeSteps, now: now)
     configurationText = Frame(copying: Array(run.configuration.resolvedJSON().utf8))
+    facts = RunFacts(run, number: number, resumed: options.resume)
     monitor = try RunMonitor(
       run: number, context: run, directory: options.runDirectory, observer: observer, log: log)
-    let model = options.runDirectory?.model
-    let totalSteps = totalSteps
+    let store = options.runDirectory.map {
+      CheckpointStore(directory: $0.checkpoints, keep: run.configuration.checkpoint.keep)
+    }
+    let facts = facts
+    writer = try store.map { try CheckpointWriter($0) { facts.manifest(steps: $0) } }
     let metadata = [
       "format": "pt", "framework": "crosscut \(Version.text)",
       "network": run.configuration.network.name ?? "custom", "run": Version.runName(number),
       "seed": "\(run.configuration.seed)",
     ]
     compute = try ComputeThread(name: "compute", threads: options.threads) {
-      (
-        try ServerCompute(
-          context: run, modelPath: model, metadata: metadata, probe: probe, onModel: onModel,
-          totalSteps: { totalSteps.value }),
-        true
-      )
+      [totalSteps, writer, options] in
+      let archive = ServerArchive(
+        context: run, modelPath: options.runDirectory?.model, metadata: metadata,
+        checkpoints: store, resumed: options.resume, writer: writer, onModel: onModel)
+      let compute = try ServerCompute(
+        context: run, archive: archive, resumeSteps: resumeSteps, probe: probe,
+        totalSteps: { totalSteps.value })
+      return (compute, true)
     }
   }
 
@@ -102,6 +119,7 @@ package final class ServerNode {
     monitor.state("waiting for \(Self.wanted(context))")
     defer {
       compute.stop()
+      writer?.stop()
       hub.close(lingerMilliseconds: 1000)
     }
     while result == nil {
@@ -109,7 +127,9 @@ package final class ServerNode {
       guard result == nil else { break }
       _ = try hub.wait(
         milliseconds: 50, wakeUp: compute.reports.wakeUp,
-        extraDescriptors: [commands.wakeUp.descriptor] + (signals.map { [$0.descriptor] } ?? []))
+        extraDescriptors: [commands.wakeUp.descriptor]
+          + (signals.map { [$0.descriptor] } ?? [])
+          + (writer.map { [$0.reports.wakeUp.descriptor] } ?? []))
     }
     let stop = result ?? Stop(outcome: .failed, reason: "no result")
     monitor.finish(stop, core, refusals: refusals + hub.droppedMessages)
@@ -155,6 +175,13 @@ package final class ServerNode {
       case .finished(let id, let outcome):
         carryOut(core.handle(.computed(id, outcome), now: MonotonicClock.now()))
       }
+    }
+    for report in writer?.reports.drain() ?? [] {
+      var failure: String?
+      if case .failure(let error) = report.result { failure = "\(error)" }
+      carryOut(
+        core.handle(
+          .checkpointed(steps: report.steps, failure: failure), now: MonotonicClock.now()))
     }
     var budget = 256
     while budget > 0, result == nil, let (link, parts) = try hub.receive() {
@@ -253,12 +280,15 @@ package final class ServerNode {
           refuse(link, reason)
         }
       case .compute(let id, let operation): compute.submit(id, operation)
-      case .committed(let record): monitor.committed(record, core, MonotonicClock.now())
+      case .committed(let record):
+        monitor.committed(record, core, MonotonicClock.now())
+        facts.update(core, monitor)
       case .measured(_, let step, let tally): monitor.measured(step, tally, core)
       case .evaluated(let step, let tally): monitor.evaluated(step, tally)
       case .note(let text):
         log.info(text)
         monitor.event(text)
+        if text.contains("is gone") || text.contains("back to") { facts.remember(text) }
       case .exit(let stop): result = stop
       }
     }

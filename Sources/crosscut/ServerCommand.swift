@@ -19,7 +19,7 @@ enum ServerCommand {
       Option(
         name: "listen", value: .text("ENDPOINT"),
         help: "Where workers, FC nodes and crosscut status connect to.", standard: "tcp://*:5555"),
-      .set, .workers, .fcNodes, .runDirectory, .seed, .verbose,
+      .set, .workers, .fcNodes, .runDirectory, .seed, .resume, .verbose,
     ],
     examples: [
       Example(
@@ -32,7 +32,8 @@ enum ServerCommand {
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
     let signals = try Signals()
     try ParentDeath.watchIfChild()
-    let configuration = try arguments.runConfiguration()
+    let resumed = try ResumedRun(arguments.string("resume"))
+    let configuration = try arguments.runConfiguration(resumed: resumed)
     let listen = arguments.string("listen") ?? "tcp://*:5555"
     try Endpoint.check(listen, option: "listen", command: "server")
     let run = try RunContext(configuration)
@@ -45,7 +46,8 @@ enum ServerCommand {
     do {
       let server = try ServerNode(
         context: context, run: run,
-        options: ServerOptions(listen: listen, runDirectory: directory), log: log,
+        options: ServerOptions(
+          listen: listen, runDirectory: directory, resume: resumed?.checkpoint), log: log,
         commands: try Mailbox(), signals: signals)
       try directory.write(address: server.endpoint)
       stop = try server.run()
