@@ -103,6 +103,19 @@ final class WholeNetwork {
 
   // MARK: The update
 
+  /// Every parameter with its gradient of the last training pass, row-major.
+  var parameterGradients: [(entry: ParameterTable.Entry, values: UnsafeMutablePointer<Float>)] {
+    var all: [(entry: ParameterTable.Entry, values: UnsafeMutablePointer<Float>)] = []
+    for stage in stages {
+      var offset = 0
+      for entry in stage.parameters {
+        all.append((entry, gradients[stage.index].floatPointer + offset))
+        offset += entry.shape.count
+      }
+    }
+    return all + slice.parameters.map { ($0.entry, $0.gradient) }
+  }
+
   /// Applies the gradients of the last training pass.
   func update(step: UInt64, of total: UInt64, probe: (any StepProbe)?) {
     for stage in stages {
