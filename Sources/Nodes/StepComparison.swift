@@ -83,11 +83,42 @@ final class StepComparison: @unchecked Sendable {
   /// Waits until the cluster has shown all its gradients of the published step, which then stand
   /// in place of the single process's.
   ///
-  /// - Returns: false if they will never come.
-  func waitUntilCompared() -> Bool {
+  /// - Returns: by key, the differences beyond the tolerance that are not to be counted before it
+  ///   is known what rounding does; `nil` if the gradients will never come.
+  func waitUntilCompared() -> [Int: Float]? {
     condition.locked {
-      while current != nil, !isCancelled { condition.wait() }
-      return current == nil
+      while let current, current.remaining > 0, !isCancelled { condition.wait() }
+      guard let current, current.remaining == 0 else { return nil }
+      // Once something is wrong, nothing is excused any more.
+      guard report.findings.isEmpty else { return [:] }
+      return current.differences.enumerated().reduce(into: [:]) { suspects, difference in
+        let relative = MaximumNorm.relative(
+          difference.element, to: current.magnitudes[difference.offset])
+        if relative > report.tolerance { suspects[difference.offset] = difference.element }
+      }
+    }
+  }
+
+  /// Counts the differences of the published step.
+  ///
+  /// - Parameter excused: keys of differences that are not to be held against the cluster.
+  func conclude(excusing excused: Set<Int>) {
+    condition.locked {
+      guard let step = current else { return }
+      var largest = VerificationReport.Deviation()
+      for key in entries.indices.reversed() {
+        let relative = MaximumNorm.relative(step.differences[key], to: step.magnitudes[key])
+        if excused.contains(key) {
+          largest.note(relative, at: step.number)
+        } else {
+          report.tensors[key].gradient.note(relative, at: step.number)
+          note(.gradient, key, step.number, relative)
+        }
+      }
+      if !excused.isEmpty { report.excused.append(largest) }
+      compared += 1
+      current = nil
+      condition.wakeAll()
     }
   }
 
@@ -136,17 +167,6 @@ final class StepComparison: @unchecked Sendable {
   }
 
   // MARK: Findings
-
-  private func finish(_ step: ReferenceStep) {
-    for key in entries.indices.reversed() {
-      let relative = MaximumNorm.relative(step.differences[key], to: step.magnitudes[key])
-      report.tensors[key].gradient.note(relative, at: step.number)
-      note(.gradient, key, step.number, relative)
-    }
-    compared += 1
-    current = nil
-    condition.wakeAll()
-  }
 
   private func note(
     _ quantity: VerificationReport.Finding.Quantity, _ key: Int, _ step: UInt64, _ relative: Double
@@ -200,7 +220,7 @@ extension StepComparison: StepProbe {
       step.differences[entry.key] = max(step.differences[entry.key], difference)
       step.remaining -= region.count
       current = step
-      if step.remaining == 0 { finish(step) }
+      if step.remaining == 0 { condition.wakeAll() }
     }
   }
 }

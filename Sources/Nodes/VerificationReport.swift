@@ -58,6 +58,10 @@ package struct VerificationReport: Sendable {
   /// quantity.
   package internal(set) var findings: [Finding] = []
 
+  /// Steps whose differences are left out, because rounding alone makes as large ones there: a
+  /// ReLU or a maximum that falls the other way in the last bit.
+  package internal(set) var excused: [Deviation] = []
+
   /// The difference that came first, from which the others may follow.
   package var firstFinding: Finding? { findings.first }
 

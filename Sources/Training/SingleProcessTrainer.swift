@@ -62,10 +62,14 @@ package final class SingleProcessTrainer {
 
   /// Computes the gradients of the next optimizer step, for `applyGradients`.
   ///
+  /// May be repeated.
+  ///
+  /// - Parameter jitter: changes every input by 2^-22 of it, up or down as this number has it; to
+  ///   see what rounding may do to the gradients.
   /// - Returns: loss and ranks of its batch.
-  package func computeGradients() throws(TrainingError) -> Tally {
+  package func computeGradients(jitter: UInt32? = nil) throws(TrainingError) -> Tally {
     let next = steps + 1 < program.totalSteps ? Turn.training(step: steps + 1) : nil
-    return try pass(.training(step: steps), prefetching: next)
+    return try pass(.training(step: steps), prefetching: next, jitter: jitter)
   }
 
   /// Every parameter with what `computeGradients` has made, row-major; who changes it changes what
@@ -102,7 +106,7 @@ package final class SingleProcessTrainer {
   }
 
   /// One turn's computations, while the batch of the next one is loaded.
-  private func pass(_ turn: Turn, prefetching next: Turn?) throws(TrainingError) -> Tally {
+  private func pass(_ turn: Turn, prefetching next: Turn?, jitter: UInt32? = nil) throws(TrainingError) -> Tally {
     let batch: Batch
     do throws(DatasetError) {
       batch = try loader.take(request(turn))
@@ -116,7 +120,7 @@ package final class SingleProcessTrainer {
     switch turn {
     case .training(let number), .evaluation(_, _, let number): step = number
     }
-    return network.pass(batch, training: turn.isTraining, step: step, examples: examples)
+    return network.pass(batch, training: turn.isTraining, step: step, examples: examples, jitter: jitter)
   }
 
   private func request(_ turn: Turn) -> BatchRequest {
