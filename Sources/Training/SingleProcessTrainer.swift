@@ -106,7 +106,9 @@ package final class SingleProcessTrainer {
   }
 
   /// One turn's computations, while the batch of the next one is loaded.
-  private func pass(_ turn: Turn, prefetching next: Turn?, jitter: UInt32? = nil) throws(TrainingError) -> Tally {
+  private func pass(_ turn: Turn, prefetching next: Turn?, jitter: UInt32? = nil)
+    throws(TrainingError) -> Tally
+  {
     let batch: Batch
     do throws(DatasetError) {
       batch = try loader.take(request(turn))
@@ -120,7 +122,8 @@ package final class SingleProcessTrainer {
     switch turn {
     case .training(let number), .evaluation(_, _, let number): step = number
     }
-    return network.pass(batch, training: turn.isTraining, step: step, examples: examples, jitter: jitter)
+    return network.pass(
+      batch, training: turn.isTraining, step: step, examples: examples, jitter: jitter)
   }
 
   private func request(_ turn: Turn) -> BatchRequest {

@@ -40,8 +40,8 @@ struct VerificationTable {
     guard let first = report.firstFinding else {
       return "the same within \(tolerance) over \(report.steps) steps"
     }
-    return "first difference: \(first): \(Numbers.scientific(first.relative)) of the largest value"
-      + " (tolerance \(tolerance))"
+    return "first difference: \(first): \(Numbers.scientific(first.relative)), more than the"
+      + " tolerance of \(tolerance)"
   }
 
   private func step(_ deviation: VerificationReport.Deviation) -> String {
