@@ -93,7 +93,7 @@ let package = Package(
       name: "benchmarks",
       dependencies: [
         "Kernels", "Nodes", "Network", "Tensors", "Configuration", "Training", "Observability",
-        "Transport", "Coordination",
+        "Transport", "Coordination", "Messages",
       ],
       path: "Benchmarks/Sources", swiftSettings: house),
 
