@@ -56,7 +56,8 @@ bench: packages ## run all benchmarks, or one with its options: ARGS="cluster-st
 
 .PHONY: sanitize
 sanitize: packages ## run the tests under ThreadSanitizer and AddressSanitizer (takes a while)
-	@$(SWIFT) test --disable-xctest --sanitize=thread --scratch-path .build-tsan \
+	@TSAN_OPTIONS="suppressions=$(CURDIR)/scripts/tsan-suppressions" \
+	  $(SWIFT) test --disable-xctest --sanitize=thread --scratch-path .build-tsan \
 	  --filter '$(THREAD_SUITES)'
 	@$(SWIFT) test --disable-xctest --sanitize=address --scratch-path .build-asan \
 	  --filter '$(ADDRESS_SUITES)'
