@@ -1,6 +1,6 @@
 package import Messages
 import Network
-package import Tensors
+import Tensors
 
 /// A worker's protocol: one event in, a list of directives out. No socket, clock or thread.
 ///
@@ -8,63 +8,6 @@ package import Tensors
 /// the FC nodes their columns of the features, take back their gradients, backward stage by stage,
 /// push each stage's gradient as it is made. In an evaluation turn it stops after the features.
 package struct WorkerCore: Sendable {
-  /// What happens to a worker.
-  package enum Event: Sendable {
-    case message(Message)
-    case computed(OperationID, Outcome)
-    case tick
-    /// The operator wants this node to go.
-    case leave(reason: String)
-  }
-
-  /// What the shell is asked to do.
-  package enum Directive: Sendable {
-    case send(Message, to: Destination)
-    case compute(OperationID, Operation)
-    /// Have this batch ready soon.
-    case prefetch(BatchSpan)
-    /// Forget prefetched batches: the share has changed.
-    case dropPrefetched
-    /// These are the FC nodes of the view: dial the new ones, hang up on others.
-    case meet([Member])
-    case note(String)
-    case exit(Stop)
-  }
-
-  /// A worker's share of a turn, as the data loader understands it.
-  package struct BatchSpan: Hashable, Sendable {
-    package let isTraining: Bool
-    /// Position in the training stream or index in the evaluation set of the first row.
-    package let firstPosition: UInt64
-    package let rows: Int
-  }
-
-  /// Work for the compute thread, done in the order given.
-  package enum Operation: Sendable {
-    /// Plan memory for shares of `rows` examples.
-    case configure(rows: Int)
-    case load(BatchSpan)
-    /// Take a stage's parameters from its chunks.
-    case install(stage: Int, chunks: [Frame])
-    case forward(stage: Int)
-    /// Cut labels and features into what each FC node gets: `columns[j]` for position j.
-    case features(columns: [Range<Int>])
-    /// Put the FC nodes' gradients of the features together.
-    case absorb(gradients: [[Frame]], columns: [Range<Int>])
-    /// Compute a stage's gradients and cut them into chunks.
-    case backward(stage: Int)
-  }
-
-  /// What came of an operation.
-  package enum Outcome: Sendable {
-    case done
-    /// Frames for each FC node: labels, then row blocks.
-    case features([[Frame]])
-    /// A frame for each chunk of the stage.
-    case gradients([Frame])
-    case failed(String)
-  }
-
   private let plan: RunPlan
   private let identity: Header
   private let dataset: DatasetFacts
@@ -112,8 +55,6 @@ package struct WorkerCore: Sendable {
   package var currentTurn: UInt64 { turn }
   package var viewNumber: UInt32 { gate.view?.number ?? 0 }
   package var droppedMessages: UInt64 { gate.droppedCount }
-  /// Dropped messages by reason, for the log.
-  package var dropped: [ViewGate.Reason: UInt64] { gate.dropped }
 
   /// Takes one event at time `now` and says what to do about it.
   package mutating func handle(_ event: Event, now: Microseconds) -> [Directive] {
