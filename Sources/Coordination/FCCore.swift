@@ -80,6 +80,11 @@ package struct FCCore: Sendable {
     case .leave(let reason):
       out.append(.send(message(.leave(Leave(reason: reason))), to: .server))
       out.append(.note("leaving: \(reason)"))
+      if gate.view == nil {
+        // Nobody counts on this node yet, so nobody will tell it to go.
+        out.append(.exit(Stop(outcome: .interrupted, reason: reason)))
+        stopped = true
+      }
     }
     return out
   }
@@ -95,11 +100,11 @@ package struct FCCore: Sendable {
   private mutating func receive(_ message: Message, _ now: Microseconds, _ out: inout [Directive]) {
     switch message.body {
     case .view(let view):
-      guard message.header.run == gate.run else { return gate.count(.otherRun) }
+      guard gate.admitsFromServer(message.header) else { return }
       change(to: view, now, &out)
       return
     case .stop(let stop):
-      guard message.header.run == gate.run else { return gate.count(.otherRun) }
+      guard gate.admitsFromServer(message.header) else { return }
       out.append(.send(self.message(.goodbye), to: .server))
       out.append(.exit(stop))
       stopped = true
@@ -359,36 +364,45 @@ package struct FCCore: Sendable {
     let heartbeat = Heartbeat(
       ready: true, dataset: nil, turn: turn, phase: clock.phase.rawValue,
       millisecondsSinceProgress: (now - min(now, clock.since)) / 1000, telemetry: telemetry,
-      waits: waits(now: now))
+      waits: Array(waits(now: now).prefix(Heartbeat.mostWaits)))
     out.append(.send(message(.heartbeat(heartbeat)), to: .server))
   }
 
-  /// What this FC node waits for, and from whom.
+  /// What this FC node waits for, and from whom; never nothing.
   package func waits(now: Microseconds) -> [Wait] {
-    guard let view = gate.view, clock.phase != .ending else {
-      let since = (now - min(now, clock.since)) / 1000
-      return [Wait(owner: .member(.server), what: "the next view", milliseconds: since)]
-    }
     let since = (now - min(now, clock.since)) / 1000
+    func wait(_ owner: Wait.Owner, _ what: String) -> Wait {
+      Wait(owner: owner, what: what, milliseconds: since)
+    }
+    guard let view = gate.view, let program else {
+      return [wait(.member(.server), "the next view")]
+    }
     switch stage {
-    case .idle, .computing: return []
-    case .collecting:
-      guard let program, turn < program.count else {
-        return [Wait(owner: .member(.server), what: "the end of the run", milliseconds: since)]
+    case .idle:
+      let isCollecting = outstanding.values.contains {
+        if case .collect = $0 { true } else { false }
       }
+      return [
+        isCollecting
+          ? wait(.own("compute thread"), "its slices")
+          : wait(.member(.server), "the end of the run")
+      ]
+    case .computing(let index):
+      return [wait(.own("compute thread"), "segment \(index) of turn \(turn)")]
+    case .collecting:
+      guard turn < program.count else {
+        return [wait(.member(.server), "the end of the run")]
+      }
+      guard !view.workers.isEmpty else { return [wait(.member(.server), "a view with workers")] }
       let shares = shares
       return view.workers.indices.compactMap { worker in
         guard !shares[worker].isEmpty, inbox[turn]?.features[worker] == nil else { return nil }
-        return Wait(
-          owner: .member(view.workers[worker].name), what: "features of turn \(turn)",
-          milliseconds: since)
+        return wait(.member(view.workers[worker].name), "features of turn \(turn)")
       }
     case .exchanging(let index):
       return view.fcNodes.indices.compactMap { peer in
         guard peer != position, inbox[turn]?.exchanges[index - 1]?[peer] == nil else { return nil }
-        return Wait(
-          owner: .member(view.fcNodes[peer].name), what: "exchange \(index - 1) of turn \(turn)",
-          milliseconds: since)
+        return wait(.member(view.fcNodes[peer].name), "exchange \(index - 1) of turn \(turn)")
       }
     }
   }

@@ -90,11 +90,18 @@ package struct ServerCore: Sendable {
   var reports: [UInt64: [Int: (report: Report, counts: Frame)]] = [:]
   var measured: Set<UInt64> = []
   var evaluationTally: Tally?
+  /// Pieces of the FC parameters that have come since they were last asked for, and who has sent
+  /// its last.
+  var slices: Set<Slice> = []
   var slicesDone: Set<NodeID> = []
   var nextOperation: UInt64 = 0
   var outstanding: [OperationID: Pending] = [:]
-  var stallNoted: UInt64?
+  /// The last turn committed.
+  var lastCommit: CommitRecord?
   var lastProgress: Microseconds
+  /// When a stall was last acted upon, and how often in a row without a turn or slice since.
+  var lastStall: Microseconds = 0
+  var stalls = 0
 
   /// An operation under way with what its outcome is for.
   struct Pending: Sendable {
@@ -152,7 +159,6 @@ package struct ServerCore: Sendable {
     case .leave(let leave): take(leave, from: record, now, &out)
     case .goodbye: bid(record, now, &out)
     case .report(let report):
-      // A late report of a committed turn is welcome in any view: it changes no state.
       take(report, message, from: record, now, &out)
     case .push(let push):
       guard inView(message.header) else { return }
@@ -170,7 +176,8 @@ package struct ServerCore: Sendable {
       return false
     }
     guard header.view == view.number, view.member(header.sender) != nil else {
-      drop(header.view < view.number ? .oldView : .notAMember)
+      drop(
+        header.view < view.number ? .oldView : header.view > view.number ? .future : .notAMember)
       return false
     }
     return true
@@ -190,13 +197,13 @@ package struct ServerCore: Sendable {
   private mutating func finished(
     _ id: OperationID, _ outcome: Outcome, _ now: Microseconds, _ out: inout [Directive]
   ) {
-    guard let pending = outstanding.removeValue(forKey: id) else { return }
+    let pending = outstanding.removeValue(forKey: id)
+    if case .failed(let reason) = outcome {
+      // Even of an abandoned operation: a compute thread that fails cannot be trusted further.
+      return failed(reason, now, &out)
+    }
+    guard let pending else { return }
     switch (pending.operation, outcome) {
-    case (.save, .failed(let reason)):
-      out.append(.note("the model could not be written: \(reason)"))
-      farewell(Stop(outcome: .failed, reason: reason), now, &out)
-    case (_, .failed(let reason)):
-      end(Stop(outcome: .failed, reason: reason), now, &out)
     case (.apply(let chunk, _, let step), .applied(let frame)):
       applied(chunk, step: step, frame, now, &out)
     case (.snapshot, .snapshot(let frames)):
@@ -212,6 +219,19 @@ package struct ServerCore: Sendable {
       guard case .ending(let stop) = state else { return }
       farewell(stop, now, &out)
     default: break
+    }
+  }
+
+  private mutating func failed(
+    _ reason: String, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    switch state {
+    case .gathering, .running, .paused: end(Stop(outcome: .failed, reason: reason), now, &out)
+    case .ending:
+      let reason = "the model could not be written: \(reason)"
+      out.append(.note(reason))
+      farewell(Stop(outcome: .failed, reason: reason), now, &out)
+    case .farewell, .over: break
     }
   }
 }

@@ -24,7 +24,8 @@ package struct WorkerCore: Sendable {
   /// Latest version and bytes of each chunk received and not yet installed.
   private var arrived: [(version: UInt64, frame: Frame)?]
   private var installedVersion: [UInt64?]
-  private var installing: [Bool]
+  /// The version being taken over by the compute thread.
+  private var installing: [UInt64?]
   private var gradients: [[Frame]?] = []
 
   private var clock: PhaseClock
@@ -47,7 +48,7 @@ package struct WorkerCore: Sendable {
     gate = ViewGate(run: identity.run, serverIncarnation: serverIncarnation)
     arrived = Array(repeating: nil, count: plan.chunks.chunks.count)
     installedVersion = Array(repeating: nil, count: plan.chunks.ofStage.count)
-    installing = Array(repeating: false, count: plan.chunks.ofStage.count)
+    installing = Array(repeating: nil, count: plan.chunks.ofStage.count)
     clock = PhaseClock(.waitingForView, now: now)
   }
 
@@ -67,6 +68,11 @@ package struct WorkerCore: Sendable {
     case .leave(let reason):
       out.append(.send(message(.leave(Leave(reason: reason))), to: .server))
       out.append(.note("leaving: \(reason)"))
+      if gate.view == nil {
+        // Nobody counts on this node yet, so nobody will tell it to go.
+        out.append(.exit(Stop(outcome: .interrupted, reason: reason)))
+        stopped = true
+      }
     }
     return out
   }
@@ -82,11 +88,11 @@ package struct WorkerCore: Sendable {
   private mutating func receive(_ message: Message, _ now: Microseconds, _ out: inout [Directive]) {
     switch message.body {
     case .view(let view):
-      guard message.header.run == gate.run else { return gate.count(.otherRun) }
+      guard gate.admitsFromServer(message.header) else { return }
       change(to: view, now, &out)
       return
     case .stop(let stop):
-      guard message.header.run == gate.run else { return gate.count(.otherRun) }
+      guard gate.admitsFromServer(message.header) else { return }
       out.append(.send(self.message(.goodbye), to: .server))
       out.append(.exit(stop))
       stopped = true
@@ -117,7 +123,7 @@ package struct WorkerCore: Sendable {
     for index in arrived.indices { arrived[index] = nil }
     for index in installedVersion.indices {
       installedVersion[index] = nil
-      installing[index] = false
+      installing[index] = nil
     }
     guard let position = view.workers.firstIndex(where: { $0.node == identity.sender }) else {
       out.append(.send(message(.goodbye), to: .server))
@@ -250,7 +256,9 @@ package struct WorkerCore: Sendable {
     guard let program, arrived.indices.contains(parameters.chunk), frames.count == 1,
       frames[0].byteCount == plan.chunks.chunks[parameters.chunk].range.count * 4
     else { return gate.count(.wrongSize) }
-    guard parameters.version >= program.version(at: turn) else { return gate.count(.stale) }
+    let version = program.version(at: turn)
+    guard parameters.version >= version else { return gate.count(.stale) }
+    guard parameters.version <= version + 1 else { return gate.count(.future) }
     if let present = arrived[parameters.chunk], present.version >= parameters.version {
       return gate.count(.duplicate)
     }
@@ -263,11 +271,11 @@ package struct WorkerCore: Sendable {
   /// the stages below still go backward.
   private mutating func installIfComplete(_ stage: Int, _ out: inout [Directive]) {
     let indices = plan.chunks.ofStage[stage]
-    guard !installing[stage], let version = arrived[indices.lowerBound]?.version,
+    guard installing[stage] == nil, let version = arrived[indices.lowerBound]?.version,
       installedVersion[stage].map({ $0 < version }) ?? true,
       indices.allSatisfy({ arrived[$0]?.version == version })
     else { return }
-    installing[stage] = true
+    installing[stage] = version
     compute(.install(stage: stage, chunks: indices.compactMap { arrived[$0]?.frame }), &out)
   }
 
@@ -279,13 +287,14 @@ package struct WorkerCore: Sendable {
       return gate.count(.unexpected)
     }
     guard message.turn >= turn else { return gate.count(.stale) }
-    guard message.turn == turn, clock.phase == .waitingForFC else { return gate.count(.future) }
+    guard message.turn == turn else { return gate.count(.future) }
+    guard gradients[index] == nil else { return gate.count(.duplicate) }
+    guard clock.phase == .waitingForFC else { return gate.count(.future) }
     let columns = plan.featureSlices[index].count
     guard message.block.firstRow == share.lowerBound, message.block.rows == share.count,
       message.block.columns == columns,
       frames.reduce(0, { $0 + $1.byteCount }) == share.count * columns * 4
     else { return gate.count(.wrongSize) }
-    guard gradients[index] == nil else { return gate.count(.duplicate) }
     gradients[index] = frames
     clock.progressed(now: now)
     let complete = gradients.compactMap { $0 }
@@ -317,8 +326,8 @@ package struct WorkerCore: Sendable {
     case (.configure, _): begin(now, &out)
     case (.load, _): proceed(now, &out)
     case (.install(let stage, _), _):
-      installing[stage] = false
-      installedVersion[stage] = arrived[plan.chunks.ofStage[stage].lowerBound]?.version
+      installedVersion[stage] = installing[stage]
+      installing[stage] = nil
       if clock.phase == .waitingForParameters, nextStage == stage { proceed(now, &out) }
     case (.forward(let stage), _):
       nextStage = stage + 1
@@ -345,22 +354,27 @@ package struct WorkerCore: Sendable {
     let heartbeat = Heartbeat(
       ready: true, dataset: dataset, turn: turn, phase: clock.phase.rawValue,
       millisecondsSinceProgress: (now - min(now, clock.since)) / 1000, telemetry: telemetry,
-      waits: waits(now: now))
+      waits: Array(waits(now: now).prefix(Heartbeat.mostWaits)))
     out.append(.send(message(.heartbeat(heartbeat)), to: .server))
   }
 
-  /// What this worker waits for, and from whom.
+  /// What this worker waits for, and from whom; never nothing.
   package func waits(now: Microseconds) -> [Wait] {
     let since = (now - min(now, clock.since)) / 1000
     func wait(_ owner: Wait.Owner, _ what: String) -> Wait {
       Wait(owner: owner, what: what, milliseconds: since)
     }
     switch clock.phase {
-    case .waitingForView, .ending: return [wait(.member(.server), "the next view")]
-    case .waitingForTurn: return [wait(.member(.server), "leave to start turn \(turn)")]
+    case .waitingForView: return [wait(.member(.server), "the next view")]
+    case .ending: return [wait(.member(.server), "the end of the run")]
+    case .waitingForTurn:
+      let isOver = program.map { turn >= $0.count } ?? false
+      return [
+        wait(.member(.server), isOver ? "the end of the run" : "leave to start turn \(turn)")
+      ]
     case .waitingForParameters:
       let name = plan.chunks.stageNames[nextStage]
-      if installing[nextStage] {
+      if installing[nextStage] != nil {
         return [wait(.own("compute thread"), "taking over the parameters of \(name)")]
       }
       return [wait(.member(.server), "parameters of \(name), turn \(turn)")]
@@ -369,9 +383,10 @@ package struct WorkerCore: Sendable {
         frames == nil ? wait(.member(member.name), "gradient of the features, turn \(turn)") : nil
       }
     case .data: return [wait(.own("data loader"), "the batch of turn \(turn)")]
-    case .configuring, .convolutionForward, .convolutionBackward, .compute, .waitingForWorkers,
+    case .configuring: return [wait(.own("compute thread"), "memory for \(share.count) rows")]
+    case .convolutionForward, .convolutionBackward, .compute, .waitingForWorkers,
       .waitingForPeers:
-      return []
+      return [wait(.own("compute thread"), "\(clock.phase.rawValue) of turn \(turn)")]
     }
   }
 }
