@@ -9,7 +9,7 @@ import Tensors
 /// applied once the turn is known to be committed, so a turn is applied exactly once whatever dies
 /// when (design: membership).
 package struct FCCore: Sendable {
-  private enum Stage: Hashable, Sendable {
+  enum Stage: Hashable, Sendable {
     /// No view, or the last one.
     case idle
     /// Waits for the workers' features.
@@ -21,33 +21,33 @@ package struct FCCore: Sendable {
   }
 
   /// What has come for one turn.
-  private struct Inbox: Sendable {
+  struct Inbox: Sendable {
     var features: [Int: FeatureBlock] = [:]
     var exchanges: [Int: [Int: [Frame]]] = [:]
   }
 
-  private let plan: RunPlan
-  private let identity: Header
+  let plan: RunPlan
+  let identity: Header
   /// Bytes of exchange `e` from position `j`: `[e][j]`.
-  private let exchangeBytes: [[Int]]
-  private var gate: ViewGate
-  private var program: TurnProgram?
-  private var position = 0
-  private var turn: UInt64 = 0
-  private var stage = Stage.idle
-  private var inbox: [UInt64: Inbox] = [:]
+  let exchangeBytes: [[Int]]
+  var gate: ViewGate
+  var program: TurnProgram?
+  var position = 0
+  var turn: UInt64 = 0
+  var stage = Stage.idle
+  var inbox: [UInt64: Inbox] = [:]
   /// Turns below this one are known to be committed.
-  private var committedBelow: UInt64 = 0
+  var committedBelow: UInt64 = 0
   /// A training turn whose gradient is computed or being computed, and not yet applied.
-  private var working: UInt64?
+  var working: UInt64?
   /// Training steps applied: must always equal the steps committed below the working turn.
-  package private(set) var appliedSteps: UInt64 = 0
+  package internal(set) var appliedSteps: UInt64 = 0
 
-  private var clock: PhaseClock
-  private var lastBeat: Microseconds?
-  private var nextOperation: UInt64 = 0
-  private var outstanding: [OperationID: Operation] = [:]
-  private var stopped = false
+  var clock: PhaseClock
+  var lastBeat: Microseconds?
+  var nextOperation: UInt64 = 0
+  var outstanding: [OperationID: Operation] = [:]
+  var stopped = false
 
   /// - Parameters:
   ///   - identity: header of this node's messages; its view is filled in.
@@ -91,13 +91,13 @@ package struct FCCore: Sendable {
 
   // MARK: Messages
 
-  private func message(_ body: Body, _ frames: [Frame] = []) -> Message {
+  func message(_ body: Body, _ frames: [Frame] = []) -> Message {
     var header = identity
     header.view = viewNumber
     return Message(header, body, frames: frames)
   }
 
-  private mutating func receive(_ message: Message, _ now: Microseconds, _ out: inout [Directive]) {
+  mutating func receive(_ message: Message, _ now: Microseconds, _ out: inout [Directive]) {
     switch message.body {
     case .view(let view):
       guard gate.admitsFromServer(message.header) else { return }
@@ -124,7 +124,7 @@ package struct FCCore: Sendable {
 
   // MARK: Views
 
-  private mutating func change(to view: View, _ now: Microseconds, _ out: inout [Directive]) {
+  mutating func change(to view: View, _ now: Microseconds, _ out: inout [Directive]) {
     guard let early = gate.advance(to: view) else { return }
     let program = plan.program(view.dataset)
     self.program = program
@@ -168,7 +168,7 @@ package struct FCCore: Sendable {
   }
 
   /// Turns below `bound` are committed: the gradient that waited for it is applied.
-  private mutating func committed(below bound: UInt64, _ out: inout [Directive]) {
+  mutating func committed(below bound: UInt64, _ out: inout [Directive]) {
     committedBelow = max(committedBelow, bound)
     guard let working, working < committedBelow, let program,
       case .training(let step) = program[working]
@@ -178,158 +178,16 @@ package struct FCCore: Sendable {
     compute(.apply(step: step), &out)
   }
 
-  // MARK: A turn
-
-  private mutating func collect(_ now: Microseconds, _ out: inout [Directive]) {
-    stage = .collecting
-    inbox = inbox.filter { $0.key >= turn }
-    clock.enter(.waitingForWorkers, now: now)
-    startIfComplete(now, &out)
-  }
-
-  private var shares: [Range<Int>] {
-    let count = gate.view?.workers.count ?? 0
-    return (0..<count).map { plan.share(position: $0, workers: count) }
-  }
-
-  private mutating func startIfComplete(_ now: Microseconds, _ out: inout [Directive]) {
-    guard stage == .collecting, let program, let view = gate.view, turn < program.count,
-      let features = inbox[turn]?.features
-    else { return }
-    let shares = shares
-    guard shares.indices.allSatisfy({ shares[$0].isEmpty || features[$0] != nil }) else { return }
-    // Features of this turn mean that the turn before is committed.
-    committed(below: turn, &out)
-    let kind = program[turn]
-    let step: UInt64 =
-      switch kind {
-      case .training(let step), .evaluation(_, _, let step): step
-      }
-    let pass = Pass(
-      isTraining: kind.isTraining, step: step, examples: plan.examples(of: kind, view.dataset))
-    stage = .computing(0)
-    clock.enter(.compute, now: now)
-    compute(.start(pass, features.sorted { $0.key < $1.key }.map(\.value)), &out)
-  }
-
-  private var segmentCount: Int {
-    guard let program, turn < program.count else { return 0 }
-    return program[turn].isTraining ? plan.trainingSegments : plan.evaluationSegments
-  }
-
-  private mutating func continueIfComplete(_ now: Microseconds, _ out: inout [Directive]) {
-    guard case .exchanging(let index) = stage, let view = gate.view, let program else { return }
-    let received = inbox[turn]?.exchanges[index - 1] ?? [:]
-    guard received.count == view.fcNodes.count - 1 else { return }
-    let ordered = view.fcNodes.indices.map { received[$0] ?? [] }
-    stage = .computing(index)
-    clock.enter(.compute, now: now)
-    let isLast = index == segmentCount - 1
-    compute(
-      .segment(
-        index: index, received: ordered, isLast: isLast,
-        deliver: isLast && program[turn].isTraining ? shares : nil), &out)
-  }
-
-  private mutating func finishedSegment(
-    _ index: Int, _ result: SegmentResult, _ now: Microseconds, _ out: inout [Directive]
-  ) {
-    guard let view = gate.view, let program else { return }
-    for (peer, frames) in result.outgoing.enumerated() where peer != position {
-      out.append(
-        .send(
-          message(.exchange(Exchange(turn: turn, subBatch: 0, index: index)), frames),
-          to: .member(view.fcNodes[peer].node)))
-    }
-    for (worker, rows) in shares.enumerated()
-    where worker < result.featureGradients.count && !rows.isEmpty {
-      let block = RowBlock(
-        firstRow: rows.lowerBound, rows: rows.count, columns: plan.featureSlices[position].count)
-      out.append(
-        .send(
-          message(
-            .featureGradients(FeatureGradients(turn: turn, subBatch: 0, block: block)),
-            result.featureGradients[worker]), to: .member(view.workers[worker].node)))
-    }
-    guard index == segmentCount - 1 else {
-      stage = .exchanging(index + 1)
-      clock.enter(.waitingForPeers, now: now)
-      continueIfComplete(now, &out)
-      return
-    }
-    if let report = result.report {
-      let body = Report(
-        turn: turn, subBatch: 0, lossSum: report.lossSum,
-        examples: plan.examples(of: program[turn], view.dataset))
-      out.append(.send(message(.report(body), [report.counts]), to: .serverBulk))
-    }
-    if program[turn].isTraining {
-      // The workers already have what they need; the parameters' gradients are computed while
-      // they go backward.
-      working = turn
-      compute(.gradients, &out)
-    }
-    clock.finishTurn()
-    turn += 1
-    committed(below: committedBelow, &out)
-    collect(now, &out)
-  }
-
-  // MARK: What arrives
-
-  private mutating func take(
-    _ message: Activations, from sender: NodeID, _ frames: [Frame], _ now: Microseconds,
-    _ out: inout [Directive]
-  ) {
-    guard let worker = gate.view?.workers.firstIndex(where: { $0.node == sender }) else {
-      return gate.count(.unexpected)
-    }
-    guard message.turn >= turn else { return gate.count(.stale) }
-    guard message.turn <= turn + 1 else { return gate.count(.future) }
-    let rows = shares[worker]
-    let columns = plan.featureSlices[position].count
-    guard message.block.firstRow == rows.lowerBound, message.block.rows == rows.count,
-      message.block.columns == columns, let labels = frames.first,
-      labels.byteCount == rows.count * 4,
-      frames.dropFirst().reduce(0, { $0 + $1.byteCount }) == rows.count * columns * 4
-    else { return gate.count(.wrongSize) }
-    guard inbox[message.turn]?.features[worker] == nil else { return gate.count(.duplicate) }
-    inbox[message.turn, default: Inbox()].features[worker] = FeatureBlock(
-      rows: rows, frames: frames)
-    clock.progressed(now: now)
-    startIfComplete(now, &out)
-  }
-
-  private mutating func take(
-    _ message: Exchange, from sender: NodeID, _ frames: [Frame], _ now: Microseconds,
-    _ out: inout [Directive]
-  ) {
-    guard let peer = gate.view?.fcNodes.firstIndex(where: { $0.node == sender }), peer != position
-    else { return gate.count(.unexpected) }
-    guard message.turn >= turn else { return gate.count(.stale) }
-    guard message.turn <= turn + 1 else { return gate.count(.future) }
-    guard exchangeBytes.indices.contains(message.index),
-      exchangeBytes[message.index].indices.contains(peer),
-      frames.reduce(0, { $0 + $1.byteCount }) == exchangeBytes[message.index][peer]
-    else { return gate.count(.wrongSize) }
-    guard inbox[message.turn]?.exchanges[message.index]?[peer] == nil else {
-      return gate.count(.duplicate)
-    }
-    inbox[message.turn, default: Inbox()].exchanges[message.index, default: [:]][peer] = frames
-    clock.progressed(now: now)
-    continueIfComplete(now, &out)
-  }
-
   // MARK: Computation
 
-  private mutating func compute(_ operation: Operation, _ out: inout [Directive]) {
+  mutating func compute(_ operation: Operation, _ out: inout [Directive]) {
     let id = OperationID(nextOperation)
     nextOperation += 1
     outstanding[id] = operation
     out.append(.compute(id, operation))
   }
 
-  private mutating func finished(
+  mutating func finished(
     _ id: OperationID, _ outcome: Outcome, _ now: Microseconds, _ out: inout [Directive]
   ) {
     if case .failed(let reason) = outcome {
@@ -350,60 +208,6 @@ package struct FCCore: Sendable {
         out.append(.send(message(.slice(slice), frames), to: .serverBulk))
       }
     default: preconditionFailure("operation \(operation) ended with \(outcome)")
-    }
-  }
-
-  // MARK: Signs of life
-
-  private mutating func beat(_ now: Microseconds, _ out: inout [Directive]) {
-    if let lastBeat, now - lastBeat < plan.timing.heartbeat * 1000 { return }
-    lastBeat = now
-    var telemetry = Telemetry()
-    telemetry.stepMilliseconds = clock.takeStepTimes(now: now)
-    telemetry.droppedMessages = gate.droppedCount
-    let heartbeat = Heartbeat(
-      ready: true, dataset: nil, turn: turn, phase: clock.phase.rawValue,
-      millisecondsSinceProgress: (now - min(now, clock.since)) / 1000, telemetry: telemetry,
-      waits: Array(waits(now: now).prefix(Heartbeat.mostWaits)))
-    out.append(.send(message(.heartbeat(heartbeat)), to: .server))
-  }
-
-  /// What this FC node waits for, and from whom; never nothing.
-  package func waits(now: Microseconds) -> [Wait] {
-    let since = (now - min(now, clock.since)) / 1000
-    func wait(_ owner: Wait.Owner, _ what: String) -> Wait {
-      Wait(owner: owner, what: what, milliseconds: since)
-    }
-    guard let view = gate.view, let program else {
-      return [wait(.member(.server), "the next view")]
-    }
-    switch stage {
-    case .idle:
-      let isCollecting = outstanding.values.contains {
-        if case .collect = $0 { true } else { false }
-      }
-      return [
-        isCollecting
-          ? wait(.own("compute thread"), "its slices")
-          : wait(.member(.server), "the end of the run")
-      ]
-    case .computing(let index):
-      return [wait(.own("compute thread"), "segment \(index) of turn \(turn)")]
-    case .collecting:
-      guard turn < program.count else {
-        return [wait(.member(.server), "the end of the run")]
-      }
-      guard !view.workers.isEmpty else { return [wait(.member(.server), "a view with workers")] }
-      let shares = shares
-      return view.workers.indices.compactMap { worker in
-        guard !shares[worker].isEmpty, inbox[turn]?.features[worker] == nil else { return nil }
-        return wait(.member(view.workers[worker].name), "features of turn \(turn)")
-      }
-    case .exchanging(let index):
-      return view.fcNodes.indices.compactMap { peer in
-        guard peer != position, inbox[turn]?.exchanges[index - 1]?[peer] == nil else { return nil }
-        return wait(.member(view.fcNodes[peer].name), "exchange \(index - 1) of turn \(turn)")
-      }
     }
   }
 }
