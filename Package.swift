@@ -137,7 +137,8 @@ let package = Package(
         "Kernels",
       ], swiftSettings: house),
     .testTarget(
-      name: "crosscutTests", dependencies: ["crosscut", "Configuration"], swiftSettings: house),
+      name: "crosscutTests", dependencies: ["crosscut", "Configuration", "Nodes", "Training"],
+      swiftSettings: house),
     .testTarget(
       name: "PaperTests", dependencies: ["Configuration", "Network", "Kernels", "Tensors"],
       swiftSettings: house),

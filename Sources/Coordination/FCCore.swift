@@ -1,6 +1,6 @@
 package import Messages
 import Network
-package import Tensors
+import Tensors
 
 /// An FC node's protocol: one event in, a list of directives out. No socket, clock or thread.
 ///
@@ -9,84 +9,7 @@ package import Tensors
 /// applied once the turn is known to be committed, so a turn is applied exactly once whatever dies
 /// when (design: membership).
 package struct FCCore: Sendable {
-  /// What happens to an FC node.
-  package enum Event: Sendable {
-    case message(Message)
-    case computed(OperationID, Outcome)
-    case tick
-    case leave(reason: String)
-  }
-
-  /// What the shell is asked to do.
-  package enum Directive: Sendable {
-    case send(Message, to: Destination)
-    case compute(OperationID, Operation)
-    /// The other FC nodes of the view: dial the new ones, hang up on others.
-    case meet([Member])
-    case note(String)
-    case exit(Stop)
-  }
-
-  /// What the kernels must know of a turn.
-  package struct Pass: Hashable, Sendable {
-    package let isTraining: Bool
-    package let step: UInt64
-    /// Rows that hold an example: the divisor of the mean.
-    package let examples: Int
-  }
-
-  /// A worker's rows of the features: labels first, then row blocks.
-  package struct FeatureBlock: Sendable {
-    package let rows: Range<Int>
-    package let frames: [Frame]
-  }
-
-  package enum Operation: Sendable {
-    /// Segment 0: put the workers' rows together and compute.
-    case start(Pass, [FeatureBlock])
-    /// Segment `index`, with what the other FC nodes gave in the exchange before it, by position.
-    /// The last one of a turn makes the report; `deliver` lists the workers' rows to cut the
-    /// features' gradient into, in the last segment of a training turn.
-    case segment(index: Int, received: [[Frame]], isLast: Bool, deliver: [Range<Int>]?)
-    /// The gradients of the parameters.
-    case gradients
-    /// Let the parameters take the gradient of `step`: it is committed.
-    case apply(step: UInt64)
-    /// Hand out the slices and their velocities.
-    case collect(transfer: UInt32)
-    /// Draw the initial values anew, velocities zero.
-    case redraw
-    /// Take a piece of a parameter or of its velocity.
-    case place(Slice, [Frame])
-  }
-
-  package enum Outcome: Sendable {
-    case done
-    /// A segment's results: what goes to each FC node, to each worker, to the server.
-    case segment(SegmentResult)
-    case slices([(Slice, [Frame])])
-    case failed(String)
-  }
-
-  package struct SegmentResult: Sendable {
-    /// By position of the FC node; empty for itself.
-    package var outgoing: [[Frame]]
-    /// By `deliver`'s order; empty but in the last segment of a training turn.
-    package var featureGradients: [[Frame]]
-    /// Loss, and a frame of counts; in the last segment of any turn.
-    package var report: (lossSum: Double, counts: Frame)?
-
-    package init(
-      outgoing: [[Frame]], featureGradients: [[Frame]] = [],
-      report: (lossSum: Double, counts: Frame)? = nil
-    ) {
-      self.outgoing = outgoing
-      self.featureGradients = featureGradients
-      self.report = report
-    }
-  }
-
-  private enum Stage: Hashable, Sendable {
+  enum Stage: Hashable, Sendable {
     /// No view, or the last one.
     case idle
     /// Waits for the workers' features.
@@ -98,37 +21,37 @@ package struct FCCore: Sendable {
   }
 
   /// What has come for one turn.
-  private struct Inbox: Sendable {
+  struct Inbox: Sendable {
     var features: [Int: FeatureBlock] = [:]
     var exchanges: [Int: [Int: [Frame]]] = [:]
   }
 
-  private let plan: RunPlan
-  private let identity: Header
+  let plan: RunPlan
+  let identity: Header
   /// Bytes of exchange `e` from position `j`: `[e][j]`.
-  private let exchangeBytes: [[Int]]
-  private var gate: ViewGate
-  private var program: TurnProgram?
-  private var position = 0
-  private var turn: UInt64 = 0
-  private var stage = Stage.idle
-  private var inbox: [UInt64: Inbox] = [:]
+  let exchangeBytes: [[Int]]
+  var gate: ViewGate
+  var program: TurnProgram?
+  var position = 0
+  var turn: UInt64 = 0
+  var stage = Stage.idle
+  var inbox: [UInt64: Inbox] = [:]
   /// Turns below this one are known to be committed.
-  private var committedBelow: UInt64 = 0
+  var committedBelow: UInt64 = 0
   /// A training turn whose gradient is computed or being computed, and not yet applied.
-  private var working: UInt64?
+  var working: UInt64?
   /// Training steps applied: must always equal the steps committed below the working turn.
-  package private(set) var appliedSteps: UInt64 = 0
+  package internal(set) var appliedSteps: UInt64 = 0
 
   /// The restore under way, and the last one that is complete.
-  private var restoring: Restore?
-  private var restored: UInt32 = 0
+  var restoring: Restore?
+  var restored: UInt32 = 0
 
-  private var clock: PhaseClock
-  private var lastBeat: Microseconds?
-  private var nextOperation: UInt64 = 0
-  private var outstanding: [OperationID: Operation] = [:]
-  private var stopped = false
+  var clock: PhaseClock
+  var lastBeat: Microseconds?
+  var nextOperation: UInt64 = 0
+  var outstanding: [OperationID: Operation] = [:]
+  var stopped = false
 
   /// - Parameters:
   ///   - identity: header of this node's messages; its view is filled in.
@@ -149,7 +72,6 @@ package struct FCCore: Sendable {
   package var currentTurn: UInt64 { turn }
   package var viewNumber: UInt32 { gate.view?.number ?? 0 }
   package var droppedMessages: UInt64 { gate.droppedCount }
-  package var dropped: [ViewGate.Reason: UInt64] { gate.dropped }
 
   /// Takes one event at time `now` and says what to do about it.
   package mutating func handle(_ event: Event, now: Microseconds) -> [Directive] {
@@ -162,34 +84,37 @@ package struct FCCore: Sendable {
     case .leave(let reason):
       out.append(.send(message(.leave(Leave(reason: reason))), to: .server))
       out.append(.note("leaving: \(reason)"))
+      if gate.view == nil {
+        // Nobody counts on this node yet, so nobody will tell it to go.
+        out.append(.exit(Stop(outcome: .interrupted, reason: reason)))
+        stopped = true
+      }
     }
     return out
   }
 
   // MARK: Messages
 
-  private func message(_ body: Body, _ frames: [Frame] = []) -> Message {
+  func message(_ body: Body, _ frames: [Frame] = []) -> Message {
     var header = identity
     header.view = viewNumber
     return Message(header, body, frames: frames)
   }
 
-  private mutating func receive(_ message: Message, _ now: Microseconds, _ out: inout [Directive]) {
+  mutating func receive(_ message: Message, _ now: Microseconds, _ out: inout [Directive]) {
     switch message.body {
     case .view(let view):
-      guard message.header.run == gate.run else { return gate.count(.otherRun) }
+      guard gate.admitsFromServer(message.header) else { return }
       change(to: view, now, &out)
       return
     case .stop(let stop):
-      guard message.header.run == gate.run else { return gate.count(.otherRun) }
+      guard gate.admitsFromServer(message.header) else { return }
       out.append(.send(self.message(.goodbye), to: .server))
       out.append(.exit(stop))
       stopped = true
       return
     case .collect, .restore, .slice:
-      guard message.header.run == gate.run, message.header.sender == .server else {
-        return gate.count(.otherRun)
-      }
+      guard gate.admitsFromServer(message.header) else { return }
       transfer(message, now, &out)
       return
     default: break
@@ -207,7 +132,7 @@ package struct FCCore: Sendable {
 
   // MARK: Views
 
-  private mutating func change(to view: View, _ now: Microseconds, _ out: inout [Directive]) {
+  mutating func change(to view: View, _ now: Microseconds, _ out: inout [Directive]) {
     guard let early = gate.advance(to: view) else { return }
     let program = plan.program(view.dataset)
     self.program = program
@@ -243,6 +168,7 @@ package struct FCCore: Sendable {
     turn = view.resumeTurn
     if view.isFinal {
       clock.enter(.ending, now: now)
+      compute(.collect(transfer: 0), &out)
     } else {
       collect(now, &out)
     }
@@ -250,7 +176,7 @@ package struct FCCore: Sendable {
   }
 
   /// Turns below `bound` are committed: the gradient that waited for it is applied.
-  private mutating func committed(below bound: UInt64, _ out: inout [Directive]) {
+  mutating func committed(below bound: UInt64, _ out: inout [Directive]) {
     committedBelow = max(committedBelow, bound)
     guard let working, working < committedBelow, let program,
       case .training(let step) = program[working]
@@ -260,207 +186,16 @@ package struct FCCore: Sendable {
     compute(.apply(step: step), &out)
   }
 
-  // MARK: Whole parameters
-
-  /// What the server asks for and gives back: in any view, since a view may wait for it.
-  private mutating func transfer(
-    _ message: Message, _ now: Microseconds, _ out: inout [Directive]
-  ) {
-    switch message.body {
-    case .collect(let collect):
-      // The turns before are committed, or the server would not ask.
-      committed(below: collect.turn, &out)
-      guard let program, working == nil, appliedSteps == program.version(at: collect.turn) else {
-        return gate.count(.stale)
-      }
-      compute(.collect(transfer: collect.transfer), &out)
-    case .restore(let restore):
-      guard restore.transfer > max(restored, restoring?.transfer ?? 0) else {
-        return gate.count(.duplicate)
-      }
-      // Whatever was under way was computed from parameters that are now void.
-      restoring = restore
-      stage = .idle
-      outstanding = [:]
-      inbox = [:]
-      working = nil
-      clock.enter(.waitingForView, now: now)
-      out.append(.note("taking over the parameters after \(restore.steps) steps"))
-      if restore.isInitial {
-        compute(.redraw, &out)
-        finishRestore(restore)
-      }
-    case .slice(let slice):
-      guard let restore = restoring, slice.transfer == restore.transfer else {
-        return gate.count(.stale)
-      }
-      clock.progressed(now: now)
-      compute(.place(slice, message.frames), &out)
-      if slice.isLast { finishRestore(restore) }
-    default: gate.count(.unexpected)
-    }
-  }
-
-  /// The compute thread works in order: whatever it is given next finds the parameters in place.
-  private mutating func finishRestore(_ restore: Restore) {
-    appliedSteps = restore.steps
-    restored = restore.transfer
-    restoring = nil
-    lastBeat = nil
-  }
-
-  // MARK: A turn
-
-  private mutating func collect(_ now: Microseconds, _ out: inout [Directive]) {
-    stage = .collecting
-    inbox = inbox.filter { $0.key >= turn }
-    clock.enter(.waitingForWorkers, now: now)
-    startIfComplete(now, &out)
-  }
-
-  private var shares: [Range<Int>] {
-    let count = gate.view?.workers.count ?? 0
-    return (0..<count).map { plan.share(position: $0, workers: count) }
-  }
-
-  private mutating func startIfComplete(_ now: Microseconds, _ out: inout [Directive]) {
-    guard stage == .collecting, let program, let view = gate.view, turn < program.count,
-      let features = inbox[turn]?.features
-    else { return }
-    let shares = shares
-    guard shares.indices.allSatisfy({ shares[$0].isEmpty || features[$0] != nil }) else { return }
-    // Features of this turn mean that the turn before is committed.
-    committed(below: turn, &out)
-    let kind = program[turn]
-    let step: UInt64 =
-      switch kind {
-      case .training(let step), .evaluation(_, _, let step): step
-      }
-    let pass = Pass(
-      isTraining: kind.isTraining, step: step, examples: plan.examples(of: kind, view.dataset))
-    stage = .computing(0)
-    clock.enter(.compute, now: now)
-    compute(.start(pass, features.sorted { $0.key < $1.key }.map(\.value)), &out)
-  }
-
-  private var segmentCount: Int {
-    guard let program, turn < program.count else { return 0 }
-    return program[turn].isTraining ? plan.trainingSegments : plan.evaluationSegments
-  }
-
-  private mutating func continueIfComplete(_ now: Microseconds, _ out: inout [Directive]) {
-    guard case .exchanging(let index) = stage, let view = gate.view, let program else { return }
-    let received = inbox[turn]?.exchanges[index - 1] ?? [:]
-    guard received.count == view.fcNodes.count - 1 else { return }
-    let ordered = view.fcNodes.indices.map { received[$0] ?? [] }
-    stage = .computing(index)
-    clock.enter(.compute, now: now)
-    let isLast = index == segmentCount - 1
-    compute(
-      .segment(
-        index: index, received: ordered, isLast: isLast,
-        deliver: isLast && program[turn].isTraining ? shares : nil), &out)
-  }
-
-  private mutating func finishedSegment(
-    _ index: Int, _ result: SegmentResult, _ now: Microseconds, _ out: inout [Directive]
-  ) {
-    guard let view = gate.view, let program else { return }
-    for (peer, frames) in result.outgoing.enumerated() where peer != position {
-      out.append(
-        .send(
-          message(.exchange(Exchange(turn: turn, subBatch: 0, index: index)), frames),
-          to: .member(view.fcNodes[peer].node)))
-    }
-    for (worker, rows) in shares.enumerated()
-    where worker < result.featureGradients.count && !rows.isEmpty {
-      let block = RowBlock(
-        firstRow: rows.lowerBound, rows: rows.count, columns: plan.featureSlices[position].count)
-      out.append(
-        .send(
-          message(
-            .featureGradients(FeatureGradients(turn: turn, subBatch: 0, block: block)),
-            result.featureGradients[worker]), to: .member(view.workers[worker].node)))
-    }
-    guard index == segmentCount - 1 else {
-      stage = .exchanging(index + 1)
-      clock.enter(.waitingForPeers, now: now)
-      continueIfComplete(now, &out)
-      return
-    }
-    if let report = result.report {
-      let body = Report(
-        turn: turn, subBatch: 0, lossSum: report.lossSum,
-        examples: plan.examples(of: program[turn], view.dataset))
-      out.append(.send(message(.report(body), [report.counts]), to: .serverBulk))
-    }
-    if program[turn].isTraining {
-      // The workers already have what they need; the parameters' gradients are computed while
-      // they go backward.
-      working = turn
-      compute(.gradients, &out)
-    }
-    clock.finishTurn()
-    turn += 1
-    committed(below: committedBelow, &out)
-    collect(now, &out)
-  }
-
-  // MARK: What arrives
-
-  private mutating func take(
-    _ message: Activations, from sender: NodeID, _ frames: [Frame], _ now: Microseconds,
-    _ out: inout [Directive]
-  ) {
-    guard let worker = gate.view?.workers.firstIndex(where: { $0.node == sender }) else {
-      return gate.count(.unexpected)
-    }
-    guard message.turn >= turn else { return gate.count(.stale) }
-    guard message.turn <= turn + 1 else { return gate.count(.future) }
-    let rows = shares[worker]
-    let columns = plan.featureSlices[position].count
-    guard message.block.firstRow == rows.lowerBound, message.block.rows == rows.count,
-      message.block.columns == columns, let labels = frames.first,
-      labels.byteCount == rows.count * 4,
-      frames.dropFirst().reduce(0, { $0 + $1.byteCount }) == rows.count * columns * 4
-    else { return gate.count(.wrongSize) }
-    guard inbox[message.turn]?.features[worker] == nil else { return gate.count(.duplicate) }
-    inbox[message.turn, default: Inbox()].features[worker] = FeatureBlock(
-      rows: rows, frames: frames)
-    clock.progressed(now: now)
-    startIfComplete(now, &out)
-  }
-
-  private mutating func take(
-    _ message: Exchange, from sender: NodeID, _ frames: [Frame], _ now: Microseconds,
-    _ out: inout [Directive]
-  ) {
-    guard let peer = gate.view?.fcNodes.firstIndex(where: { $0.node == sender }), peer != position
-    else { return gate.count(.unexpected) }
-    guard message.turn >= turn else { return gate.count(.stale) }
-    guard message.turn <= turn + 1 else { return gate.count(.future) }
-    guard exchangeBytes.indices.contains(message.index),
-      exchangeBytes[message.index].indices.contains(peer),
-      frames.reduce(0, { $0 + $1.byteCount }) == exchangeBytes[message.index][peer]
-    else { return gate.count(.wrongSize) }
-    guard inbox[message.turn]?.exchanges[message.index]?[peer] == nil else {
-      return gate.count(.duplicate)
-    }
-    inbox[message.turn, default: Inbox()].exchanges[message.index, default: [:]][peer] = frames
-    clock.progressed(now: now)
-    continueIfComplete(now, &out)
-  }
-
   // MARK: Computation
 
-  private mutating func compute(_ operation: Operation, _ out: inout [Directive]) {
+  mutating func compute(_ operation: Operation, _ out: inout [Directive]) {
     let id = OperationID(nextOperation)
     nextOperation += 1
     outstanding[id] = operation
     out.append(.compute(id, operation))
   }
 
-  private mutating func finished(
+  mutating func finished(
     _ id: OperationID, _ outcome: Outcome, _ now: Microseconds, _ out: inout [Directive]
   ) {
     if case .failed(let reason) = outcome {
@@ -481,51 +216,6 @@ package struct FCCore: Sendable {
         out.append(.send(message(.slice(slice), frames), to: .serverBulk))
       }
     default: preconditionFailure("operation \(operation) ended with \(outcome)")
-    }
-  }
-
-  // MARK: Signs of life
-
-  private mutating func beat(_ now: Microseconds, _ out: inout [Directive]) {
-    if let lastBeat, now - lastBeat < plan.timing.heartbeat * 1000 { return }
-    lastBeat = now
-    var telemetry = Telemetry()
-    telemetry.stepMilliseconds = clock.takeStepTimes(now: now)
-    telemetry.droppedMessages = gate.droppedCount
-    let heartbeat = Heartbeat(
-      ready: true, dataset: nil, restored: restored, turn: turn, phase: clock.phase.rawValue,
-      millisecondsSinceProgress: (now - min(now, clock.since)) / 1000, telemetry: telemetry,
-      waits: waits(now: now))
-    out.append(.send(message(.heartbeat(heartbeat)), to: .server))
-  }
-
-  /// What this FC node waits for, and from whom.
-  package func waits(now: Microseconds) -> [Wait] {
-    guard let view = gate.view, clock.phase != .ending else {
-      let since = (now - min(now, clock.since)) / 1000
-      return [Wait(owner: .member(.server), what: "the next view", milliseconds: since)]
-    }
-    let since = (now - min(now, clock.since)) / 1000
-    switch stage {
-    case .idle, .computing: return []
-    case .collecting:
-      guard let program, turn < program.count else {
-        return [Wait(owner: .member(.server), what: "the end of the run", milliseconds: since)]
-      }
-      let shares = shares
-      return view.workers.indices.compactMap { worker in
-        guard !shares[worker].isEmpty, inbox[turn]?.features[worker] == nil else { return nil }
-        return Wait(
-          owner: .member(view.workers[worker].name), what: "features of turn \(turn)",
-          milliseconds: since)
-      }
-    case .exchanging(let index):
-      return view.fcNodes.indices.compactMap { peer in
-        guard peer != position, inbox[turn]?.exchanges[index - 1]?[peer] == nil else { return nil }
-        return Wait(
-          owner: .member(view.fcNodes[peer].name), what: "exchange \(index - 1) of turn \(turn)",
-          milliseconds: since)
-      }
     }
   }
 }

@@ -29,6 +29,9 @@ package struct MemberRecord: Sendable {
 
 /// Who is there, and which ranks they have.
 package struct Membership: Sendable {
+  /// More would not fit the bounded message that lists them.
+  package static let mostWorkers = 512
+
   package private(set) var records: [NodeID: MemberRecord] = [:]
   private var nextNode: UInt32 = 1
 
@@ -45,11 +48,16 @@ package struct Membership: Sendable {
     records.values.first { $0.incarnation == incarnation }
   }
 
-  /// Adds a process under the rank it prefers, if that is free, or the lowest free one.
-  package mutating func add(_ join: Join, incarnation: UInt64, now: Microseconds) -> MemberRecord {
+  /// Adds a process under the rank it prefers, if there is such a one and it is free, or the lowest
+  /// free one.
+  ///
+  /// - Parameter ranks: how many ranks the role has; an FC node's rank is its slice.
+  package mutating func add(
+    _ join: Join, incarnation: UInt64, ranks: Int = .max, now: Microseconds
+  ) -> MemberRecord {
     let taken = Set(ranked(join.role).map(\.name.rank))
     var rank = Int(join.preferredRank)
-    if rank < 0 || taken.contains(rank) {
+    if !(0..<ranks).contains(rank) || taken.contains(rank) {
       rank = 0
       while taken.contains(rank) { rank += 1 }
     }

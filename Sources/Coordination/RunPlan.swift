@@ -17,6 +17,9 @@ package struct RunPlan: Hashable, Sendable {
   /// Training steps: fixed, or a number of passes over the training set.
   package var length: Length
   package var evaluation: EvaluationRhythm
+  /// Values in all FC parameters together: a model is written only when so many have come; `nil`
+  /// trusts each node's word.
+  package var fcElements: Int?
   package var timing: Timing
   /// Training steps between two checkpoints; 0 makes none.
   package var checkpointEvery: UInt64 = 0
@@ -49,7 +52,7 @@ package struct RunPlan: Hashable, Sendable {
   package init(
     globalBatch: Int, workersWanted: Int, fcNodesWanted: Int, chunks: ChunkTable,
     featureSlices: Partition, trainingSegments: Int, evaluationSegments: Int, length: Length,
-    evaluation: EvaluationRhythm, timing: Timing = Timing()
+    evaluation: EvaluationRhythm, fcElements: Int? = nil, timing: Timing = Timing()
   ) {
     self.globalBatch = globalBatch
     self.workersWanted = workersWanted
@@ -60,6 +63,7 @@ package struct RunPlan: Hashable, Sendable {
     self.evaluationSegments = evaluationSegments
     self.length = length
     self.evaluation = evaluation
+    self.fcElements = fcElements
     self.timing = timing
   }
 
@@ -111,6 +115,8 @@ package struct RunPlan: Hashable, Sendable {
   }
 
   private static func steps(_ epochs: Double, _ facts: DatasetFacts, _ batch: Int) -> UInt64 {
-    UInt64((epochs * Double(facts.trainingExamples) / Double(batch)).rounded(.up))
+    let steps = (epochs * Double(facts.trainingExamples) / Double(batch)).rounded(.up)
+    // The facts come from another process: absurd ones must not trap.
+    return steps < 0x1p62 ? UInt64(max(steps, 0)) : 1 << 62
   }
 }

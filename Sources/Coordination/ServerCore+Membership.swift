@@ -27,7 +27,16 @@ extension ServerCore {
           reason: "all \(plan.fcNodesWanted) fc slices are taken"))
       return
     }
-    let record = membership.add(join, incarnation: incarnation, now: now)
+    if join.role == .worker, membership.ranked(.worker).count >= Membership.mostWorkers {
+      out.append(
+        .refuse(
+          incarnation: incarnation,
+          reason: "the run has \(Membership.mostWorkers) workers, the most there may be"))
+      return
+    }
+    let record = membership.add(
+      join, incarnation: incarnation, ranks: join.role == .fc ? plan.fcNodesWanted : .max,
+      now: now)
     out.append(.welcome(record.node, incarnation: incarnation))
     out.append(.note("\(record.name) joined: \(join.host), process \(join.processID)"))
   }
@@ -41,7 +50,10 @@ extension ServerCore {
     if record.name.role == .fc, heartbeat.restored != requiredRestore {
       return restore(record, &out)
     }
-    if let facts = heartbeat.dataset {
+    if record.name.role == .worker {
+      guard let facts = heartbeat.dataset, facts.trainingExamples > 0 else {
+        return drop(.unexpected)
+      }
       if let known = dataset, known != facts {
         out.append(
           .refuse(
@@ -58,7 +70,7 @@ extension ServerCore {
         dataset = facts
         let program = plan.program(facts)
         self.program = program
-        turn = program.turn(afterSteps: resumeSteps)
+        turn = program.turn(afterSteps: min(resumeSteps, program.totalSteps))
       }
     }
     membership.update(record.node) { $0.state = .ready }
@@ -88,26 +100,27 @@ extension ServerCore {
 
   // MARK: Views
 
-  /// Numbers a new view of everybody who is ready and starts it at the first uncommitted turn.
+  /// Numbers a new view of everybody who is ready and starts it at the first uncommitted turn; a
+  /// view without workers is a pause.
   mutating func openView(_ now: Microseconds, _ out: inout [Directive]) {
-    guard let dataset, program != nil else { return }
+    guard let dataset, let program else { return }
+    let isDone = turn >= program.count
+    let done = Stop(outcome: .finished, reason: "all steps done")
+    // Nobody is needed for another turn, even if nobody is left.
+    if view != nil, isDone { return end(done, now, &out) }
     let workers = ready(.worker)
-    let fcNodes = ready(.fc)
-    guard !workers.isEmpty else {
-      state = .paused
+    state = workers.isEmpty ? .paused : .running
+    let next = View(
+      number: (view?.number ?? 0) + 1, resumeTurn: turn, workers: workers.map(\.member),
+      fcNodes: ready(.fc).map(\.member), dataset: dataset)
+    announce(next, now, &out)
+    if workers.isEmpty {
       out.append(.note("paused: no worker is left, waiting for one to join"))
       return
     }
-    state = .running
-    let next = View(
-      number: (view?.number ?? 0) + 1, resumeTurn: turn, workers: workers.map(\.member),
-      fcNodes: fcNodes.map(\.member), dataset: dataset)
-    announce(next, now, &out)
     // Also to workers that have them: after an aborted turn nobody can be sure.
     compute(.snapshot, &out)
-    if program.map({ turn >= $0.count }) ?? true {
-      end(Stop(outcome: .finished, reason: "all steps done"), now, &out)
-    }
+    if isDone { end(done, now, &out) }
   }
 
   /// Makes `next` the view and tells it to its members and to those it leaves out.
@@ -115,14 +128,19 @@ extension ServerCore {
     let told = Set((next.workers + next.fcNodes).map(\.node))
       .union(membership.records.values.filter { $0.state == .leaving }.map(\.node))
     view = next
-    outstanding = [:]
+    // What belongs to committed turns goes on: their measure.
+    outstanding = outstanding.filter {
+      if case .tally = $0.value.operation { $0.value.turn < turn } else { false }
+    }
+    slices = []
+    slicesDone = []
     if collecting != nil {
       collecting = nil
       out.append(.note("the checkpoint under way is given up: the view changes"))
     }
     ledger = TurnLedger(
       chunks: plan.chunks.chunks.count, workers: next.workers.count, now: now)
-    reports = [:]
+    reports = reports.filter { $0.key < turn }
     lastProgress = now
     for member in next.workers + next.fcNodes {
       membership.update(member.node) { $0.state = .active }
@@ -140,21 +158,25 @@ extension ServerCore {
     _ leave: Leave, from record: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
   ) {
     out.append(.note("\(record.name) leaves: \(leave.reason)"))
-    guard record.name.role == .worker, view?.member(record.node) != nil else {
-      return lose(record, leave.reason, now, &out)
+    guard view?.member(record.node) != nil else { return lose(record, leave.reason, now, &out) }
+    if record.name.role == .worker {
+      // It goes on to the next commit, so that its share of this turn is not lost.
+      membership.update(record.node) { $0.state = .leaving }
+    } else {
+      // The run cannot go on without its slice, which it can still hand in.
+      end(
+        Stop(outcome: .interrupted, reason: "\(record.name) leaves: \(leave.reason)"), now, &out)
     }
-    // It goes on to the next commit, so that its share of this turn is not lost.
-    membership.update(record.node) { $0.state = .leaving }
   }
 
   mutating func bid(_ record: MemberRecord, _ now: Microseconds, _ out: inout [Directive]) {
-    membership.remove(record.node)
-    if case .farewell(let stop, _) = state, membership.records.isEmpty {
-      state = .over
-      out.append(.exit(stop))
-    } else if view?.member(record.node) != nil, state == .running {
-      lose(record, "it said goodbye", now, &out)
+    guard case .farewell(let stop, _) = state else {
+      return lose(record, "it said goodbye", now, &out)
     }
+    membership.remove(record.node)
+    guard membership.records.isEmpty else { return }
+    state = .over
+    out.append(.exit(stop))
   }
 
   /// A member is gone for good: its share goes to the others, or the run cannot go on.
@@ -168,16 +190,12 @@ extension ServerCore {
     case .running, .paused:
       guard wasActive else { return }
       if record.name.role == .fc {
-        rollBack(record, reason, now, &out)
-      } else if ready(.fc).count < plan.fcNodesWanted {
-        // The view will be made when the FC nodes are back.
-        return
-      } else {
+        rollBack(record, now, &out)
+      } else if ready(.fc).count >= plan.fcNodesWanted {
         openView(now, &out)
       }
     case .ending(let stop):
-      guard wasActive, record.name.role == .fc, collecting?.missing.contains(record.node) ?? false
-      else { return }
+      guard wasActive, record.name.role == .fc, !slicesDone.contains(record.node) else { return }
       farewell(
         Stop(
           outcome: .failed,
@@ -188,7 +206,12 @@ extension ServerCore {
         state = .over
         out.append(.exit(stop))
       }
-    case .gathering, .over: break
+    case .gathering:
+      // What the run trains on is settled by the workers who are there when it starts.
+      guard ready(.worker).isEmpty else { return }
+      dataset = nil
+      program = nil
+    case .over: break
     }
   }
 
@@ -201,15 +224,21 @@ extension ServerCore {
     case .gathering, .running, .paused: break
     }
     out.append(.note("ending: \(stop.reason)"))
-    guard stop.outcome != .failed, let view, let dataset,
-      ready(.fc).count == plan.fcNodesWanted
-    else { return farewell(stop, now, &out) }
+    // Without every FC node the parameters are not whole: the last checkpoint is what remains.
+    guard stop.outcome != .failed, view != nil, ready(.fc).count >= plan.fcNodesWanted else {
+      return farewell(stop, now, &out)
+    }
     state = .ending(stop)
+    askForSlices(now, &out)
+  }
+
+  /// The last view: commit what is committed, then hand in the slices.
+  private mutating func askForSlices(_ now: Microseconds, _ out: inout [Directive]) {
+    guard let view, let dataset else { return }
     announce(
       View(
         number: view.number + 1, resumeTurn: turn, workers: ready(.worker).map(\.member),
         fcNodes: ready(.fc).map(\.member), dataset: dataset, isFinal: true), now, &out)
-    collect(for: .model, now, &out)
   }
 
   /// Says the last word to everybody and waits a little for the answers.
@@ -242,24 +271,63 @@ extension ServerCore {
       lose(record, "silent for \((now - record.lastHeard) / 1000) ms", now, &out)
     }
     endWhenMeasured(now, &out)
+    watchCheckpoint(now, &out)
     watchProgress(now, &out)
-    watchTransfer(now, &out)
   }
 
-  /// A turn that does not move: names the culprit, and sends away a worker that hangs while its
-  /// socket is healthy.
+  /// What does not move: names the culprit, and does what can be done about it.
   private mutating func watchProgress(_ now: Microseconds, _ out: inout [Directive]) {
-    guard state == .running, now > lastProgress + plan.timing.progressTimeout * 1000,
-      stallNoted != turn
-    else { return }
-    stallNoted = turn
-    out.append(.note("no progress in turn \(turn): \(WaitGraph(self, now: now).rootCause)"))
-    for culprit in WaitGraph(self, now: now).culprits where culprit.role == .worker {
-      guard ready(.worker).count > 1,
-        let record = membership.ranked(.worker).first(where: { $0.name == culprit })
-      else { continue }
-      lose(record, "no progress for \((now - lastProgress) / 1000) ms", now, &out)
-      return
+    let patience = plan.timing.progressTimeout * 1000
+    guard now > max(lastProgress, lastStall) + patience else { return }
+    let graph = WaitGraph(self, now: now)
+    let stuck = graph.culprits.filter(graph.isStuck)
+    switch state {
+    case .gathering, .paused, .farewell, .over: return
+    case .running:
+      stalls += 1
+      lastStall = now
+      out.append(.note("no progress in turn \(turn): \(graph.rootCause)"))
+      unblockTurn(stuck.isEmpty ? graph.culprits : stuck, isStuck: !stuck.isEmpty, now, &out)
+    case .ending(let stop):
+      let missing = (view?.fcNodes ?? []).filter { !slicesDone.contains($0.node) }.map(\.name)
+      // Writing the model may take as long as it takes.
+      guard !missing.isEmpty else { return }
+      stalls += 1
+      lastStall = now
+      out.append(.note("the end does not come: \(graph.rootCause)"))
+      guard !missing.contains(where: stuck.contains), stalls <= 2 else {
+        let names = missing.map { "\($0)" }.joined(separator: ", ")
+        return farewell(
+          Stop(
+            outcome: .failed,
+            reason: "\(names) did not hand in its slices for \(milliseconds(now)) ms; "
+              + stop.reason), now, &out)
+      }
+      askForSlices(now, &out)
     }
+  }
+
+  private func milliseconds(_ now: Microseconds) -> UInt64 { (now - lastProgress) / 1000 }
+
+  /// A worker that hangs while its socket is healthy is sent away if another can do its work. Where
+  /// nobody hangs a message has been lost: a new view runs the turn again, and if that is not
+  /// enough, goes without a worker that cannot be talked with.
+  private mutating func unblockTurn(
+    _ culprits: [NodeName], isStuck: Bool, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    if isStuck || stalls > 1 {
+      for culprit in culprits {
+        guard let record = membership.ranked(.worker).first(where: { $0.name == culprit }),
+          ready(.worker).contains(where: { $0.node != record.node })
+        else { continue }
+        let reason = "no progress for \(milliseconds(now)) ms"
+        out.append(
+          .send(message(.stop(Stop(outcome: .failed, reason: reason))), to: record.node))
+        return lose(record, reason, now, &out)
+      }
+    }
+    guard !isStuck else { return }
+    out.append(.note("running turn \(turn) again"))
+    openView(now, &out)
   }
 }

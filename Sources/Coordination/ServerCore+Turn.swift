@@ -13,12 +13,15 @@ extension ServerCore {
     guard push.turn >= turn else { return drop(.stale) }
     guard push.turn == turn, turn < program.count else { return drop(.future) }
     guard let chunk = push.chunk else {
+      guard !program[turn].isTraining || plan.chunks.chunks.isEmpty else {
+        return drop(.unexpected)
+      }
       guard ledger.done.insert(worker).inserted else { return drop(.duplicate) }
       lastProgress = now
       return commitIfComplete(now, &out)
     }
-    guard case .training(let step) = program[turn], ledger.pushes.indices.contains(chunk),
-      frames.count == 1,
+    guard case .training(let step) = program[turn] else { return drop(.unexpected) }
+    guard ledger.pushes.indices.contains(chunk), frames.count == 1,
       frames[0].byteCount == plan.chunks.chunks[chunk].range.count * 4
     else { return drop(.wrongSize) }
     guard ledger.pushes[chunk][worker] == nil, !ledger.applying.contains(chunk) else {
@@ -40,6 +43,7 @@ extension ServerCore {
   ) {
     guard let view, state == .running else { return }
     ledger.applied.insert(chunk)
+    lastProgress = now
     for member in view.workers {
       let body = Parameters(version: step + 1, chunk: chunk)
       out.append(.send(message(.parameters(body), [frame]), to: member.node))
@@ -48,7 +52,7 @@ extension ServerCore {
   }
 
   private mutating func commitIfComplete(_ now: Microseconds, _ out: inout [Directive]) {
-    guard let view, let program, turn < program.count else { return }
+    guard state == .running, let view, let program, turn < program.count else { return }
     let kind = program[turn]
     switch kind {
     case .training(let step):
@@ -77,11 +81,12 @@ extension ServerCore {
     for (position, member) in view.workers.enumerated() {
       shares[member.node] = plan.share(position: position, workers: view.workers.count)
     }
-    out.append(
-      .committed(CommitRecord(turn: turn, kind: kind, view: view.number, shares: shares)))
+    let record = CommitRecord(turn: turn, kind: kind, view: view.number, shares: shares)
+    lastCommit = record
+    out.append(.committed(record))
     turn += 1
     lastProgress = now
-    stallNoted = nil
+    stalls = 0
     ledger = TurnLedger(
       chunks: plan.chunks.chunks.count, workers: view.workers.count, now: now)
     reports = reports.filter { $0.key + 1 >= turn }
@@ -108,12 +113,16 @@ extension ServerCore {
     _ report: Report, _ message: Message, from record: MemberRecord, _ now: Microseconds,
     _ out: inout [Directive]
   ) {
-    guard let view, message.header.view == view.number,
-      let position = view.fcNodes.firstIndex(where: { $0.node == record.node }),
-      message.frames.count == 1, message.frames[0].byteCount == plan.globalBatch * 4
+    guard let view, let position = view.fcNodes.firstIndex(where: { $0.node == record.node })
+    else { return drop(.unexpected) }
+    guard report.turn <= turn else { return drop(.future) }
+    // A training turn is committed without its reports: they count in the view of the commit, even
+    // when the next one has begun. Those of a turn that is run again are another matter.
+    let counts = report.turn == turn ? view.number : lastCommit?.view
+    guard report.turn == turn || report.turn == lastCommit?.turn, message.header.view == counts
     else { return drop(.stale) }
-    guard report.turn == turn || report.turn + 1 == turn else {
-      return drop(report.turn < turn ? .stale : .future)
+    guard message.frames.count == 1, message.frames[0].byteCount == plan.globalBatch * 4 else {
+      return drop(.wrongSize)
     }
     guard reports[report.turn]?[position] == nil else { return drop(.duplicate) }
     reports[report.turn, default: [:]][position] = (report, message.frames[0])
@@ -140,5 +149,30 @@ extension ServerCore {
       lastProgress = now
       commitIfComplete(now, &out)
     }
+  }
+
+  // MARK: Slices
+
+  mutating func take(
+    _ slice: Slice, _ frames: [Frame], from record: MemberRecord, _ now: Microseconds,
+    _ out: inout [Directive]
+  ) {
+    guard slice.transfer == 0 else { return takeForCheckpoint(slice, frames, record, &out) }
+    guard case .ending = state, let view, record.name.role == .fc else { return drop(.unexpected) }
+    guard !slicesDone.contains(record.node) else { return drop(.duplicate) }
+    guard slices.insert(slice).inserted else { return drop(.duplicate) }
+    lastProgress = now
+    compute(.store(slice, frames, from: record.name), &out)
+    guard slice.isLast else { return }
+    slicesDone.insert(record.node)
+    guard view.fcNodes.allSatisfy({ slicesDone.contains($0.node) }) else { return }
+    let elements = slices.reduce(0) { $0 + $1.rows * $1.columns }
+    guard elements == plan.fcElements ?? elements else {
+      // A piece was lost on the way, and a model with a hole must not be written.
+      slicesDone = []
+      out.append(.note("\(elements) of \(plan.fcElements ?? 0) fc parameters have come"))
+      return
+    }
+    compute(.save(steps: committedSteps), &out)
   }
 }

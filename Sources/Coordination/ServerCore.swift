@@ -53,12 +53,13 @@ package struct ServerCore: Sendable {
     case store(Slice, [Frame], from: NodeName)
     /// Hand the checkpoint over to be written, all slices being there.
     case finishCheckpoint(steps: UInt64)
-    /// Write the model: all slices are there.
-    case save(steps: UInt64)
-    /// Take the committed version from the checkpoint after `steps` steps, or the initial values.
+    /// Take the committed version from the checkpoint after `steps` steps, or what the run began
+    /// with.
     case rollBack(steps: UInt64)
     /// Cut the slices of FC node `rank` out of that checkpoint.
     case cut(rank: Int, transfer: UInt32)
+    /// Write the model: all slices are there.
+    case save(steps: UInt64)
   }
 
   package enum Outcome: Sendable {
@@ -76,7 +77,7 @@ package struct ServerCore: Sendable {
     /// Waits for enough workers and FC nodes.
     case gathering
     case running
-    /// Every worker is gone, or FC nodes must first get parameters back.
+    /// Every worker is gone, or an FC node: the others wait for a replacement.
     case paused
     /// The last view: slices come in, the model is written.
     case ending(Stop)
@@ -101,21 +102,29 @@ package struct ServerCore: Sendable {
   var reports: [UInt64: [Int: (report: Report, counts: Frame)]] = [:]
   var measured: Set<UInt64> = []
   var evaluationTally: Tally?
-  /// Slices on their way to the server.
-  var collecting: Transfer?
-  /// Number of the last transfer, in either direction.
+  /// Pieces of the FC parameters that have come since they were last asked for, and who has sent
+  /// its last.
+  var slices: Set<Slice> = []
+  var slicesDone: Set<NodeID> = []
+  /// A checkpoint whose slices are on their way.
+  var collecting: CheckpointTransfer?
+  /// Number of the last transfer of slices, in either direction.
   var lastTransfer: UInt32 = 0
-  /// What FC nodes must hold before they may take part: 0 for what they began with.
+  /// The restore that FC nodes must have carried out before they take part: 0 for none.
   var requiredRestore: UInt32 = 0
   var restoreSent: Set<NodeID> = []
-  /// Steps of the newest checkpoint on disk; the initial values are one of 0 steps.
+  /// Steps of the newest checkpoint on disk; what the run began with counts as one.
   package internal(set) var checkpointSteps: UInt64 = 0
-  /// Steps at which the run starts: a checkpoint that it resumes.
+  /// Steps of the checkpoint that the run resumes; 0 if it starts anew.
   let resumeSteps: UInt64
   var nextOperation: UInt64 = 0
   var outstanding: [OperationID: Pending] = [:]
-  var stallNoted: UInt64?
+  /// The last turn committed.
+  var lastCommit: CommitRecord?
   var lastProgress: Microseconds
+  /// When a stall was last acted upon, and how often in a row without a turn or slice since.
+  var lastStall: Microseconds = 0
+  var stalls = 0
 
   /// An operation under way with what its outcome is for.
   struct Pending: Sendable {
@@ -184,7 +193,6 @@ package struct ServerCore: Sendable {
     case .leave(let leave): take(leave, from: record, now, &out)
     case .goodbye: bid(record, now, &out)
     case .report(let report):
-      // A late report of a committed turn is welcome in any view: it changes no state.
       take(report, message, from: record, now, &out)
     case .push(let push):
       guard inView(message.header) else { return }
@@ -202,7 +210,8 @@ package struct ServerCore: Sendable {
       return false
     }
     guard header.view == view.number, view.member(header.sender) != nil else {
-      drop(header.view < view.number ? .oldView : .notAMember)
+      drop(
+        header.view < view.number ? .oldView : header.view > view.number ? .future : .notAMember)
       return false
     }
     return true
@@ -222,17 +231,13 @@ package struct ServerCore: Sendable {
   private mutating func finished(
     _ id: OperationID, _ outcome: Outcome, _ now: Microseconds, _ out: inout [Directive]
   ) {
-    guard let pending = outstanding.removeValue(forKey: id) else { return }
+    let pending = outstanding.removeValue(forKey: id)
+    if case .failed(let reason) = outcome {
+      // Even of an abandoned operation: a compute thread that fails cannot be trusted further.
+      return failed(reason, now, &out)
+    }
+    guard let pending else { return }
     switch (pending.operation, outcome) {
-    case (.cut(let rank, _), .slices(let slices)): give(slices, toRank: rank, &out)
-    case (.beginCheckpoint, .failed(let reason)), (.finishCheckpoint, .failed(let reason)):
-      collecting = nil
-      out.append(.note("no checkpoint: \(reason)"))
-    case (.save, .failed(let reason)):
-      out.append(.note("the model could not be written: \(reason)"))
-      farewell(Stop(outcome: .failed, reason: reason), now, &out)
-    case (_, .failed(let reason)):
-      end(Stop(outcome: .failed, reason: reason), now, &out)
     case (.apply(let chunk, _, let step), .applied(let frame)):
       applied(chunk, step: step, frame, now, &out)
     case (.snapshot, .snapshot(let frames)):
@@ -244,10 +249,25 @@ package struct ServerCore: Sendable {
         }
       }
     case (.tally, .tallied(let tally)): tallied(turn: pending.turn, tally, now, &out)
+    case (.cut(let rank, let transfer), .slices(let slices)):
+      give(slices, of: transfer, toRank: rank, &out)
     case (.save, _):
       guard case .ending(let stop) = state else { return }
       farewell(stop, now, &out)
     default: break
+    }
+  }
+
+  private mutating func failed(
+    _ reason: String, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    switch state {
+    case .gathering, .running, .paused: end(Stop(outcome: .failed, reason: reason), now, &out)
+    case .ending:
+      let reason = "the model could not be written: \(reason)"
+      out.append(.note(reason))
+      farewell(Stop(outcome: .failed, reason: reason), now, &out)
+    case .farewell, .over: break
     }
   }
 }

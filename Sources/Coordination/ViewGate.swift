@@ -35,6 +35,21 @@ package struct ViewGate: Sendable {
 
   package mutating func count(_ reason: Reason) { dropped[reason, default: 0] += 1 }
 
+  /// Whether a message that stands above views (a new view, the end) is this run's server's own;
+  /// one that is not is counted.
+  package mutating func admitsFromServer(_ header: Header) -> Bool {
+    if header.run != run {
+      count(.otherRun)
+    } else if header.sender != .server {
+      count(.unexpected)
+    } else if header.incarnation != serverIncarnation {
+      count(.oldIncarnation)
+    } else {
+      return true
+    }
+    return false
+  }
+
   /// Whether a message belongs to the present view; those of a later one are kept here.
   package mutating func admit(_ message: Message) -> Bool {
     switch verdict(message.header) {

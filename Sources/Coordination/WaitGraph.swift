@@ -49,45 +49,75 @@ package struct WaitGraph: Sendable {
       silenceLimitMilliseconds: core.plan.timing.heartbeat * 3)
   }
 
-  /// Members at the ends of the chains: waited for, and waiting for no other member.
+  /// The ends of the chains that start at the server: those who are waited for and wait for nobody
+  /// but themselves, or only for a server that waits for them. Where the chains have no end, those
+  /// who wait for each other.
   package var culprits: [NodeName] {
-    var found: [NodeName] = []
-    var seen: Set<NodeName> = []
-    func follow(_ waits: [Wait]) {
-      for wait in waits {
-        guard case .member(let name) = wait.owner, name.role != .server,
-          seen.insert(name).inserted
-        else { continue }
-        // Somebody the server's chain leads to, who in turn waits for nobody but the server, is
-        // an end of the chain too.
-        let onward = (nodes[name]?.waits ?? []).filter {
-          if case .member(let other) = $0.owner { other.role != .server } else { false }
+    var ends: Set<NodeName> = serverIsBusy ? [.server] : []
+    var reached: Set<NodeName> = []
+    func follow(_ names: [NodeName]) {
+      for name in names where reached.insert(name).inserted {
+        let onward = Self.members(nodes[name]?.waits ?? [])
+        if isSilent(name) || onward.isEmpty {
+          // Who waits for a busy server is not to blame.
+          if isSilent(name) || !(serverIsBusy && waitsForServer(name)) { ends.insert(name) }
+        } else {
+          follow(onward)
         }
-        if isSilent(name) || onward.isEmpty { found.append(name) } else { follow(onward) }
       }
     }
-    follow(serverWaits)
+    follow(Self.members(serverWaits))
+    let found = ends.isEmpty ? reached.filter(isOnCircle) : ends
     return found.sorted { ($0.role.rawValue, $0.rank) < ($1.role.rawValue, $1.rank) }
+  }
+
+  /// Whether a culprit is at fault itself: it is silent or busy, where others wait for a message
+  /// that may have been lost.
+  package func isStuck(_ name: NodeName) -> Bool {
+    if name == .server { return serverIsBusy }
+    guard let node = nodes[name] else { return false }
+    return isSilent(name)
+      || !node.waits.contains { if case .member = $0.owner { true } else { false } }
   }
 
   /// One line: the culprits and what they are at, or who has not come.
   package var rootCause: String {
-    let members = culprits.map(describe)
-    if !members.isEmpty { return members.joined(separator: "; ") }
-    guard !serverWaits.isEmpty else { return "the server waits for nobody" }
-    let others = serverWaits.map { "the server waits for \($0.owner): \($0.what)" }
-    if culpritsAreCircular { return "a circle: " + circle.joined(separator: ", ") }
-    return others.joined(separator: "; ")
-  }
-
-  private var culpritsAreCircular: Bool {
-    serverWaits.contains { if case .member = $0.owner { true } else { false } }
-  }
-
-  private var circle: [String] {
-    nodes.values.sorted { "\($0.name)" < "\($1.name)" }.flatMap { node in
-      node.waits.map { "\(node.name) waits for \($0.owner)" }
+    let culprits = culprits
+    if !culprits.isEmpty {
+      let isCircle = culprits.allSatisfy { !isSilent($0) && isOnCircle($0) }
+      return (isCircle ? "they wait for each other: " : "")
+        + culprits.map(describe).joined(separator: "; ")
     }
+    guard !serverWaits.isEmpty else { return "the server waits for nobody" }
+    return serverWaits.map { "the server waits for \($0.owner): \($0.what)" }
+      .joined(separator: "; ")
+  }
+
+  /// The members waited for, the server apart.
+  private static func members(_ waits: [Wait]) -> [NodeName] {
+    waits.compactMap { wait in
+      guard case .member(let name) = wait.owner, name.role != .server else { return nil }
+      return name
+    }
+  }
+
+  private var serverIsBusy: Bool {
+    serverWaits.contains { if case .own = $0.owner { true } else { false } }
+  }
+
+  private func waitsForServer(_ name: NodeName) -> Bool {
+    nodes[name]?.waits.contains { $0.owner == .member(.server) } ?? false
+  }
+
+  private func isOnCircle(_ name: NodeName) -> Bool {
+    var reached: Set<NodeName> = []
+    var ahead = Self.members(nodes[name]?.waits ?? [])
+    while let next = ahead.popLast() {
+      if next == name { return true }
+      guard reached.insert(next).inserted else { continue }
+      ahead += Self.members(nodes[next]?.waits ?? [])
+    }
+    return false
   }
 
   private func isSilent(_ name: NodeName) -> Bool {
@@ -95,46 +125,39 @@ package struct WaitGraph: Sendable {
   }
 
   private func describe(_ name: NodeName) -> String {
-    guard let node = nodes[name] else { return "\(name) is not there" }
-    if isSilent(name) { return "\(name) has been silent for \(node.millisecondsSilent) ms" }
-    if let own = node.waits.first {
-      return "\(name) waits for its \(own.owner): \(own.what), for \(own.milliseconds) ms"
+    let waits = name == .server ? serverWaits.filter(\.isOwn) : nodes[name]?.waits ?? []
+    if name != .server {
+      guard let node = nodes[name] else { return "\(name) is not there" }
+      if isSilent(name) { return "\(name) has been silent for \(node.millisecondsSilent) ms" }
     }
+    if let wait = waits.first {
+      return "\(name) waits for \(wait.isOwn ? "its " : "")\(wait.owner): \(wait.what), for "
+        + "\(wait.milliseconds) ms"
+    }
+    guard let node = nodes[name] else { return "\(name)" }
     return "\(name) is in \(node.phase), no progress for \(node.millisecondsSinceProgress) ms"
   }
 }
 
 extension ServerCore {
-  /// What the server waits for, and from whom.
+  /// What the server waits for, and from whom; never nothing while the run is on.
   package func waits(now: Microseconds) -> [Wait] {
     func milliseconds(_ since: Microseconds) -> UInt64 { (now - min(now, since)) / 1000 }
+    let since = milliseconds(lastProgress)
     switch state {
-    case .gathering, .paused:
-      let workers = plan.workersWanted - ready(.worker).count
-      let fcNodes = plan.fcNodesWanted - ready(.fc).count
-      var waits: [Wait] = []
-      let since = milliseconds(lastProgress)
-      // A run that has begun needs only one worker.
-      let missingWorkers = view == nil ? workers : (ready(.worker).isEmpty ? 1 : 0)
-      if missingWorkers > 0 { waits.append(absent(missingWorkers, "worker", since)) }
-      let unready = membership.ranked(.fc).filter { $0.state == .preparing }
-      for record in unready {
-        waits.append(
-          Wait(
-            owner: .member(record.name), what: "readiness, with its parameters in place",
-            milliseconds: since))
-      }
-      if fcNodes > unready.count {
-        waits.append(absent(fcNodes - unready.count, "fc node", since))
-      }
-      return waits
-    case .running: return turnWaits(milliseconds(lastProgress))
+    case .gathering:
+      return missing(.worker, of: plan.workersWanted, since)
+        + missing(.fc, of: plan.fcNodesWanted, since)
+    case .paused:
+      return missing(.worker, of: 1, since) + missing(.fc, of: plan.fcNodesWanted, since)
+    case .running: return turnWaits(since) + busy(since)
     case .ending:
-      return (view?.fcNodes ?? []).filter { collecting?.missing.contains($0.node) ?? false }.map {
+      let waits = (view?.fcNodes ?? []).filter { !slicesDone.contains($0.node) }.map {
         Wait(
-          owner: .member($0.name), what: "its slices of the fc layers",
-          milliseconds: milliseconds(lastProgress))
+          owner: .member($0.name), what: "its slices of the fc layers", milliseconds: since)
       }
+      return waits.isEmpty
+        ? [Wait(owner: .own("compute thread"), what: "the model file", milliseconds: since)] : waits
     case .farewell:
       return membership.records.values.sorted { $0.node < $1.node }.map {
         Wait(
@@ -144,46 +167,71 @@ extension ServerCore {
     }
   }
 
-  private func absent(_ count: Int, _ what: String, _ milliseconds: UInt64) -> Wait {
-    Wait(
-      owner: .absent("\(count) more \(what)\(count == 1 ? "" : "s")"), what: "to join",
-      milliseconds: milliseconds)
-  }
-
-  private func turnWaits(_ since: UInt64) -> [Wait] {
-    guard let view, let program, turn < program.count else { return [] }
-    var waits: [Wait] = []
-    for (position, member) in view.workers.enumerated() {
-      guard program[turn].isTraining, !plan.chunks.chunks.isEmpty else {
-        if !ledger.done.contains(position) {
-          waits.append(
-            Wait(
-              owner: .member(member.name), what: "its part of turn \(turn)", milliseconds: since))
-        }
-        continue
-      }
-      let missing = ledger.pushes.indices.filter {
-        ledger.pushes[$0][position] == nil && !ledger.applying.contains($0)
-      }
-      guard let first = missing.last else { continue }
-      let others = missing.count > 1 ? " and \(missing.count - 1) more" : ""
+  /// Those who have joined and are not ready yet, then those who have not even come.
+  private func missing(_ role: Role, of wanted: Int, _ since: UInt64) -> [Wait] {
+    let count = wanted - ready(role).count
+    guard count > 0 else { return [] }
+    let preparing = membership.ranked(role).filter { $0.state == .preparing }.prefix(count)
+    var waits = preparing.map {
+      Wait(owner: .member($0.name), what: "to be ready", milliseconds: since)
+    }
+    let absent = count - preparing.count
+    if absent > 0 {
+      let what = role == .fc ? "fc node" : "worker"
       waits.append(
         Wait(
-          owner: .member(member.name),
-          what: "gradient of \(plan.chunks.name(of: first))\(others), turn \(turn)",
+          owner: .absent("\(absent) more \(what)\(absent == 1 ? "" : "s")"), what: "to join",
           milliseconds: since))
-    }
-    if !program[turn].isTraining, waits.isEmpty {
-      for (position, member) in view.fcNodes.enumerated() where reports[turn]?[position] == nil {
-        waits.append(
-          Wait(
-            owner: .member(member.name), what: "its report of turn \(turn)", milliseconds: since))
-      }
-    }
-    if waits.isEmpty {
-      waits.append(
-        Wait(owner: .own("compute thread"), what: "turn \(turn)", milliseconds: since))
     }
     return waits
   }
+
+  /// The server's own computations that others wait for.
+  private func busy(_ since: UInt64) -> [Wait] {
+    let what = outstanding.values.compactMap { pending -> String? in
+      switch pending.operation {
+      case .snapshot: "the parameters for everybody"
+      case .apply: "a step of the parameters, turn \(pending.turn)"
+      case .tally: "the measure of turn \(pending.turn)"
+      case .rollBack, .cut: "the checkpoint to go back to"
+      case .commit, .store, .save, .beginCheckpoint, .finishCheckpoint: nil
+      }
+    }
+    return what.min().map {
+      [Wait(owner: .own("compute thread"), what: $0, milliseconds: since)]
+    } ?? []
+  }
+
+  private func turnWaits(_ since: UInt64) -> [Wait] {
+    guard let view, let program else { return [] }
+    func wait(_ member: Member, _ what: String) -> Wait {
+      Wait(owner: .member(member.name), what: what, milliseconds: since)
+    }
+    func reportWaits(_ turn: UInt64) -> [Wait] {
+      view.fcNodes.indices.filter { reports[turn]?[$0] == nil }.map {
+        wait(view.fcNodes[$0], "its report of turn \(turn)")
+      }
+    }
+    guard turn < program.count else { return turn == 0 ? [] : reportWaits(turn - 1) }
+    guard program[turn].isTraining, !plan.chunks.chunks.isEmpty else {
+      let waits = view.workers.indices.filter { !ledger.done.contains($0) }.map {
+        wait(view.workers[$0], "its part of turn \(turn)")
+      }
+      return waits.isEmpty && !program[turn].isTraining ? reportWaits(turn) : waits
+    }
+    return view.workers.enumerated().compactMap { position, member in
+      let missing = ledger.pushes.indices.filter {
+        ledger.pushes[$0][position] == nil && !ledger.applying.contains($0)
+      }
+      guard let first = missing.last else { return nil }
+      let others = missing.count > 1 ? " and \(missing.count - 1) more" : ""
+      return wait(
+        member, "gradient of \(plan.chunks.name(of: first))\(others), turn \(turn)")
+    }
+  }
+}
+
+extension Wait {
+  /// Whether the node waits for a part of itself.
+  fileprivate var isOwn: Bool { if case .own = owner { true } else { false } }
 }

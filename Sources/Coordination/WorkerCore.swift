@@ -1,6 +1,6 @@
 package import Messages
 import Network
-package import Tensors
+import Tensors
 
 /// A worker's protocol: one event in, a list of directives out. No socket, clock or thread.
 ///
@@ -8,87 +8,31 @@ package import Tensors
 /// the FC nodes their columns of the features, take back their gradients, backward stage by stage,
 /// push each stage's gradient as it is made. In an evaluation turn it stops after the features.
 package struct WorkerCore: Sendable {
-  /// What happens to a worker.
-  package enum Event: Sendable {
-    case message(Message)
-    case computed(OperationID, Outcome)
-    case tick
-    /// The operator wants this node to go.
-    case leave(reason: String)
-  }
+  let plan: RunPlan
+  let identity: Header
+  let dataset: DatasetFacts
+  var gate: ViewGate
+  var program: TurnProgram?
+  var position = 0
+  var share = 0..<0
+  var configuredRows: Int?
 
-  /// What the shell is asked to do.
-  package enum Directive: Sendable {
-    case send(Message, to: Destination)
-    case compute(OperationID, Operation)
-    /// Have this batch ready soon.
-    case prefetch(BatchSpan)
-    /// Forget prefetched batches: the share has changed.
-    case dropPrefetched
-    /// These are the FC nodes of the view: dial the new ones, hang up on others.
-    case meet([Member])
-    case note(String)
-    case exit(Stop)
-  }
-
-  /// A worker's share of a turn, as the data loader understands it.
-  package struct BatchSpan: Hashable, Sendable {
-    package let isTraining: Bool
-    /// Position in the training stream or index in the evaluation set of the first row.
-    package let firstPosition: UInt64
-    package let rows: Int
-  }
-
-  /// Work for the compute thread, done in the order given.
-  package enum Operation: Sendable {
-    /// Plan memory for shares of `rows` examples.
-    case configure(rows: Int)
-    case load(BatchSpan)
-    /// Take a stage's parameters from its chunks.
-    case install(stage: Int, chunks: [Frame])
-    case forward(stage: Int)
-    /// Cut labels and features into what each FC node gets: `columns[j]` for position j.
-    case features(columns: [Range<Int>])
-    /// Put the FC nodes' gradients of the features together.
-    case absorb(gradients: [[Frame]], columns: [Range<Int>])
-    /// Compute a stage's gradients and cut them into chunks.
-    case backward(stage: Int)
-  }
-
-  /// What came of an operation.
-  package enum Outcome: Sendable {
-    case done
-    /// Frames for each FC node: labels, then row blocks.
-    case features([[Frame]])
-    /// A frame for each chunk of the stage.
-    case gradients([Frame])
-    case failed(String)
-  }
-
-  private let plan: RunPlan
-  private let identity: Header
-  private let dataset: DatasetFacts
-  private var gate: ViewGate
-  private var program: TurnProgram?
-  private var position = 0
-  private var share = 0..<0
-  private var configuredRows: Int?
-
-  private var turn: UInt64 = 0
+  var turn: UInt64 = 0
   /// The last turn the server has allowed.
-  private var allowedTurn: UInt64 = 0
-  private var nextStage = 0
+  var allowedTurn: UInt64 = 0
+  var nextStage = 0
   /// Latest version and bytes of each chunk received and not yet installed.
-  private var arrived: [(version: UInt64, frame: Frame)?]
-  private var installedVersion: [UInt64?]
-  private var installing: [Bool]
-  private var gradients: [[Frame]?] = []
+  var arrived: [(version: UInt64, frame: Frame)?]
+  var installedVersion: [UInt64?]
+  /// The version being taken over by the compute thread.
+  var installing: [UInt64?]
+  var gradients: [[Frame]?] = []
 
-  private var clock: PhaseClock
-  private var lastBeat: Microseconds?
-  private var nextOperation: UInt64 = 0
-  private var outstanding: [OperationID: Operation] = [:]
-  private var stopped = false
+  var clock: PhaseClock
+  var lastBeat: Microseconds?
+  var nextOperation: UInt64 = 0
+  var outstanding: [OperationID: Operation] = [:]
+  var stopped = false
 
   /// - Parameters:
   ///   - identity: header of this node's messages; its view is filled in.
@@ -104,7 +48,7 @@ package struct WorkerCore: Sendable {
     gate = ViewGate(run: identity.run, serverIncarnation: serverIncarnation)
     arrived = Array(repeating: nil, count: plan.chunks.chunks.count)
     installedVersion = Array(repeating: nil, count: plan.chunks.ofStage.count)
-    installing = Array(repeating: false, count: plan.chunks.ofStage.count)
+    installing = Array(repeating: nil, count: plan.chunks.ofStage.count)
     clock = PhaseClock(.waitingForView, now: now)
   }
 
@@ -112,8 +56,6 @@ package struct WorkerCore: Sendable {
   package var currentTurn: UInt64 { turn }
   package var viewNumber: UInt32 { gate.view?.number ?? 0 }
   package var droppedMessages: UInt64 { gate.droppedCount }
-  /// Dropped messages by reason, for the log.
-  package var dropped: [ViewGate.Reason: UInt64] { gate.dropped }
 
   /// Takes one event at time `now` and says what to do about it.
   package mutating func handle(_ event: Event, now: Microseconds) -> [Directive] {
@@ -126,26 +68,31 @@ package struct WorkerCore: Sendable {
     case .leave(let reason):
       out.append(.send(message(.leave(Leave(reason: reason))), to: .server))
       out.append(.note("leaving: \(reason)"))
+      if gate.view == nil {
+        // Nobody counts on this node yet, so nobody will tell it to go.
+        out.append(.exit(Stop(outcome: .interrupted, reason: reason)))
+        stopped = true
+      }
     }
     return out
   }
 
   // MARK: Messages
 
-  private func message(_ body: Body, _ frames: [Frame] = []) -> Message {
+  func message(_ body: Body, _ frames: [Frame] = []) -> Message {
     var header = identity
     header.view = viewNumber
     return Message(header, body, frames: frames)
   }
 
-  private mutating func receive(_ message: Message, _ now: Microseconds, _ out: inout [Directive]) {
+  mutating func receive(_ message: Message, _ now: Microseconds, _ out: inout [Directive]) {
     switch message.body {
     case .view(let view):
-      guard message.header.run == gate.run else { return gate.count(.otherRun) }
+      guard gate.admitsFromServer(message.header) else { return }
       change(to: view, now, &out)
       return
     case .stop(let stop):
-      guard message.header.run == gate.run else { return gate.count(.otherRun) }
+      guard gate.admitsFromServer(message.header) else { return }
       out.append(.send(self.message(.goodbye), to: .server))
       out.append(.exit(stop))
       stopped = true
@@ -167,7 +114,7 @@ package struct WorkerCore: Sendable {
 
   // MARK: Views
 
-  private mutating func change(to view: View, _ now: Microseconds, _ out: inout [Directive]) {
+  mutating func change(to view: View, _ now: Microseconds, _ out: inout [Directive]) {
     guard let early = gate.advance(to: view) else { return }
     let program = plan.program(view.dataset)
     self.program = program
@@ -176,7 +123,7 @@ package struct WorkerCore: Sendable {
     for index in arrived.indices { arrived[index] = nil }
     for index in installedVersion.indices {
       installedVersion[index] = nil
-      installing[index] = false
+      installing[index] = nil
     }
     guard let position = view.workers.firstIndex(where: { $0.node == identity.sender }) else {
       out.append(.send(message(.goodbye), to: .server))
@@ -209,160 +156,16 @@ package struct WorkerCore: Sendable {
     for message in early { receive(message, now, &out) }
   }
 
-  // MARK: A turn
-
-  private func span(of index: UInt64) -> BatchSpan? {
-    guard let program, index < program.count else { return nil }
-    let turn = program[index]
-    return BatchSpan(
-      isTraining: turn.isTraining,
-      firstPosition: plan.firstPosition(of: turn) + UInt64(share.lowerBound), rows: share.count)
-  }
-
-  /// Starts on `turn`, or waits for the end if there is none.
-  private mutating func begin(_ now: Microseconds, _ out: inout [Directive]) {
-    guard let span = span(of: turn) else {
-      clock.enter(.waitingForTurn, now: now)
-      return
-    }
-    nextStage = 0
-    gradients = Array(repeating: nil, count: gate.view?.fcNodes.count ?? 0)
-    clock.enter(.data, now: now)
-    compute(.load(span), &out)
-    for ahead in 1...2 {
-      if let next = self.span(of: turn + UInt64(ahead)) { out.append(.prefetch(next)) }
-    }
-  }
-
-  /// Moves the forward pass on, as far as parameters and permission allow.
-  private mutating func proceed(_ now: Microseconds, _ out: inout [Directive]) {
-    guard let program, turn < program.count else { return }
-    let version = program.version(at: turn)
-    if nextStage < plan.chunks.ofStage.count {
-      if plan.chunks.ofStage[nextStage].isEmpty || installedVersion[nextStage] == version {
-        clock.enter(.convolutionForward, now: now)
-        compute(.forward(stage: nextStage), &out)
-      } else {
-        clock.enter(.waitingForParameters, now: now)
-      }
-      return
-    }
-    // New parameters for every stage mean that the turn before is committed; an evaluation turn
-    // changes none, so there the server's word is needed.
-    let impliedByParameters =
-      turn > 0 && program[turn - 1].isTraining && !plan.chunks.chunks.isEmpty
-    guard turn <= allowedTurn || impliedByParameters else {
-      clock.enter(.waitingForTurn, now: now)
-      return
-    }
-    guard share.count > 0 else { return passFeatures([], now, &out) }
-    clock.enter(.convolutionForward, now: now)
-    compute(.features(columns: plan.featureSlices.ranges), &out)
-  }
-
-  private mutating func passFeatures(
-    _ frames: [[Frame]], _ now: Microseconds, _ out: inout [Directive]
-  ) {
-    guard let view = gate.view, let program else { return }
-    for (index, frames) in frames.enumerated() {
-      let block = RowBlock(
-        firstRow: share.lowerBound, rows: share.count, columns: plan.featureSlices[index].count)
-      out.append(
-        .send(
-          message(.activations(Activations(turn: turn, subBatch: 0, block: block)), frames),
-          to: .member(view.fcNodes[index].node)))
-    }
-    if program[turn].isTraining {
-      clock.enter(.waitingForFC, now: now)
-      if share.isEmpty { backward(fromStage: plan.chunks.ofStage.count - 1, now, &out) }
-    } else {
-      out.append(.send(message(.push(Push(turn: turn, chunk: nil))), to: .serverBulk))
-      finishTurn(now, &out)
-    }
-  }
-
-  private mutating func backward(
-    fromStage stage: Int, _ now: Microseconds, _ out: inout [Directive]
-  ) {
-    guard stage >= 0 else {
-      if plan.chunks.chunks.isEmpty {
-        out.append(.send(message(.push(Push(turn: turn, chunk: nil))), to: .serverBulk))
-      }
-      finishTurn(now, &out)
-      return
-    }
-    clock.enter(.convolutionBackward, now: now)
-    compute(.backward(stage: stage), &out)
-  }
-
-  private mutating func finishTurn(_ now: Microseconds, _ out: inout [Directive]) {
-    clock.finishTurn()
-    turn += 1
-    begin(now, &out)
-  }
-
-  // MARK: Parameters and gradients that arrive
-
-  private mutating func take(
-    _ parameters: Parameters, _ frames: [Frame], _ now: Microseconds, _ out: inout [Directive]
-  ) {
-    guard let program, arrived.indices.contains(parameters.chunk), frames.count == 1,
-      frames[0].byteCount == plan.chunks.chunks[parameters.chunk].range.count * 4
-    else { return gate.count(.wrongSize) }
-    guard parameters.version >= program.version(at: turn) else { return gate.count(.stale) }
-    if let present = arrived[parameters.chunk], present.version >= parameters.version {
-      return gate.count(.duplicate)
-    }
-    arrived[parameters.chunk] = (parameters.version, frames[0])
-    clock.progressed(now: now)
-    installIfComplete(plan.chunks.chunks[parameters.chunk].stage, &out)
-  }
-
-  /// Hands a stage's parameters to the compute thread as soon as all its chunks are there: while
-  /// the stages below still go backward.
-  private mutating func installIfComplete(_ stage: Int, _ out: inout [Directive]) {
-    let indices = plan.chunks.ofStage[stage]
-    guard !installing[stage], let version = arrived[indices.lowerBound]?.version,
-      installedVersion[stage].map({ $0 < version }) ?? true,
-      indices.allSatisfy({ arrived[$0]?.version == version })
-    else { return }
-    installing[stage] = true
-    compute(.install(stage: stage, chunks: indices.compactMap { arrived[$0]?.frame }), &out)
-  }
-
-  private mutating func take(
-    _ message: FeatureGradients, from sender: NodeID, _ frames: [Frame], _ now: Microseconds,
-    _ out: inout [Directive]
-  ) {
-    guard let index = gate.view?.fcNodes.firstIndex(where: { $0.node == sender }) else {
-      return gate.count(.unexpected)
-    }
-    guard message.turn >= turn else { return gate.count(.stale) }
-    guard message.turn == turn, clock.phase == .waitingForFC else { return gate.count(.future) }
-    let columns = plan.featureSlices[index].count
-    guard message.block.firstRow == share.lowerBound, message.block.rows == share.count,
-      message.block.columns == columns,
-      frames.reduce(0, { $0 + $1.byteCount }) == share.count * columns * 4
-    else { return gate.count(.wrongSize) }
-    guard gradients[index] == nil else { return gate.count(.duplicate) }
-    gradients[index] = frames
-    clock.progressed(now: now)
-    let complete = gradients.compactMap { $0 }
-    guard complete.count == gradients.count else { return }
-    clock.enter(.convolutionBackward, now: now)
-    compute(.absorb(gradients: complete, columns: plan.featureSlices.ranges), &out)
-  }
-
   // MARK: Computation
 
-  private mutating func compute(_ operation: Operation, _ out: inout [Directive]) {
+  mutating func compute(_ operation: Operation, _ out: inout [Directive]) {
     let id = OperationID(nextOperation)
     nextOperation += 1
     outstanding[id] = operation
     out.append(.compute(id, operation))
   }
 
-  private mutating func finished(
+  mutating func finished(
     _ id: OperationID, _ outcome: Outcome, _ now: Microseconds, _ out: inout [Directive]
   ) {
     if case .failed(let reason) = outcome {
@@ -376,8 +179,8 @@ package struct WorkerCore: Sendable {
     case (.configure, _): begin(now, &out)
     case (.load, _): proceed(now, &out)
     case (.install(let stage, _), _):
-      installing[stage] = false
-      installedVersion[stage] = arrived[plan.chunks.ofStage[stage].lowerBound]?.version
+      installedVersion[stage] = installing[stage]
+      installing[stage] = nil
       if clock.phase == .waitingForParameters, nextStage == stage { proceed(now, &out) }
     case (.forward(let stage), _):
       nextStage = stage + 1
@@ -390,47 +193,6 @@ package struct WorkerCore: Sendable {
       }
       backward(fromStage: stage - 1, now, &out)
     default: preconditionFailure("operation \(operation) ended with \(outcome)")
-    }
-  }
-
-  // MARK: Signs of life
-
-  private mutating func beat(_ now: Microseconds, _ out: inout [Directive]) {
-    if let lastBeat, now - lastBeat < plan.timing.heartbeat * 1000 { return }
-    lastBeat = now
-    var telemetry = Telemetry()
-    telemetry.stepMilliseconds = clock.takeStepTimes(now: now)
-    telemetry.droppedMessages = gate.droppedCount
-    let heartbeat = Heartbeat(
-      ready: true, dataset: dataset, turn: turn, phase: clock.phase.rawValue,
-      millisecondsSinceProgress: (now - min(now, clock.since)) / 1000, telemetry: telemetry,
-      waits: waits(now: now))
-    out.append(.send(message(.heartbeat(heartbeat)), to: .server))
-  }
-
-  /// What this worker waits for, and from whom.
-  package func waits(now: Microseconds) -> [Wait] {
-    let since = (now - min(now, clock.since)) / 1000
-    func wait(_ owner: Wait.Owner, _ what: String) -> Wait {
-      Wait(owner: owner, what: what, milliseconds: since)
-    }
-    switch clock.phase {
-    case .waitingForView, .ending: return [wait(.member(.server), "the next view")]
-    case .waitingForTurn: return [wait(.member(.server), "leave to start turn \(turn)")]
-    case .waitingForParameters:
-      let name = plan.chunks.stageNames[nextStage]
-      if installing[nextStage] {
-        return [wait(.own("compute thread"), "taking over the parameters of \(name)")]
-      }
-      return [wait(.member(.server), "parameters of \(name), turn \(turn)")]
-    case .waitingForFC:
-      return zip(gate.view?.fcNodes ?? [], gradients).compactMap { member, frames in
-        frames == nil ? wait(.member(member.name), "gradient of the features, turn \(turn)") : nil
-      }
-    case .data: return [wait(.own("data loader"), "the batch of turn \(turn)")]
-    case .configuring, .convolutionForward, .convolutionBackward, .compute, .waitingForWorkers,
-      .waitingForPeers:
-      return []
     }
   }
 }

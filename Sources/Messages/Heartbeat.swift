@@ -1,6 +1,10 @@
 /// A member's sign of life, from its socket thread, with what it has done lately and what it is
 /// waiting for. A healthy socket says nothing about a hung layer, hence the progress.
 package struct Heartbeat: Hashable, Sendable {
+  /// Waits that a heartbeat carries at most: its header frame is bounded, the number of members a
+  /// node may wait for is not.
+  package static let mostWaits = 16
+
   /// Whether the node is prepared (data open, memory planned) and can take part in a view.
   package var ready: Bool
   /// What a ready worker trains on; `nil` from others.

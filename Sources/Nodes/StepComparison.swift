@@ -5,60 +5,49 @@ import Training
 
 /// Compares gradients of a cluster with those of a single process, step by step as they come.
 ///
-/// The single process is kept at most `window` steps ahead, and a cluster that is ahead of it
-/// waits, so that memory holds the gradients of two steps, however many are compared.
+/// Each has the other wait: the single process until all of a step is compared, the cluster until
+/// the single process has reached its step. What is compared is then overwritten with the
+/// cluster's gradient, so that both go on from the same parameters: else a single ReLU or maximum
+/// that falls the other way in the last bit makes the runs part ever further (a few steps of the
+/// preset fashion are enough), and no tolerance tells that from an error.
 ///
 /// `@unchecked Sendable`: everything that changes is used under `condition`'s lock, but for the
-/// gradients of a step, which are written by the reference's thread alone before `publish` and
-/// only read until all of the step is compared.
+/// single process's gradients. Those its own thread touches before `publish` and after
+/// `waitUntilCompared`, and in between each element the one thread that compares it.
 final class StepComparison: @unchecked Sendable {
   /// The single process's gradients of one step, by the parameters' keys.
-  private final class ReferenceStep {
-    let gradients: [AlignedBuffer]
-    var magnitudes: [Float]
+  private struct ReferenceStep {
+    let number: UInt64
+    let gradients: [UnsafeMutablePointer<Float>]
+    let magnitudes: [Float]
     /// Largest differences found so far.
     var differences: [Float]
     /// Elements that the cluster has not shown yet.
-    var remaining = 0
-
-    init(_ entries: [ParameterTable.Entry]) {
-      gradients = entries.map { AlignedBuffer(floats: $0.shape.count) }
-      magnitudes = Array(repeating: 0, count: entries.count)
-      differences = magnitudes
-    }
+    var remaining: Int
   }
-
-  /// Steps of the single process that wait to be compared. An FC node applies the gradients of a
-  /// step while others are at the next one, so one is not enough.
-  private static let window = 2
 
   private let entries: [ParameterTable.Entry]
   private let elements: Int
   private let condition = Condition()
-  private var spare: [ReferenceStep]
-  /// What the reference's thread writes.
-  private var filling: ReferenceStep?
-  private var waiting: [UInt64: ReferenceStep] = [:]
-  private var finished: UInt64?
+  /// The step that is being compared.
+  private var current: ReferenceStep?
+  /// Steps that have been compared.
+  private var compared: UInt64 = 0
   private var model: ModelTensors?
   private var isCancelled = false
   private var losses: (reference: [Double], cluster: [Double]) = ([], [])
   private var report: VerificationReport
-  /// By key and quantity: only the first is kept.
+  /// By quantity and key: only the first is kept.
   private var found: Set<String> = []
 
   init(_ network: NetworkPlan, steps: Int, tolerance: Double) {
-    let entries = network.parameters.entries
-    self.entries = entries
+    entries = network.parameters.entries
     elements = network.parameters.count
-    spare = (0..<Self.window).map { _ in ReferenceStep(entries) }
     report = VerificationReport(
       steps: steps, tolerance: tolerance,
-      tensors: entries.map { .init(name: Self.name($0), count: $0.shape.count) })
-  }
-
-  private static func name(_ entry: ParameterTable.Entry) -> String {
-    "\(entry.layerName) \(entry.kind.rawValue)"
+      tensors: entries.map { entry in
+        .init(name: "\(entry.layerName) \(entry.kind.rawValue)", count: entry.shape.count)
+      })
   }
 
   /// Lets everybody go: one of the two has failed, or the end is reached.
@@ -69,29 +58,66 @@ final class StepComparison: @unchecked Sendable {
     }
   }
 
-  // MARK: The reference's thread
+  // MARK: The single process's thread
 
-  /// Waits until there is room for another step.
+  /// Makes a step of the single process the one to compare with.
   ///
-  /// - Returns: false if nobody wants it any more.
-  func makeRoom() -> Bool {
+  /// - Parameter gradients: one a parameter; they belong to the comparison until
+  ///   `waitUntilCompared` returns.
+  func publish(
+    step: UInt64, loss: Double,
+    gradients: [(entry: ParameterTable.Entry, values: UnsafeMutablePointer<Float>)]
+  ) {
+    let ordered = gradients.sorted { $0.entry.key < $1.entry.key }
+    let next = ReferenceStep(
+      number: step, gradients: ordered.map(\.values),
+      magnitudes: ordered.map { MaximumNorm.of($0.values, count: $0.entry.shape.count) },
+      differences: ordered.map { _ in 0 }, remaining: elements)
     condition.locked {
-      while spare.isEmpty, !isCancelled { condition.wait() }
-      guard !isCancelled else { return false }
-      filling = spare.removeLast()
-      return true
+      losses.reference.append(loss)
+      current = next
+      condition.wakeAll()
     }
   }
 
-  /// Makes the recorded step the one to compare with.
-  func publish(step: UInt64, loss: Double) {
+  /// Waits until the cluster has shown all its gradients of the published step, which then stand
+  /// in place of the single process's.
+  ///
+  /// - Returns: by key, the differences beyond the tolerance that are not to be counted before it
+  ///   is known what rounding does; `nil` if the gradients will never come.
+  func waitUntilCompared() -> [Int: Float]? {
     condition.locked {
-      guard let filling else { return }
-      losses.reference.append(loss)
-      filling.remaining = elements
-      for key in entries.indices { filling.differences[key] = 0 }
-      waiting[step] = filling
-      self.filling = nil
+      while let current, current.remaining > 0, !isCancelled { condition.wait() }
+      guard let current, current.remaining == 0 else { return nil }
+      // Once something is wrong, nothing is excused any more.
+      guard report.findings.isEmpty else { return [:] }
+      return current.differences.enumerated().reduce(into: [:]) { suspects, difference in
+        let relative = MaximumNorm.relative(
+          difference.element, to: current.magnitudes[difference.offset])
+        if relative > report.tolerance { suspects[difference.offset] = difference.element }
+      }
+    }
+  }
+
+  /// Counts the differences of the published step.
+  ///
+  /// - Parameter excused: keys of differences that are not to be held against the cluster.
+  func conclude(excusing excused: Set<Int>) {
+    condition.locked {
+      guard let step = current else { return }
+      var largest = VerificationReport.Deviation()
+      for key in entries.indices.reversed() {
+        let relative = MaximumNorm.relative(step.differences[key], to: step.magnitudes[key])
+        if excused.contains(key) {
+          largest.note(relative, at: step.number)
+        } else {
+          report.tensors[key].gradient.note(relative, at: step.number)
+          note(.gradient, key, step.number, relative)
+        }
+      }
+      if !excused.isEmpty { report.excused.append(largest) }
+      compared += 1
+      current = nil
       condition.wakeAll()
     }
   }
@@ -106,45 +132,7 @@ final class StepComparison: @unchecked Sendable {
     }
   }
 
-  private func record(_ entry: ParameterTable.Entry, _ values: UnsafePointer<Float>) {
-    guard let filling = condition.locked({ filling }) else { return }
-    let count = entry.shape.count
-    filling.gradients[entry.key].floatPointer.update(from: values, count: count)
-    filling.magnitudes[entry.key] = MaximumNorm.of(values, count: count)
-  }
-
   // MARK: The cluster's threads
-
-  fileprivate func compare(
-    _ step: UInt64, _ entry: ParameterTable.Entry, _ region: ParameterRegion,
-    _ values: UnsafePointer<Float>
-  ) {
-    let found: ReferenceStep? = condition.locked {
-      // A step that was run again is compared the first time.
-      if let finished, step <= finished { return nil }
-      while waiting[step] == nil, !isCancelled { condition.wait() }
-      return waiting[step]
-    }
-    guard let found else { return }
-    let reference = UnsafePointer(found.gradients[entry.key].floatPointer)
-    var difference: Float = 0
-    for run in region.runs {
-      difference = max(
-        difference,
-        MaximumNorm.ofDifference(
-          values + run.offset, reference + run.elements.lowerBound, count: run.elements.count))
-    }
-    condition.locked {
-      found.differences[entry.key] = max(found.differences[entry.key], difference)
-      found.remaining -= region.count
-      guard found.remaining == 0 else { return }
-      note(found, step)
-      waiting[step] = nil
-      finished = step
-      spare.append(found)
-      condition.wakeAll()
-    }
-  }
 
   func compare(loss: Double, at step: UInt64) {
     condition.locked { losses.cluster.append(loss) }
@@ -155,13 +143,12 @@ final class StepComparison: @unchecked Sendable {
     condition.locked {
       while self.model == nil, !isCancelled { condition.wait() }
       guard let reference = self.model else { return }
-      let step = UInt64(max(report.steps, 1) - 1)
       for (key, entry) in entries.enumerated() {
         let relative = Self.relative(
           model.tensors.first { $0.name == entry.name },
           to: reference.tensors.first { $0.name == entry.name })
         report.tensors[key].parameter = relative
-        note(.parameter, key, step, relative)
+        note(.parameter, key, UInt64(report.steps - 1), relative)
       }
       self.model = nil
       condition.wakeAll()
@@ -181,14 +168,6 @@ final class StepComparison: @unchecked Sendable {
 
   // MARK: Findings
 
-  private func note(_ step: ReferenceStep, _ number: UInt64) {
-    for key in entries.indices.reversed() {
-      let relative = MaximumNorm.relative(step.differences[key], to: step.magnitudes[key])
-      report.tensors[key].gradient.note(relative, at: number)
-      note(.gradient, key, number, relative)
-    }
-  }
-
   private func note(
     _ quantity: VerificationReport.Finding.Quantity, _ key: Int, _ step: UInt64, _ relative: Double
   ) {
@@ -202,49 +181,46 @@ final class StepComparison: @unchecked Sendable {
   /// - Returns: `nil` if not everything was compared.
   func result() -> VerificationReport? {
     condition.locked {
-      guard losses.cluster.count == report.steps, losses.reference.count == report.steps,
-        finished == UInt64(report.steps - 1)
-      else { return nil }
+      guard losses.cluster.count == report.steps, compared == UInt64(report.steps) else {
+        return nil
+      }
       var report = report
       for (step, (loss, reference)) in zip(losses.cluster, losses.reference).enumerated() {
         let relative = MaximumNorm.relative(
-          Float(loss - reference), to: Float(reference.magnitude)
-        ).magnitude
-        report.loss.note(relative, at: UInt64(step))
-        guard relative > report.tolerance,
-          !report.findings.contains(where: { $0.quantity == .loss })
-        else { continue }
-        // Before the step's gradients.
-        let place = report.findings.firstIndex { $0.step >= UInt64(step) } ?? report.findings.count
-        report.findings.insert(
-          .init(quantity: .loss, tensor: "", step: UInt64(step), relative: relative), at: place)
+          Float((loss - reference).magnitude), to: Float(reference.magnitude))
+        report.noteLoss(relative, at: UInt64(step))
       }
       return report
     }
   }
+}
 
-  // MARK: Probes
-
-  /// What the single process shows its gradients to.
-  var referenceProbe: any StepProbe { Recorder(comparison: self) }
-  /// What the cluster's nodes show theirs to.
-  var clusterProbe: any StepProbe { Comparer(comparison: self) }
-
-  private struct Recorder: StepProbe {
-    let comparison: StepComparison
-
-    func gradient(
-      step: UInt64, of entry: ParameterTable.Entry, region: ParameterRegion,
-      values: UnsafePointer<Float>
-    ) { comparison.record(entry, values) }
-  }
-
-  private struct Comparer: StepProbe {
-    let comparison: StepComparison
-
-    func gradient(
-      step: UInt64, of entry: ParameterTable.Entry, region: ParameterRegion,
-      values: UnsafePointer<Float>
-    ) { comparison.compare(step, entry, region, values) }
+extension StepComparison: StepProbe {
+  /// Compares a piece of the cluster's gradients, and puts it in place of the single process's.
+  func gradient(
+    step: UInt64, of entry: ParameterTable.Entry, region: ParameterRegion,
+    values: UnsafePointer<Float>
+  ) {
+    let target: UnsafeMutablePointer<Float>? = condition.locked {
+      // A step that is run again is compared the first time.
+      while compared <= step, current?.number != step, !isCancelled { condition.wait() }
+      return current?.number == step ? current?.gradients[entry.key] : nil
+    }
+    guard let target else { return }
+    var difference: Float = 0
+    for (elements, offset) in region.runs {
+      let reference = target + elements.lowerBound
+      difference = max(
+        difference,
+        MaximumNorm.ofDifference(values + offset, reference, count: elements.count))
+      reference.update(from: values + offset, count: elements.count)
+    }
+    condition.locked {
+      guard var step = current else { return }
+      step.differences[entry.key] = max(step.differences[entry.key], difference)
+      step.remaining -= region.count
+      current = step
+      if step.remaining == 0 { condition.wakeAll() }
+    }
   }
 }

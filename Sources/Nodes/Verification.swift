@@ -6,7 +6,8 @@ import Synchronization
 import Training
 import Transport
 
-/// A cluster in this process against a single process that does the same steps.
+/// A cluster in this process against a single process that does the same steps from the same
+/// parameters.
 package struct Verification: Sendable {
   private let cluster: RunConfiguration
   private let reference: RunConfiguration
@@ -62,7 +63,7 @@ package struct Verification: Sendable {
     let context = try RunContext(reference)
     let comparison = StepComparison(context.network, steps: steps, tolerance: tolerance)
     let cluster = try InProcessCluster(
-      cluster, probe: filter(comparison.clusterProbe), observer: LossObserver(comparison),
+      cluster, probe: filter(comparison), observer: LossObserver(comparison),
       onModel: { comparison.compare($0) }, log: makeLog)
     let failure = Mutex<(any Error)?>(nil)
     let steps = steps
@@ -91,13 +92,18 @@ package struct Verification: Sendable {
   ) throws {
     let threads = context.configuration.compute.threadsPerNode
     ComputeThreads.use(threads > 0 ? threads : Host.cores)
-    let trainer = try SingleProcessTrainer(context, probe: comparison.referenceProbe)
+    let trainer = try SingleProcessTrainer(context)
+    // Gradients and model are read by other threads, which keep nothing alive.
+    defer { withExtendedLifetime(trainer) {} }
     for step in 0..<UInt64(steps) {
-      guard comparison.makeRoom() else { return }
-      comparison.publish(step: step, loss: try trainer.step().meanLoss)
+      let loss = try trainer.computeGradients().meanLoss
+      comparison.publish(step: step, loss: loss, gradients: trainer.gradients)
+      guard let suspects = comparison.waitUntilCompared() else { return }
+      comparison.conclude(
+        excusing: suspects.isEmpty ? [] : try RoundingNoise.explained(suspects, trainer))
+      trainer.applyGradients()
     }
     comparison.lend(trainer.model)
-    withExtendedLifetime(trainer) {}
   }
 
   private struct LossObserver: RunObserver {

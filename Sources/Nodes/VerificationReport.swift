@@ -1,7 +1,9 @@
 /// How a cluster's run differs from the same run in a single process.
 ///
 /// All differences are relative: the largest difference of any two elements of a tensor over the
-/// largest magnitude in the single process's tensor.
+/// largest magnitude in the single process's tensor. Before each step the two have the same
+/// parameters, up to what their optimizers make of the same gradients, so that differences do not
+/// add up over the steps.
 package struct VerificationReport: Sendable {
   /// The largest difference of some steps, and where it was.
   package struct Deviation: Hashable, Sendable {
@@ -56,6 +58,19 @@ package struct VerificationReport: Sendable {
   /// quantity.
   package internal(set) var findings: [Finding] = []
 
+  /// Steps whose differences are left out, because rounding alone makes as large ones there: a
+  /// ReLU or a maximum that falls the other way in the last bit.
+  package internal(set) var excused: [Deviation] = []
+
   /// The difference that came first, from which the others may follow.
   package var firstFinding: Finding? { findings.first }
+
+  /// Takes over the difference of a step's losses.
+  mutating func noteLoss(_ relative: Double, at step: UInt64) {
+    loss.note(relative, at: step)
+    guard relative > tolerance, !findings.contains(where: { $0.quantity == .loss }) else { return }
+    // A step makes its loss before its gradients.
+    let place = findings.firstIndex { $0.step >= step } ?? findings.count
+    findings.insert(.init(quantity: .loss, tensor: "", step: step, relative: relative), at: place)
+  }
 }

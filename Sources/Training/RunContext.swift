@@ -1,3 +1,4 @@
+import Tensors
 package import Configuration
 package import Coordination
 package import Kernels
@@ -33,7 +34,9 @@ package struct RunContext: Sendable {
       evaluationSegments: cut.segmentCount(training: false),
       length: configuration.steps.map { .steps(UInt64($0)) }
         ?? .epochs(Double(configuration.epochs)),
-      evaluation: configuration.evaluation.rhythm, timing: timing)
+      evaluation: configuration.evaluation.rhythm,
+      fcElements: cut.layers.reduce(0) { $0 + $1.weight.shape.count + $1.bias.shape.count },
+      timing: timing)
   }
 
   /// The optimizer's constants for one parameter at `step` of a run of `totalSteps`.

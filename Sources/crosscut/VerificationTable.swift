@@ -27,7 +27,11 @@ struct VerificationTable {
       }
       return String(padded.joined(separator: "  ").reversed().drop { $0 == " " }.reversed())
     }
-    return lines.joined(separator: "\n") + "\n\n" + verdict + "\n"
+    let notes = report.excused.map { excused in
+      "step \(excused.step) is left out in part: rounding the input the other way turns a ReLU or"
+        + " maximum over\n  and changes the gradients as much (\(Numbers.scientific(excused.relative)))"
+    }
+    return (lines + [""] + notes + [verdict]).joined(separator: "\n") + "\n"
   }
 
   /// "the same within 1e-4", or the first difference.
@@ -36,8 +40,8 @@ struct VerificationTable {
     guard let first = report.firstFinding else {
       return "the same within \(tolerance) over \(report.steps) steps"
     }
-    return "first difference: \(first): \(Numbers.scientific(first.relative)) of the largest value"
-      + " (tolerance \(tolerance))"
+    return "first difference: \(first): \(Numbers.scientific(first.relative)), more than the"
+      + " tolerance of \(tolerance)"
   }
 
   private func step(_ deviation: VerificationReport.Deviation) -> String {

@@ -11,7 +11,11 @@ enum VerifyCommand {
     details: [
       "Runs the same steps on a cluster of the given shape and in one process, compares losses,"
         + " gradients and parameters layer by layer, and prints the first difference beyond the"
-        + " tolerance by layer and step."
+        + " tolerance by layer and step.",
+      "Every step is compared from the same parameters, so that differences do not add up. Where a"
+        + " step goes beyond the tolerance, the single process repeats it with its input rounded the"
+        + " other way: what that alone explains (a ReLU that falls the other way in the last bit) is"
+        + " reported but not counted.",
     ],
     positionals: [
       Positional(

@@ -24,12 +24,13 @@ struct VerificationTests {
     #expect(report.tensors.map(\.name).prefix(2) == ["conv1 weight", "conv1 bias"])
     #expect(report.tensors.count == 10)
     // Several nodes sum in another order: had nothing been compared, nothing would differ.
-    let differs = report.tensors.contains { $0.gradient.relative > 0 && $0.parameter > 0 }
-    #expect(differs == (workers * fcNodes > 1))
+    #expect(report.tensors.contains { $0.gradient.relative > 0 } == (workers * fcNodes > 1))
+    // The same gradients through the same optimizer: the same bits.
+    #expect(report.tensors.allSatisfy { $0.parameter == 0 })
     #expect(report.loss.relative < 1e-5)
   }
 
-  /// Adds a little to one element of one gradient.
+  /// Spoils one element of one gradient.
   private struct Doctor: StepProbe {
     let next: any StepProbe
     let tensor: String
@@ -40,16 +41,13 @@ struct VerificationTests {
       step: UInt64, of entry: ParameterTable.Entry, region: ParameterRegion,
       values: UnsafePointer<Float>
     ) {
-      var copy = Array(UnsafeBufferPointer(start: values, count: region.count))
       if step == self.step, entry.name == tensor {
         for (elements, offset) in region.runs where elements.contains(element) {
-          copy[offset + element - elements.lowerBound] += 0.05
+          // The node's own gradient, which it is about to apply.
+          UnsafeMutablePointer(mutating: values)[offset + element - elements.lowerBound] += 0.05
         }
       }
-      copy.withUnsafeBufferPointer { buffer in
-        guard let base = buffer.baseAddress else { return }
-        next.gradient(step: step, of: entry, region: region, values: base)
-      }
+      next.gradient(step: step, of: entry, region: region, values: values)
     }
   }
 

@@ -62,12 +62,14 @@ struct ToyModel: Sendable {
 
   func step(_ value: Int32, _ gradient: Int32) -> Int32 { value &* 3 &- gradient }
 
-  /// The whole run in one loop: what every simulated cluster must reproduce.
-  func reference(_ plan: RunPlan, _ program: TurnProgram) -> (chunks: [[Int32]], weights: [Int32]) {
+  /// The run's first `steps` steps in one loop: what every simulated cluster must reproduce.
+  func reference(
+    _ plan: RunPlan, _ program: TurnProgram, steps: UInt64
+  ) -> (chunks: [[Int32]], weights: [Int32]) {
     var chunks = chunkSizes.indices.map(initialChunk)
     var weights = (0..<columns).map(initialWeight)
     for turn in 0..<program.count {
-      guard program[turn].isTraining else { continue }
+      guard case .training(let step) = program[turn], step < steps else { continue }
       let features = features(
         isTraining: true, firstPosition: plan.firstPosition(of: program[turn]), rows: globalBatch,
         chunks: chunks)
@@ -76,11 +78,11 @@ struct ToyModel: Sendable {
       for chunk in chunks.indices {
         let gradient = chunkGradient(chunk, gradients)
         for index in chunks[chunk].indices {
-          chunks[chunk][index] = step(chunks[chunk][index], gradient[index])
+          chunks[chunk][index] = self.step(chunks[chunk][index], gradient[index])
         }
       }
       for column in weights.indices {
-        weights[column] = step(
+        weights[column] = self.step(
           weights[column], weightGradient(features, logits, column: column))
       }
     }

@@ -1,0 +1,203 @@
+import Messages
+import Network
+import Tensors
+
+@testable import Coordination
+
+/// One process of a simulated cluster: a real core, and the toy model's memory in place of kernels.
+final class SimulatedNode {
+  /// Exactly one of the three cores is there.
+  var server: ServerCore?
+  var worker: WorkerCore?
+  var fc: FCCore?
+
+  let model: ToyModel
+  let plan: RunPlan
+  let facts: DatasetFacts
+  var alive = true
+  /// Its compute thread hangs; its socket thread lives on.
+  var hung = false
+  /// Its next computation fails.
+  var broken = false
+  /// How its process ended, if it has.
+  var exit: Stop?
+  var computeFree: Microseconds = 0
+
+  /// Every chunk of the convolutional parameters; at the server the committed version.
+  var chunks: [[Int32]] = []
+  private var working: [[Int32]] = []
+  private var columns = 0..<0
+  private var weights: [Int32] = []
+  private var weightGradient: [Int32] = []
+  private var features: [[Int32]] = []
+  private var logits: [Int32] = []
+  private var gradients: [[Int32]] = []
+  private var span: WorkerCore.BatchSpan?
+  private var pass: FCCore.Pass?
+  private var stored: [Int32?] = []
+  /// What the server wrote down as the model.
+  private(set) var saved: (steps: UInt64, chunks: [[Int32]], weights: [Int32?])?
+
+  var isRunning: Bool { alive && exit == nil }
+
+  init(server core: ServerCore, _ model: ToyModel, _ facts: DatasetFacts) {
+    server = core
+    plan = core.plan
+    self.model = model
+    self.facts = facts
+    chunks = model.chunkSizes.indices.map(model.initialChunk)
+    working = chunks
+    stored = Array(repeating: nil, count: model.columns)
+  }
+
+  init(worker core: WorkerCore, _ model: ToyModel, _ plan: RunPlan, _ facts: DatasetFacts) {
+    worker = core
+    self.plan = plan
+    self.model = model
+    self.facts = facts
+    chunks = model.chunkSizes.map { Array(repeating: 0, count: $0) }
+  }
+
+  init(
+    fc core: FCCore, columns: Range<Int>, _ model: ToyModel, _ plan: RunPlan, _ facts: DatasetFacts
+  ) {
+    fc = core
+    self.plan = plan
+    self.model = model
+    self.facts = facts
+    self.columns = columns
+    weights = columns.map(model.initialWeight)
+  }
+
+  // MARK: Computation
+
+  func perform(_ operation: ServerCore.Operation) -> ServerCore.Outcome {
+    switch operation {
+    case .apply(let chunk, let gradients, _):
+      var sum = Array(repeating: Int32(0), count: model.chunkSizes[chunk])
+      for gradient in gradients {
+        for (index, value) in values([gradient]).enumerated() { sum[index] &+= value }
+      }
+      working[chunk] = zip(chunks[chunk], sum).map { model.step($0, $1) }
+      return .applied(frame(working[chunk]))
+    case .commit:
+      swap(&chunks, &working)
+      return .done
+    case .snapshot: return .snapshot(chunks.map { frame($0) })
+    case .tally(let counts, let lossSum):
+      let labels = values([counts[0]])
+      return .tallied(
+        Tally(
+          examples: labels.filter { $0 >= 0 }.count, lossSum: lossSum, top1: 0, top5: 0))
+    case .store(let slice, let frames, _):
+      for (offset, value) in values(frames).enumerated() {
+        stored[slice.firstColumn + offset] = value
+      }
+      return .done
+    case .save(let steps):
+      saved = (steps, chunks, stored)
+      return .done
+    }
+  }
+
+  func perform(_ operation: WorkerCore.Operation) -> WorkerCore.Outcome {
+    if broken { return .failed("simulated: out of memory") }
+    switch operation {
+    case .configure, .forward: return .done
+    case .load(let span):
+      self.span = span
+      return .done
+    case .install(let stage, let frames):
+      for (chunk, frame) in zip(plan.chunks.ofStage[stage], frames) {
+        chunks[chunk] = values([frame])
+      }
+      return .done
+    case .features(let columns): return features(columns)
+    case .absorb(let frames, let columns):
+      let parts = zip(frames, columns).map { matrix(values($0), columns: $1.count) }
+      gradients = (0..<(span?.rows ?? 0)).map { row in
+        parts.flatMap { $0.isEmpty ? [] : $0[row] }
+      }
+      return .done
+    case .backward(let stage):
+      // A share without rows has no part in the sum.
+      let rows = span?.rows == 0 ? [] : gradients
+      return .gradients(
+        plan.chunks.ofStage[stage].map { frame(model.chunkGradient($0, rows)) })
+    }
+  }
+
+  private func features(_ columns: [Range<Int>]) -> WorkerCore.Outcome {
+    guard let span else { return .failed("no batch") }
+    let rows = model.features(
+      isTraining: span.isTraining, firstPosition: span.firstPosition, rows: span.rows,
+      chunks: chunks)
+    let labels = (0..<span.rows).map { row -> Int32 in
+      let index = span.firstPosition + UInt64(row)
+      return span.isTraining || index < facts.evaluationExamples ? 1 : -1
+    }
+    return .features(
+      columns.map { range in [frame(labels), frame(rows.flatMap { Array($0[range]) })] })
+  }
+
+  func perform(_ operation: FCCore.Operation) -> FCCore.Outcome {
+    if broken { return .failed("simulated: out of memory") }
+    switch operation {
+    case .start(let pass, let blocks):
+      self.pass = pass
+      features = blocks.sorted { $0.rows.lowerBound < $1.rows.lowerBound }.flatMap {
+        matrix(values(Array($0.frames.dropFirst())), columns: columns.count)
+      }
+      return .segment(result(partial: model.partialLogits(features, weights)))
+    case .segment(let index, let received, let isLast, let deliver):
+      return .segment(segment(index, received, isLast, deliver))
+    case .gradients:
+      weightGradient = weights.indices.map {
+        model.weightGradient(features, logits, column: $0)
+      }
+      return .done
+    case .apply:
+      for index in weights.indices {
+        weights[index] = model.step(weights[index], weightGradient[index])
+      }
+      return .done
+    case .collect:
+      // In pieces of one column, so that an end in the middle of them is met as well.
+      return .slices(
+        columns.enumerated().map { offset, column in
+          (
+            Slice(
+              key: 0, firstRow: 0, rows: 1, firstColumn: column, columns: 1,
+              isLast: offset == columns.count - 1), [frame([weights[offset]])]
+          )
+        })
+    }
+  }
+
+  private func result(partial: [Int32]) -> FCCore.SegmentResult {
+    FCCore.SegmentResult(
+      outgoing: Array(repeating: [frame(partial)], count: plan.fcNodesWanted))
+  }
+
+  private func segment(
+    _ index: Int, _ received: [[Frame]], _ isLast: Bool, _ deliver: [Range<Int>]?
+  ) -> FCCore.SegmentResult {
+    let own = model.partialLogits(features, weights)
+    if index == 1 {
+      logits = own
+      for frames in received where !frames.isEmpty {
+        for (row, value) in values(frames).enumerated() { logits[row] &+= value }
+      }
+    }
+    guard isLast else { return result(partial: own) }
+    var result = FCCore.SegmentResult(outgoing: [])
+    let examples = pass?.examples ?? 0
+    let counts = (0..<plan.globalBatch).map { Int32($0 < examples ? 0 : -1) }
+    result.report = (Double(examples), frame(counts))
+    if let deliver {
+      let gradient = model.featureGradient(logits, weights)
+      result.featureGradients = deliver.map { rows in [frame(gradient[rows].flatMap { $0 })] }
+    }
+    return result
+  }
+}

@@ -1,0 +1,56 @@
+import Messages
+import Testing
+
+@testable import Coordination
+
+extension SimulatedCluster {
+  /// Checks a run that has ended against the run in one loop. Whatever happened: every turn is
+  /// committed once and in order over the whole batch, a model that was written holds exactly the
+  /// committed steps, everybody has been told the end, and the end is the right one.
+  ///
+  /// - Parameter scenario: stands in every message, with the seed, so that it can be run again.
+  func expectSound(_ scenario: String) {
+    let story = "\(scenario)\n" + notes.suffix(25).joined(separator: "\n")
+    guard let exit else {
+      Issue.record("never ended: \(serverCore.waits(now: now)) \(story)")
+      return
+    }
+    for violation in violations { Issue.record("\(violation) \(story)") }
+    let program = plan.program(facts)
+    #expect(commits.map(\.turn) == Array(0..<UInt64(commits.count)), "\(story)")
+    for record in commits {
+      let covered = record.shares.values.flatMap { Array($0) }.sorted()
+      #expect(covered == Array(0..<options.globalBatch), "turn \(record.turn) \(story)")
+    }
+    #expect(
+      evaluations.allSatisfy { $0.tally.examples == Int(options.evaluationExamples) }, "\(story)")
+
+    let steps = program.version(at: UInt64(commits.count))
+    if let saved = server.saved {
+      let reference = model.reference(plan, program, steps: steps)
+      #expect(saved.steps == steps, "\(story)")
+      #expect(saved.chunks == reference.chunks, "\(story)")
+      #expect(saved.weights == reference.weights.map { Optional($0) }, "\(story)")
+    }
+    expectRightEnd(exit, program, story)
+    guard !lossy else { return }
+    for (id, node) in nodes where id != .server && node.alive {
+      #expect(node.exit != nil, "\(id) was not told the end \(story)")
+    }
+  }
+
+  private func expectRightEnd(_ exit: Stop, _ program: TurnProgram, _ story: String) {
+    switch exit.outcome {
+    case .finished:
+      #expect(UInt64(commits.count) == program.count, "\(story)")
+      #expect(evaluations.count == Int(program.evaluations), "\(story)")
+      #expect(server.saved != nil, "\(story)")
+    case .interrupted:
+      #expect(stopRequested, "\(story)")
+      #expect(server.saved != nil || serverCore.view == nil, "\(story)")
+    case .failed:
+      // Only an fc node can make a run fail, and the reason names it.
+      #expect(fcFaults.contains { exit.reason.contains("\($0)") }, "\(exit) \(story)")
+    }
+  }
+}
