@@ -42,6 +42,7 @@ let package = Package(
       name: "Training",
       dependencies: [
         "Coordination", "Messages", "Kernels", "Datasets", "Configuration", "Network", "Tensors",
+        "CZlib", "CLinux",
       ],
       swiftSettings: hot),
 
@@ -137,7 +138,8 @@ let package = Package(
         "Kernels",
       ], swiftSettings: house),
     .testTarget(
-      name: "crosscutTests", dependencies: ["crosscut", "Configuration"], swiftSettings: house),
+      name: "crosscutTests", dependencies: ["crosscut", "Configuration", "Training"],
+      swiftSettings: house),
     .testTarget(
       name: "PaperTests", dependencies: ["Configuration", "Network", "Kernels", "Tensors"],
       swiftSettings: house),
