@@ -61,7 +61,7 @@ final class CheckpointWriter: Sendable {
       let count = entry.shape.count
       tensors.append(
         CheckpointTensor(
-          name: entry.name, shape: entry.shape,
+          name: entry.name, shape: entry.shape.extents,
           value: UnsafeBufferPointer(start: value, count: count),
           velocity: UnsafeBufferPointer(start: velocity, count: count)))
     }

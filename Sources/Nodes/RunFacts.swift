@@ -1,3 +1,5 @@
+import Messages
+import Configuration
 import Coordination
 import Synchronization
 import Training
@@ -11,8 +13,9 @@ final class RunFacts: Sendable {
     let configuration = run.configuration
     var manifest = CheckpointManifest(
       run: Version.runName(number), software: Version.text,
-      network: configuration.network.name ?? "custom", seed: configuration.seed,
-      globalBatch: configuration.globalBatch)
+      network: configuration.network.name ?? "custom", steps: 0, epoch: 0,
+      seed: configuration.seed, globalBatch: configuration.globalBatch, trainingExamples: 0,
+      evaluationExamples: 0, datasetFingerprint: "", workers: 0, fcNodes: 0, view: 0)
     if let resumed {
       manifest.history =
         resumed.manifest.history + [
@@ -30,7 +33,7 @@ final class RunFacts: Sendable {
       $0.view = core.view?.number ?? 0
       $0.workers = core.view?.workers.count ?? 0
       $0.fcNodes = core.view?.fcNodes.count ?? 0
-      $0.loss = latest.loss
+      $0.loss = latest.loss.flatMap { $0.isFinite ? $0 : nil }
       $0.testAccuracy = latest.testAccuracy
       if let facts = core.dataset {
         $0.trainingExamples = facts.trainingExamples

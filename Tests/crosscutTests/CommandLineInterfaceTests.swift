@@ -73,7 +73,7 @@ import Testing
     (
       "zebra",
       "crosscut: unknown command \"zebra\"; there are train, server, worker, fc, status, evaluate,"
-        + " verify, model, help"
+        + " verify, model, checkpoint, help"
     ),
     ("--hepl", "crosscut: unknown option --hepl; did you mean --help?"),
     ("--watch status", "crosscut: unknown option --watch"),
