@@ -11,7 +11,9 @@ package struct RunConfiguration: Hashable, Sendable {
   package var optimizer = OptimizerConfiguration()
   /// Examples of one step over all workers.
   package var globalBatch = 128
-  /// Passes over the training set.
+  /// Passes over the training set, an endless stream of shuffled epochs that batches are cut from
+  /// without regard to their borders: `ceil(epochs * examples / globalBatch)` steps
+  /// (`Coordination.RunPlan` has the arithmetic).
   package var epochs = 10
   /// Optimizer updates; replaces `epochs` when given.
   package var steps: Int?
@@ -28,14 +30,6 @@ package struct RunConfiguration: Hashable, Sendable {
 
   /// The defaults, without a network: `parse` is the way to a configuration that can run.
   init() {}
-
-  /// Optimizer updates in one pass: whole global batches, the rest of a shuffled epoch is left out.
-  package func stepsPerEpoch(trainingExamples: Int) -> Int { trainingExamples / globalBatch }
-
-  /// Optimizer updates of the whole run.
-  package func totalSteps(trainingExamples: Int) -> Int {
-    steps ?? epochs * stepsPerEpoch(trainingExamples: trainingExamples)
-  }
 
   /// The weights' learning rate at `step` (from 0) of a run of `totalSteps`.
   package func learningRate(step: Int, of totalSteps: Int) -> Double {
@@ -90,13 +84,14 @@ package enum Precision: String, Hashable, Sendable, CaseIterable, ConfigurationW
   static var planned: [String] { ["bf16"] }
 }
 
-/// When the test set is run through the cluster.
+/// When the test set is run through the cluster: after every interval and always after the last
+/// step; without an interval, after the last step if `atEnd`.
 package struct EvaluationConfiguration: Hashable, Sendable, ConfigurationSection {
-  /// After every so many epochs; 0: never.
+  /// After every so many epochs, rounded up to whole steps; 0: no such interval.
   package var everyEpochs = 1
-  /// After every so many steps, beside `everyEpochs`.
+  /// After every so many steps; replaces `everyEpochs` when given.
   package var everySteps: Int?
-  /// After the last step, whatever the intervals say.
+  /// After the last step, where there is no interval: with one the run always ends so.
   package var atEnd = true
 
   package init() {}
@@ -105,21 +100,13 @@ package struct EvaluationConfiguration: Hashable, Sendable, ConfigurationSection
   static var fields: [Field<EvaluationConfiguration>] {
     [
       Field(
-        "everyEpochs", \.everyEpochs, .between(0, 1 << 20), "After every so many epochs; 0: never."),
+        "everyEpochs", \.everyEpochs, .between(0, 1 << 20),
+        "After every so many epochs, and at the end; 0: no such interval."),
       Field(
         "everySteps", \.everySteps, .ifGiven(.between(1, 1 << 40)),
-        "After every so many steps, beside everyEpochs."),
-      Field("atEnd", \.atEnd, "After the last step."),
+        "After every so many steps, and at the end; replaces everyEpochs when given."),
+      Field("atEnd", \.atEnd, "After the last step, where there is no interval."),
     ]
-  }
-
-  /// Whether the test set is due once `completedSteps` of `totalSteps` are done.
-  package func isDue(afterSteps completedSteps: Int, of totalSteps: Int, stepsPerEpoch: Int) -> Bool
-  {
-    if completedSteps == totalSteps, atEnd { return true }
-    if let everySteps, completedSteps % everySteps == 0 { return true }
-    let interval = everyEpochs * stepsPerEpoch
-    return interval > 0 && completedSteps % interval == 0
   }
 }
 
