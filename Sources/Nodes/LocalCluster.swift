@@ -189,7 +189,8 @@ package final class LocalCluster {
     _ report: (Report) -> Void, _ announced: inout Set<String>, isStopping: Bool
   ) {
     for child in children {
-      guard let end = child.poll(), end != .exited(0), announced.insert("\(child.processID)").inserted
+      guard let end = child.poll(), end != .exited(0),
+        announced.insert("\(child.processID)").inserted
       else { continue }
       var why = ""
       if case .exited = end, let line = lastLine(of: child.name) { why = ": \(line)" }

@@ -92,7 +92,9 @@ enum Samples {
     ),
     (
       .slice(
-        Slice(transfer: 4, part: .value, key: 8, firstRow: 128, rows: 2, firstColumn: 256, columns: 3, isLast: true)),
+        Slice(
+          transfer: 4, part: .value, key: 8, firstRow: 128, rows: 2, firstColumn: 256, columns: 3,
+          isLast: true)),
       [floats(6)]
     ),
     (.collect(Collect(transfer: 5, turn: 900)), []),
