@@ -1,8 +1,8 @@
 /* The view change of docs/design.md: one server, W workers, F FC nodes, FIFO links, STEPS steps;
  * up to CRASHES workers die at any moment. Assertions: each FC node and the server apply every
- * step exactly once and in order. No invalid end state: nobody waits for ever. With a claim in the
- * model spin checks end states only with -noclaim:
- *   spin -a view.pml && gcc -O2 -DCOLLAPSE -o pan pan.c && ./pan -noclaim -m1000000
+ * step exactly once and in order. No invalid end state: nobody waits for ever. A claim turns the
+ * search for end states off, hence -DNOCLAIM:
+ *   spin -a view.pml && gcc -O2 -DCOLLAPSE -DNOCLAIM -o pan pan.c && ./pan -m1000000
  */
 #ifndef W
 #define W 2

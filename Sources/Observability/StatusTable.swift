@@ -138,28 +138,28 @@ package enum StatusTable {
       Column(
         title: "sent", expendability: 8, cells: nodes.map { Span(Format.bytes($0.bytesSent)) }),
       Column(
-        title: "received", expendability: 8,
+        title: "received", expendability: 9,
         cells: nodes.map { Span(Format.bytes($0.bytesReceived)) }),
       Column(
         title: "memory", expendability: 7,
         cells: nodes.map { Span(Format.bytes($0.residentBytes)) }),
       // Both are news only when they are not 0, or long.
       Column(
-        title: "dropped", expendability: 11,
+        title: "dropped", expendability: 12,
         cells: nodes.map { Span($0.droppedMessages == 0 ? "" : "\($0.droppedMessages)", .warning) }),
       Column(
-        title: "gap", expendability: 12,
+        title: "gap", expendability: 13,
         cells: nodes.map {
           Span(
             $0.largestGapMilliseconds < 20 ? "" : Format.duration($0.largestGapMilliseconds / 1000),
             .warning)
         }),
       Column(
-        title: "phase", isNumeric: false, expendability: 13, cells: nodes.map { Span($0.phase) }),
+        title: "phase", isNumeric: false, expendability: 14, cells: nodes.map { Span($0.phase) }),
       Column(
-        title: "host", isNumeric: false, expendability: 10,
+        title: "host", isNumeric: false, expendability: 11,
         cells: nodes.map { Span(Format.clipped($0.host, to: longestHost)) }),
-      Column(title: "pid", expendability: 9, cells: nodes.map { Span("\($0.processID)") }),
+      Column(title: "pid", expendability: 10, cells: nodes.map { Span("\($0.processID)") }),
     ]
   }
 

@@ -61,17 +61,17 @@ import Testing
         worker 0  active  0.2 s       3.3
         worker 1  silent  0.2 s       3.3
 
-        node         sent  memory   pid
-        worker 0  1.23 MB  183 MB  4711
-        worker 1  1.23 MB  183 MB  4711
+        node         sent  memory
+        worker 0  1.23 MB  183 MB
+        worker 1  1.23 MB  183 MB
 
         node  state    beat  wait peers
         fc 0  active  0.2 s        66.0
         fc 1  active  0.2 s        66.0
 
-        node     sent  memory   pid
-        fc 0  1.23 MB  183 MB  4711
-        fc 1  1.23 MB  183 MB  4711
+        node     sent  received  memory
+        fc 0  1.23 MB   98.8 MB  183 MB
+        fc 1  1.23 MB   98.8 MB  183 MB
 
         """)
   }
