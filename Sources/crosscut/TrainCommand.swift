@@ -24,7 +24,6 @@ enum TrainCommand {
       .runDirectory, .seed,
       Option(
         name: "dry-run", help: "Check everything, print the resolved configuration and stop."),
-      .verbose,
     ],
     examples: [
       Example(
