@@ -46,7 +46,7 @@ enum TrainCommand {
       return ExitCode.success
     }
     if let listen = arguments.string("listen") {
-      try Endpoint.check(listen, option: "listen", command: "train")
+      try Endpoint.check(listen, written: arguments.label("listen"), command: "train")
     }
     let signals = try Signals(children: true)
     let directory = try RunDirectory(
