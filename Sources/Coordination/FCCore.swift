@@ -1,6 +1,6 @@
 package import Messages
 import Network
-package import Tensors
+import Tensors
 
 /// An FC node's protocol: one event in, a list of directives out. No socket, clock or thread.
 ///
@@ -27,62 +27,7 @@ package struct FCCore: Sendable {
     case exit(Stop)
   }
 
-  /// What the kernels must know of a turn.
-  package struct Pass: Hashable, Sendable {
-    package let isTraining: Bool
-    package let step: UInt64
-    /// Rows that hold an example: the divisor of the mean.
-    package let examples: Int
-  }
-
-  /// A worker's rows of the features: labels first, then row blocks.
-  package struct FeatureBlock: Sendable {
-    package let rows: Range<Int>
-    package let frames: [Frame]
-  }
-
-  package enum Operation: Sendable {
-    /// Segment 0: put the workers' rows together and compute.
-    case start(Pass, [FeatureBlock])
-    /// Segment `index`, with what the other FC nodes gave in the exchange before it, by position.
-    /// The last one of a turn makes the report; `deliver` lists the workers' rows to cut the
-    /// features' gradient into, in the last segment of a training turn.
-    case segment(index: Int, received: [[Frame]], isLast: Bool, deliver: [Range<Int>]?)
-    /// The gradients of the parameters.
-    case gradients
-    /// Let the parameters take the gradient of `step`: it is committed.
-    case apply(step: UInt64)
-    /// Hand out the slices.
-    case collect
-  }
-
-  package enum Outcome: Sendable {
-    case done
-    /// A segment's results: what goes to each FC node, to each worker, to the server.
-    case segment(SegmentResult)
-    case slices([(Slice, [Frame])])
-    case failed(String)
-  }
-
-  package struct SegmentResult: Sendable {
-    /// By position of the FC node; empty for itself.
-    package var outgoing: [[Frame]]
-    /// By `deliver`'s order; empty but in the last segment of a training turn.
-    package var featureGradients: [[Frame]]
-    /// Loss, and a frame of counts; in the last segment of any turn.
-    package var report: (lossSum: Double, counts: Frame)?
-
-    package init(
-      outgoing: [[Frame]], featureGradients: [[Frame]] = [],
-      report: (lossSum: Double, counts: Frame)? = nil
-    ) {
-      self.outgoing = outgoing
-      self.featureGradients = featureGradients
-      self.report = report
-    }
-  }
-
-  private enum Stage: Hashable, Sendable {
+  enum Stage: Hashable, Sendable {
     /// No view, or the last one.
     case idle
     /// Waits for the workers' features.
@@ -94,21 +39,21 @@ package struct FCCore: Sendable {
   }
 
   /// What has come for one turn.
-  private struct Inbox: Sendable {
+  struct Inbox: Sendable {
     var features: [Int: FeatureBlock] = [:]
     var exchanges: [Int: [Int: [Frame]]] = [:]
   }
 
-  private let plan: RunPlan
+  let plan: RunPlan
   private let identity: Header
   /// Bytes of exchange `e` from position `j`: `[e][j]`.
   private let exchangeBytes: [[Int]]
-  private var gate: ViewGate
-  private var program: TurnProgram?
-  private var position = 0
-  private var turn: UInt64 = 0
-  private var stage = Stage.idle
-  private var inbox: [UInt64: Inbox] = [:]
+  var gate: ViewGate
+  var program: TurnProgram?
+  var position = 0
+  var turn: UInt64 = 0
+  var stage = Stage.idle
+  var inbox: [UInt64: Inbox] = [:]
   /// Turns below this one are known to be committed.
   private var committedBelow: UInt64 = 0
   /// A training turn whose gradient is computed or being computed, and not yet applied.
@@ -116,10 +61,10 @@ package struct FCCore: Sendable {
   /// Training steps applied: must always equal the steps committed below the working turn.
   package private(set) var appliedSteps: UInt64 = 0
 
-  private var clock: PhaseClock
-  private var lastBeat: Microseconds?
+  var clock: PhaseClock
+  var lastBeat: Microseconds?
   private var nextOperation: UInt64 = 0
-  private var outstanding: [OperationID: Operation] = [:]
+  var outstanding: [OperationID: Operation] = [:]
   private var stopped = false
 
   /// - Parameters:
@@ -165,7 +110,7 @@ package struct FCCore: Sendable {
 
   // MARK: Messages
 
-  private func message(_ body: Body, _ frames: [Frame] = []) -> Message {
+  func message(_ body: Body, _ frames: [Frame] = []) -> Message {
     var header = identity
     header.view = viewNumber
     return Message(header, body, frames: frames)
@@ -261,7 +206,7 @@ package struct FCCore: Sendable {
     startIfComplete(now, &out)
   }
 
-  private var shares: [Range<Int>] {
+  var shares: [Range<Int>] {
     let count = gate.view?.workers.count ?? 0
     return (0..<count).map { plan.share(position: $0, workers: count) }
   }
@@ -424,60 +369,6 @@ package struct FCCore: Sendable {
         out.append(.send(message(.slice(slice), frames), to: .serverBulk))
       }
     default: preconditionFailure("operation \(operation) ended with \(outcome)")
-    }
-  }
-
-  // MARK: Signs of life
-
-  private mutating func beat(_ now: Microseconds, _ out: inout [Directive]) {
-    if let lastBeat, now - lastBeat < plan.timing.heartbeat * 1000 { return }
-    lastBeat = now
-    var telemetry = Telemetry()
-    telemetry.stepMilliseconds = clock.takeStepTimes(now: now)
-    telemetry.droppedMessages = gate.droppedCount
-    let heartbeat = Heartbeat(
-      ready: true, dataset: nil, turn: turn, phase: clock.phase.rawValue,
-      millisecondsSinceProgress: (now - min(now, clock.since)) / 1000, telemetry: telemetry,
-      waits: Array(waits(now: now).prefix(Heartbeat.mostWaits)))
-    out.append(.send(message(.heartbeat(heartbeat)), to: .server))
-  }
-
-  /// What this FC node waits for, and from whom; never nothing.
-  package func waits(now: Microseconds) -> [Wait] {
-    let since = (now - min(now, clock.since)) / 1000
-    func wait(_ owner: Wait.Owner, _ what: String) -> Wait {
-      Wait(owner: owner, what: what, milliseconds: since)
-    }
-    guard let view = gate.view, let program else {
-      return [wait(.member(.server), "the next view")]
-    }
-    switch stage {
-    case .idle:
-      let isCollecting = outstanding.values.contains {
-        if case .collect = $0 { true } else { false }
-      }
-      return [
-        isCollecting
-          ? wait(.own("compute thread"), "its slices")
-          : wait(.member(.server), "the end of the run")
-      ]
-    case .computing(let index):
-      return [wait(.own("compute thread"), "segment \(index) of turn \(turn)")]
-    case .collecting:
-      guard turn < program.count else {
-        return [wait(.member(.server), "the end of the run")]
-      }
-      guard !view.workers.isEmpty else { return [wait(.member(.server), "a view with workers")] }
-      let shares = shares
-      return view.workers.indices.compactMap { worker in
-        guard !shares[worker].isEmpty, inbox[turn]?.features[worker] == nil else { return nil }
-        return wait(.member(view.workers[worker].name), "features of turn \(turn)")
-      }
-    case .exchanging(let index):
-      return view.fcNodes.indices.compactMap { peer in
-        guard peer != position, inbox[turn]?.exchanges[index - 1]?[peer] == nil else { return nil }
-        return wait(.member(view.fcNodes[peer].name), "exchange \(index - 1) of turn \(turn)")
-      }
     }
   }
 }

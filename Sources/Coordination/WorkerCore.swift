@@ -1,6 +1,6 @@
 package import Messages
 import Network
-package import Tensors
+import Tensors
 
 /// A worker's protocol: one event in, a list of directives out. No socket, clock or thread.
 ///
@@ -31,62 +31,28 @@ package struct WorkerCore: Sendable {
     case exit(Stop)
   }
 
-  /// A worker's share of a turn, as the data loader understands it.
-  package struct BatchSpan: Hashable, Sendable {
-    package let isTraining: Bool
-    /// Position in the training stream or index in the evaluation set of the first row.
-    package let firstPosition: UInt64
-    package let rows: Int
-  }
-
-  /// Work for the compute thread, done in the order given.
-  package enum Operation: Sendable {
-    /// Plan memory for shares of `rows` examples.
-    case configure(rows: Int)
-    case load(BatchSpan)
-    /// Take a stage's parameters from its chunks.
-    case install(stage: Int, chunks: [Frame])
-    case forward(stage: Int)
-    /// Cut labels and features into what each FC node gets: `columns[j]` for position j.
-    case features(columns: [Range<Int>])
-    /// Put the FC nodes' gradients of the features together.
-    case absorb(gradients: [[Frame]], columns: [Range<Int>])
-    /// Compute a stage's gradients and cut them into chunks.
-    case backward(stage: Int)
-  }
-
-  /// What came of an operation.
-  package enum Outcome: Sendable {
-    case done
-    /// Frames for each FC node: labels, then row blocks.
-    case features([[Frame]])
-    /// A frame for each chunk of the stage.
-    case gradients([Frame])
-    case failed(String)
-  }
-
-  private let plan: RunPlan
+  let plan: RunPlan
   private let identity: Header
-  private let dataset: DatasetFacts
-  private var gate: ViewGate
-  private var program: TurnProgram?
+  let dataset: DatasetFacts
+  var gate: ViewGate
+  var program: TurnProgram?
   private var position = 0
-  private var share = 0..<0
+  var share = 0..<0
   private var configuredRows: Int?
 
-  private var turn: UInt64 = 0
+  var turn: UInt64 = 0
   /// The last turn the server has allowed.
   private var allowedTurn: UInt64 = 0
-  private var nextStage = 0
+  var nextStage = 0
   /// Latest version and bytes of each chunk received and not yet installed.
   private var arrived: [(version: UInt64, frame: Frame)?]
   private var installedVersion: [UInt64?]
   /// The version being taken over by the compute thread.
-  private var installing: [UInt64?]
-  private var gradients: [[Frame]?] = []
+  var installing: [UInt64?]
+  var gradients: [[Frame]?] = []
 
-  private var clock: PhaseClock
-  private var lastBeat: Microseconds?
+  var clock: PhaseClock
+  var lastBeat: Microseconds?
   private var nextOperation: UInt64 = 0
   private var outstanding: [OperationID: Operation] = [:]
   private var stopped = false
@@ -138,7 +104,7 @@ package struct WorkerCore: Sendable {
 
   // MARK: Messages
 
-  private func message(_ body: Body, _ frames: [Frame] = []) -> Message {
+  func message(_ body: Body, _ frames: [Frame] = []) -> Message {
     var header = identity
     header.view = viewNumber
     return Message(header, body, frames: frames)
@@ -399,53 +365,6 @@ package struct WorkerCore: Sendable {
       }
       backward(fromStage: stage - 1, now, &out)
     default: preconditionFailure("operation \(operation) ended with \(outcome)")
-    }
-  }
-
-  // MARK: Signs of life
-
-  private mutating func beat(_ now: Microseconds, _ out: inout [Directive]) {
-    if let lastBeat, now - lastBeat < plan.timing.heartbeat * 1000 { return }
-    lastBeat = now
-    var telemetry = Telemetry()
-    telemetry.stepMilliseconds = clock.takeStepTimes(now: now)
-    telemetry.droppedMessages = gate.droppedCount
-    let heartbeat = Heartbeat(
-      ready: true, dataset: dataset, turn: turn, phase: clock.phase.rawValue,
-      millisecondsSinceProgress: (now - min(now, clock.since)) / 1000, telemetry: telemetry,
-      waits: Array(waits(now: now).prefix(Heartbeat.mostWaits)))
-    out.append(.send(message(.heartbeat(heartbeat)), to: .server))
-  }
-
-  /// What this worker waits for, and from whom; never nothing.
-  package func waits(now: Microseconds) -> [Wait] {
-    let since = (now - min(now, clock.since)) / 1000
-    func wait(_ owner: Wait.Owner, _ what: String) -> Wait {
-      Wait(owner: owner, what: what, milliseconds: since)
-    }
-    switch clock.phase {
-    case .waitingForView: return [wait(.member(.server), "the next view")]
-    case .ending: return [wait(.member(.server), "the end of the run")]
-    case .waitingForTurn:
-      let isOver = program.map { turn >= $0.count } ?? false
-      return [
-        wait(.member(.server), isOver ? "the end of the run" : "leave to start turn \(turn)")
-      ]
-    case .waitingForParameters:
-      let name = plan.chunks.stageNames[nextStage]
-      if installing[nextStage] != nil {
-        return [wait(.own("compute thread"), "taking over the parameters of \(name)")]
-      }
-      return [wait(.member(.server), "parameters of \(name), turn \(turn)")]
-    case .waitingForFC:
-      return zip(gate.view?.fcNodes ?? [], gradients).compactMap { member, frames in
-        frames == nil ? wait(.member(member.name), "gradient of the features, turn \(turn)") : nil
-      }
-    case .data: return [wait(.own("data loader"), "the batch of turn \(turn)")]
-    case .configuring: return [wait(.own("compute thread"), "memory for \(share.count) rows")]
-    case .convolutionForward, .convolutionBackward, .compute, .waitingForWorkers,
-      .waitingForPeers:
-      return [wait(.own("compute thread"), "\(clock.phase.rawValue) of turn \(turn)")]
     }
   }
 }

@@ -1,0 +1,61 @@
+package import Messages
+package import Tensors
+
+extension FCCore {
+  /// What the kernels must know of a turn.
+  package struct Pass: Hashable, Sendable {
+    package let isTraining: Bool
+    package let step: UInt64
+    /// Rows that hold an example: the divisor of the mean.
+    package let examples: Int
+  }
+
+  /// A worker's rows of the features: labels first, then row blocks.
+  package struct FeatureBlock: Sendable {
+    package let rows: Range<Int>
+    package let frames: [Frame]
+  }
+
+  /// Work for the compute thread, done in the order given.
+  package enum Operation: Sendable {
+    /// Segment 0: put the workers' rows together and compute.
+    case start(Pass, [FeatureBlock])
+    /// Segment `index`, with what the other FC nodes gave in the exchange before it, by position.
+    /// The last one of a turn makes the report; `deliver` lists the workers' rows to cut the
+    /// features' gradient into, in the last segment of a training turn.
+    case segment(index: Int, received: [[Frame]], isLast: Bool, deliver: [Range<Int>]?)
+    /// The gradients of the parameters.
+    case gradients
+    /// Let the parameters take the gradient of `step`: it is committed.
+    case apply(step: UInt64)
+    /// Hand out the slices.
+    case collect
+  }
+
+  /// What came of an operation.
+  package enum Outcome: Sendable {
+    case done
+    /// A segment's results: what goes to each FC node, to each worker, to the server.
+    case segment(SegmentResult)
+    case slices([(Slice, [Frame])])
+    case failed(String)
+  }
+
+  package struct SegmentResult: Sendable {
+    /// By position of the FC node; empty for itself.
+    package var outgoing: [[Frame]]
+    /// By `deliver`'s order; empty but in the last segment of a training turn.
+    package var featureGradients: [[Frame]]
+    /// Loss, and a frame of counts; in the last segment of any turn.
+    package var report: (lossSum: Double, counts: Frame)?
+
+    package init(
+      outgoing: [[Frame]], featureGradients: [[Frame]] = [],
+      report: (lossSum: Double, counts: Frame)? = nil
+    ) {
+      self.outgoing = outgoing
+      self.featureGradients = featureGradients
+      self.report = report
+    }
+  }
+}

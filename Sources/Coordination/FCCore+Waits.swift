@@ -1,0 +1,56 @@
+package import Messages
+
+extension FCCore {
+  /// Sends a heartbeat when one is due.
+  mutating func beat(_ now: Microseconds, _ out: inout [Directive]) {
+    if let lastBeat, now - lastBeat < plan.timing.heartbeat * 1000 { return }
+    lastBeat = now
+    var telemetry = Telemetry()
+    telemetry.stepMilliseconds = clock.takeStepTimes(now: now)
+    telemetry.droppedMessages = gate.droppedCount
+    let heartbeat = Heartbeat(
+      ready: true, dataset: nil, turn: turn, phase: clock.phase.rawValue,
+      millisecondsSinceProgress: (now - min(now, clock.since)) / 1000, telemetry: telemetry,
+      waits: Array(waits(now: now).prefix(Heartbeat.mostWaits)))
+    out.append(.send(message(.heartbeat(heartbeat)), to: .server))
+  }
+
+  /// What this FC node waits for, and from whom; never nothing.
+  package func waits(now: Microseconds) -> [Wait] {
+    let since = (now - min(now, clock.since)) / 1000
+    func wait(_ owner: Wait.Owner, _ what: String) -> Wait {
+      Wait(owner: owner, what: what, milliseconds: since)
+    }
+    guard let view = gate.view, let program else {
+      return [wait(.member(.server), "the next view")]
+    }
+    switch stage {
+    case .idle:
+      let isCollecting = outstanding.values.contains {
+        if case .collect = $0 { true } else { false }
+      }
+      return [
+        isCollecting
+          ? wait(.own("compute thread"), "its slices")
+          : wait(.member(.server), "the end of the run")
+      ]
+    case .computing(let index):
+      return [wait(.own("compute thread"), "segment \(index) of turn \(turn)")]
+    case .collecting:
+      guard turn < program.count else {
+        return [wait(.member(.server), "the end of the run")]
+      }
+      guard !view.workers.isEmpty else { return [wait(.member(.server), "a view with workers")] }
+      let shares = shares
+      return view.workers.indices.compactMap { worker in
+        guard !shares[worker].isEmpty, inbox[turn]?.features[worker] == nil else { return nil }
+        return wait(.member(view.workers[worker].name), "features of turn \(turn)")
+      }
+    case .exchanging(let index):
+      return view.fcNodes.indices.compactMap { peer in
+        guard peer != position, inbox[turn]?.exchanges[index - 1]?[peer] == nil else { return nil }
+        return wait(.member(view.fcNodes[peer].name), "exchange \(index - 1) of turn \(turn)")
+      }
+    }
+  }
+}

@@ -1,0 +1,37 @@
+package import Tensors
+
+extension WorkerCore {
+  /// A worker's share of a turn, as the data loader understands it.
+  package struct BatchSpan: Hashable, Sendable {
+    package let isTraining: Bool
+    /// Position in the training stream or index in the evaluation set of the first row.
+    package let firstPosition: UInt64
+    package let rows: Int
+  }
+
+  /// Work for the compute thread, done in the order given.
+  package enum Operation: Sendable {
+    /// Plan memory for shares of `rows` examples.
+    case configure(rows: Int)
+    case load(BatchSpan)
+    /// Take a stage's parameters from its chunks.
+    case install(stage: Int, chunks: [Frame])
+    case forward(stage: Int)
+    /// Cut labels and features into what each FC node gets: `columns[j]` for position j.
+    case features(columns: [Range<Int>])
+    /// Put the FC nodes' gradients of the features together.
+    case absorb(gradients: [[Frame]], columns: [Range<Int>])
+    /// Compute a stage's gradients and cut them into chunks.
+    case backward(stage: Int)
+  }
+
+  /// What came of an operation.
+  package enum Outcome: Sendable {
+    case done
+    /// Frames for each FC node: labels, then row blocks.
+    case features([[Frame]])
+    /// A frame for each chunk of the stage.
+    case gradients([Frame])
+    case failed(String)
+  }
+}

@@ -1,0 +1,50 @@
+package import Messages
+import Network
+
+extension WorkerCore {
+  /// Sends a heartbeat when one is due.
+  mutating func beat(_ now: Microseconds, _ out: inout [Directive]) {
+    if let lastBeat, now - lastBeat < plan.timing.heartbeat * 1000 { return }
+    lastBeat = now
+    var telemetry = Telemetry()
+    telemetry.stepMilliseconds = clock.takeStepTimes(now: now)
+    telemetry.droppedMessages = gate.droppedCount
+    let heartbeat = Heartbeat(
+      ready: true, dataset: dataset, turn: turn, phase: clock.phase.rawValue,
+      millisecondsSinceProgress: (now - min(now, clock.since)) / 1000, telemetry: telemetry,
+      waits: Array(waits(now: now).prefix(Heartbeat.mostWaits)))
+    out.append(.send(message(.heartbeat(heartbeat)), to: .server))
+  }
+
+  /// What this worker waits for, and from whom; never nothing.
+  package func waits(now: Microseconds) -> [Wait] {
+    let since = (now - min(now, clock.since)) / 1000
+    func wait(_ owner: Wait.Owner, _ what: String) -> Wait {
+      Wait(owner: owner, what: what, milliseconds: since)
+    }
+    switch clock.phase {
+    case .waitingForView: return [wait(.member(.server), "the next view")]
+    case .ending: return [wait(.member(.server), "the end of the run")]
+    case .waitingForTurn:
+      let isOver = program.map { turn >= $0.count } ?? false
+      return [
+        wait(.member(.server), isOver ? "the end of the run" : "leave to start turn \(turn)")
+      ]
+    case .waitingForParameters:
+      let name = plan.chunks.stageNames[nextStage]
+      if installing[nextStage] != nil {
+        return [wait(.own("compute thread"), "taking over the parameters of \(name)")]
+      }
+      return [wait(.member(.server), "parameters of \(name), turn \(turn)")]
+    case .waitingForFC:
+      return zip(gate.view?.fcNodes ?? [], gradients).compactMap { member, frames in
+        frames == nil ? wait(.member(member.name), "gradient of the features, turn \(turn)") : nil
+      }
+    case .data: return [wait(.own("data loader"), "the batch of turn \(turn)")]
+    case .configuring: return [wait(.own("compute thread"), "memory for \(share.count) rows")]
+    case .convolutionForward, .convolutionBackward, .compute, .waitingForWorkers,
+      .waitingForPeers:
+      return [wait(.own("compute thread"), "\(clock.phase.rawValue) of turn \(turn)")]
+    }
+  }
+}
