@@ -15,6 +15,8 @@ RELEASE := -c release --static-swift-stdlib -Xlinker -s
 BINARY := .build/release/crosscut
 SWIFT_SOURCES := Package.swift Sources Tests Benchmarks
 
+BENCHMARKS := convolution-stack cluster-step
+
 # Suites with threads, sockets or buffers that change hands; the others have nothing to find here
 # that they would not show without. Processes of their own (EndToEndTests) are out of reach.
 THREAD_SUITES := TensorsTests|WireTests|TransportTests|DatasetsTests|NodesTests
@@ -47,13 +49,15 @@ format: swift ## format all Swift files
 	@$(SWIFT) format --in-place --recursive --parallel $(SWIFT_SOURCES)
 
 .PHONY: bench
-bench: packages ## measure; ARGS="NAME [options]" chooses, without: says what there is
+bench: packages ## run all benchmarks, or one with its options: ARGS="cluster-step --rounds 5"
 	@$(SWIFT) build $(RELEASE) --product benchmarks
-	@.build/release/benchmarks $(ARGS)
+	@$(if $(ARGS),.build/release/benchmarks $(ARGS),for name in $(BENCHMARKS); do \
+	  echo "== $$name"; .build/release/benchmarks $$name; done)
 
 .PHONY: sanitize
 sanitize: packages ## run the tests under ThreadSanitizer and AddressSanitizer (takes a while)
-	@$(SWIFT) test --disable-xctest --sanitize=thread --scratch-path .build-tsan \
+	@TSAN_OPTIONS="suppressions=$(CURDIR)/scripts/tsan-suppressions" \
+	  $(SWIFT) test --disable-xctest --sanitize=thread --scratch-path .build-tsan \
 	  --filter '$(THREAD_SUITES)'
 	@$(SWIFT) test --disable-xctest --sanitize=address --scratch-path .build-asan \
 	  --filter '$(ADDRESS_SUITES)'

@@ -93,7 +93,7 @@ let package = Package(
       name: "benchmarks",
       dependencies: [
         "Kernels", "Nodes", "Network", "Tensors", "Configuration", "Training", "Observability",
-        "Transport", "Coordination",
+        "Transport", "Coordination", "Messages",
       ],
       path: "Benchmarks/Sources", swiftSettings: house),
 
@@ -138,7 +138,8 @@ let package = Package(
         "Kernels",
       ], swiftSettings: house),
     .testTarget(
-      name: "crosscutTests", dependencies: ["crosscut", "Configuration"], swiftSettings: house),
+      name: "crosscutTests", dependencies: ["crosscut", "Configuration", "Nodes", "Training"],
+      swiftSettings: house),
     .testTarget(
       name: "PaperTests", dependencies: ["Configuration", "Network", "Kernels", "Tensors"],
       swiftSettings: house),

@@ -53,7 +53,8 @@ enum ClusterStepBenchmark {
       gap = max(gap, together.largestGapMilliseconds)
     }
     for times in [single, cluster] {
-      print("\(times.name.padded(26)) median \(whole(times.median)) ms, best \(whole(times.best)) ms")
+      print(
+        "\(times.name.padded(26)) median \(whole(times.median)) ms, best \(whole(times.best)) ms")
     }
     print(
       "overhead of the protocol: median \(percent(cluster.median / single.median - 1)), "
@@ -87,30 +88,51 @@ enum ClusterStepBenchmark {
     let cluster = try InProcessCluster(
       configuration, listen: "tcp://127.0.0.1:0", observer: recorder,
       log: { Logger(descriptor: 2, name: $0, level: .warning) })
-    let gaps = Mutex(0.0)
-    let done = try Mailbox<Bool>()
-    var watcher: OwnedThread?
-    let stop = try cluster.runToEnd { endpoint in
-      watcher = try? OwnedThread(name: "watch") {
+    let watcher = try PauseWatcher()
+    let stop = try cluster.runToEnd { watcher.start($0) }
+    watcher.stop()
+    guard stop.outcome == .finished else { throw BenchmarkError(description: stop.reason) }
+    var outcome = recorder.outcome(skipping: warmUp)
+    outcome.largestGapMilliseconds = watcher.largest
+    return outcome
+  }
+
+  /// Asks the server again and again how long its members' socket threads were away.
+  private final class PauseWatcher {
+    private final class Shared: Sendable {
+      let largest = Mutex(0.0)
+      let done: Mailbox<Bool>
+      init() throws { done = try Mailbox() }
+    }
+
+    private let shared: Shared
+    private var thread: OwnedThread?
+
+    init() throws { shared = try Shared() }
+
+    var largest: Double { shared.largest.withLock { $0 } }
+
+    func start(_ endpoint: String) {
+      let shared = shared
+      thread = try? OwnedThread(name: "watch") {
         guard let context = try? Context() else { return }
         defer { context.terminate() }
         guard let client = try? StatusClient(context: context, endpoint: endpoint) else { return }
         defer { client.close() }
-        while done.take(milliseconds: 250) == nil {
+        while shared.done.take(milliseconds: 250) == nil {
           guard let record = try? client.status(timeoutMilliseconds: 500), record.step >= 2 else {
             continue
           }
-          let largest = record.nodes.map(\.largestGapMilliseconds).max() ?? 0
-          gaps.withLock { $0 = max($0, largest) }
+          let gap = record.nodes.map(\.largestGapMilliseconds).max() ?? 0
+          shared.largest.withLock { $0 = max($0, gap) }
         }
       }
     }
-    _ = done.post(true)
-    watcher?.join()
-    guard stop.outcome == .finished else { throw BenchmarkError(description: stop.reason) }
-    var outcome = recorder.outcome(skipping: warmUp)
-    outcome.largestGapMilliseconds = gaps.withLock { $0 }
-    return outcome
+
+    func stop() {
+      _ = shared.done.post(true)
+      thread?.join()
+    }
   }
 
   /// Notes when each step's loss is known.
@@ -144,7 +166,9 @@ enum ClusterStepBenchmark {
       result.withLock { $0 = outcome }
     }
     thread.join()
-    guard let outcome = result.withLock({ $0 }) else { throw BenchmarkError(description: "no result") }
+    guard let outcome = result.withLock({ $0 }) else {
+      throw BenchmarkError(description: "no result")
+    }
     return try outcome.get()
   }
 

@@ -1,8 +1,8 @@
 package import Messages
 import Network
+import Tensors
 
 extension WorkerCore {
-  /// Sends a heartbeat when one is due.
   mutating func beat(_ now: Microseconds, _ out: inout [Directive]) {
     if let lastBeat, now - lastBeat < plan.timing.heartbeat * 1000 { return }
     lastBeat = now

@@ -1,7 +1,7 @@
 import Glibc
 
 /// What this machine is called.
-enum Host {
+package enum Host {
   /// The host's name, as `hostname` prints it.
   static var name: String {
     var buffer = [CChar](repeating: 0, count: 256)
@@ -10,7 +10,7 @@ enum Host {
   }
 
   /// Cores this process may use.
-  static var cores: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+  package static var cores: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
 
   /// A bound endpoint as other nodes can dial it: a wildcard address becomes the address this
   /// machine has on the way to the server.

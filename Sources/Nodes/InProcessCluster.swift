@@ -71,13 +71,20 @@ package final class InProcessCluster: Sendable {
     started(server.endpoint)
     let cluster = run.configuration.cluster
     var threads: [OwnedThread] = []
+    var members: [Mailbox<String>] = []
     for rank in 0..<cluster.fcNodes {
-      threads.append(try start(.fc, rank, cluster.fcNodes, context, server.endpoint))
+      members.append(try Mailbox())
+      threads.append(
+        try start(.fc, rank, cluster.fcNodes, context, server.endpoint, members[members.count - 1]))
     }
     for rank in 0..<cluster.workers {
-      threads.append(try start(.worker, rank, cluster.workers, context, server.endpoint))
+      members.append(try Mailbox())
+      threads.append(
+        try start(
+          .worker, rank, cluster.workers, context, server.endpoint, members[members.count - 1]))
     }
     let result = Result { try server.run() }
+    for member in members { member.post("the server has ended") }
     for thread in threads { thread.join() }
     let failed = ends.withLock { ends in
       ends.compactMap { end -> String? in
@@ -96,7 +103,8 @@ package final class InProcessCluster: Sendable {
   }
 
   private func start(
-    _ role: Role, _ rank: Int, _ count: Int, _ context: Context, _ server: String
+    _ role: Role, _ rank: Int, _ count: Int, _ context: Context, _ server: String,
+    _ abandoned: Mailbox<String>
   ) throws -> OwnedThread {
     var options = MemberOptions(role: role, server: server)
     options.listen = "inproc://\(role.rawValue)-\(rank)"
@@ -108,7 +116,8 @@ package final class InProcessCluster: Sendable {
       let outcome: Result<Stop, NodeError>
       do {
         let session = try MemberSession(
-          context: context, options: options, log: makeLog(name), probe: probe)
+          context: context, options: options, log: makeLog(name), abandoned: abandoned,
+          probe: probe)
         outcome = .success(try session.run())
       } catch {
         outcome = .failure(error as? NodeError ?? NodeError("\(error)"))

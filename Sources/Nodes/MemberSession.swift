@@ -74,6 +74,8 @@ package final class MemberSession {
   /// The first signal makes the node leave in order, the second one at once.
   private let signals: Signals?
   private var leavingSince: Microseconds?
+  /// Ends a node that is in no view yet: a server of this process that is gone posts here.
+  private let abandoned: Mailbox<String>?
 
   private let control: Hub.Link
   private let bulk: Hub.Link
@@ -94,12 +96,13 @@ package final class MemberSession {
   /// Opens the sockets; must be called on the thread that then calls `run`.
   package init(
     context: Context, options: MemberOptions, log: Logger, signals: Signals? = nil,
-    probe: (any StepProbe)? = nil
+    abandoned: Mailbox<String>? = nil, probe: (any StepProbe)? = nil
   ) throws {
     self.options = options
     self.log = log
     self.probe = probe
     self.signals = signals
+    self.abandoned = abandoned
     incarnation = UInt64.random(in: 1...UInt64.max)
     identity = Header(run: 0, view: 0, sender: NodeID(0), incarnation: incarnation)
     hub = try Hub(context: context, listen: options.role == .fc ? options.listen : nil)
@@ -142,6 +145,8 @@ package final class MemberSession {
   private func turn() throws {
     let now = MonotonicClock.now()
     while let number = signals?.next() { leave(Signals.name(number), now) }
+    // A member of a view hears the server's last word; who never joined would look for it on.
+    for reason in abandoned?.drain() ?? [] where role?.viewNumber ?? 0 == 0 { leave(reason, now) }
     watch(now)
     var budget = 256
     while budget > 0, result == nil, let (link, parts) = try hub.receive() {

@@ -1,3 +1,4 @@
+import Tensors
 package import Configuration
 package import Coordination
 package import Kernels

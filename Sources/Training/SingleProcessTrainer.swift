@@ -2,6 +2,7 @@ import Configuration
 package import Coordination
 import Datasets
 import Messages
+package import Network
 
 /// A run in one process, without cut, protocol or message: what every cluster must agree with.
 ///
@@ -47,19 +48,40 @@ package final class SingleProcessTrainer {
     var round = Tally.zero
     for index in 0..<program.count {
       let turn = program[index]
-      let tally = try take(turn, prefetching: index + 1 < program.count ? program[index + 1] : nil)
-      guard case .evaluation(_, let batch, let step) = turn else { continue }
-      round = batch == 0 ? tally : round + tally
-      if batch + 1 == program.evaluationBatches { report(round, step) }
+      let tally = try pass(turn, prefetching: index + 1 < program.count ? program[index + 1] : nil)
+      switch turn {
+      case .training(let step):
+        applyGradients()
+        observer?.trained(step: step, loss: tally.meanLoss, accuracy: tally.accuracy)
+      case .evaluation(_, let batch, let step):
+        round = batch == 0 ? tally : round + tally
+        if batch + 1 == program.evaluationBatches { report(round, step) }
+      }
     }
   }
 
-  /// Does the next optimizer step.
+  /// Computes the gradients of the next optimizer step, for `applyGradients`.
   ///
-  /// - Returns: loss and ranks of its batch, before the update.
-  package func step() throws(TrainingError) -> Tally {
+  /// May be repeated.
+  ///
+  /// - Parameter jitter: changes every input by 2^-22 of it, up or down as this number has it; to
+  ///   see what rounding may do to the gradients.
+  /// - Returns: loss and ranks of its batch.
+  package func computeGradients(jitter: UInt32? = nil) throws(TrainingError) -> Tally {
     let next = steps + 1 < program.totalSteps ? Turn.training(step: steps + 1) : nil
-    return try take(.training(step: steps), prefetching: next)
+    return try pass(.training(step: steps), prefetching: next, jitter: jitter)
+  }
+
+  /// Every parameter with what `computeGradients` has made, row-major; who changes it changes what
+  /// is applied. Valid while this lives.
+  package var gradients: [(entry: ParameterTable.Entry, values: UnsafeMutablePointer<Float>)] {
+    network.parameterGradients
+  }
+
+  /// Makes the optimizer step that `computeGradients` has prepared.
+  package func applyGradients() {
+    network.update(step: steps, of: program.totalSteps, probe: probe)
+    steps += 1
   }
 
   /// Runs the whole test set with the parameters as they are.
@@ -69,7 +91,7 @@ package final class SingleProcessTrainer {
     var sum = Tally.zero
     for index in 0..<batches {
       let turn = { Turn.evaluation(round: 0, batch: $0, step: self.steps) }
-      sum = sum + (try take(turn(index), prefetching: index + 1 < batches ? turn(index + 1) : nil))
+      sum = sum + (try pass(turn(index), prefetching: index + 1 < batches ? turn(index + 1) : nil))
     }
     report(sum, steps)
     return sum
@@ -83,8 +105,10 @@ package final class SingleProcessTrainer {
       step: step, loss: tally.meanLoss, accuracy: tally.accuracy, top5: tally.top5Accuracy)
   }
 
-  /// One turn, while the batch of the next one is loaded.
-  private func take(_ turn: Turn, prefetching next: Turn?) throws(TrainingError) -> Tally {
+  /// One turn's computations, while the batch of the next one is loaded.
+  private func pass(_ turn: Turn, prefetching next: Turn?, jitter: UInt32? = nil)
+    throws(TrainingError) -> Tally
+  {
     let batch: Batch
     do throws(DatasetError) {
       batch = try loader.take(request(turn))
@@ -94,16 +118,12 @@ package final class SingleProcessTrainer {
     defer { loader.recycle(batch) }
     if let next { loader.request(request(next)) }
     let examples = context.plan.examples(of: turn, data.facts)
+    let step: UInt64
     switch turn {
-    case .training(let step):
-      let tally = network.pass(batch, training: true, step: step, examples: examples)
-      network.update(step: step, of: program.totalSteps, probe: probe)
-      steps = step + 1
-      observer?.trained(step: step, loss: tally.meanLoss, accuracy: tally.accuracy)
-      return tally
-    case .evaluation(_, _, let step):
-      return network.pass(batch, training: false, step: step, examples: examples)
+    case .training(let number), .evaluation(_, _, let number): step = number
     }
+    return network.pass(
+      batch, training: turn.isTraining, step: step, examples: examples, jitter: jitter)
   }
 
   private func request(_ turn: Turn) -> BatchRequest {

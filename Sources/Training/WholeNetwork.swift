@@ -60,8 +60,12 @@ final class WholeNetwork {
   /// - Parameters:
   ///   - step: key of the dropout masks.
   ///   - examples: rows that are not padding, the divisor of the mean loss.
-  func pass(_ batch: Batch, training: Bool, step: UInt64, examples: Int) -> Tally {
+  ///   - jitter: changes every input by 2^-22 of it, up or down as this number has it.
+  func pass(
+    _ batch: Batch, training: Bool, step: UInt64, examples: Int, jitter: UInt32? = nil
+  ) -> Tally {
     copy(UnsafePointer(batch.images.baseAddress), batch.images.count, to: stack.input.baseAddress)
+    if let jitter { disturb(stack.input, jitter) }
     copy(UnsafePointer(batch.labels.baseAddress), batch.labels.count, to: slice.labels)
     for stage in stages { stack.forward(stage: stage.index) }
     copy(stack.features.baseAddress, stack.features.count, to: slice.features)
@@ -84,6 +88,14 @@ final class WholeNetwork {
     return tally()
   }
 
+  private func disturb(_ values: UnsafeMutableBufferPointer<Float>, _ jitter: UInt32) {
+    let stream = RandomStream(seed: UInt64(jitter), purpose: .simulation)
+    for index in values.indices {
+      let isUp = stream.word(at: UInt64(index)) & 1 == 0
+      values[index] *= isUp ? 1 + 0x1p-22 : 1 - 0x1p-22
+    }
+  }
+
   private func tally() -> Tally {
     ranks.withUnsafeMutableBufferPointer { buffer in
       if let base = buffer.baseAddress { slice.writeRanks(into: base) }
@@ -102,6 +114,19 @@ final class WholeNetwork {
   }
 
   // MARK: The update
+
+  /// Every parameter with its gradient of the last training pass, row-major.
+  var parameterGradients: [(entry: ParameterTable.Entry, values: UnsafeMutablePointer<Float>)] {
+    var all: [(entry: ParameterTable.Entry, values: UnsafeMutablePointer<Float>)] = []
+    for stage in stages {
+      var offset = 0
+      for entry in stage.parameters {
+        all.append((entry, gradients[stage.index].floatPointer + offset))
+        offset += entry.shape.count
+      }
+    }
+    return all + slice.parameters.map { ($0.entry, $0.gradient) }
+  }
 
   /// Applies the gradients of the last training pass.
   func update(step: UInt64, of total: UInt64, probe: (any StepProbe)?) {

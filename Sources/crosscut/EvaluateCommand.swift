@@ -1,3 +1,8 @@
+import Configuration
+import Glibc
+import Nodes
+import Training
+
 /// `crosscut evaluate`: the test accuracy of a trained model.
 enum EvaluateCommand {
   static let command = Command(
@@ -16,7 +21,9 @@ enum EvaluateCommand {
     ],
     options: [.set, .json],
     examples: [
-      Example(line: "crosscut evaluate runs/latest", meaning: "The model of the last run."),
+      Example(
+        line: "crosscut evaluate runs/20261123-120000-fashion",
+        meaning: "The model that a run has left."),
       Example(
         line: "crosscut evaluate model.safetensors fashion",
         meaning: "A file from elsewhere, on the preset's data."),
@@ -25,6 +32,65 @@ enum EvaluateCommand {
 
   /// - Throws: `ConfigurationError`, or why the model cannot be read.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    throw NotInThisBuild(command: "evaluate")
+    let place = arguments.positional(0) ?? ""
+    let (model, configuration) = try locate(
+      place, configuration: arguments.positional(1),
+      overrides: arguments.configurationOverrides)
+    let evaluation = try ModelEvaluation(of: model, configuration, threads: Host.cores)
+    try Console.print(
+      arguments.has("json")
+        ? json(evaluation, model).prettyText : text(evaluation, model))
+    return ExitCode.success
+  }
+
+  /// The model file and the configuration that the arguments mean.
+  ///
+  /// - Throws: `UsageError` for a model file without a configuration, `ConfigurationError` for one
+  ///   that cannot be used.
+  static func locate(
+    _ place: String, configuration name: String?, overrides: [ConfigurationOverride]
+  ) throws -> (model: String, configuration: RunConfiguration) {
+    var status = stat()
+    guard stat(place, &status) == 0 else {
+      throw TrainingError("\(place): \(String(cString: strerror(errno)).lowercased())")
+    }
+    guard status.st_mode & S_IFMT == S_IFDIR else {
+      guard let name else {
+        throw UsageError(
+          command: "evaluate",
+          message: "a model file needs the CONFIG it was trained with, e.g. fashion")
+      }
+      return (place, try .load(name, overrides: overrides))
+    }
+    let folder = place.count > 1 && place.hasSuffix("/") ? String(place.dropLast()) : place
+    let configuration = try RunConfiguration.load(
+      name ?? "\(folder)/config.json", overrides: overrides)
+    let model = "\(folder)/model.safetensors"
+    guard access(model, F_OK) == 0 else {
+      throw TrainingError("\(folder): there is no model.safetensors: the run has not ended well")
+    }
+    return (model, configuration)
+  }
+
+  private static func text(_ evaluation: ModelEvaluation, _ model: String) -> String {
+    """
+    \(model)
+      test loss       \(Numbers.fixed(evaluation.loss, 4))
+      top-1 accuracy  \(Numbers.fixed(evaluation.accuracy * 100, 2)) %  (\(evaluation.top1) of \
+    \(evaluation.examples))
+      top-5 accuracy  \(Numbers.fixed(evaluation.top5Accuracy * 100, 2)) %  (\(evaluation.top5) of \
+    \(evaluation.examples))
+      speed           \(Numbers.fixed(evaluation.imagesPerSecond, 0)) images/s
+
+    """
+  }
+
+  private static func json(_ evaluation: ModelEvaluation, _ model: String) -> JSONValue {
+    .object([
+      .init("model", .string(model)), .init("examples", .int(evaluation.examples)),
+      .init("loss", .double(evaluation.loss)), .init("top1Accuracy", .double(evaluation.accuracy)),
+      .init("top5Accuracy", .double(evaluation.top5Accuracy)),
+      .init("imagesPerSecond", .double(evaluation.imagesPerSecond)),
+    ])
   }
 }

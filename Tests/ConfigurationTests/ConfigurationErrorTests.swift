@@ -132,7 +132,7 @@ import Testing
     ),
     (
       "{ cluster: { chunkBytes: 1 } }",
-      "cluster.chunkBytes: must be between 1024 and 4194304, not 1"
+      "cluster.chunkBytes: must be between 64 and 4194304, not 1"
     ),
     (
       "{ schedule: { subBatches: 2 } }",

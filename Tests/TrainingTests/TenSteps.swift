@@ -69,7 +69,8 @@ struct TenSteps {
       let example = order.example(at: UInt64(position))
       placedLabels[example] = labels[position]
       placedImages.replaceSubrange(
-        example * size..<(example + 1) * size, with: images[position * size..<(position + 1) * size])
+        example * size..<(example + 1) * size, with: images[position * size..<(position + 1) * size]
+      )
     }
     let source = InMemorySource(
       shape: Shape(Array(shape.dropFirst())), classes: 5, images: placedImages,

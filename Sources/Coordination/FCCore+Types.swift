@@ -2,6 +2,24 @@ package import Messages
 package import Tensors
 
 extension FCCore {
+  /// What happens to an FC node.
+  package enum Event: Sendable {
+    case message(Message)
+    case computed(OperationID, Outcome)
+    case tick
+    case leave(reason: String)
+  }
+
+  /// What the shell is asked to do.
+  package enum Directive: Sendable {
+    case send(Message, to: Destination)
+    case compute(OperationID, Operation)
+    /// The other FC nodes of the view: dial the new ones, hang up on others.
+    case meet([Member])
+    case note(String)
+    case exit(Stop)
+  }
+
   /// What the kernels must know of a turn.
   package struct Pass: Hashable, Sendable {
     package let isTraining: Bool
@@ -16,7 +34,6 @@ extension FCCore {
     package let frames: [Frame]
   }
 
-  /// Work for the compute thread, done in the order given.
   package enum Operation: Sendable {
     /// Segment 0: put the workers' rows together and compute.
     case start(Pass, [FeatureBlock])
@@ -32,7 +49,6 @@ extension FCCore {
     case collect
   }
 
-  /// What came of an operation.
   package enum Outcome: Sendable {
     case done
     /// A segment's results: what goes to each FC node, to each worker, to the server.
