@@ -3,7 +3,6 @@ package import Configuration
 package import Coordination
 package import Kernels
 package import Network
-import Tensors
 
 /// A run configuration with everything that follows from it: the same in every process.
 package struct RunContext: Sendable {

@@ -197,7 +197,7 @@ import Testing
           Activations(turn: 0, subBatch: 0, block: RowBlock(firstRow: 0, rows: 2, columns: 2))),
         from: NodeID(1))
     #expect(said == [])
-    #expect(scene.core.dropped == [.wrongSize: 6])
+    #expect(scene.core.gate.dropped == [.wrongSize: 6])
   }
 
   @Test func `features that are stale, twice, too new or a stranger's are dropped and counted`() {
@@ -212,7 +212,7 @@ import Testing
         Activations(turn: 1, subBatch: 0, block: RowBlock(firstRow: 0, rows: 2, columns: 2))),
       from: NodeID(12))
     #expect(
-      scene.core.dropped == [
+      scene.core.gate.dropped == [
         .stale: 1, .duplicate: 1, .future: 1, .notAMember: 1, .unexpected: 1,
       ])
   }
@@ -223,13 +223,13 @@ import Testing
       scene.exchange(0, turn: 0, values: 1) + scene.exchange(3, turn: 0)
       + scene.exchange(0, turn: 2) + scene.exchange(0, from: 0, turn: 0)
     #expect(said == [])
-    #expect(scene.core.dropped == [.wrongSize: 2, .future: 1, .unexpected: 1])
+    #expect(scene.core.gate.dropped == [.wrongSize: 2, .future: 1, .unexpected: 1])
     _ = scene.exchange(0, turn: 0)
     _ = scene.exchange(0, turn: 0)
-    #expect(scene.core.dropped[.duplicate] == 1)
+    #expect(scene.core.gate.dropped[.duplicate] == 1)
     var later = Self.afterFirstTurn()
     _ = later.exchange(2, turn: 0)
-    #expect(later.core.dropped == [.stale: 1])
+    #expect(later.core.gate.dropped == [.stale: 1])
   }
 
   @Test func `messages of another run, a former life or an old view are dropped`() {
@@ -245,7 +245,7 @@ import Testing
     _ = scene.receive(.goodbye, from: NodeID(1))
     _ = scene.receive(.view(Fixture.view(9)), from: NodeID(1))
     #expect(
-      scene.core.dropped == [.otherRun: 1, .oldIncarnation: 1, .oldView: 1, .unexpected: 2])
+      scene.core.gate.dropped == [.otherRun: 1, .oldIncarnation: 1, .oldView: 1, .unexpected: 2])
     #expect(scene.core.viewNumber == 2)
   }
 
