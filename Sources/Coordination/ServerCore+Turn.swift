@@ -114,6 +114,7 @@ extension ServerCore {
   ) {
     guard let view, let position = view.fcNodes.firstIndex(where: { $0.node == record.node })
     else { return drop(.unexpected) }
+    guard report.subBatch == 0 else { return drop(.unexpected) }
     guard report.turn <= turn else { return drop(.future) }
     // A training turn is committed without its reports: they count in the view of the commit, even
     // when the next one has begun. Those of a turn that is run again are another matter.

@@ -232,6 +232,18 @@ import Testing
     #expect(later.core.gate.dropped == [.stale: 1])
   }
 
+  @Test func `there is one sub-batch a turn`() {
+    var scene = Self.collecting()
+    let block = RowBlock(firstRow: 0, rows: 2, columns: 2)
+    _ = scene.receive(
+      .activations(Activations(turn: 0, subBatch: 1, block: block)),
+      frames: [Fixture.integers(2), Fixture.floats(4)], from: NodeID(1))
+    _ = scene.receive(
+      .exchange(Exchange(turn: 0, subBatch: 1, index: 0)), frames: [Fixture.floats(2)],
+      from: NodeID(12))
+    #expect(scene.core.gate.dropped == [.unexpected: 2])
+  }
+
   @Test func `messages of another run, a former life or an old view are dropped`() {
     var scene = Self.collecting()
     _ = scene.enter(Fixture.view(2))

@@ -221,6 +221,15 @@ import Testing
     #expect(scene.core.gate.dropped == [.unexpected: 1, .notAMember: 1])
   }
 
+  @Test func `there is one sub-batch a turn`() {
+    var scene = Self.waitingForGradients()
+    let block = RowBlock(firstRow: 0, rows: 2, columns: 2)
+    _ = scene.receive(
+      .featureGradients(FeatureGradients(turn: 0, subBatch: 1, block: block)),
+      frames: [Fixture.floats(4)], from: NodeID(11))
+    #expect(scene.core.gate.dropped == [.unexpected: 1])
+  }
+
   @Test func `messages of another run, of a former life or of no use here are dropped`() {
     var scene = Self.waitingForGradients()
     var header = Fixture.header(NodeID(11))
