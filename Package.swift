@@ -116,7 +116,8 @@ let package = Package(
     .testTarget(
       name: "TransportTests", dependencies: ["Transport", "Tensors"], swiftSettings: house),
     .testTarget(
-      name: "CoordinationTests", dependencies: ["Coordination", "Messages"], swiftSettings: house),
+      name: "CoordinationTests", dependencies: ["Coordination", "Messages", "Network", "Tensors"],
+      swiftSettings: house),
     .testTarget(
       name: "SimulationTests", dependencies: ["Coordination", "Messages", "Network", "Tensors"],
       swiftSettings: hot),

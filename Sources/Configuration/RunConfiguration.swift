@@ -28,14 +28,6 @@ package struct RunConfiguration: Hashable, Sendable {
   /// The defaults, without a network: `parse` is the way to a configuration that can run.
   init() {}
 
-  /// Optimizer updates in one pass: whole global batches, the rest of a shuffled epoch is left out.
-  package func stepsPerEpoch(trainingExamples: Int) -> Int { trainingExamples / globalBatch }
-
-  /// Optimizer updates of the whole run.
-  package func totalSteps(trainingExamples: Int) -> Int {
-    steps ?? epochs * stepsPerEpoch(trainingExamples: trainingExamples)
-  }
-
   /// The weights' learning rate at `step` (from 0) of a run of `totalSteps`.
   package func learningRate(step: Int, of totalSteps: Int) -> Double {
     optimizer.learningRate(step: step, of: totalSteps, epochs: epochs)
@@ -89,12 +81,15 @@ package enum Precision: String, Hashable, Sendable, CaseIterable, ConfigurationW
 }
 
 /// When the test set is run through the cluster.
+///
+/// A run that evaluates at all also evaluates after its last step.
 package struct EvaluationConfiguration: Hashable, Sendable, ConfigurationSection {
-  /// After every so many epochs; 0: never.
+  /// After every so many epochs; 0: not by epochs. Without meaning beside `everySteps`.
   package var everyEpochs = 1
-  /// After every so many steps, beside `everyEpochs`.
+  /// After every so many steps, instead of `everyEpochs`.
   package var everySteps: Int?
-  /// After the last step, whatever the intervals say.
+  /// After the last step, where `everyEpochs` is 0 and there is no `everySteps`; both evaluate
+  /// there too.
   package var atEnd = true
 
   package init() {}
@@ -103,25 +98,17 @@ package struct EvaluationConfiguration: Hashable, Sendable, ConfigurationSection
   static var fields: [Field<EvaluationConfiguration>] {
     [
       Field(
-        "everyEpochs", \.everyEpochs, .between(0, 1 << 20), "After every so many epochs; 0: never."),
+        "everyEpochs", \.everyEpochs, .between(0, 1 << 20),
+        "After every so many epochs, and at the end; 0: see atEnd."),
       Field(
         "everySteps", \.everySteps, .ifGiven(.between(1, 1 << 40)),
-        "After every so many steps, beside everyEpochs."),
-      Field("atEnd", \.atEnd, "After the last step."),
+        "After every so many steps, and at the end; replaces everyEpochs."),
+      Field("atEnd", \.atEnd, "After the last step only: for everyEpochs 0 without everySteps."),
     ]
-  }
-
-  /// Whether the test set is due once `completedSteps` of `totalSteps` are done.
-  package func isDue(afterSteps completedSteps: Int, of totalSteps: Int, stepsPerEpoch: Int) -> Bool
-  {
-    if completedSteps == totalSteps, atEnd { return true }
-    if let everySteps, completedSteps % everySteps == 0 { return true }
-    let interval = everyEpochs * stepsPerEpoch
-    return interval > 0 && completedSteps % interval == 0
   }
 }
 
-/// How the FC nodes share a step (design: the three schedules of the 2014 paper).
+/// How the FC nodes share a step (2014 paper, section 4: its three schemes).
 package struct ScheduleConfiguration: Hashable, Sendable, ConfigurationSection {
   package enum Kind: String, Hashable, Sendable, CaseIterable, ConfigurationWord {
     /// One sub-batch of everybody's whole share: the paper's scheme (a).

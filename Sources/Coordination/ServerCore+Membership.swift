@@ -126,7 +126,7 @@ extension ServerCore {
     outstanding = outstanding.filter {
       if case .tally = $0.value.operation { $0.value.turn < turn } else { false }
     }
-    slices = []
+    slices = [:]
     slicesDone = []
     ledger = TurnLedger(
       chunks: plan.chunks.chunks.count, workers: next.workers.count, now: now)

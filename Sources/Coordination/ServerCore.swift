@@ -92,7 +92,7 @@ package struct ServerCore: Sendable {
   var evaluationTally: Tally?
   /// Pieces of the FC parameters that have come since they were last asked for, and who has sent
   /// its last.
-  var slices: Set<Slice> = []
+  var slices: [NodeID: Set<Slice>] = [:]
   var slicesDone: Set<NodeID> = []
   var nextOperation: UInt64 = 0
   var outstanding: [OperationID: Pending] = [:]

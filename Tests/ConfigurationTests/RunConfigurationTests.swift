@@ -99,42 +99,6 @@ import Testing
     }
     #expect(dataset.shape == [1, 28, 28])
     #expect(dataset.classes == 10)
-    #expect(configuration.totalSteps(trainingExamples: 300) == 20)
-  }
-
-  @Test func `steps replace epochs, and an epoch has only whole global batches`() throws {
-    #expect(
-      try Self.parse("{ epochs: 3, globalBatch: 100 }").totalSteps(trainingExamples: 599) == 15)
-    #expect(
-      try Self.parse("{ epochs: 3, steps: 7 }").totalSteps(trainingExamples: 60_000) == 7)
-  }
-
-  @Test func `a data set that does not fit is refused once it is open`() throws {
-    let configuration = try Self.parse("{}")
-    try configuration.validate(trainingExamples: 128, shape: [1, 28, 28], classes: 10)
-    #expect(throws: ConfigurationError.self) {
-      try configuration.validate(trainingExamples: 128, shape: [3, 32, 32], classes: 10)
-    }
-    #expect(throws: ConfigurationError.self) {
-      try configuration.validate(trainingExamples: 128, shape: [1, 28, 28], classes: 100)
-    }
-    #expect(
-      throws: ConfigurationError(
-        keyPath: "globalBatch", "128 examples are more than the training set has (127)")
-    ) {
-      try configuration.validate(trainingExamples: 127, shape: [1, 28, 28], classes: 10)
-    }
-  }
-
-  @Test(arguments: [
-    (1, 10, 30, false), (10, 10, 30, true), (20, 10, 30, true), (30, 10, 30, true),
-    (35, 10, 35, true), (34, 10, 35, false),
-  ])
-  func `evaluation is due after each epoch and at the end`(
-    step: Int, perEpoch: Int, total: Int, due: Bool
-  ) throws {
-    let evaluation = try Self.parse("{}").evaluation
-    #expect(evaluation.isDue(afterSteps: step, of: total, stepsPerEpoch: perEpoch) == due)
   }
 
   @Test func `a file is read by its path and a missing one is named`() throws {

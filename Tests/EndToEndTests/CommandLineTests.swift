@@ -92,12 +92,14 @@ struct CommandLineTests {
     #expect(program.output.split(separator: "\n").count == 1)
   }
 
-  @Test func `a run directory that cannot be is one line`() throws {
+  @Test(arguments: [("file/run", "cannot make "), ("file", "is a file\n")])
+  func `a run directory that cannot be is one line`(path: String, why: String) throws {
     let scratch = try Scratch()
     try "x".write(toFile: "\(scratch.path)/file", atomically: true, encoding: .utf8)
-    let program = try Program(["train", "--run-dir", "\(scratch.path)/file/run"])
+    let program = try Program(["train", "--run-dir", "\(scratch.path)/\(path)"])
     #expect(program.finish() == 1)
     #expect(program.output.hasPrefix("crosscut: run directory "), "\(program.output)")
+    #expect(program.output.contains(why), "\(program.output)")
     #expect(program.output.split(separator: "\n").count == 1)
   }
 
