@@ -89,11 +89,11 @@ struct ClusterTests {
   }
 
   @Test func `the status tells of every node while training`() throws {
-    let program = try train("--set", "steps=1000000")
+    let program = try train("--set", "steps=100000")
     let server = try address()
     let record = try reach(step: 20, at: server)
     #expect(record.state == .running || record.state == .evaluating)
-    #expect(record.totalSteps == 1_000_000)
+    #expect(record.totalSteps == 100_000)
     #expect(record.view == 1)
     #expect(record.nodes.map { "\($0.name)" } == ["fc 0", "fc 1", "worker 0", "worker 1"])
     for node in record.nodes {
@@ -112,7 +112,7 @@ struct ClusterTests {
 
   @Test(arguments: [SIGINT, SIGTERM, SIGHUP])
   func `a signal ends the cluster in order and saves the model`(signal: Int32) throws {
-    let program = try train("--set", "steps=1000000")
+    let program = try train("--set", "steps=100000")
     let server = try address()
     _ = try reach(step: 5, at: server)
     program.send(signal)
@@ -123,7 +123,7 @@ struct ClusterTests {
   }
 
   @Test func `a signal before anything has started ends it too`() throws {
-    let program = try train("--set", "steps=1000000")
+    let program = try train("--set", "steps=100000")
     #expect(eventually(seconds: 20) { program.output.contains("run directory") })
     program.send(SIGINT)
     program.finish(seconds: 20)
@@ -132,7 +132,7 @@ struct ClusterTests {
   }
 
   @Test func `children of a killed parent leave by themselves`() throws {
-    let program = try train("--set", "steps=1000000")
+    let program = try train("--set", "steps=100000")
     let server = try address()
     _ = try reach(step: 5, at: server)
     program.send(SIGKILL)
@@ -141,7 +141,7 @@ struct ClusterTests {
   }
 
   @Test func `a killed worker costs nothing but its share`() throws {
-    let program = try train("--set", "steps=1000000")
+    let program = try train("--set", "steps=100000")
     let server = try address()
     let before = try reach(step: 20, at: server)
     let worker = try #require(before.nodes.first { "\($0.name)" == "worker 1" })
@@ -158,7 +158,7 @@ struct ClusterTests {
   }
 
   @Test func `a killed fc node ends the run with its name`() throws {
-    let program = try train("--set", "steps=1000000")
+    let program = try train("--set", "steps=100000")
     let server = try address()
     let before = try reach(step: 20, at: server)
     let node = try #require(before.nodes.first { "\($0.name)" == "fc 1" })
@@ -172,7 +172,7 @@ struct ClusterTests {
   @Test func `a cluster started by hand, a late worker, and noise on the port`() throws {
     let server = try Program([
       "server", configuration, "--workers", "1", "--fc-nodes", "1", "--run-dir", run, "--listen",
-      "tcp://127.0.0.1:0", "--set", "steps=1000000",
+      "tcp://127.0.0.1:0", "--set", "steps=100000",
     ])
     let endpoint = try address()
     let worker = try Program(["worker", "--server", endpoint])

@@ -30,6 +30,9 @@ final class Program: Sendable {
     try process.run()
   }
 
+  // A test that fails half-way leaves nothing running.
+  deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+
   var processID: Int32 { process.processIdentifier }
   var isRunning: Bool { process.isRunning }
 
