@@ -58,7 +58,7 @@ package final class ChildProcess {
     defer { for word in words + settings { free(word) } }
     var started: pid_t = 0
     let code = posix_spawn(
-      &started, "/proc/self/exe", &actions, &attributes, &words, &settings)
+      &started, Host.executable, &actions, &attributes, &words, &settings)
     guard code == 0 else {
       throw NodeError("cannot start \(name): \(String(cString: strerror(code)))")
     }
