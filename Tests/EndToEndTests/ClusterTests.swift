@@ -1,6 +1,7 @@
 import Foundation
 import Observability
 import Testing
+import Training
 
 /// Real clusters of real processes over tcp, as users start and end them.
 @Suite(.serialized, .timeLimit(.minutes(5)))
@@ -155,6 +156,38 @@ struct ClusterTests {
     let log = try String(contentsOfFile: "\(run)/server.log", encoding: .utf8)
     #expect(log.contains("worker 1 is gone"), "\(log)")
     expectNoOrphans(server)
+  }
+
+  @Test func `a death and a late joiner leave the parameters as they would have been`() throws {
+    // A small rate, so that sums in another order are not blown up over the steps.
+    let gentle = ["--set", "steps=2500", "--set", "optimizer.learningRate=0.0005"]
+    let undisturbed = "\(scratch.path)/undisturbed"
+    let reference = try Program(
+      ["train", configuration, "--run-dir", undisturbed, "--listen", "tcp://127.0.0.1:0"] + gentle)
+    #expect(reference.finish(seconds: 120) == 0, "\(reference.output)")
+
+    let program = try Program(
+      ["train", configuration, "--run-dir", run, "--listen", "tcp://127.0.0.1:0"] + gentle)
+    let server = try address()
+    let before = try reach(step: 50, at: server)
+    let worker = try #require(before.nodes.first { "\($0.name)" == "worker 1" })
+    kill(worker.processID, SIGKILL)
+    let late = try Program(["worker", "--server", server])
+    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(late.finish(seconds: 15) == 0, "\(late.output)")
+    let log = try String(contentsOfFile: "\(run)/server.log", encoding: .utf8)
+    #expect(log.contains("view 2: worker 0;"), "\(log)")
+    #expect(log.contains("view 3: worker 0, worker 1;"), "\(log)")
+
+    let expected = try SafeTensorsReader(path: "\(undisturbed)/model.safetensors")
+    let found = try SafeTensorsReader(path: "\(run)/model.safetensors")
+    #expect(found.names == expected.names)
+    for name in expected.names {
+      let pair = zip(
+        try expected.tensor(named: name).values, try found.tensor(named: name).values)
+      let difference = pair.map { abs($0 - $1) }.max() ?? 0
+      #expect(difference < 1e-5, "\(name) differs by \(difference)")
+    }
   }
 
   @Test func `a killed fc node ends the run with its name`() throws {
