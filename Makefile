@@ -24,7 +24,7 @@ ADDRESS_SUITES := TensorsTests|WireTests|TransportTests|DatasetsTests|NodesTests
 
 .PHONY: help
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: train
 train: build ## train the preset fashion on this machine; ARGS="..." goes to crosscut train
@@ -61,6 +61,10 @@ sanitize: packages ## run the tests under ThreadSanitizer and AddressSanitizer (
 	  --filter '$(THREAD_SUITES)'
 	@$(SWIFT) test --disable-xctest --sanitize=address --scratch-path .build-asan \
 	  --filter '$(ADDRESS_SUITES)'
+
+.PHONY: test-compose
+test-compose: ## run docker-compose.yml for real: build, up, scale, kill, down (needs root or Docker)
+	@scripts/test-compose
 
 .PHONY: install
 install: ## copy the built crosscut to $(DESTDIR)$(PREFIX)/bin; PREFIX is /usr/local by itself

@@ -145,6 +145,7 @@ let package = Package(
       name: "PaperTests", dependencies: ["Configuration", "Network", "Kernels", "Tensors"],
       swiftSettings: house),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["crosscut", "Observability"], swiftSettings: house),
+      name: "EndToEndTests", dependencies: ["crosscut", "Observability", "Training"],
+      swiftSettings: house),
   ]
 )

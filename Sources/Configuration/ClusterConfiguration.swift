@@ -12,8 +12,6 @@ package struct ClusterConfiguration: Hashable, Sendable, ConfigurationSection {
   package var memberTimeoutMilliseconds = 3000
   /// A run without a completed step for so long says whom it waits for.
   package var progressTimeoutSeconds = 60
-  /// How long a node looks for its server, and the server for its nodes.
-  package var joinTimeoutSeconds = 60
 
   package init() {}
 
@@ -43,9 +41,6 @@ package struct ClusterConfiguration: Hashable, Sendable, ConfigurationSection {
       Field(
         "progressTimeoutSeconds", \.progressTimeoutSeconds, .between(1, 86_400),
         "Without a completed step for so long, the run says whom it waits for."),
-      Field(
-        "joinTimeoutSeconds", \.joinTimeoutSeconds, .between(1, 86_400),
-        "How long nodes and server look for each other."),
     ]
   }
 }

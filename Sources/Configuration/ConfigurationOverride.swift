@@ -1,6 +1,7 @@
 /// One `key=value` from the command line, laid over what the file says.
 package struct ConfigurationOverride: Hashable, Sendable, ExpressibleByStringLiteral {
-  /// The option as the user wrote it, for errors: `--set globalBatch=0`, `--workers 0`.
+  /// The option as the user wrote it, for errors: `--set globalBatch=0`, `--workers 0`,
+  /// `CROSSCUT_SEED 0`.
   package let option: String
   private let keyText: String
   private let value: Value
@@ -13,10 +14,12 @@ package struct ConfigurationOverride: Hashable, Sendable, ExpressibleByStringLit
     case missing
   }
 
-  /// - Parameter text: `key=value`, e.g. `network.layers[2].channels=64`; the value is JSON5, or
-  ///   else a string.
-  package init(_ text: String) {
-    option = "--set \(text)"
+  /// - Parameters:
+  ///   - text: `key=value`, e.g. `network.layers[2].channels=64`; the value is JSON5, or else a
+  ///     string.
+  ///   - option: where it stands, for errors; `nil` for `--set`.
+  package init(_ text: String, option: String? = nil) {
+    self.option = option ?? "--set \(text)"
     let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
     keyText = String(parts[0])
     value = parts.count == 2 ? .text(String(parts[1])) : .missing

@@ -21,7 +21,7 @@ package enum DatasetConfiguration: Hashable, Sendable {
 
 /// What is done to pixels before the network sees them.
 package enum Normalization: String, Hashable, Sendable, CaseIterable, ConfigurationWord {
-  /// `(x - mean) / deviation`, both computed from the training set, over all its pixels.
+  /// `(x - mean) / deviation`, both computed for each channel over the whole training set.
   case meanDeviation = "mean-std"
   /// Pixels in 0...1 as they are.
   case none
@@ -50,7 +50,8 @@ package struct IDXDataset: Hashable, Sendable, ConfigurationSection {
       Field("trainLabels", \.trainLabels, .named, "File, also found with .gz after its name."),
       Field("testImages", \.testImages, .named, "File, also found with .gz after its name."),
       Field("testLabels", \.testLabels, .named, "File, also found with .gz after its name."),
-      Field("normalize", \.normalize, "\"mean-std\" of the training set, or \"none\"."),
+      Field(
+        "normalize", \.normalize, "\"mean-std\" of each channel of the training set, or \"none\"."),
     ]
   }
 }

@@ -11,9 +11,7 @@ package struct RunConfiguration: Hashable, Sendable {
   package var optimizer = OptimizerConfiguration()
   /// Examples of one step over all workers.
   package var globalBatch = 128
-  /// Passes over the training set, an endless stream of shuffled epochs that batches are cut from
-  /// without regard to their borders: `ceil(epochs * examples / globalBatch)` steps
-  /// (`Coordination.RunPlan` has the arithmetic).
+  /// Passes over the training set.
   package var epochs = 10
   /// Optimizer updates; replaces `epochs` when given.
   package var steps: Int?
@@ -84,14 +82,16 @@ package enum Precision: String, Hashable, Sendable, CaseIterable, ConfigurationW
   static var planned: [String] { ["bf16"] }
 }
 
-/// When the test set is run through the cluster: after every interval and always after the last
-/// step; without an interval, after the last step if `atEnd`.
+/// When the test set is run through the cluster.
+///
+/// A run that evaluates at all also evaluates after its last step.
 package struct EvaluationConfiguration: Hashable, Sendable, ConfigurationSection {
-  /// After every so many epochs, rounded up to whole steps; 0: no such interval.
+  /// After every so many epochs; 0: not by epochs. Without meaning beside `everySteps`.
   package var everyEpochs = 1
-  /// After every so many steps; replaces `everyEpochs` when given.
+  /// After every so many steps, instead of `everyEpochs`.
   package var everySteps: Int?
-  /// After the last step, where there is no interval: with one the run always ends so.
+  /// After the last step, where `everyEpochs` is 0 and there is no `everySteps`; both evaluate
+  /// there too.
   package var atEnd = true
 
   package init() {}
@@ -101,16 +101,16 @@ package struct EvaluationConfiguration: Hashable, Sendable, ConfigurationSection
     [
       Field(
         "everyEpochs", \.everyEpochs, .between(0, 1 << 20),
-        "After every so many epochs, and at the end; 0: no such interval."),
+        "After every so many epochs, and at the end; 0: see atEnd."),
       Field(
         "everySteps", \.everySteps, .ifGiven(.between(1, 1 << 40)),
-        "After every so many steps, and at the end; replaces everyEpochs when given."),
-      Field("atEnd", \.atEnd, "After the last step, where there is no interval."),
+        "After every so many steps, and at the end; replaces everyEpochs."),
+      Field("atEnd", \.atEnd, "After the last step only: for everyEpochs 0 without everySteps."),
     ]
   }
 }
 
-/// How the FC nodes share a step (design: the three schedules of the 2014 paper).
+/// How the FC nodes share a step (2014 paper, section 4: its three schemes).
 package struct ScheduleConfiguration: Hashable, Sendable, ConfigurationSection {
   package enum Kind: String, Hashable, Sendable, CaseIterable, ConfigurationWord {
     /// One sub-batch of everybody's whole share: the paper's scheme (a).

@@ -58,23 +58,6 @@ extension RunConfiguration {
     }
   }
 
-  /// Checks the network and the batch against the data set once that is open.
-  ///
-  /// - Parameters:
-  ///   - trainingExamples: how many there are.
-  ///   - shape: `[C, H, W]` of one example.
-  ///   - classes: how many labels there are.
-  package func validate(
-    trainingExamples: Int, shape: [Int], classes: Int
-  ) throws(ConfigurationError) {
-    try checkFit(shape: shape, classes: classes, of: networkPlan())
-    guard trainingExamples >= globalBatch else {
-      throw ConfigurationError(
-        keyPath: "globalBatch",
-        "\(globalBatch) examples are more than the training set has (\(trainingExamples))")
-    }
-  }
-
   /// Fills in what follows from other keys.
   mutating func resolve() throws(ConfigurationError) {
     guard case .synthetic(var synthetic) = dataset else { return }

@@ -109,6 +109,7 @@ extension FCCore {
     guard let worker = gate.view?.workers.firstIndex(where: { $0.node == sender }) else {
       return gate.count(.unexpected)
     }
+    guard message.subBatch == 0 else { return gate.count(.unexpected) }
     guard message.turn >= turn else { return gate.count(.stale) }
     guard message.turn <= turn + 1 else { return gate.count(.future) }
     let rows = shares[worker]
@@ -131,6 +132,7 @@ extension FCCore {
   ) {
     guard let peer = gate.view?.fcNodes.firstIndex(where: { $0.node == sender }), peer != position
     else { return gate.count(.unexpected) }
+    guard message.subBatch == 0 else { return gate.count(.unexpected) }
     guard message.turn >= turn else { return gate.count(.stale) }
     guard message.turn <= turn + 1 else { return gate.count(.future) }
     guard exchangeBytes.indices.contains(message.index),

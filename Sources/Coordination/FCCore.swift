@@ -7,7 +7,7 @@ import Tensors
 /// A turn is a row of segments of computation with an exchange among the FC nodes between each two
 /// (`DenseCut.segmentCount`). The gradient of a training turn is kept as the *working* version and
 /// applied once the turn is known to be committed, so a turn is applied exactly once whatever dies
-/// when (design: membership).
+/// when (docs/design.md, "Membership").
 package struct FCCore: Sendable {
   enum Stage: Hashable, Sendable {
     /// No view, or the last one.

@@ -132,7 +132,7 @@ extension ServerCore {
     outstanding = outstanding.filter {
       if case .tally = $0.value.operation { $0.value.turn < turn } else { false }
     }
-    slices = []
+    slices = [:]
     slicesDone = []
     if collecting != nil {
       collecting = nil

@@ -115,6 +115,7 @@ extension ServerCore {
   ) {
     guard let view, let position = view.fcNodes.firstIndex(where: { $0.node == record.node })
     else { return drop(.unexpected) }
+    guard report.subBatch == 0 else { return drop(.unexpected) }
     guard report.turn <= turn else { return drop(.future) }
     // A training turn is committed without its reports: they count in the view of the commit, even
     // when the next one has begun. Those of a turn that is run again are another matter.
@@ -160,13 +161,13 @@ extension ServerCore {
     guard slice.transfer == 0 else { return takeForCheckpoint(slice, frames, record, &out) }
     guard case .ending = state, let view, record.name.role == .fc else { return drop(.unexpected) }
     guard !slicesDone.contains(record.node) else { return drop(.duplicate) }
-    guard slices.insert(slice).inserted else { return drop(.duplicate) }
+    guard slices[record.node, default: []].insert(slice).inserted else { return drop(.duplicate) }
     lastProgress = now
     compute(.store(slice, frames, from: record.name), &out)
     guard slice.isLast else { return }
     slicesDone.insert(record.node)
     guard view.fcNodes.allSatisfy({ slicesDone.contains($0.node) }) else { return }
-    let elements = slices.reduce(0) { $0 + $1.rows * $1.columns }
+    let elements = slices.values.joined().reduce(0) { $0 + $1.rows * $1.columns }
     guard elements == plan.fcElements ?? elements else {
       // A piece was lost on the way, and a model with a hole must not be written.
       slicesDone = []

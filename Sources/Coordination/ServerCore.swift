@@ -104,7 +104,7 @@ package struct ServerCore: Sendable {
   var evaluationTally: Tally?
   /// Pieces of the FC parameters that have come since they were last asked for, and who has sent
   /// its last.
-  var slices: Set<Slice> = []
+  var slices: [NodeID: Set<Slice>] = [:]
   var slicesDone: Set<NodeID> = []
   /// A checkpoint whose slices are on their way.
   var collecting: CheckpointTransfer?

@@ -2,7 +2,7 @@ package import Messages
 
 /// Lets through the messages of the present view, drops older ones, and keeps newer ones until
 /// their view has arrived: nodes learn of a view at different moments, and dropping what comes
-/// early would lose it for ever (view.pml finds the deadlock at once).
+/// early would lose it for ever (docs/view.pml finds the deadlock at once).
 package struct ViewGate: Sendable {
   package enum Verdict: Hashable, Sendable {
     case accept

@@ -133,6 +133,8 @@ extension WorkerCore {
     guard let index = gate.view?.fcNodes.firstIndex(where: { $0.node == sender }) else {
       return gate.count(.unexpected)
     }
+    // One sub-batch a turn is all there is so far.
+    guard message.subBatch == 0 else { return gate.count(.unexpected) }
     guard message.turn >= turn else { return gate.count(.stale) }
     guard message.turn == turn else { return gate.count(.future) }
     guard gradients[index] == nil else { return gate.count(.duplicate) }

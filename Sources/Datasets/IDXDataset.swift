@@ -49,24 +49,46 @@ package enum IDXDataset {
   /// Where Debian's package dataset-fashion-mnist puts its files.
   package static let fashionMNISTDirectory = "/usr/share/datasets/fashion-mnist"
 
-  /// Reads `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
-  /// `t10k-labels-idx1-ubyte`, each plain or with `.gz`.
+  /// The names of the four files, without `.gz`: by themselves those of MNIST.
+  package struct FileNames: Hashable, Sendable {
+    package var trainImages: String
+    package var trainLabels: String
+    package var testImages: String
+    package var testLabels: String
+
+    /// Names as MNIST has them, or others.
+    package init(
+      trainImages: String = "train-images-idx3-ubyte",
+      trainLabels: String = "train-labels-idx1-ubyte",
+      testImages: String = "t10k-images-idx3-ubyte", testLabels: String = "t10k-labels-idx1-ubyte"
+    ) {
+      self.trainImages = trainImages
+      self.trainLabels = trainLabels
+      self.testImages = testImages
+      self.testLabels = testLabels
+    }
+  }
+
+  /// Reads the four files, each plain or with `.gz` after its name.
   ///
   /// Images have 3 dimensions (count, height, width; one channel) or 4 (count, channels, height,
   /// width). The classes are counted from the training labels.
   ///
   /// - Throws: `DatasetError` naming the file.
-  package static func open(directory: String) throws(DatasetError) -> DatasetPair {
-    let train = try source("train", in: directory, classes: nil)
-    let test = try source("t10k", in: directory, classes: train.classes)
+  package static func open(
+    directory: String, names: FileNames = FileNames()
+  ) throws(DatasetError) -> DatasetPair {
+    let train = try source(names.trainImages, names.trainLabels, in: directory, classes: nil)
+    let test = try source(
+      names.testImages, names.testLabels, in: directory, classes: train.classes)
     return try DatasetPair(train: train, test: test, classNames: knownNames(train))
   }
 
   private static func source(
-    _ prefix: String, in directory: String, classes: Int?
+    _ imagesName: String, _ labelsName: String, in directory: String, classes: Int?
   ) throws(DatasetError) -> IDXSource {
-    let images = try find("\(prefix)-images-idx3-ubyte", in: directory)
-    let labels = try find("\(prefix)-labels-idx1-ubyte", in: directory)
+    let images = try find(imagesName, in: directory)
+    let labels = try find(labelsName, in: directory)
     return try IDXSource(
       images: IDXFile(
         path: images, axes: ["count", "height", "width"], ["count", "channels", "height", "width"]),

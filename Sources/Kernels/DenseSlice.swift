@@ -19,7 +19,7 @@ package struct DensePass: Sendable {
 }
 
 /// One FC node's part of the fully connected layers: its columns of every activation and the
-/// weights that make them (design: "FC layers").
+/// weights that make them (docs/design.md, "FC layers").
 ///
 /// Computation is cut into segments between exchanges with the other nodes. Segment `s` consumes
 /// what arrived in exchange `s - 1` and makes what leaves in exchange `s`; the caller moves the

@@ -51,7 +51,7 @@ extension DenseCut {
 
 /// A column range of a row-major matrix that goes out as frames.
 struct DensePayload {
-  /// Upper bound of a frame (design: liveness).
+  /// Upper bound of a frame (`Limits.frameBytes` of the protocol).
   static let frameFloats = 4 << 20 / MemoryLayout<Float>.stride
 
   /// First row, first column.

@@ -7,7 +7,7 @@ import Tensors
 /// (seed, step, layer): a function of the run, never of the cut or of who draws it. A unit is
 /// dropped when the uniform number of its word is below the rate.
 ///
-/// The mask is kept as bytes, and backward reads it again instead of drawing (papers.md 5.7).
+/// The mask is kept as bytes, and backward reads it again instead of drawing.
 final class DropoutMask {
   private let dropout: Dropout
   private let units: Range<Int>

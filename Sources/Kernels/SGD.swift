@@ -7,7 +7,7 @@
 /// | `pytorch` | v <- m v + (g + wd w) | w <- w - lr v |
 ///
 /// The two agree while the learning rate stands still and part when it changes: the 2012 paper
-/// (and Caffe) keep the rate inside the velocity, PyTorch outside (papers.md 1.4). The sign of the
+/// (and Caffe) keep the rate inside the velocity, PyTorch outside (docs/deviations.md). The sign of the
 /// velocity differs too, so a checkpoint must say which one it holds.
 package struct SGD: Sendable {
   /// Whose update rule.

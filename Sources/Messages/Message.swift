@@ -42,7 +42,7 @@ package enum Limits {
   package static let protocolVersion: UInt32 = 1
   /// Largest protobuf header frame.
   package static let headerBytes = 64 * 1024
-  /// Largest bulk frame: larger tensors are cut by rows (reliability.md 5.6).
+  /// Largest bulk frame: larger tensors are cut by rows, so that no message holds a link up.
   package static let frameBytes = 4 * 1024 * 1024
   /// Most bulk frames behind one header.
   package static let frames = 1024

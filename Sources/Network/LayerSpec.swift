@@ -78,7 +78,7 @@ package struct Pooling: Hashable, Sendable {
 /// channels (2012 paper, section 3.3), with `alpha' = alpha / size` when `divideBySize`.
 ///
 /// Implementations disagree silently by a factor of five: the paper and TensorFlow do not divide,
-/// Caffe, PyTorch and oneDNN do (papers.md 1.2). Hence the explicit field.
+/// Caffe, PyTorch and oneDNN do (docs/deviations.md). Hence the explicit field.
 package struct LocalResponseNormalization: Hashable, Sendable {
   package var size: Int
   package var alpha: Float
@@ -99,7 +99,7 @@ package struct LocalResponseNormalization: Hashable, Sendable {
 
 /// A fully connected layer with weights `[units, in]`.
 package struct FullyConnected: Hashable, Sendable {
-  /// How the layer is cut over FC nodes (design: "FC layers").
+  /// How the layer is cut over FC nodes (docs/design.md, "FC layers").
   package enum Form: String, Hashable, Sendable, CaseIterable {
     /// The cheaper of the two: gather when `in <= units`, scatter otherwise.
     case auto

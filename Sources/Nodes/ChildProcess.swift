@@ -23,7 +23,8 @@ package final class ChildProcess {
   /// Starts this very program with other arguments.
   ///
   /// The child gets a process group of its own, so that Ctrl-C in the terminal reaches only the
-  /// parent, which then ends the cluster in order; and no signal blocked.
+  /// parent, which then ends the cluster in order; and no signal blocked. Variables that stand in
+  /// for options (CROSSCUT_...) are the parent's: it has put them into the arguments.
   ///
   /// - Parameters:
   ///   - environment: "NAME=value" strings that replace or add to this process's environment.
@@ -49,13 +50,15 @@ package final class ChildProcess {
       &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK))
 
     let changed = Set(environment.map { $0.prefix { $0 != "=" } })
-    let kept = Self.environment().filter { !changed.contains($0.prefix { $0 != "=" }) }
+    let kept = Self.environment().filter {
+      !changed.contains($0.prefix { $0 != "=" }) && !$0.hasPrefix("CROSSCUT_")
+    }
     var words = ([name] + arguments).map { strdup($0) } + [nil]
     var settings = (kept + environment).map { strdup($0) } + [nil]
     defer { for word in words + settings { free(word) } }
     var started: pid_t = 0
     let code = posix_spawn(
-      &started, "/proc/self/exe", &actions, &attributes, &words, &settings)
+      &started, Host.executable, &actions, &attributes, &words, &settings)
     guard code == 0 else {
       throw NodeError("cannot start \(name): \(String(cString: strerror(code)))")
     }

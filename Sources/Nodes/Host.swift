@@ -12,6 +12,14 @@ package enum Host {
   /// Cores this process may use.
   package static var cores: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
 
+  /// The path of this program; `/proc/self/exe` where it cannot be read.
+  package static var executable: String {
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+    guard count > 0 else { return "/proc/self/exe" }
+    return String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
   /// A bound endpoint as other nodes can dial it: a wildcard address becomes the address this
   /// machine has on the way to the server.
   static func reachable(_ bound: String, from server: String) -> String {

@@ -73,6 +73,8 @@ package final class LocalCluster {
         guard number != SIGCHLD else { continue }
         let name = Signals.name(number)
         if let stopping, stopping.signals >= 1 {
+          // A wrapper (`timeout`, a supervisor) passes on what the terminal sends to all anyway.
+          guard Self.seconds() - stopping.since > Double(Signals.echo) / 1_000_000 else { continue }
           report(.note("\(name) again: ending at once"))
           killAll()
           throw NodeError("interrupted at once; nothing more was saved")

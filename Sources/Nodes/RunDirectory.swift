@@ -20,6 +20,11 @@ package struct RunDirectory: Hashable, Sendable {
         throw NodeError("run directory \(path): cannot make \(made): \(Self.reason())")
       }
     }
+    // A file of that name exists too, and root may write to it.
+    var status = stat()
+    guard stat(path, &status) != 0 || status.st_mode & S_IFMT == S_IFDIR else {
+      throw NodeError("run directory \(path): is a file")
+    }
     guard access(path, W_OK | X_OK) == 0 else {
       throw NodeError("run directory \(path): cannot write there: \(Self.reason())")
     }

@@ -206,8 +206,7 @@ package final class ServerNode {
     do throws(WireError) {
       message = try WireCodec.decode(parts)
     } catch {
-      refusals += 1
-      if complained.insert(link).inserted { log.warning("refused a message: \(error)") }
+      refuseOnce(link, "\(error)")
       if case .version = error { refuse(link, "\(error)") }
       return
     }
@@ -223,7 +222,7 @@ package final class ServerNode {
       }
     default:
       guard header.run == identity.run else {
-        refusals += 1
+        refuseOnce(link, "a message of run \(Version.runName(header.run)), which is not this one")
         // A survivor of another run on this address: tell it, so that it does not wait for ever.
         if case .heartbeat = message.body {
           refuse(link, "the server here runs \(Version.runName(identity.run)), not its run")
@@ -231,13 +230,19 @@ package final class ServerNode {
         return
       }
       guard core.membership[header.sender]?.incarnation == header.incarnation else {
-        refusals += 1
+        refuseOnce(link, "a message of \(header.sender), which is no member")
         if case .heartbeat = message.body { refuse(link, "it is no longer a member of the run") }
         return
       }
       remember(link, of: message)
     }
     carryOut(core.handle(.message(message), now: MonotonicClock.now()))
+  }
+
+  /// Counts a refused message; says so once a connection, so that a stranger cannot fill the log.
+  private func refuseOnce(_ link: Hub.Link, _ reason: String) {
+    refusals += 1
+    if complained.insert(link).inserted { log.warning("refused a message: \(reason)") }
   }
 
   /// Members hold two connections; which one this is shows in what comes over it.

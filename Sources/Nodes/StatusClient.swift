@@ -34,6 +34,8 @@ package final class StatusClient {
             + "and is the address right?")
       }
       _ = try hub.wait(milliseconds: Int((deadline - now) / 1000) + 1, wakeUp: nil)
+      // A hub with events that nobody has taken does not wait: this would spin.
+      _ = hub.takeEvents()
       while let (_, parts) = try hub.receive() {
         let message: Message
         do throws(WireError) {

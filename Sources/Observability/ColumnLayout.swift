@@ -15,6 +15,9 @@ struct ColumnLayout {
 
   let columns: [Column]
 
+  /// Characters of a line that has every column.
+  var width: Int { Self.width(of: columns.filter { !$0.isEmpty }) }
+
   /// Header and rows, each at most `width` characters wide.
   func render(width: Int, paint: Paint) -> [String] {
     var shown = columns.filter { !$0.isEmpty }

@@ -71,8 +71,8 @@ package enum PlainLine {
     }
     let present = record.nodes.filter { $0.state != .gone }
     parts.append(
-      "\(present.count { $0.role == .worker })/\(record.workersWanted) workers, "
-        + "\(present.count { $0.role == .fc })/\(record.fcNodesWanted) fc nodes")
+      "\(present.count { $0.role == .worker })/\(Format.plural(record.workersWanted, "worker")), "
+        + "\(present.count { $0.role == .fc })/\(Format.plural(record.fcNodesWanted, "fc node"))")
     if !record.message.isEmpty { parts.append(Format.printable(record.message)) }
     return parts.joined(separator: "  ")
   }

@@ -19,8 +19,9 @@ package enum StatusTable {
     for role in [Role.worker, .fc] {
       let nodes = record.nodes.filter { $0.role == role }
       guard !nodes.isEmpty else { continue }
-      lines.append("")
-      lines += ColumnLayout(columns: table(nodes, role)).render(width: width, paint: paint)
+      lines += tables(nodes, role, width).flatMap {
+        [""] + $0.render(width: width, paint: paint)
+      }
     }
     if !record.events.isEmpty {
       lines.append("")
@@ -82,7 +83,21 @@ package enum StatusTable {
     record.totalSteps == 0 ? 0 : min(1, Double(record.step) / Double(record.totalSteps))
   }
 
-  private static func table(_ nodes: [NodeRecord], _ role: Role) -> [ColumnLayout.Column] {
+  /// One table where everything fits side by side, else one of times and one of resources.
+  private static func tables(
+    _ nodes: [NodeRecord], _ role: Role, _ width: Int
+  ) -> [ColumnLayout] {
+    let name = ColumnLayout.Column(
+      title: "node", isNumeric: false, expendability: 0,
+      cells: nodes.map { Span("\($0.name)", .strong) })
+    let times = times(nodes, role)
+    let resources = resources(nodes)
+    let whole = ColumnLayout(columns: [name] + times + resources)
+    if whole.width <= width { return [whole] }
+    return [ColumnLayout(columns: [name] + times), ColumnLayout(columns: [name] + resources)]
+  }
+
+  private static func times(_ nodes: [NodeRecord], _ role: Role) -> [ColumnLayout.Column] {
     typealias Column = ColumnLayout.Column
     func milliseconds(
       _ title: String, _ expendability: Int, _ value: (StepTimesRecord) -> Double
@@ -105,40 +120,46 @@ package enum StatusTable {
       ]
     return [
       Column(
-        title: "node", isNumeric: false, expendability: 0,
-        cells: nodes.map { Span("\($0.name)", .strong) }),
-      Column(
         title: "state", isNumeric: false, expendability: 1,
         cells: nodes.map { Span($0.state.rawValue, style($0.state)) }),
       Column(
         title: "beat", expendability: 2,
         cells: nodes.map { Span(Format.duration(milliseconds: $0.heartbeatAgeMilliseconds)) }),
       Column(title: "turn", expendability: 6, cells: nodes.map { Span("\($0.turn)") }),
-    ] + split + [
+    ] + split
+  }
+
+  /// Longer names of hosts are cut, so that 80 columns have room for what stands beside them.
+  private static let longestHost = 30
+
+  private static func resources(_ nodes: [NodeRecord]) -> [ColumnLayout.Column] {
+    typealias Column = ColumnLayout.Column
+    return [
       Column(
         title: "sent", expendability: 8, cells: nodes.map { Span(Format.bytes($0.bytesSent)) }),
       Column(
-        title: "received", expendability: 8,
+        title: "received", expendability: 9,
         cells: nodes.map { Span(Format.bytes($0.bytesReceived)) }),
       Column(
         title: "memory", expendability: 7,
         cells: nodes.map { Span(Format.bytes($0.residentBytes)) }),
       // Both are news only when they are not 0, or long.
       Column(
-        title: "dropped", expendability: 9,
+        title: "dropped", expendability: 12,
         cells: nodes.map { Span($0.droppedMessages == 0 ? "" : "\($0.droppedMessages)", .warning) }),
       Column(
-        title: "gap", expendability: 10,
+        title: "gap", expendability: 13,
         cells: nodes.map {
           Span(
             $0.largestGapMilliseconds < 20 ? "" : Format.duration($0.largestGapMilliseconds / 1000),
             .warning)
         }),
       Column(
-        title: "phase", isNumeric: false, expendability: 11, cells: nodes.map { Span($0.phase) }),
+        title: "phase", isNumeric: false, expendability: 14, cells: nodes.map { Span($0.phase) }),
       Column(
-        title: "host", isNumeric: false, expendability: 12, cells: nodes.map { Span($0.host) }),
-      Column(title: "pid", expendability: 13, cells: nodes.map { Span("\($0.processID)") }),
+        title: "host", isNumeric: false, expendability: 11,
+        cells: nodes.map { Span(Format.clipped($0.host, to: longestHost)) }),
+      Column(title: "pid", expendability: 10, cells: nodes.map { Span("\($0.processID)") }),
     ]
   }
 

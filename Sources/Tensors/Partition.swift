@@ -1,5 +1,5 @@
 /// How `count` things are dealt to `parts` ranks in contiguous ranges: the first `count % parts`
-/// ranks get one more (the rule of PyTorch's chunked partitions and of papers.md 5.12).
+/// ranks get one more (the rule of NumPy's `array_split`).
 ///
 /// One rule cuts everything in Crosscut: the global batch into workers' shares and every FC
 /// activation into FC nodes' slices.

@@ -1,4 +1,4 @@
-/// Random numbers keyed by what they are for, never by who draws them (design: one invariant).
+/// Random numbers keyed by what they are for, never by who draws them (docs/design.md, "One invariant").
 ///
 /// | purpose | drawn as a function of |
 /// |---|---|

@@ -22,7 +22,11 @@ package struct OpenDataset: Sendable {
       } else {
         switch configuration.dataset {
         case .idx(let dataset):
-          pair = try IDXDataset.open(directory: dataset.path)
+          pair = try IDXDataset.open(
+            directory: dataset.path,
+            names: .init(
+              trainImages: dataset.trainImages, trainLabels: dataset.trainLabels,
+              testImages: dataset.testImages, testLabels: dataset.testLabels))
         case .synthetic(let dataset):
           pair = try SyntheticSource.pair(
             training: dataset.examples, test: dataset.testExamples,

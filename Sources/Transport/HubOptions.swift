@@ -40,7 +40,7 @@ package struct HubOptions: Hashable, Sendable {
     try socket.set(ZMQ_HANDSHAKE_IVL, 5_000)
     // A vanished host, and connections a NAT has forgotten. Answered by ZeroMQ's thread: proves
     // that the process lives, not that it works. The time-out is longer than a frame takes on a
-    // slow link, for only whole frames count as life (reliability.md 5.6).
+    // slow link, for libzmq counts only whole frames as life (docs/design.md, "Liveness").
     try socket.set(ZMQ_HEARTBEAT_IVL, heartbeatMilliseconds)
     try socket.set(ZMQ_HEARTBEAT_TIMEOUT, silenceMilliseconds)
     try socket.set(ZMQ_HEARTBEAT_TTL, silenceMilliseconds)

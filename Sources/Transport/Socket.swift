@@ -120,7 +120,14 @@ struct Socket: ~Copyable {
       throw .last("zmq_getsockopt(ZMQ_LAST_ENDPOINT)")
     }
     let text = bytes.prefix(count).prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
-    return String(decoding: text, as: UTF8.self)
+    // An IPv4 address on a socket for both families: as people write it.
+    let endpoint = String(decoding: text, as: UTF8.self)
+    let mapped = "tcp://[::ffff:"
+    guard endpoint.hasPrefix(mapped), let bracket = endpoint.firstIndex(of: "]") else {
+      return endpoint
+    }
+    let address = endpoint[endpoint.index(endpoint.startIndex, offsetBy: mapped.count)..<bracket]
+    return "tcp://\(address)\(endpoint[endpoint.index(after: bracket)...])"
   }
 
   /// ZeroMQ 4.3.4 takes a port above 65535 for what is left of it in 16 bits, and says nothing.

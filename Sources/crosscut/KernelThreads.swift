@@ -1,4 +1,5 @@
 import Glibc
+import Nodes
 
 /// OpenMP's settings, which libgomp reads once, before `main`.
 enum KernelThreads {
@@ -16,7 +17,8 @@ enum KernelThreads {
       getenv("OMP_WAIT_POLICY") == nil
     else { return }
     setenv("OMP_WAIT_POLICY", "passive", 1)
-    execv("/proc/self/exe", CommandLine.unsafeArgv)
+    // By its own path, so that `ps` shows its name.
+    execv(Host.executable, CommandLine.unsafeArgv)
     // Without /proc it goes on as it is: slower, not wrong.
   }
 }

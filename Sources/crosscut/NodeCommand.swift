@@ -12,7 +12,9 @@ enum NodeCommand {
     let signals = try Signals()
     try ParentDeath.watchIfChild()
     var options = MemberOptions(role: role, server: arguments.string("server") ?? "")
-    try Endpoint.check(options.server, option: "server", command: arguments.command.name)
+    try Endpoint.check(
+      options.server, written: arguments.label("server"),
+      command: arguments.command.name)
     if role == .fc, let listen = arguments.string("listen") { options.listen = listen }
     options.preferredRank = arguments.integer("rank-hint") ?? -1
     let log = Logger(descriptor: 2, name: role.rawValue, level: level(arguments))
@@ -38,11 +40,16 @@ enum NodeCommand {
 
 /// Addresses as people type them.
 enum Endpoint {
+  /// Where a server on this machine listens if nothing else is said.
+  static let standardServer = "tcp://127.0.0.1:5555"
+
   /// Refuses what cannot be an address before a socket is opened.
-  static func check(_ text: String, option: String, command: String) throws(UsageError) {
+  ///
+  /// - Parameter written: the option or variable it comes from.
+  static func check(_ text: String, written: String, command: String) throws(UsageError) {
     let parts = text.split(separator: "://", maxSplits: 1, omittingEmptySubsequences: false)
     func fail(_ why: String) -> UsageError {
-      UsageError(command: command, message: "--\(option) \"\(text)\": \(why)")
+      UsageError(command: command, message: "\(written) \"\(text)\": \(why)")
     }
     guard parts.count == 2 else {
       throw fail("expected an address like tcp://host:5555")

@@ -35,7 +35,7 @@ enum ServerCommand {
     let resumed = try ResumedRun(arguments.string("resume"))
     let configuration = try arguments.runConfiguration(resumed: resumed)
     let listen = arguments.string("listen") ?? "tcp://*:5555"
-    try Endpoint.check(listen, option: "listen", command: "server")
+    try Endpoint.check(listen, written: arguments.label("listen"), command: "server")
     let run = try RunContext(configuration)
     let directory = try RunDirectory(
       configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))

@@ -8,9 +8,7 @@ enum StatusCommand {
     words: ["status"],
     summary: "show what a running cluster does, node by node",
     options: [
-      Option(
-        name: "server", value: .text("ENDPOINT"), help: "The parameter server.",
-        standard: "tcp://127.0.0.1:5555"),
+      .observedServer,
       Option(name: "watch", help: "Show it again every second until Ctrl-C."),
       .json,
       Option(
@@ -31,8 +29,8 @@ enum StatusCommand {
 
   /// - Throws: why there is no status.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    let endpoint = arguments.string("server") ?? "tcp://127.0.0.1:5555"
-    try Endpoint.check(endpoint, option: "server", command: "status")
+    let endpoint = arguments.string("server") ?? Endpoint.standardServer
+    try Endpoint.check(endpoint, written: arguments.label("server"), command: "status")
     let context = try Context()
     defer { context.terminate() }
     let client = try StatusClient(context: context, endpoint: endpoint)

@@ -24,7 +24,6 @@ enum TrainCommand {
       .runDirectory, .seed, .resume,
       Option(
         name: "dry-run", help: "Check everything, print the resolved configuration and stop."),
-      .verbose,
     ],
     examples: [
       Example(
@@ -48,8 +47,10 @@ enum TrainCommand {
       return ExitCode.success
     }
     if let listen = arguments.string("listen") {
-      try Endpoint.check(listen, option: "listen", command: "train")
+      try Endpoint.check(listen, written: arguments.label("listen"), command: "train")
     }
+    // What is wrong with the data is said before any process starts.
+    _ = try OpenDataset(RunContext(configuration))
     let signals = try Signals(children: true)
     let directory = try RunDirectory(
       configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))

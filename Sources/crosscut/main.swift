@@ -5,8 +5,13 @@ Console.ignoreBrokenPipes()
 
 KernelThreads.makePassive()
 
+let environment = Environment.ofProcess()
+for warning in Environment.warnings(environment, of: CommandLineInterface.allCommands) {
+  Console.printError(warning)
+}
+
 let interface = CommandLineInterface(
-  commands: CommandLineInterface.allCommands, width: Console.width,
+  commands: CommandLineInterface.allCommands, width: Console.width, environment: environment,
   print: { try Console.print($0) })
 
 do {

@@ -101,23 +101,6 @@ import Testing
     #expect(dataset.classes == 10)
   }
 
-  @Test func `a data set that does not fit is refused once it is open`() throws {
-    let configuration = try Self.parse("{}")
-    try configuration.validate(trainingExamples: 128, shape: [1, 28, 28], classes: 10)
-    #expect(throws: ConfigurationError.self) {
-      try configuration.validate(trainingExamples: 128, shape: [3, 32, 32], classes: 10)
-    }
-    #expect(throws: ConfigurationError.self) {
-      try configuration.validate(trainingExamples: 128, shape: [1, 28, 28], classes: 100)
-    }
-    #expect(
-      throws: ConfigurationError(
-        keyPath: "globalBatch", "128 examples are more than the training set has (127)")
-    ) {
-      try configuration.validate(trainingExamples: 127, shape: [1, 28, 28], classes: 10)
-    }
-  }
-
   @Test func `a file is read by its path and a missing one is named`() throws {
     #expect(
       throws: ConfigurationError(source: "/nowhere/run.json5", "no such file or directory")

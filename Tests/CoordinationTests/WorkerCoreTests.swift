@@ -187,10 +187,10 @@ import Testing
         .parameters(Parameters(version: 1, chunk: 3)), frames: [Fixture.floats(3)])
       + scene.receive(.parameters(Parameters(version: 1, chunk: 1)))
     #expect(said == [])
-    #expect(scene.core.dropped == [.wrongSize: 3, .future: 1, .duplicate: 1])
+    #expect(scene.core.gate.dropped == [.wrongSize: 3, .future: 1, .duplicate: 1])
     var later = Self.afterFirstTurn()
     _ = later.parameters(2, version: 0)
-    #expect(later.core.dropped == [.stale: 1])
+    #expect(later.core.gate.dropped == [.stale: 1])
   }
 
   @Test func `gradients of the wrong rows, size or turn are dropped and counted`() {
@@ -199,16 +199,16 @@ import Testing
       scene.gradients(from: 0, turn: 0, rows: 0..<1) + scene.gradients(from: 0, turn: 0, values: 3)
       + scene.gradients(from: 0, turn: 0, rows: 2..<4) + scene.gradients(from: 0, turn: 1)
     #expect(said == [])
-    #expect(scene.core.dropped == [.wrongSize: 3, .future: 1])
+    #expect(scene.core.gate.dropped == [.wrongSize: 3, .future: 1])
     _ = scene.gradients(from: 0, turn: 0)
     _ = scene.gradients(from: 0, turn: 0)
-    #expect(scene.core.dropped[.duplicate] == 1)
+    #expect(scene.core.gate.dropped[.duplicate] == 1)
     _ = scene.gradients(from: 1, turn: 0)
     _ = scene.gradients(from: 1, turn: 0)
-    #expect(scene.core.dropped[.duplicate] == 2)
+    #expect(scene.core.gate.dropped[.duplicate] == 2)
     _ = scene.finish(3)
     _ = scene.gradients(from: 1, turn: 0)
-    #expect(scene.core.dropped[.stale] == 1)
+    #expect(scene.core.gate.dropped[.stale] == 1)
     #expect(scene.core.droppedMessages == 7)
   }
 
@@ -218,7 +218,16 @@ import Testing
     let body = Body.featureGradients(FeatureGradients(turn: 0, subBatch: 0, block: block))
     _ = scene.receive(body, frames: [Fixture.floats(4)], from: NodeID(2))
     _ = scene.receive(body, frames: [Fixture.floats(4)], from: NodeID(13))
-    #expect(scene.core.dropped == [.unexpected: 1, .notAMember: 1])
+    #expect(scene.core.gate.dropped == [.unexpected: 1, .notAMember: 1])
+  }
+
+  @Test func `there is one sub-batch a turn`() {
+    var scene = Self.waitingForGradients()
+    let block = RowBlock(firstRow: 0, rows: 2, columns: 2)
+    _ = scene.receive(
+      .featureGradients(FeatureGradients(turn: 0, subBatch: 1, block: block)),
+      frames: [Fixture.floats(4)], from: NodeID(11))
+    #expect(scene.core.gate.dropped == [.unexpected: 1])
   }
 
   @Test func `messages of another run, of a former life or of no use here are dropped`() {
@@ -232,7 +241,7 @@ import Testing
     _ = scene.receive(.goodbye, from: NodeID(11))
     _ = scene.receive(.advance(Advance(turn: 1)), view: 0)
     #expect(
-      scene.core.dropped == [.otherRun: 1, .oldIncarnation: 1, .unexpected: 1, .oldView: 1])
+      scene.core.gate.dropped == [.otherRun: 1, .oldIncarnation: 1, .unexpected: 1, .oldView: 1])
   }
 
   @Test func `only the server opens views and ends the run`() {
@@ -242,7 +251,7 @@ import Testing
       + scene.receive(.stop(Stop(outcome: .finished, reason: "")), from: NodeID(11))
     #expect(said == [])
     #expect(scene.core.viewNumber == 1)
-    #expect(scene.core.dropped == [.unexpected: 2])
+    #expect(scene.core.gate.dropped == [.unexpected: 2])
   }
 
   // MARK: Views
@@ -255,7 +264,7 @@ import Testing
     #expect(said == ["meet fc 0, fc 1", "forget what was prefetched", "configure 4 rows"])
     said = scene.gradients(from: 1, turn: 0, rows: 0..<4)
     #expect(said == [])
-    #expect(scene.core.dropped == [.future: 1])
+    #expect(scene.core.gate.dropped == [.future: 1])
     said = scene.finish()
     #expect(said.first == "load training 0+4")
     said = scene.finish()
@@ -299,7 +308,7 @@ import Testing
     let said = scene.enter(Fixture.view(1, resumeTurn: 5))
     #expect(said == [])
     #expect(scene.core.currentTurn == 0)
-    #expect(scene.core.dropped == [.oldView: 1])
+    #expect(scene.core.gate.dropped == [.oldView: 1])
   }
 
   // MARK: The end

@@ -50,6 +50,20 @@ import Testing
     #expect(try example(pair.test, 1) == [105, 106, 107, 108])
   }
 
+  @Test func `the four files may have other names`() throws {
+    directory.write("a", idx([3, 2, 2], Array(1...12)))
+    directory.write("b.gz", gzipped(idx([3], [0, 2, 1])))
+    directory.write("c.gz", gzipped(idx([2, 2, 2], Array(101...108))))
+    directory.write("d", idx([2], [2, 0]))
+    let names = IDXDataset.FileNames(
+      trainImages: "a", trainLabels: "b", testImages: "c", testLabels: "d")
+    let pair = try IDXDataset.open(directory: directory.path, names: names)
+    #expect((0..<3).map { pair.train.label($0) } == [0, 2, 1])
+    #expect((0..<2).map { pair.test.label($0) } == [2, 0])
+    #expect(try example(pair.train, 0) == [1, 2, 3, 4])
+    #expect(try example(pair.test, 0) == [101, 102, 103, 104])
+  }
+
   @Test func `four dimensions are images with channels`() throws {
     writeSmall()
     directory.write("train-images-idx3-ubyte", idx([3, 2, 1, 2], Array(1...12)))

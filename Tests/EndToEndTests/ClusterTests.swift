@@ -1,6 +1,7 @@
 import Foundation
 import Observability
 import Testing
+import Training
 
 /// Real clusters of real processes over tcp, as users start and end them.
 @Suite(.serialized, .timeLimit(.minutes(5)))
@@ -89,11 +90,11 @@ struct ClusterTests {
   }
 
   @Test func `the status tells of every node while training`() throws {
-    let program = try train("--set", "steps=1000000")
+    let program = try train("--set", "steps=100000")
     let server = try address()
     let record = try reach(step: 20, at: server)
     #expect(record.state == .running || record.state == .evaluating)
-    #expect(record.totalSteps == 1_000_000)
+    #expect(record.totalSteps == 100_000)
     #expect(record.view == 1)
     #expect(record.nodes.map { "\($0.name)" } == ["fc 0", "fc 1", "worker 0", "worker 1"])
     for node in record.nodes {
@@ -112,7 +113,7 @@ struct ClusterTests {
 
   @Test(arguments: [SIGINT, SIGTERM, SIGHUP])
   func `a signal ends the cluster in order and saves the model`(signal: Int32) throws {
-    let program = try train("--set", "steps=1000000")
+    let program = try train("--set", "steps=100000")
     let server = try address()
     _ = try reach(step: 5, at: server)
     program.send(signal)
@@ -123,7 +124,7 @@ struct ClusterTests {
   }
 
   @Test func `a signal before anything has started ends it too`() throws {
-    let program = try train("--set", "steps=1000000")
+    let program = try train("--set", "steps=100000")
     #expect(eventually(seconds: 20) { program.output.contains("run directory") })
     program.send(SIGINT)
     program.finish(seconds: 20)
@@ -132,7 +133,7 @@ struct ClusterTests {
   }
 
   @Test func `children of a killed parent leave by themselves`() throws {
-    let program = try train("--set", "steps=1000000")
+    let program = try train("--set", "steps=100000")
     let server = try address()
     _ = try reach(step: 5, at: server)
     program.send(SIGKILL)
@@ -141,7 +142,7 @@ struct ClusterTests {
   }
 
   @Test func `a killed worker costs nothing but its share`() throws {
-    let program = try train("--set", "steps=1000000")
+    let program = try train("--set", "steps=100000")
     let server = try address()
     let before = try reach(step: 20, at: server)
     let worker = try #require(before.nodes.first { "\($0.name)" == "worker 1" })
@@ -157,8 +158,40 @@ struct ClusterTests {
     expectNoOrphans(server)
   }
 
+  @Test func `a death and a late joiner leave the parameters as they would have been`() throws {
+    // A small rate, so that sums in another order are not blown up over the steps.
+    let gentle = ["--set", "steps=2500", "--set", "optimizer.learningRate=0.0005"]
+    let undisturbed = "\(scratch.path)/undisturbed"
+    let reference = try Program(
+      ["train", configuration, "--run-dir", undisturbed, "--listen", "tcp://127.0.0.1:0"] + gentle)
+    #expect(reference.finish(seconds: 120) == 0, "\(reference.output)")
+
+    let program = try Program(
+      ["train", configuration, "--run-dir", run, "--listen", "tcp://127.0.0.1:0"] + gentle)
+    let server = try address()
+    let before = try reach(step: 50, at: server)
+    let worker = try #require(before.nodes.first { "\($0.name)" == "worker 1" })
+    kill(worker.processID, SIGKILL)
+    let late = try Program(["worker", "--server", server])
+    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(late.finish(seconds: 15) == 0, "\(late.output)")
+    let log = try String(contentsOfFile: "\(run)/server.log", encoding: .utf8)
+    #expect(log.contains("view 2: worker 0;"), "\(log)")
+    #expect(log.contains("view 3: worker 0, worker 1;"), "\(log)")
+
+    let expected = try SafeTensorsReader(path: "\(undisturbed)/model.safetensors")
+    let found = try SafeTensorsReader(path: "\(run)/model.safetensors")
+    #expect(found.names == expected.names)
+    for name in expected.names {
+      let pair = zip(
+        try expected.tensor(named: name).values, try found.tensor(named: name).values)
+      let difference = pair.map { abs($0 - $1) }.max() ?? 0
+      #expect(difference < 1e-5, "\(name) differs by \(difference)")
+    }
+  }
+
   @Test func `a killed fc node ends the run with its name`() throws {
-    let program = try train("--set", "steps=1000000")
+    let program = try train("--set", "steps=100000")
     let server = try address()
     let before = try reach(step: 20, at: server)
     let node = try #require(before.nodes.first { "\($0.name)" == "fc 1" })
@@ -172,7 +205,7 @@ struct ClusterTests {
   @Test func `a cluster started by hand, a late worker, and noise on the port`() throws {
     let server = try Program([
       "server", configuration, "--workers", "1", "--fc-nodes", "1", "--run-dir", run, "--listen",
-      "tcp://127.0.0.1:0", "--set", "steps=1000000",
+      "tcp://127.0.0.1:0", "--set", "steps=100000",
     ])
     let endpoint = try address()
     let worker = try Program(["worker", "--server", endpoint])

@@ -16,7 +16,10 @@ final class Program: Sendable {
   init(_ arguments: [String], environment: [String: String] = [:]) throws {
     process.executableURL = URL(fileURLWithPath: Self.path)
     process.arguments = arguments
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    process.environment = ProcessInfo.processInfo.environment.filter {
+      // Whoever runs the tests may have set up a cluster of their own.
+      !$0.key.hasPrefix("CROSSCUT_")
+    }.merging(environment) { $1 }
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = pipe
     process.standardError = pipe
@@ -26,6 +29,9 @@ final class Program: Sendable {
     }
     try process.run()
   }
+
+  // A test that fails half-way leaves nothing running.
+  deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
 
   var processID: Int32 { process.processIdentifier }
   var isRunning: Bool { process.isRunning }

@@ -27,9 +27,17 @@ import Testing
         worker 0  active  0.2 s   830   0.1      20.4      9.0      41.3       3.3
         worker 1  active  0.2 s   830   0.1      20.4      9.0      41.3       3.3
 
-        node  state    beat  turn  compute  wait peers     sent  received  memory
-        fc 0  active  0.2 s   830      8.0        66.0  1.23 MB   98.8 MB  183 MB
-        fc 1  active  0.2 s   830      8.0        66.0  1.23 MB   98.8 MB  183 MB
+        node         sent  received  memory  phase         host    pid
+        worker 0  1.23 MB   98.8 MB  183 MB  conv forward  host0  4711
+        worker 1  1.23 MB   98.8 MB  183 MB  conv forward  host1  4711
+
+        node  state    beat  turn  compute  wait peers
+        fc 0  active  0.2 s   830      8.0        66.0
+        fc 1  active  0.2 s   830      8.0        66.0
+
+        node     sent  received  memory  phase         host    pid
+        fc 0  1.23 MB   98.8 MB  183 MB  conv forward  host0  4711
+        fc 1  1.23 MB   98.8 MB  183 MB  conv forward  host1  4711
 
         2.1 s  view 3: worker 1 joined
 
@@ -53,11 +61,46 @@ import Testing
         worker 0  active  0.2 s       3.3
         worker 1  silent  0.2 s       3.3
 
+        node         sent  memory
+        worker 0  1.23 MB  183 MB
+        worker 1  1.23 MB  183 MB
+
         node  state    beat  wait peers
         fc 0  active  0.2 s        66.0
         fc 1  active  0.2 s        66.0
 
+        node     sent  received  memory
+        fc 0  1.23 MB   98.8 MB  183 MB
+        fc 1  1.23 MB   98.8 MB  183 MB
+
         """)
+  }
+
+  @Test func `80 columns have room for every measure of large numbers and long names`() throws {
+    var record = exampleRecord()
+    for index in record.nodes.indices {
+      record.nodes[index].rank = 1000 + index
+      record.nodes[index].turn = 1_234_567
+      record.nodes[index].host = String(repeating: "long-", count: 12)
+      record.nodes[index].processID = 4_194_303
+      record.nodes[index].bytesSent = 99_900_000_000
+      record.nodes[index].residentBytes = 12_300_000_000
+      record.nodes[index].stepMilliseconds.convBackward = 12_345.6
+      record.nodes[index].stepMilliseconds.data = 123.4
+      record.nodes[index].droppedMessages = 17
+    }
+    let table = StatusTable.render(record, columns: 80, color: false)
+    for title in [
+      "data", "conv fwd", "wait fc", "conv bwd", "wait par", "compute", "wait peers", "sent",
+      "received", "memory", "host", "pid",
+    ] { #expect(table.contains(title), "\(title)") }
+    #expect(table.split(separator: "\n").allSatisfy { $0.count <= 80 })
+  }
+
+  @Test func `a wide terminal has one line for each node`() {
+    let table = StatusTable.render(exampleRecord(), columns: 150, color: false)
+    #expect(table.split(separator: "\n").count { $0.hasPrefix("worker 0") } == 1)
+    #expect(table.contains("wait par     sent  received  memory  phase         host    pid"))
   }
 
   @Test func `what is rare has its columns only when it happens`() {
@@ -152,5 +195,9 @@ import Testing
     #expect(
       PlainLine.render(record)
         == "gathering  0/2 workers, 0/2 fc nodes  waiting?for 1 more worker")
+    record.workersWanted = 1
+    record.fcNodesWanted = 1
+    #expect(
+      PlainLine.render(record) == "gathering  0/1 worker, 0/1 fc node  waiting?for 1 more worker")
   }
 }

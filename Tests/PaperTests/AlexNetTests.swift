@@ -3,8 +3,8 @@ import Network
 import Tensors
 import Testing
 
-/// What the papers and the implementations of reference say about AlexNet's size (papers.md 1.1,
-/// 3.3 and 3.4; the numbers come from the 2012 paper, torchvision's model and Caffe's prototxt).
+/// What the papers and the implementations of reference say about AlexNet's size : the
+/// numbers come from the 2012 paper (section 3.5), torchvision's model and Caffe's prototxt.
 @Suite struct AlexNetTests {
   static func plan(_ name: String) throws -> NetworkPlan {
     try RunConfiguration.preset(named: name).networkPlan()
@@ -165,7 +165,7 @@ import Testing
     #expect(weird.biases == constants([0, 1, 0, 1, 1, 1, 1, 0]))
   }
 
-  /// The conventions that differ silently (papers.md 1.2 and 1.6).
+  /// The conventions that differ silently (docs/deviations.md).
   @Test func `normalization and dropout follow each source's convention`() throws {
     func normalizations(_ preset: String) throws -> [LocalResponseNormalization] {
       try Self.plan(preset).convolutional.compactMap { layer in

@@ -5,17 +5,20 @@ import Testing
 
 @Suite struct CommandLineInterfaceTests {
   /// Output and exit status of a command line.
-  static func run(_ line: String, width: Int = 80) throws -> (text: String, status: Int32) {
+  static func run(
+    _ line: String, width: Int = 80, environment: [String: String] = [:]
+  ) throws -> (text: String, status: Int32) {
     var text = ""
     let interface = CommandLineInterface(
-      commands: CommandLineInterface.allCommands, width: width, print: { text += $0 })
+      commands: CommandLineInterface.allCommands, width: width, environment: environment,
+      print: { text += $0 })
     let status = try interface.run(line.split(separator: " ").map(String.init))
     return (text, status)
   }
 
-  static func error(_ line: String) -> String {
+  static func error(_ line: String, environment: [String: String] = [:]) -> String {
     do {
-      return "accepted: \(try run(line).text)"
+      return "accepted: \(try run(line, environment: environment).text)"
     } catch {
       return "\(error)"
     }
@@ -57,7 +60,7 @@ import Testing
   @Test(arguments: [72, 80, 100])
   func `pages keep to the width`(width: Int) throws {
     let pages = CommandLineInterface.allCommands.map { "help \($0.name)" }
-    for line in pages + ["--help", "help configuration"] {
+    for line in pages + ["--help", "help configuration", "help environment"] {
       for row in try Self.run(line, width: width).text.split(separator: "\n") {
         // An example's command line is never broken, and neither is a long term.
         let isTerm = row.hasPrefix("  crosscut ") || !row.dropFirst(4).contains(" ")
@@ -72,8 +75,8 @@ import Testing
     ("trian", "crosscut: unknown command \"trian\"; did you mean \"train\"?"),
     (
       "zebra",
-      "crosscut: unknown command \"zebra\"; there are train, server, worker, fc, status, evaluate,"
-        + " verify, model, checkpoint, help"
+      "crosscut: unknown command \"zebra\"; there are train, server, worker, fc, status, health,"
+        + " evaluate, verify, model, checkpoint, help"
     ),
     ("--hepl", "crosscut: unknown option --hepl; did you mean --help?"),
     ("--watch status", "crosscut: unknown option --watch"),
@@ -83,7 +86,7 @@ import Testing
     ("model show", "crosscut model show: missing NAME"),
     ("help trian", "crosscut: unknown command \"trian\"; did you mean \"train\"?"),
     ("help train now", "crosscut help: unexpected argument \"now\""),
-    ("worker", "crosscut worker: missing --server ENDPOINT"),
+    ("worker", "crosscut worker: missing --server ENDPOINT (or CROSSCUT_SERVER)"),
     ("verify fashion --step 3", "crosscut verify: unknown option --step; did you mean --steps?"),
     ("status now", "crosscut status: unexpected argument \"now\""),
     (

@@ -95,7 +95,8 @@ import Testing
 
   @Test func `a required option is missed by name`() {
     #expect(
-      throws: UsageError(command: "worker", message: "missing --server ENDPOINT")
+      throws: UsageError(
+        command: "worker", message: "missing --server ENDPOINT (or CROSSCUT_SERVER)")
     ) {
       try ParsedArguments([], of: WorkerCommand.command)
     }

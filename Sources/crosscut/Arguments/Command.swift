@@ -48,6 +48,12 @@ struct Option: Sendable {
   /// "--workers K".
   var usage: String { valueName.map { "--\(name) \($0)" } ?? "--\(name)" }
 
+  /// The environment variable that is read when the option is not given, or `nil` for --help.
+  ///
+  /// Empty is as good as unset. A flag's value is 1 or 0; a repeated option's values stand between
+  /// semicolons or on lines of their own.
+  var variable: String? { name == Self.help.name ? nil : Environment.variable(of: name) }
+
   /// "K", or `nil` for a flag.
   var valueName: String? {
     switch value {
@@ -65,6 +71,8 @@ struct Positional: Sendable {
   var isRequired = false
   /// Takes all that follow.
   var isRepeated = false
+  /// The environment variable that is read when it is not given.
+  var variable: String?
 
   /// "[CONFIG]".
   var usage: String {

@@ -7,7 +7,7 @@ struct CommandLineInterface {
   /// In the order of the overview.
   static let allCommands = [
     TrainCommand.command, ServerCommand.command, WorkerCommand.command, FCCommand.command,
-    StatusCommand.command, EvaluateCommand.command, VerifyCommand.command,
+    StatusCommand.command, HealthCommand.command, EvaluateCommand.command, VerifyCommand.command,
     ModelShowCommand.command, CheckpointCommand.list, CheckpointCommand.verify,
     CheckpointCommand.show, HelpCommand.command,
   ]
@@ -15,6 +15,8 @@ struct CommandLineInterface {
   let commands: [Command]
   /// Columns of the help.
   let width: Int
+  /// Where options that are not given may come from.
+  var environment: [String: String] = [:]
   /// Where results go.
   let print: (String) throws -> Void
 
@@ -44,7 +46,7 @@ struct CommandLineInterface {
       break
     }
     let (command, rest) = try find(arguments)
-    let parsed = try ParsedArguments(rest, of: command)
+    let parsed = try ParsedArguments(rest, of: command, environment: environment)
     guard !parsed.has("help") else {
       try print(HelpText.page(of: command, width: width))
       return ExitCode.success
@@ -57,6 +59,8 @@ struct CommandLineInterface {
       try print(HelpText.overview(of: commands, width: width))
     } else if words == ["configuration"] {
       try print(HelpText.configuration(width: width))
+    } else if words == ["environment"] {
+      try print(HelpText.environment(of: commands, width: width))
     } else {
       let (command, rest) = try find(words)
       if let extra = rest.first {

@@ -22,6 +22,7 @@ enum HelpText {
       ("crosscut train", "Train a small AlexNet on Fashion-MNIST, on this machine."),
       ("crosscut help train", "Everything about one command."),
       ("crosscut help configuration", "Every key of a configuration file."),
+      ("crosscut help environment", "Every variable that stands in for an option."),
     ])
     return layout.text
   }
@@ -38,14 +39,19 @@ enum HelpText {
     }
     if !command.positionals.isEmpty {
       layout.heading("Arguments")
-      layout.list(command.positionals.map { ($0.name, $0.help) })
+      layout.list(
+        command.positionals.map { positional in
+          let variable = positional.variable.map { " Environment: \($0)." } ?? ""
+          return (positional.name, positional.help + variable)
+        })
     }
     layout.heading("Options")
     layout.list(
       command.allOptions.map { option in
         let short = option.short.map { "-\($0), " } ?? "    "
         let standard = option.standard.map { " Default: \($0)." } ?? ""
-        return (short + option.usage, option.help + standard)
+        let variable = option.variable.map { " Environment: \($0)." } ?? ""
+        return (short + option.usage, option.help + standard + variable)
       })
     if !command.examples.isEmpty {
       layout.heading("Examples")
@@ -80,6 +86,21 @@ enum HelpText {
       })
     layout.heading("Presets")
     layout.paragraph(RunConfiguration.presetNames.joined(separator: ", "), indent: 2)
+    return layout.text
+  }
+
+  /// `crosscut help environment`.
+  static func environment(of commands: [Command], width: Int) -> String {
+    var layout = TextLayout(width: width)
+    layout.paragraph(
+      "An option that is not on the command line takes its value from its environment variable, if"
+        + " that is set and not empty. A flag's value is 1 or 0; values of --set stand between"
+        + " semicolons or on lines of their own.")
+    layout.heading("Variables")
+    layout.list(
+      Environment.rows(of: commands).map { row in
+        (row.variable, "\(row.usage) of \(row.commands.joined(separator: ", ")). \(row.help)")
+      })
     return layout.text
   }
 

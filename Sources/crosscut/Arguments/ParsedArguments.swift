@@ -6,14 +6,19 @@ struct ParsedArguments: Sendable {
   /// Texts of each option in the order given; a flag has an empty text for each time.
   private let values: [String: [String]]
   let positionals: [String]
+  /// Options whose values come from the environment.
+  private let inherited: Set<String>
 
   /// Parses what follows the command's words.
   ///
   /// Options and positionals may mix; `--` ends the options; of an option given twice the last one
-  /// holds, unless it is made to be repeated.
+  /// holds, unless it is made to be repeated. What is not on the command line at all is looked for
+  /// in the environment.
   ///
   /// - Throws: `UsageError`.
-  init(_ arguments: [String], of command: Command) throws(UsageError) {
+  init(
+    _ arguments: [String], of command: Command, environment: [String: String] = [:]
+  ) throws(UsageError) {
     self.command = command
     var values: [String: [String]] = [:]
     var positionals: [String] = []
@@ -43,18 +48,58 @@ struct ParsedArguments: Sendable {
         }
         text = rest.removeFirst()
       }
-      try Self.check(text ?? "", of: option, command: command)
+      try Self.check(text ?? "", of: option, written: "--\(option.name)", command: command)
       values[option.name, default: []].append(text ?? "")
+    }
+    // Who asks for help needs neither a complete command line nor a correct environment.
+    let isComplete = values["help"] == nil
+    var inherited: Set<String> = []
+    if isComplete {
+      for option in command.options where values[option.name] == nil {
+        let texts = try Self.inherit(option, from: environment, command: command)
+        guard !texts.isEmpty else { continue }
+        values[option.name] = texts
+        inherited.insert(option.name)
+      }
+      while positionals.count < command.positionals.count,
+        let variable = command.positionals[positionals.count].variable,
+        let text = environment[variable], !text.isEmpty
+      {
+        positionals.append(text)
+      }
     }
     self.values = values
     self.positionals = positionals
-    // Who asks for help needs no complete command line.
-    if values["help"] == nil { try requireComplete() }
+    self.inherited = inherited
+    if isComplete { try requireComplete() }
+  }
+
+  /// The values that an option's variable gives it; none if it is unset, empty or a flag's 0.
+  private static func inherit(
+    _ option: Option, from environment: [String: String], command: Command
+  ) throws(UsageError) -> [String] {
+    guard let variable = option.variable, let text = environment[variable], !text.isEmpty else {
+      return []
+    }
+    guard option.valueName != nil else {
+      switch text {
+      case "1": return [""]
+      case "0": return []
+      default:
+        throw UsageError(
+          command: command.name, message: "\(variable) expects 1 or 0, not \"\(text)\"")
+      }
+    }
+    let texts = option.isRepeated ? Environment.list(text) : [text]
+    for text in texts { try check(text, of: option, written: variable, command: command) }
+    return texts
   }
 
   private func requireComplete() throws(UsageError) {
     for option in command.options where option.isRequired && values[option.name] == nil {
-      throw UsageError(command: command.name, message: "missing \(option.usage)")
+      throw UsageError(
+        command: command.name,
+        message: "missing \(option.usage)" + (option.variable.map { " (or \($0))" } ?? ""))
     }
     let required = command.positionals.filter(\.isRequired)
     if positionals.count < required.count {
@@ -94,7 +139,7 @@ struct ParsedArguments: Sendable {
   }
 
   private static func check(
-    _ text: String, of option: Option, command: Command
+    _ text: String, of option: Option, written: String, command: Command
   ) throws(UsageError) {
     let expected: String
     switch option.value {
@@ -110,11 +155,19 @@ struct ParsedArguments: Sendable {
       expected = "a number of at least \(low == low.rounded() ? "\(Int(low))" : "\(low)")"
     }
     throw UsageError(
-      command: command.name, message: "--\(option.name) expects \(expected), not \"\(text)\"")
+      command: command.name, message: "\(written) expects \(expected), not \"\(text)\"")
   }
 
   /// Whether the option was given.
   func has(_ name: String) -> Bool { !strings(name).isEmpty }
+
+  /// Whether the option's value comes from its environment variable.
+  func isInherited(_ name: String) -> Bool { inherited.contains(name) }
+
+  /// What to call the option in an error: "--server", or "CROSSCUT_SERVER" where its value is from.
+  func label(_ name: String) -> String {
+    isInherited(name) ? Environment.variable(of: name) : "--\(name)"
+  }
 
   /// The option's last value.
   func string(_ name: String) -> String? { strings(name).last }

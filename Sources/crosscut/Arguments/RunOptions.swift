@@ -1,6 +1,9 @@
 import Configuration
 
 extension Option {
+  static let observedServer = Option(
+    name: "server", value: .text("ENDPOINT"), help: "The parameter server.",
+    standard: Endpoint.standardServer)
   static let set = Option(
     name: "set", value: .text("KEY=VALUE"),
     help:
@@ -26,14 +29,25 @@ extension Option {
 
 extension Positional {
   static let configuration = Positional(
-    name: "CONFIG", help: "A JSON5 file, or the name of a preset (default: fashion).")
+    name: "CONFIG", help: "A JSON5 file, or the name of a preset (default: fashion).",
+    variable: Environment.variable(of: "CONFIG"))
 }
 
 extension ParsedArguments {
-  /// `--set` and the options that stand for one key, which win over it.
+  /// `--set` and the options that stand for one key, which win over it; both win over what comes
+  /// from the environment.
   var configurationOverrides: [ConfigurationOverride] {
-    let known = command.options.map(\.name)
-    var overrides = known.contains("set") ? strings("set").map { ConfigurationOverride($0) } : []
+    configurationOverrides(inherited: true) + configurationOverrides(inherited: false)
+  }
+
+  private func configurationOverrides(inherited: Bool) -> [ConfigurationOverride] {
+    let known = command.options.map(\.name).filter { isInherited($0) == inherited }
+    var overrides: [ConfigurationOverride] = []
+    if known.contains("set") {
+      overrides = strings("set").map {
+        ConfigurationOverride($0, option: "\(label("set")) \($0)")
+      }
+    }
     for (name, keyPath) in [
       ("workers", "cluster.workers"), ("fc-nodes", "cluster.fcNodes"), ("seed", "seed"),
       ("run-dir", "logging.runDirectory"),
@@ -43,7 +57,7 @@ extension ParsedArguments {
         integer(name).map { name == "run-dir" ? .string(text) : .int($0) }
         ?? .string(text)
       overrides.append(
-        ConfigurationOverride(keyPath, value: value, option: "--\(name) \(text)"))
+        ConfigurationOverride(keyPath, value: value, option: "\(label(name)) \(text)"))
     }
     return overrides
   }

@@ -1,0 +1,56 @@
+import Nodes
+import Observability
+import Transport
+
+/// `crosscut health`: the health check of containers and of whoever else asks every few seconds.
+enum HealthCommand {
+  static let command = Command(
+    words: ["health"],
+    summary: "check that a server answers and that its run has not failed",
+    details: [
+      "Prints the run's state in one line and ends within three seconds, whatever happens: made for"
+        + " health checks."
+    ],
+    options: [.observedServer],
+    examples: [
+      Example(
+        line: "crosscut health", meaning: "On the machine or in the container of the server."),
+      Example(
+        line: "crosscut health --server tcp://10.0.0.1:5555",
+        meaning: "From anywhere: is the server there, and can it be reached?"),
+    ],
+    exitCodes: [
+      ExitCode(code: ExitCode.success, meaning: "The server answered; its run has not failed."),
+      ExitCode(code: ExitCode.failure, meaning: "The run has failed, or no server answered."),
+      ExitCode(code: ExitCode.usage, meaning: "The command line is wrong."),
+    ],
+    run: run)
+
+  /// How long the server may take, milliseconds.
+  private static let patience = 2500
+
+  /// - Throws: why there is no answer.
+  static func run(_ arguments: ParsedArguments) throws -> Int32 {
+    let endpoint = arguments.string("server") ?? Endpoint.standardServer
+    try Endpoint.check(endpoint, written: arguments.label("server"), command: "health")
+    let context = try Context()
+    // ZeroMQ's end would wait for a name lookup under way, and that may take longer than three
+    // seconds; the process's end does not.
+    _ = Unmanaged.passRetained(context)
+    let client = try StatusClient(context: context, endpoint: endpoint)
+    let record = try client.status(timeoutMilliseconds: patience)
+    try Console.print(line(record) + "\n")
+    return exitCode(record)
+  }
+
+  static func exitCode(_ record: StatusRecord) -> Int32 {
+    record.state == .failed ? ExitCode.failure : ExitCode.success
+  }
+
+  /// "running: step 812 of 2814".
+  static func line(_ record: StatusRecord) -> String {
+    let steps = record.totalSteps > 0 ? "step \(record.step) of \(record.totalSteps)" : ""
+    let facts = [steps, record.message].filter { !$0.isEmpty }
+    return record.state.rawValue + (facts.isEmpty ? "" : ": " + facts.joined(separator: ", "))
+  }
+}
