@@ -1910,7 +1910,7 @@ const ProtobufCMessageDescriptor crosscut__v1__welcome__descriptor =
   (ProtobufCMessageInit) crosscut__v1__welcome__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__refusal__field_descriptors[1] =
+static const ProtobufCFieldDescriptor crosscut__v1__refusal__field_descriptors[2] =
 {
   {
     "reason",
@@ -1924,14 +1924,27 @@ static const ProtobufCFieldDescriptor crosscut__v1__refusal__field_descriptors[1
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "may_join_again",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Refusal, may_join_again),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__refusal__field_indices_by_name[] = {
+  1,   /* field[1] = may_join_again */
   0,   /* field[0] = reason */
 };
 static const ProtobufCIntRange crosscut__v1__refusal__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__refusal__descriptor =
 {
@@ -1941,7 +1954,7 @@ const ProtobufCMessageDescriptor crosscut__v1__refusal__descriptor =
   "Crosscut__V1__Refusal",
   "crosscut.v1",
   sizeof(Crosscut__V1__Refusal),
-  1,
+  2,
   crosscut__v1__refusal__field_descriptors,
   crosscut__v1__refusal__field_indices_by_name,
   1,  crosscut__v1__refusal__number_ranges,

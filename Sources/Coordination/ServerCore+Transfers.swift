@@ -17,10 +17,14 @@ extension ServerCore {
 
   /// Begins a checkpoint after a committed training step, if one is due and none is under way.
   mutating func beginCheckpointIfDue(_ now: Microseconds, _ out: inout [Directive]) {
+    guard plan.checkpointEvery > 0 else { return }
+    let isDue = committedSteps % plan.checkpointEvery == 0 || !departing.isEmpty
+    if isDue { beginCheckpoint(now, &out) }
+  }
+
+  private mutating func beginCheckpoint(_ now: Microseconds, _ out: inout [Directive]) {
+    guard collecting == nil, state == .running || state == .paused, let view else { return }
     let steps = committedSteps
-    guard plan.checkpointEvery > 0, steps % plan.checkpointEvery == 0, collecting == nil,
-      state == .running, let view
-    else { return }
     lastTransfer += 1
     collecting = CheckpointTransfer(
       number: lastTransfer, steps: steps, started: now, missing: Set(view.fcNodes.map(\.node)))
@@ -34,7 +38,8 @@ extension ServerCore {
   mutating func takeForCheckpoint(
     _ slice: Slice, _ frames: [Frame], _ record: MemberRecord, _ out: inout [Directive]
   ) {
-    guard state == .running, var transfer = collecting, transfer.number == slice.transfer,
+    guard state == .running || state == .paused, var transfer = collecting,
+      transfer.number == slice.transfer,
       transfer.missing.contains(record.node)
     else { return drop(.stale) }
     compute(.store(slice, frames, from: record.name), &out)
@@ -51,15 +56,54 @@ extension ServerCore {
   }
 
   mutating func checkpointed(
-    _ steps: UInt64, _ failure: String?, _ out: inout [Directive]
+    _ steps: UInt64, _ failure: String?, _ now: Microseconds, _ out: inout [Directive]
   ) {
     if collecting?.steps == steps { collecting = nil }
     if let failure {
       out.append(.note("checkpoint after \(steps) steps failed, training goes on: \(failure)"))
     } else {
-      checkpointSteps = steps
+      // The run may have gone back behind it meanwhile: then it will come by again.
+      if steps <= committedSteps { checkpointSteps = steps }
       out.append(.note("checkpoint after \(steps) steps"))
     }
+    releaseDeparting(now, &out)
+  }
+
+  // MARK: FC nodes that want to go
+
+  /// An FC node wants to go: its slice goes into a checkpoint first, so that next to nothing is
+  /// repeated when another node takes its place.
+  mutating func letGo(
+    _ record: MemberRecord, _ reason: String, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    guard plan.checkpointEvery > 0 else {
+      // Nowhere to put a checkpoint: the run ends, with its slice in the model.
+      return end(
+        Stop(outcome: .interrupted, reason: "\(record.name) leaves: \(reason)"), now, &out)
+    }
+    // One that takes over parameters holds nothing that the checkpoint does not.
+    guard state == .running || state == .paused, record.state == .active else {
+      if case .ending = state { return }
+      return release(record, reason, now, &out)
+    }
+    guard departing.insert(record.node).inserted else { return }
+    // While the run is paused there is no commit to wait for.
+    if state == .paused { beginCheckpoint(now, &out) }
+  }
+
+  private mutating func releaseDeparting(_ now: Microseconds, _ out: inout [Directive]) {
+    for record in departing.sorted().compactMap({ membership[$0] }) {
+      release(record, "its slices are in the checkpoint", now, &out)
+    }
+    departing = []
+  }
+
+  private mutating func release(
+    _ record: MemberRecord, _ reason: String, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    let stop = Stop(outcome: .interrupted, reason: "left the run")
+    out.append(.send(message(.stop(stop)), to: record.node))
+    lose(record, reason, now, &out)
   }
 
   /// Gives up a checkpoint whose slices do not come: the next one is a new chance.
@@ -77,15 +121,25 @@ extension ServerCore {
 
   // MARK: Going back to one
 
+  /// An FC node is gone, and its slice with it.
+  mutating func loseSlice(
+    _ lost: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    guard plan.recutsOnLoss, plan.fcNodesWanted > 1 else { return rollBack(lost, now, &out) }
+    out.append(.recut(fcNodes: max(1, min(ready(.fc).count, plan.fcNodesWanted - 1))))
+    state = .over
+  }
+
   /// An FC node is gone, and its slice with it: everybody goes back to the last checkpoint once
   /// somebody has taken the free place.
-  mutating func rollBack(
+  private mutating func rollBack(
     _ lost: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
   ) {
     guard let program else { return }
     let repeated = committedSteps - min(committedSteps, checkpointSteps)
     state = .paused
     collecting = nil
+    departing.remove(lost.node)
     outstanding = [:]
     lastProgress = now
     turn = program.turn(afterSteps: checkpointSteps)
@@ -95,6 +149,7 @@ extension ServerCore {
     measured = []
     lastTransfer += 1
     requiredRestore = lastTransfer
+    restoreSteps = checkpointSteps
     restoreSent = []
     let goal =
       checkpointSteps > 0 ? "the checkpoint after \(checkpointSteps) steps" : "the initial values"
@@ -112,8 +167,8 @@ extension ServerCore {
   /// Has an FC node take the parameters that the run goes on with.
   mutating func restore(_ record: MemberRecord, _ out: inout [Directive]) {
     guard restoreSent.insert(record.node).inserted else { return }
-    let isInitial = checkpointSteps == 0
-    let body = Restore(transfer: requiredRestore, steps: checkpointSteps, isInitial: isInitial)
+    let isInitial = restoreSteps == 0
+    let body = Restore(transfer: requiredRestore, steps: restoreSteps, isInitial: isInitial)
     out.append(.send(message(.restore(body)), to: record.node))
     guard !isInitial else { return }
     compute(.cut(rank: record.name.rank, transfer: requiredRestore), &out)

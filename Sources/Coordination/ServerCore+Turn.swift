@@ -168,10 +168,11 @@ extension ServerCore {
     slicesDone.insert(record.node)
     guard view.fcNodes.allSatisfy({ slicesDone.contains($0.node) }) else { return }
     let elements = slices.values.joined().reduce(0) { $0 + $1.rows * $1.columns }
-    guard elements == plan.fcElements ?? elements else {
+    guard elements == plan.fcElements.map({ 2 * $0 }) ?? elements else {
       // A piece was lost on the way, and a model with a hole must not be written.
       slicesDone = []
-      out.append(.note("\(elements) of \(plan.fcElements ?? 0) fc parameters have come"))
+      out.append(
+        .note("\(elements) of \(2 * (plan.fcElements ?? 0)) fc values and velocities have come"))
       return
     }
     compute(.save(steps: committedSteps), &out)

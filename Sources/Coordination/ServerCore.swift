@@ -34,6 +34,9 @@ package struct ServerCore: Sendable {
     case evaluated(step: UInt64, Tally)
     case note(String)
     case exit(Stop)
+    /// An FC node is lost and the others are to share its layers: over, to be followed by a run
+    /// with so many FC nodes that goes on from the last checkpoint.
+    case recut(fcNodes: Int)
   }
 
   /// Work for the compute thread, done in the order given.
@@ -58,7 +61,7 @@ package struct ServerCore: Sendable {
     case rollBack(steps: UInt64)
     /// Cut the slices of FC node `rank` out of that checkpoint.
     case cut(rank: Int, transfer: UInt32)
-    /// Write the model: all slices are there.
+    /// Write the model and the last checkpoint: all slices are there.
     case save(steps: UInt64)
   }
 
@@ -69,6 +72,8 @@ package struct ServerCore: Sendable {
     case snapshot([Frame])
     case tallied(Tally)
     case slices([(Slice, [Frame])])
+    /// The model is written; what else should have been and is not.
+    case saved(problem: String?)
     case failed(String)
   }
 
@@ -112,7 +117,11 @@ package struct ServerCore: Sendable {
   var lastTransfer: UInt32 = 0
   /// The restore that FC nodes must have carried out before they take part: 0 for none.
   var requiredRestore: UInt32 = 0
+  /// Steps of the parameters that it restores: a checkpoint may be completed meanwhile.
+  var restoreSteps: UInt64 = 0
   var restoreSent: Set<NodeID> = []
+  /// FC nodes that want to go and wait for a checkpoint with their slices in it.
+  var departing: Set<NodeID> = []
   /// Steps of the newest checkpoint on disk; what the run began with counts as one.
   package internal(set) var checkpointSteps: UInt64 = 0
   /// Steps of the checkpoint that the run resumes; 0 if it starts anew.
@@ -145,6 +154,7 @@ package struct ServerCore: Sendable {
     if resumeSteps > 0 {
       lastTransfer = 1
       requiredRestore = 1
+      restoreSteps = resumeSteps
     }
     ledger = TurnLedger(chunks: plan.chunks.chunks.count, workers: 0, now: now)
     lastProgress = now
@@ -163,7 +173,7 @@ package struct ServerCore: Sendable {
     case .connectionLost(let node):
       if let record = membership[node] { lose(record, "its connection closed", now, &out) }
     case .tick: tick(now, &out)
-    case .checkpointed(let steps, let failure): checkpointed(steps, failure, &out)
+    case .checkpointed(let steps, let failure): checkpointed(steps, failure, now, &out)
     case .stop(let reason):
       end(Stop(outcome: .interrupted, reason: reason), now, &out)
     }
@@ -251,8 +261,13 @@ package struct ServerCore: Sendable {
     case (.tally, .tallied(let tally)): tallied(turn: pending.turn, tally, now, &out)
     case (.cut(let rank, let transfer), .slices(let slices)):
       give(slices, of: transfer, toRank: rank, &out)
-    case (.save, _):
+    case (.save(let steps), .saved(let problem)):
       guard case .ending(let stop) = state else { return }
+      if let problem {
+        out.append(.note(problem))
+      } else if plan.checkpointEvery > 0 {
+        checkpointSteps = steps
+      }
       farewell(stop, now, &out)
     default: break
     }

@@ -149,7 +149,8 @@ extension ServerCore {
       return missing(.worker, of: plan.workersWanted, since)
         + missing(.fc, of: plan.fcNodesWanted, since)
     case .paused:
-      return missing(.worker, of: 1, since) + missing(.fc, of: plan.fcNodesWanted, since)
+      return missing(.worker, of: plan.minimumWorkers, since)
+        + missing(.fc, of: plan.fcNodesWanted, since)
     case .running: return turnWaits(since) + busy(since)
     case .ending:
       let waits = (view?.fcNodes ?? []).filter { !slicesDone.contains($0.node) }.map {

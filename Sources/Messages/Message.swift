@@ -134,7 +134,12 @@ package struct Welcome: Hashable, Sendable {
 /// The server does not accept a member, and says why.
 package struct Refusal: Hashable, Sendable {
   package var reason: String
-  package init(reason: String) { self.reason = reason }
+  /// Whether a new `Join` may be welcome: what is over is only the node's present membership.
+  package var mayJoinAgain: Bool
+  package init(reason: String, mayJoinAgain: Bool = false) {
+    self.reason = reason
+    self.mayJoinAgain = mayJoinAgain
+  }
 }
 
 /// A turn has been committed: everybody may work on turn `turn`, and turn `turn - 1` is final.

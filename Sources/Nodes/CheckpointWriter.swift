@@ -19,6 +19,8 @@ final class CheckpointWriter: Sendable {
     let parameters: CollectedParameters
   }
 
+  private let store: CheckpointStore
+  private let manifest: @Sendable (UInt64) -> CheckpointManifest
   private let jobs: Mailbox<Job>
   /// For the socket thread; its wake-up belongs in that thread's poll.
   let reports: Mailbox<Report>
@@ -30,6 +32,8 @@ final class CheckpointWriter: Sendable {
   ) throws(TransportError) {
     let jobs = try Mailbox<Job>(capacity: 4)
     let reports = try Mailbox<Report>()
+    self.store = store
+    self.manifest = manifest
     self.jobs = jobs
     self.reports = reports
     thread = try OwnedThread(name: "checkpoints") {
@@ -47,6 +51,17 @@ final class CheckpointWriter: Sendable {
     jobs.post(Job(steps: steps, parameters: parameters))
   }
 
+  /// Writes them on the calling thread.
+  ///
+  /// - Returns: the path, or why there is none.
+  func writeNow(_ steps: UInt64, _ parameters: CollectedParameters) -> Result<
+    String, CheckpointError
+  > {
+    Result { () throws(CheckpointError) in
+      try Self.write(Job(steps: steps, parameters: parameters), store, manifest(steps))
+    }
+  }
+
   /// Ends the thread after what it is writing.
   func stop() {
     jobs.close()
@@ -57,7 +72,9 @@ final class CheckpointWriter: Sendable {
     _ job: Job, _ store: CheckpointStore, _ manifest: CheckpointManifest
   ) throws(CheckpointError) -> String {
     var tensors: [CheckpointTensor] = []
+    var incomplete: String?
     let missing = job.parameters.forEach { entry, value, velocity in
+      guard let velocity else { return incomplete = entry.name }
       let count = entry.shape.count
       tensors.append(
         CheckpointTensor(
@@ -65,7 +82,9 @@ final class CheckpointWriter: Sendable {
           value: UnsafeBufferPointer(start: value, count: count),
           velocity: UnsafeBufferPointer(start: velocity, count: count)))
     }
-    if let missing { throw CheckpointError(path: "checkpoint", reason: "no slice of \(missing)") }
+    if let missing = missing ?? incomplete {
+      throw CheckpointError(path: "checkpoint", reason: "no slice of \(missing)")
+    }
     return try store.write(manifest, tensors: tensors)
   }
 }

@@ -26,6 +26,9 @@ package final class LocalCluster {
   private let signals: Signals
   private let resume: String?
   private var server: ChildProcess?
+  private var serverRestarts = 0
+  /// Whether the run had begun: a death before has a reason that another start does not mend.
+  private var hasBegun = false
   private var members: [Supervised] = []
   private var logs: [String: String] = [:]
 
@@ -84,11 +87,14 @@ package final class LocalCluster {
         server?.send(SIGTERM)
       }
       watch(report, &announced, isStopping: stopping != nil)
+      if server?.poll() != nil, stopping == nil, try !replaceServer(endpoint, report) {
+        stopping = (Self.seconds(), 0)
+      }
       if server?.poll() != nil, members.allSatisfy({ $0.process.poll() != nil }) { break }
-      if server?.poll() != nil, stopping == nil { stopping = (Self.seconds(), 0) }
       if let (since, _) = stopping { press(since) }
       if server?.poll() == nil, let record = try? client.status(timeoutMilliseconds: 300) {
         report(.status(record))
+        if record.view > 0 { hasBegun = true }
         if stopping == nil { try replaceTheDead(record, report) }
       }
       var entry = pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0)
@@ -127,7 +133,7 @@ package final class LocalCluster {
       "server",
       [
         "server", directory.configuration, "--listen", listen, "--run-dir", directory.path,
-      ] + (resume.map { ["--resume", $0] } ?? []), threads: 1)
+      ] + (resume.map { ["--resume", $0] } ?? []) + (hasBegun ? ["--continue"] : []), threads: 1)
     server = child
     let deadline = Self.seconds() + 20
     while Self.seconds() < deadline {
@@ -208,6 +214,7 @@ package final class LocalCluster {
     for index in members.indices {
       guard let end = members[index].process.poll(), end != .exited(0) else { continue }
       let name = members[index].process.name
+      if name.hasPrefix("fc"), configuration.cluster.fcLoss == .recut, record.view > 0 { continue }
       guard record.view > 0, members[index].restarts < Self.mostRestarts else {
         let isNeeded =
           record.state == .gathering
@@ -220,6 +227,23 @@ package final class LocalCluster {
       members[index].restarts += 1
       report(.note("\(name) started again (process \(members[index].process.processID))"))
     }
+  }
+
+  /// Starts the server again after a sudden death: it goes on from its newest checkpoint, and the
+  /// members join it.
+  ///
+  /// - Returns: whether there is a server again.
+  private func replaceServer(
+    _ endpoint: String, _ report: (Report) -> Void
+  ) throws(NodeError) -> Bool {
+    guard hasBegun, case .killed = server?.end, directory.readSummary() == nil,
+      serverRestarts < Self.mostRestarts
+    else { return false }
+    serverRestarts += 1
+    unlink(directory.address)
+    guard try launchServer(endpoint) != nil, let server else { return false }
+    report(.note("server started again (process \(server.processID))"))
+    return true
   }
 
   /// Makes a reluctant end happen.

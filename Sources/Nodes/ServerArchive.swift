@@ -75,11 +75,12 @@ final class CollectedParameters {
     return nil
   }
 
-  /// Calls `body` for every parameter in the table's order.
+  /// Calls `body` for every parameter in the table's order; an FC parameter's velocity is `nil` where
+  /// it was not sent.
   ///
   /// - Returns: the name of one that is not there, or `nil`.
   func forEach(
-    _ body: (ParameterTable.Entry, _ value: UnsafePointer<Float>, _ velocity: UnsafePointer<Float>)
+    _ body: (ParameterTable.Entry, _ value: UnsafePointer<Float>, _ velocity: UnsafePointer<Float>?)
       -> Void
   ) -> String? {
     var stage = 0
@@ -87,10 +88,9 @@ final class CollectedParameters {
     let stages = network.stages
     for entry in network.parameters.entries {
       if entry.dense {
-        guard let value = values[entry.key], let velocity = velocities[entry.key] else {
-          return entry.name
-        }
-        body(entry, UnsafePointer(value.floatPointer), UnsafePointer(velocity.floatPointer))
+        guard let value = values[entry.key] else { return entry.name }
+        let velocity = velocities[entry.key].map { UnsafePointer($0.floatPointer) }
+        body(entry, UnsafePointer(value.floatPointer), velocity)
         continue
       }
       while !stages[stage].parameters.contains(where: { $0.key == entry.key }) {
@@ -161,7 +161,7 @@ final class ServerArchive {
     return .done
   }
 
-  /// Writes the model.
+  /// Writes the model, and a checkpoint from which the run can be resumed or made longer.
   func save(_ steps: UInt64, _ committed: ConvolutionalVersion) -> ServerCore.Outcome {
     guard let slices = incoming else { return .failed("no slices have come") }
     incoming = nil
@@ -171,7 +171,14 @@ final class ServerArchive {
     }
     if let missing { return .failed("no slice of \(missing)") }
     onModel?(ModelTensors(steps: steps, tensors: tensors))
-    guard let modelPath else { return .done }
+    var problem: String?
+    if let writer {
+      let whole = slices.with(ConvolutionalVersion(copying: committed, context.network.stages))
+      if case .failure(let error) = writer.writeNow(steps, whole) {
+        problem = "the last checkpoint is not written: \(error)"
+      }
+    }
+    guard let modelPath else { return .saved(problem: problem) }
     var metadata = metadata
     metadata["steps"] = "\(steps)"
     do throws(SafeTensorsError) {
@@ -179,7 +186,7 @@ final class ServerArchive {
         to: modelPath,
         tensors: tensors.map { (name: $0.name, shape: $0.shape.extents, data: $0.values) },
         metadata: metadata)
-      return .done
+      return .saved(problem: problem)
     } catch {
       return .failed("\(error)")
     }

@@ -56,7 +56,14 @@ package final class ServerNode {
   private let configurationText: Frame
   private var refusals: UInt64 = 0
   private var complained: Set<Hub.Link> = []
-  private var result: Stop?
+  private var result: End?
+
+  /// How a server's part in a run ended.
+  package enum End: Sendable {
+    case stop(Stop)
+    /// Another server is to go on from the last checkpoint with so many FC nodes.
+    case recut(fcNodes: Int)
+  }
 
   /// Binds the sockets; must be called on the thread that then calls `run`.
   ///
@@ -114,8 +121,13 @@ package final class ServerNode {
   package var runNumber: UInt64 { identity.run }
 
   /// Runs to the end of the run.
-  package func run() throws -> Stop {
+  package func run() throws -> End {
     log.info("run \(Version.runName(identity.run)) listens at \(endpoint)")
+    if let resumed = options.resume?.manifest {
+      let text = "goes on after \(resumed.steps) steps of run \(resumed.run)"
+      log.info(text)
+      monitor.event(text)
+    }
     monitor.state("waiting for \(Self.wanted(context))")
     defer {
       compute.stop()
@@ -131,13 +143,15 @@ package final class ServerNode {
           + (signals.map { [$0.descriptor] } ?? [])
           + (writer.map { [$0.reports.wakeUp.descriptor] } ?? []))
     }
-    let stop = result ?? Stop(outcome: .failed, reason: "no result")
-    monitor.finish(stop, core, refusals: refusals + hub.droppedMessages)
-    let end = MonotonicClock.now() + 500_000
-    while hub.queuedBytes > 0, MonotonicClock.now() < end {
+    let end = result ?? .stop(Stop(outcome: .failed, reason: "no result"))
+    if case .stop(let stop) = end {
+      monitor.finish(stop, core, refusals: refusals + hub.droppedMessages)
+    }
+    let deadline = MonotonicClock.now() + 500_000
+    while hub.queuedBytes > 0, MonotonicClock.now() < deadline {
       _ = try hub.wait(milliseconds: 20, wakeUp: nil)
     }
-    return stop
+    return end
   }
 
   private static func wanted(_ context: RunContext) -> String {
@@ -161,7 +175,7 @@ package final class ServerNode {
       }
       // The kernel tells of a parent's death once a thread: that is one signal, not many.
       if now - first > Signals.echo {
-        result = Stop(outcome: .interrupted, reason: "\(name), for the second time")
+        result = .stop(Stop(outcome: .interrupted, reason: "\(name), for the second time"))
         return
       }
     }
@@ -225,13 +239,17 @@ package final class ServerNode {
         refuseOnce(link, "a message of run \(Version.runName(header.run)), which is not this one")
         // A survivor of another run on this address: tell it, so that it does not wait for ever.
         if case .heartbeat = message.body {
-          refuse(link, "the server here runs \(Version.runName(identity.run)), not its run")
+          refuse(
+            link, "the server here runs \(Version.runName(identity.run)), not its run",
+            mayJoinAgain: true)
         }
         return
       }
       guard core.membership[header.sender]?.incarnation == header.incarnation else {
         refuseOnce(link, "a message of \(header.sender), which is no member")
-        if case .heartbeat = message.body { refuse(link, "it is no longer a member of the run") }
+        if case .heartbeat = message.body {
+          refuse(link, "it is no longer a member of the run", mayJoinAgain: true)
+        }
         return
       }
       remember(link, of: message)
@@ -253,8 +271,9 @@ package final class ServerNode {
     }
   }
 
-  private func refuse(_ link: Hub.Link, _ reason: String) {
-    send(Message(identity, .refusal(Refusal(reason: reason))), over: link)
+  private func refuse(_ link: Hub.Link, _ reason: String, mayJoinAgain: Bool = false) {
+    let refusal = Refusal(reason: reason, mayJoinAgain: mayJoinAgain)
+    send(Message(identity, .refusal(refusal)), over: link)
   }
 
   private func reply(to link: Hub.Link) {
@@ -294,7 +313,8 @@ package final class ServerNode {
         log.info(text)
         monitor.event(text)
         if text.contains("is gone") || text.contains("back to") { facts.remember(text) }
-      case .exit(let stop): result = stop
+      case .exit(let stop): result = .stop(stop)
+      case .recut(let fcNodes): result = .recut(fcNodes: fcNodes)
       }
     }
   }

@@ -15,7 +15,10 @@ extension Body {
       self = .welcome(Welcome(node: NodeID(value.node), rank: Int(value.rank)))
     case CROSSCUT__V1__ENVELOPE__BODY_REFUSAL:
       let value = try required(envelope.refusal, "refusal")
-      self = .refusal(Refusal(reason: try text(value.reason, "refusal.reason")))
+      self = .refusal(
+        Refusal(
+          reason: try text(value.reason, "refusal.reason"),
+          mayJoinAgain: value.may_join_again != 0))
     case CROSSCUT__V1__ENVELOPE__BODY_MEMBERSHIP:
       self = .view(try View(try required(envelope.membership, "view")))
     case CROSSCUT__V1__ENVELOPE__BODY_HEARTBEAT:

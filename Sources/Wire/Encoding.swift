@@ -30,7 +30,10 @@ extension EncodingArena {
       }
     case .refusal(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_REFUSAL
-      envelope.refusal = make(crosscut__v1__refusal__init) { $0.reason = string(value.reason) }
+      envelope.refusal = make(crosscut__v1__refusal__init) {
+        $0.reason = string(value.reason)
+        $0.may_join_again = value.mayJoinAgain ? 1 : 0
+      }
     case .view(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_MEMBERSHIP
       envelope.membership = view(value)

@@ -1,16 +1,35 @@
 import Nodes
 import Training
 
-/// A run that `--resume` goes on with.
+/// A run that `--resume` or `--continue` goes on with.
 struct ResumedRun {
   let runDirectory: String
   let checkpoint: Checkpoint
 
-  /// - Parameter path: a run directory, whose newest good checkpoint is taken, or one checkpoint;
-  ///   `nil` resumes nothing.
-  /// - Throws: `NodeError` or `CheckpointError` if there is no good checkpoint.
-  init?(_ path: String?) throws {
-    guard var path else { return nil }
+  /// What `--continue` finds in the run directory, or else what `--resume` names; `nil` if that is
+  /// nothing.
+  ///
+  /// - Throws: `NodeError` or `CheckpointError` if `--resume` names no good checkpoint;
+  ///   `UsageError` for `--continue` without a directory to look in.
+  init?(_ arguments: ParsedArguments) throws {
+    if arguments.has("continue") {
+      guard let path = arguments.string("run-dir") else {
+        throw UsageError(
+          command: arguments.command.name,
+          message: "--continue looks for checkpoints in --run-dir DIR, which is missing")
+      }
+      if let resumed = try ResumedRun(newestIn: path) {
+        self = resumed
+        return
+      }
+    }
+    guard let path = arguments.string("resume") else { return nil }
+    try self.init(path)
+  }
+
+  /// - Parameter path: a run directory, whose newest good checkpoint is taken, or one checkpoint.
+  private init(_ path: String) throws {
+    var path = path
     while path.count > 1, path.hasSuffix("/") { path.removeLast() }
     guard RunDirectory.text(of: path + "/manifest.json") == nil else {
       checkpoint = try Checkpoint(path: path)
@@ -19,11 +38,31 @@ struct ResumedRun {
         .joined(separator: "/")
       return
     }
-    runDirectory = path
-    let store = CheckpointStore(directory: path + "/checkpoints", keep: 1)
-    guard let newest = store.newestGood({ Console.printError("crosscut: \($0)") }) else {
+    guard let newest = try ResumedRun(newestIn: path) else {
       throw NodeError("there is no good checkpoint in \(path)/checkpoints")
     }
+    self = newest
+  }
+
+  private init?(newestIn path: String) throws {
+    guard RunDirectory.exists(path) else { return nil }
+    let newest = try RunDirectory(path).newestCheckpoint {
+      Console.printError("crosscut: \($0)")
+    }
+    guard let newest else { return nil }
+    runDirectory = path
     checkpoint = newest
+  }
+
+  /// Refuses to begin anew beside the checkpoints of an earlier run, which would later be taken for
+  /// this one's.
+  static func refuseForgotten(
+    _ directory: RunDirectory, _ resumed: ResumedRun?, _ arguments: ParsedArguments
+  ) throws(UsageError) {
+    guard resumed == nil, !arguments.has("continue"), directory.hasCheckpoints else { return }
+    throw UsageError(
+      command: arguments.command.name,
+      message: "\(directory.path) holds checkpoints of an earlier run: add --continue to go on"
+        + " from the newest, or take another --run-dir")
   }
 }

@@ -21,7 +21,7 @@ enum TrainCommand {
         name: "listen", value: .text("ENDPOINT"),
         help: "Where the server listens, for crosscut status and for more workers.",
         standard: "tcp://127.0.0.1:5555, or a free port if that one is in use"),
-      .runDirectory, .seed, .resume,
+      .runDirectory, .seed, .resume, .goOn,
       Option(
         name: "dry-run", help: "Check everything, print the resolved configuration and stop."),
     ],
@@ -39,7 +39,7 @@ enum TrainCommand {
 
   /// - Throws: `ConfigurationError`, or why the run failed.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    let resumed = try ResumedRun(arguments.string("resume"))
+    let resumed = try ResumedRun(arguments)
     let configuration = try arguments.runConfiguration(resumed: resumed)
     if arguments.has("dry-run") {
       _ = try RunContext(configuration)
@@ -54,6 +54,7 @@ enum TrainCommand {
     let signals = try Signals(children: true)
     let directory = try RunDirectory(
       configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))
+    try ResumedRun.refuseForgotten(directory, resumed, arguments)
     try directory.write(configuration)
     let display = ProgressDisplay(configuration, directory)
     try display.begin(inProcess: arguments.has("in-process"))

@@ -295,6 +295,7 @@ struct SimulatedCluster {
     case .measured(let turn, _, _): measured.append(turn)
     case .evaluated(let step, let tally): evaluations.append((step, tally))
     case .note(let text): notes.append("\(now) server: \(text)")
+    case .recut(let count): violations.append("recut among \(count), which nobody asked for")
     case .exit(let stop): exit = stop
     }
   }

@@ -96,7 +96,7 @@ final class SimulatedNode {
     case .store(let slice, let frames, _):
       for (offset, value) in values(frames).enumerated() {
         if slice.transfer == 0 {
-          stored[slice.firstColumn + offset] = value
+          if slice.part == .value { stored[slice.firstColumn + offset] = value }
         } else if slice.part == .value {
           staged.weights[slice.firstColumn + offset] = value
         }
@@ -117,18 +117,17 @@ final class SimulatedNode {
       return .slices(pieces(of: plan.featureSlices[rank], weights, transfer))
     case .save(let steps):
       saved = (steps, chunks, stored)
-      return .done
+      return .saved(problem: nil)
     }
   }
 
-  /// In pieces of one column, so that an end in the middle of them is met as well; for checkpoints
-  /// with velocities, which the toy model has none of.
+  /// In pieces of one column, so that an end in the middle of them is met as well; the toy model
+  /// has no velocities to put into theirs.
   private func pieces(
     of columns: Range<Int>, _ weights: [Int32], _ transfer: UInt32
   ) -> [(Slice, [Frame])] {
-    let parts: [Slice.Part] = transfer == 0 ? [.value] : [.value, .velocity]
     var pieces = columns.flatMap { column in
-      parts.map { part in
+      Slice.Part.allCases.map { part in
         (
           Slice(
             transfer: transfer, part: part, key: 0, firstRow: 0, rows: 1, firstColumn: column,

@@ -64,6 +64,7 @@ enum Samples {
     ),
     (.welcome(Welcome(node: NodeID(9), rank: 3)), [Frame(copying: Array("{\"seed\": 1}".utf8))]),
     (.refusal(Refusal(reason: "the run is full")), []),
+    (.refusal(Refusal(reason: "another run", mayJoinAgain: true)), []),
     (.view(view), []),
     (.heartbeat(heartbeat), []),
     (.advance(Advance(turn: 813)), []),

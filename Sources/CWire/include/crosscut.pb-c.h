@@ -286,7 +286,7 @@ struct  Crosscut__V1__Welcome
 
 
 /*
- * Server -> node: you are not in, and asking again is of no use. No raw frame.
+ * Server -> node: you are not in. No raw frame.
  */
 struct  Crosscut__V1__Refusal
 {
@@ -295,10 +295,15 @@ struct  Crosscut__V1__Refusal
    * One sentence for people.
    */
   char *reason;
+  /*
+   * Whether a new Join may be welcome: the node was a member of a run, or of a view, that is over.
+   * Otherwise asking again is of no use.
+   */
+  protobuf_c_boolean may_join_again;
 };
 #define CROSSCUT__V1__REFUSAL__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__refusal__descriptor) \
-    , (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, 0 }
 
 
 /*

@@ -22,6 +22,10 @@ extension Option {
     name: "resume", value: .text("DIR"),
     help: "Go on from a run's newest good checkpoint, or from the one named. Without CONFIG, with"
       + " that run's configuration; without --run-dir, in its directory.")
+  static let goOn = Option(
+    name: "continue",
+    help: "Go on from the newest good checkpoint in --run-dir if there is one; otherwise start"
+      + " anew. For servers that are started again by themselves.")
   static let verbose = Option(
     name: "verbose", short: "v", help: "Log more than changes of state.")
   static let json = Option(name: "json", help: "Print JSON instead of a table.")
