@@ -115,7 +115,6 @@ package struct RunPlan: Hashable, Sendable {
     }
   }
 
-
   private static func steps(_ epochs: Double, _ facts: DatasetFacts, _ batch: Int) -> UInt64 {
     let steps = (epochs * Double(facts.trainingExamples) / Double(batch)).rounded(.up)
     // The facts come from another process: absurd ones must not trap.

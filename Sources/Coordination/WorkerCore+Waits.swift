@@ -46,7 +46,10 @@ extension WorkerCore {
           ? wait(.member(member.name), "gradient of the features, turn \(turn)\(part)") : nil
       }
     case .data: return [wait(.own("data loader"), "the batch of turn \(turn)")]
-    case .configuring: return [wait(.own("compute thread"), "memory for \(blocks.reduce(0) { $0 + $1.rows.count }) rows")]
+    case .configuring:
+      return [
+        wait(.own("compute thread"), "memory for \(blocks.reduce(0) { $0 + $1.rows.count }) rows")
+      ]
     case .convolutionForward, .convolutionBackward, .compute, .waitingForWorkers,
       .waitingForPeers:
       return [wait(.own("compute thread"), "\(clock.phase.rawValue) of turn \(turn)")]

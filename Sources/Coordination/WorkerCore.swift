@@ -148,6 +148,9 @@ package struct WorkerCore: Sendable {
     out.append(.meet(view.fcNodes))
     self.position = position
     turn = view.resumeTurn
+    forwardBlock = 0
+    backwardBlock = 0
+    isGoingBackward = false
     allowedTurn = view.resumeTurn
     guard !view.isFinal else {
       clock.enter(.ending, now: now)
