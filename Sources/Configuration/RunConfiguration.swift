@@ -23,6 +23,7 @@ package struct RunConfiguration: Hashable, Sendable {
   package var cluster = ClusterConfiguration()
   package var compute = ComputeConfiguration()
   package var precision = Precision.fp32
+  package var wire = WireConfiguration()
   package var logging = LoggingConfiguration()
   package var checkpoint = CheckpointConfiguration()
 
@@ -57,6 +58,7 @@ extension RunConfiguration: ConfigurationSection {
       Field("cluster", \.cluster, "Processes, messages and deadlines."),
       Field("compute", \.compute, "Kernels and threads."),
       Field("precision", \.precision, "Of activations and gradients: \"fp32\"."),
+      Field("wire", \.wire, "The number formats of what travels."),
       Field("logging", \.logging, "What is written down, and where."),
       Field("checkpoint", \.checkpoint, "What a run can be resumed from."),
     ]

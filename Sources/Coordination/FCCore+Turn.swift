@@ -159,7 +159,8 @@ extension FCCore {
     guard message.block.firstRow == rows.lowerBound, message.block.rows == rows.count,
       message.block.columns == columns, let labels = frames.first,
       labels.byteCount == rows.count * 4,
-      frames.dropFirst().reduce(0, { $0 + $1.byteCount }) == rows.count * columns * 4
+      frames.dropFirst().reduce(0, { $0 + $1.byteCount }) == rows.count * columns
+        * plan.wire.activations.bytes
     else { return gate.count(.wrongSize) }
     let key = Key(turn: message.turn, subBatch: message.subBatch)
     guard inbox[key]?.features[worker] == nil else { return gate.count(.duplicate) }

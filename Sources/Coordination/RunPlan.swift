@@ -23,6 +23,8 @@ package struct RunPlan: Hashable, Sendable {
   package var timing: Timing
   /// Training steps between two checkpoints; 0 makes none.
   package var checkpointEvery: UInt64 = 0
+  /// The number formats of messages.
+  package var wire = WireFormat()
   /// How a step is cut into sub-batches, which workers and FC nodes pipeline.
   package var schedule = Schedule()
   /// With fewer workers the run pauses; at least 1.
@@ -40,6 +42,14 @@ package struct RunPlan: Hashable, Sendable {
     case atEnd
     case everySteps(UInt64)
     case everyEpochs(Double)
+  }
+
+  /// Number formats of what travels.
+  package struct WireFormat: Hashable, Sendable {
+    package var activations = NumberFormat.fp32
+    package var gradients = NumberFormat.fp32
+    package var parameters = NumberFormat.fp32
+    package init() {}
   }
 
   /// Deadlines, milliseconds.

@@ -22,7 +22,7 @@ extension ServerCore {
     }
     guard case .training(let step) = program[turn] else { return drop(.unexpected) }
     guard ledger.pushes.indices.contains(chunk), frames.count == 1,
-      frames[0].byteCount == plan.chunks.chunks[chunk].range.count * 4
+      frames[0].byteCount == plan.chunks.chunks[chunk].range.count * plan.wire.gradients.bytes
     else { return drop(.wrongSize) }
     guard ledger.pushes[chunk][worker] == nil, !ledger.applying.contains(chunk) else {
       return drop(.duplicate)

@@ -141,7 +141,8 @@ extension WorkerCore {
     _ parameters: Parameters, _ frames: [Frame], _ now: Microseconds, _ out: inout [Directive]
   ) {
     guard let program, arrived.indices.contains(parameters.chunk), frames.count == 1,
-      frames[0].byteCount == plan.chunks.chunks[parameters.chunk].range.count * 4
+      frames[0].byteCount == plan.chunks.chunks[parameters.chunk].range.count
+        * plan.wire.parameters.bytes
     else { return gate.count(.wrongSize) }
     let version = program.version(at: turn)
     guard parameters.version >= version else { return gate.count(.stale) }
@@ -185,7 +186,7 @@ extension WorkerCore {
     let columns = plan.featureSlices[index].count
     guard message.block.firstRow == rows.lowerBound, message.block.rows == rows.count,
       message.block.columns == columns,
-      frames.reduce(0, { $0 + $1.byteCount }) == rows.count * columns * 4
+      frames.reduce(0, { $0 + $1.byteCount }) == rows.count * columns * plan.wire.activations.bytes
     else { return gate.count(.wrongSize) }
     gradients[block][index] = frames
     clock.progressed(now: now)

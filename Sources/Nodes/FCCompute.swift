@@ -45,7 +45,9 @@ final class FCCompute: Performer {
   var exchangeRowBytes: [[Int]] {
     (0..<context.plan.trainingSegments - 1).map { exchange in
       (0..<context.cut.nodes).map { peer in
-        peer == rank ? 0 : slice.expectedBytes(exchange: exchange, from: peer) / slice.rows
+        guard peer != rank else { return 0 }
+        let floats = slice.expectedBytes(exchange: exchange, from: peer) / slice.rows / 4
+        return floats * format(ofExchange: exchange).bytes
       }
     }
   }
@@ -64,7 +66,8 @@ final class FCCompute: Performer {
       return .segment(FCCore.SegmentResult(outgoing: outgoing(of: lane, exchange: 0)))
     case .segment(let index, let subBatch, let received, let isLast, let deliver, let closesTurn):
       let lane = lanes[subBatch]
-      lane.run(segment: index, received: received)
+      let format = format(ofExchange: index - 1)
+      lane.run(segment: index, received: received.map { pool.unpack($0, from: format) })
       guard isLast else {
         return .segment(FCCore.SegmentResult(outgoing: outgoing(of: lane, exchange: index)))
       }
@@ -100,15 +103,24 @@ final class FCCompute: Performer {
       let first = block.rows.lowerBound - rows.lowerBound
       (lane.labels + first).update(from: labels, count: block.rows.count)
       RowBlocks.place(
-        Array(block.frames.dropFirst()), into: lane.features, stride: columns,
+        pool.unpack(
+          Array(block.frames.dropFirst()), from: context.plan.wire.activations),
+        into: lane.features, stride: columns,
         rows: first..<first + block.rows.count, columns: 0..<columns)
     }
   }
 
   private func outgoing(of lane: DenseSlice, exchange: Int) -> [[Frame]] {
     (0..<context.cut.nodes).map { peer in
-      peer == rank ? [] : lane.outgoing(exchange: exchange, to: peer, pool: pool)
+      guard peer != rank else { return [] }
+      return pool.pack(
+        lane.outgoing(exchange: exchange, to: peer, pool: pool), as: format(ofExchange: exchange))
     }
+  }
+
+  /// The loss is exchanged in full: three floats a row.
+  private func format(ofExchange index: Int) -> NumberFormat {
+    index == context.cut.layers.count ? .fp32 : context.plan.wire.activations
   }
 
   private func featureGradients(
@@ -117,9 +129,10 @@ final class FCCompute: Performer {
     let columns = context.cut.featureSlices[rank].count
     return deliver.map { rows in
       let first = rows.lowerBound - subBatch.lowerBound
-      return RowBlocks.frames(
-        of: lane.featureGradient, stride: columns, rows: first..<first + rows.count,
-        columns: 0..<columns, pool: pool)
+      return pool.pack(
+        RowBlocks.frames(
+          of: lane.featureGradient, stride: columns, rows: first..<first + rows.count,
+          columns: 0..<columns, pool: pool), as: context.plan.wire.activations)
     }
   }
 

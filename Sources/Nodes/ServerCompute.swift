@@ -85,10 +85,11 @@ final class ServerCompute: Performer {
   // MARK: Steps
 
   private func frame(_ chunk: Chunk, of vector: AlignedBuffer) -> Frame {
-    pool.frame(floats: chunk.range.count) { target in
+    let frame = pool.frame(floats: chunk.range.count) { target in
       target.baseAddress?.update(
         from: vector.floatPointer + chunk.range.lowerBound, count: chunk.range.count)
     }
+    return pool.pack([frame], as: context.plan.wire.parameters)[0]
   }
 
   private func apply(_ chunk: Chunk, _ gradients: [Frame], _ step: UInt64) -> Frame {
@@ -120,7 +121,8 @@ final class ServerCompute: Performer {
   /// Sums in worker order, so that the same shape gives the same bits.
   private func total(_ gradients: [Frame], count: Int) -> UnsafePointer<Float> {
     let target = sum.floatPointer
-    for (index, frame) in gradients.enumerated() {
+    let unpacked = pool.unpack(gradients, from: context.plan.wire.gradients)
+    for (index, frame) in unpacked.enumerated() {
       guard let source = frame.floats.baseAddress else { continue }
       if index == 0 {
         target.update(from: source, count: count)

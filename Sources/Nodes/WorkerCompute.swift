@@ -16,6 +16,8 @@ final class WorkerCompute: Performer {
   private var labels: [Frame?] = []
   /// The gradient of each stage, summed over the blocks so far; unused with a single block.
   private var sums: [AlignedBuffer] = []
+  /// What bf16 has taken from each stage's gradient so far; unused with fp32.
+  private var errors: [AlignedBuffer] = []
   /// A stage's parameter vector put together from its chunks, or its gradient before it is cut.
   private let vector: AlignedBuffer
 
@@ -24,6 +26,11 @@ final class WorkerCompute: Performer {
     self.loader = loader
     let largest = context.network.stages.map(\.parameterCount).max() ?? 0
     vector = AlignedBuffer(floats: largest)
+    guard context.plan.wire.gradients == .bf16 else { return }
+    errors = context.network.stages.map { AlignedBuffer(floats: $0.parameterCount) }
+    for (error, stage) in zip(errors, context.network.stages) {
+      error.floatPointer.update(repeating: 0, count: stage.parameterCount)
+    }
   }
 
   func close() {}
@@ -85,7 +92,7 @@ final class WorkerCompute: Performer {
 
   private func install(_ stage: Int, _ chunks: [Frame]) {
     var offset = 0
-    for chunk in chunks {
+    for chunk in pool.unpack(chunks, from: context.plan.wire.parameters) {
       guard let source = chunk.floats.baseAddress else { continue }
       (vector.floatPointer + offset).update(from: source, count: chunk.floats.count)
       offset += chunk.floats.count
@@ -102,8 +109,10 @@ final class WorkerCompute: Performer {
     return .features(
       columns.map { range in
         [labels]
-          + RowBlocks.frames(
-            of: base, stride: stride, rows: 0..<stack.rows, columns: range, pool: pool)
+          + pool.pack(
+            RowBlocks.frames(
+              of: base, stride: stride, rows: 0..<stack.rows, columns: range, pool: pool),
+            as: context.plan.wire.activations)
       })
   }
 
@@ -113,7 +122,8 @@ final class WorkerCompute: Performer {
     guard let base = stack.featureGradient.baseAddress else { return }
     for (frames, range) in zip(gradients, columns) {
       RowBlocks.place(
-        frames, into: base, stride: context.network.features, rows: 0..<stack.rows,
+        pool.unpack(frames, from: context.plan.wire.activations), into: base,
+        stride: context.network.features, rows: 0..<stack.rows,
         columns: range)
     }
   }
@@ -138,6 +148,11 @@ final class WorkerCompute: Performer {
     return .gradients(
       chunks.ofStage[stage].map { index in
         let range = chunks.chunks[index].range
+        if context.plan.wire.gradients == .bf16 {
+          return pool.pack(
+            vector.floatPointer + range.lowerBound, count: range.count,
+            error: errors[stage].floatPointer + range.lowerBound)
+        }
         return pool.frame(floats: range.count) { target in
           target.baseAddress?.update(
             from: vector.floatPointer + range.lowerBound, count: range.count)
