@@ -12,7 +12,8 @@ extension RunConfiguration {
     }
     let plan: NetworkPlan
     do throws(NetworkError) {
-      plan = try NetworkPlan(input: Shape(network.input), layers: network.layers)
+      plan = try NetworkPlan(
+        input: Shape(network.input), layers: network.layers, loss: network.loss)
     } catch {
       var path = place.key("layers")
       if let layer = error.layer { path = path.index(layer) }

@@ -48,7 +48,7 @@ package final class DenseSlice {
   /// The fully connected layers, first to last.
   let layers: [DenseSliceLayer]
   /// The loss.
-  let softmax: SoftmaxSlice
+  let loss: LossSlice
   /// The products, with their scratch memory.
   let gemm: GEMM
   /// `[rows, all outputs or inputs]`: partial sums on their way to their owners.
@@ -106,7 +106,7 @@ package final class DenseSlice {
             ?? UnsafePointer(featureMemory.floatPointer)))
     }
     self.layers = layers
-    softmax = SoftmaxSlice(classes: cut.classSlices, rank: rank, rows: rows)
+    loss = LossSlice(plan.loss, classes: cut.classSlices, rank: rank, rows: rows)
     gemm = GEMM(widths: layers.map(\.weight.columns.count))
     let widest = layers.map { $0.gathers ? $0.cut.inputs : $0.cut.outputs }.max() ?? 0
     partial = AlignedBuffer(floats: cut.nodes > 1 ? rows * widest : 0)
@@ -194,7 +194,7 @@ package final class DenseSlice {
       ).frames(pool)
     }
     switch cut.exchange(exchange) {
-    case .loss: return shared(softmax.statistics(of: rank))
+    case .loss: return shared(loss.statistics(of: rank))
     case .forward(let position):
       let layer = layers[position]
       return layer.gathers ? shared(layer.input) : partialSums(layer.cut.outputSlices)
@@ -219,7 +219,7 @@ package final class DenseSlice {
   /// - Parameter counts: `[rows]`; -1 for padding.
   package func writeRanks(into counts: UnsafeMutablePointer<Int32>) {
     guard let last = layers.last else { return }
-    softmax.writeRanks(last.output, labels: labels, into: counts)
+    loss.writeRanks(last.output, labels: labels, into: counts)
   }
 
   /// The gradient of the inputs of a layer is that of the outputs of the one before.

@@ -73,7 +73,7 @@ struct NetworkTable {
     lines.insert(rule, at: lines.count - sums.count)
     let megabytes = Self.tenths(Double(plan.parameters.count) * 4 / 1e6)
     lines.append("")
-    lines.append("\(name): \(megabytes) MB of parameters in fp32")
+    lines.append("\(name): \(plan.loss.rawValue) loss, \(megabytes) MB of parameters in fp32")
     return lines.joined(separator: "\n") + "\n"
   }
 
@@ -82,6 +82,7 @@ struct NetworkTable {
     .object([
       .init("name", .string(name)),
       .init("input", Self.list(plan.input)),
+      .init("loss", .string(plan.loss.rawValue)),
       .init(
         "layers",
         .array(
@@ -146,8 +147,10 @@ struct NetworkTable {
         + "\(layer.window)x\(layer.window) /\(layer.stride)"
         + (layer.padding > 0 ? " pad \(layer.padding)" : "") + (layer.ceil ? " ceil" : "")
     case .localResponseNormalization(let layer):
-      "n \(layer.size) alpha \(layer.alpha)\(layer.divideBySize ? "/n" : "") k \(layer.k)"
-    case .dropout(let layer): "\(layer.rate)"
+      (layer.region == .withinChannel ? "within " : "")
+        + "n \(layer.size) alpha \(layer.alpha)\(layer.divideBySize ? "/n" : "") k \(layer.k)"
+    case .dropout(let layer):
+      "\(layer.rate)" + (layer.scale == .evaluation ? " scaled at test" : "")
     case .activation, .fullyConnected: ""
     }
   }

@@ -94,8 +94,8 @@ import Testing
     ),
     (
       "network=resnet",
-      "--set network=resnet: network: no preset is called \"resnet\"; there are alexnet-2012,"
-        + " alexnet-caffe, alexnet-owt, alexnet-torchvision, fashion, lenet5"
+      "--set network=resnet: network: no preset is called \"resnet\"; there are "
+        + RunConfiguration.presetNames.joined(separator: ", ")
     ),
   ])
   func `an error names the option`(text: String, expected: String) {
