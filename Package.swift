@@ -103,7 +103,7 @@ let package = Package(
     .testTarget(
       name: "MessagesTests", dependencies: ["Messages", "Tensors"], swiftSettings: house),
     .testTarget(
-      name: "KernelsTests", dependencies: ["Kernels", "Network", "Tensors"],
+      name: "KernelsTests", dependencies: ["Configuration", "Kernels", "Network", "Tensors"],
       exclude: ["Golden"], swiftSettings: hot),
     .testTarget(
       name: "DatasetsTests", dependencies: ["Datasets", "Tensors", "CZlib"], swiftSettings: house),

@@ -133,6 +133,13 @@ package final class DenseSlice {
     positionMemory.bytes.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt32.self)
   }
 
+  /// `[rows, own classes]`: the last layer's outputs, after the loss segment and until the next pass.
+  package var logits: UnsafeBufferPointer<Float> {
+    guard let last = layers.last else { return UnsafeBufferPointer(start: nil, count: 0) }
+    return UnsafeBufferPointer(
+      start: UnsafePointer(last.output), count: rows * cut.classSlices[rank].count)
+  }
+
   /// The first row whose label is neither -1 nor a class.
   package var firstInvalidLabel: Int? {
     let classes = cut.classSlices.count
