@@ -52,6 +52,7 @@ extension RunConfiguration {
           + " \(cluster.memberTimeoutMilliseconds)")
     }
     try checkDecay(at: root.key("optimizer").key("decay"))
+    try checkValidation()
     if case .synthetic(let synthetic) = dataset {
       try checkFit(
         shape: synthetic.shape ?? network.input, classes: synthetic.classes ?? plan.classes,
@@ -96,6 +97,19 @@ extension RunConfiguration {
     }
     guard nodes <= narrowest.count else {
       throw path.error("\(nodes) FC nodes cannot share the \(narrowest.count) \(narrowest.what)")
+    }
+  }
+
+  /// What goes by the validation error needs more than the evaluation at the end.
+  private func checkValidation() throws(ConfigurationError) {
+    guard evaluation.everyEpochs == 0, evaluation.everySteps == nil else { return }
+    let root = ConfigurationPath.root
+    let missing = "needs evaluations during the run: evaluation.everyEpochs or everySteps"
+    if optimizer.decay.kind == .plateau {
+      throw root.key("optimizer").key("decay").key("kind").error("\"plateau\" \(missing)")
+    }
+    if evaluation.earlyStop != nil {
+      throw root.key("evaluation").key("earlyStop").error(missing)
     }
   }
 

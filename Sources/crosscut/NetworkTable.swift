@@ -60,14 +60,7 @@ struct NetworkTable {
         Self.grouped(sum.bytes),
       ])
     }
-    let widths = cells[0].indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
-    var lines = cells.map { row in
-      let padded = row.indices.map { column in
-        let space = String(repeating: " ", count: widths[column] - row[column].count)
-        return column < 3 ? row[column] + space : space + row[column]
-      }
-      return String(padded.joined(separator: "  ").reversed().drop { $0 == " " }.reversed())
-    }
+    var lines = TextTable.lines(cells, leftColumns: 3)
     let rule = String(repeating: "-", count: lines.map(\.count).max() ?? 0)
     lines.insert(rule, at: 1)
     lines.insert(rule, at: lines.count - sums.count)
@@ -158,7 +151,7 @@ struct NetworkTable {
   private static func orEmpty(_ count: Int) -> String { count == 0 ? "" : grouped(count) }
 
   /// 60,965,224.
-  private static func grouped(_ count: Int) -> String {
+  static func grouped(_ count: Int) -> String {
     var out = ""
     for (index, digit) in String(count).reversed().enumerated() {
       if index > 0, index % 3 == 0 { out.append(",") }

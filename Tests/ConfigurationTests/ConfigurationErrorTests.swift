@@ -27,7 +27,7 @@ import Testing
     ),
     (
       "{ evaluation: { zebra: 1 } }",
-      "run.json5: evaluation.zebra: unknown key; evaluation has everyEpochs, everySteps, atEnd"
+      "run.json5: evaluation.zebra: unknown key; evaluation has everyEpochs, everySteps, atEnd, earlyStop"
     ),
     (
       "{ network: { input: [1, 8, 8], layers: [{ type: \"fc\", unit: 10 }] } }",
