@@ -97,6 +97,8 @@ package enum Consistency: String, Hashable, Sendable, CaseIterable, Configuratio
 package enum Precision: String, Hashable, Sendable, CaseIterable, ConfigurationWord {
   case fp32
   static var planned: [String] { ["bf16"] }
+  // Asked on this machine (AVX2): a bf16 convolution is "unimplemented".
+  static var plannedNote: String { " (oneDNN 2.6 has it only for CPUs with AVX-512)" }
 }
 
 /// When the test set is run through the cluster.

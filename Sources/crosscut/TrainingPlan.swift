@@ -168,10 +168,19 @@ struct TrainingPlan {
     ] + TextTable.lines(cells, leftColumns: 5)
   }
 
+  private var checkpoints: String {
+    let checkpoint = context.configuration.checkpoint
+    guard checkpoint.everySteps > 0 else { return "no checkpoints before it" }
+    let perEpoch = Double(facts.trainingExamples) / Double(context.plan.globalBatch)
+    return "a checkpoint every \(checkpoint.everySteps) steps"
+      + " (\(Numbers.fixed(Double(checkpoint.everySteps) / perEpoch, 2)) epochs), the newest"
+      + " \(checkpoint.keep) kept"
+  }
+
   private var output: [String] {
     [
       "run directory: \(runDirectory)",
-      "model.safetensors at the end; no checkpoints before it",
+      "model.safetensors at the end; \(checkpoints)",
       "metrics every \(context.configuration.logging.everySteps) steps",
     ]
   }
