@@ -62,11 +62,18 @@ extension RunConfiguration {
 
   /// Fills in what follows from other keys.
   mutating func resolve() throws(ConfigurationError) {
-    guard case .synthetic(var synthetic) = dataset else { return }
-    let plan = try networkPlan()
-    synthetic.shape = synthetic.shape ?? network.input
-    synthetic.classes = synthetic.classes ?? plan.classes
-    dataset = .synthetic(synthetic)
+    switch dataset {
+    case .synthetic(var synthetic):
+      let plan = try networkPlan()
+      synthetic.shape = synthetic.shape ?? network.input
+      synthetic.classes = synthetic.classes ?? plan.classes
+      dataset = .synthetic(synthetic)
+    case .folder(var folder):
+      let extent = network.input.dropFirst().max() ?? 1
+      folder.size = folder.size ?? ImageFolderFiles.size(forInput: extent)
+      dataset = .folder(folder)
+    case .idx, .cifar, .prepared: break
+    }
   }
 
   private func checkFit(

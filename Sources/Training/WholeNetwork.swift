@@ -88,6 +88,9 @@ final class WholeNetwork {
     return tally()
   }
 
+  /// `[rows, classes]` of the last pass, until the next.
+  var logits: UnsafeBufferPointer<Float> { slice.logits }
+
   private func disturb(_ values: UnsafeMutableBufferPointer<Float>, _ jitter: UInt32) {
     let stream = RandomStream(seed: UInt64(jitter), purpose: .simulation)
     for index in values.indices {

@@ -20,12 +20,8 @@ struct TrainingPlan {
     facts = data.facts
     let configuration = context.configuration
     name = configuration.network.name ?? "custom"
-    // Whatever kind it is: its keys as the configuration has them.
-    let keys = (try? JSONValue(json5: configuration.resolvedJSON(), source: ""))?["dataset"]
-    var place = ""
-    if case .string(let path)? = keys?["path"] { place = " at \(path)" }
     source =
-      "\(configuration.dataset.kind)\(place), normalization"
+      "\(configuration.dataset.kind): \(configuration.dataset.title), normalization"
       + " \(configuration.dataset.normalize.rawValue)"
   }
 

@@ -28,7 +28,8 @@ import Training
     let text = try TrainingPlan(context, OpenDataset(context), runDirectory: "runs/x").text
     let parts = text.components(separatedBy: "\n\n")
     #expect(parts[0].hasPrefix("layer"))
-    #expect(parts.contains { $0.hasPrefix("data\n  synthetic, normalization none\n") })
+    let data = "data\n  synthetic: 100 synthetic examples, normalization none\n"
+    #expect(parts.contains { $0.hasPrefix(data) })
     #expect(
       parts.contains(
         """
