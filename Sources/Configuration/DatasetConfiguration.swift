@@ -1,30 +1,46 @@
 /// Where the examples come from.
 package enum DatasetConfiguration: Hashable, Sendable {
   case idx(IDXDataset)
+  case cifar(CIFARFiles)
+  case folder(ImageFolderFiles)
+  case prepared(PreparedFiles)
   case synthetic(SyntheticDataset)
 
-  /// "idx" or "synthetic".
-  package var kind: String {
-    switch self {
-    case .idx: "idx"
-    case .synthetic: "synthetic"
-    }
-  }
+  /// The word of the key "kind".
+  package var kind: String { word.rawValue }
 
+  /// What is done to pixels before the network sees them.
   package var normalize: Normalization {
     switch self {
     case .idx(let dataset): dataset.normalize
+    case .cifar(let dataset): dataset.normalize
+    case .folder(let dataset): dataset.normalize
+    case .prepared(let dataset): dataset.normalize
     case .synthetic: .none
     }
   }
-}
 
-/// What is done to pixels before the network sees them.
-package enum Normalization: String, Hashable, Sendable, CaseIterable, ConfigurationWord {
-  /// `(x - mean) / deviation`, both computed for each channel over the whole training set.
-  case meanDeviation = "mean-std"
-  /// Pixels in 0...1 as they are.
-  case none
+  /// How training examples are varied.
+  package var augmentation: AugmentationConfiguration {
+    switch self {
+    case .idx(let dataset): dataset.augmentation
+    case .cifar(let dataset): dataset.augmentation
+    case .folder(let dataset): dataset.augmentation
+    case .prepared(let dataset): dataset.augmentation
+    case .synthetic: AugmentationConfiguration()
+    }
+  }
+
+  /// What people call it: a path, or that the examples are made up.
+  package var title: String {
+    switch self {
+    case .idx(let dataset): dataset.path
+    case .cifar(let dataset): dataset.path
+    case .folder(let dataset): dataset.path
+    case .prepared(let dataset): dataset.path
+    case .synthetic(let dataset): "\(dataset.examples) synthetic examples"
+    }
+  }
 }
 
 /// Four files in the IDX format of MNIST, each plain or gzipped.
@@ -39,6 +55,7 @@ package struct IDXDataset: Hashable, Sendable, ConfigurationSection {
   package var testImages = "t10k-images-idx3-ubyte"
   package var testLabels = "t10k-labels-idx1-ubyte"
   package var normalize = Normalization.meanDeviation
+  package var augmentation = AugmentationConfiguration()
 
   package init() {}
 
@@ -50,8 +67,98 @@ package struct IDXDataset: Hashable, Sendable, ConfigurationSection {
       Field("trainLabels", \.trainLabels, .named, "File, also found with .gz after its name."),
       Field("testImages", \.testImages, .named, "File, also found with .gz after its name."),
       Field("testLabels", \.testLabels, .named, "File, also found with .gz after its name."),
+      .normalize(\.normalize),
+      .augmentation(\.augmentation),
+    ]
+  }
+}
+
+/// CIFAR-10 or CIFAR-100 in the binary version of their page.
+package struct CIFARFiles: Hashable, Sendable, ConfigurationSection {
+  /// Which of CIFAR-100's two labels counts.
+  package enum Labels: String, Hashable, Sendable, CaseIterable, ConfigurationWord {
+    case fine, coarse
+  }
+
+  /// The folder of the files.
+  package var path = ""
+  package var labels = Labels.fine
+  package var normalize = Normalization.meanDeviation
+  package var augmentation = AugmentationConfiguration()
+
+  package init() {}
+
+  static var title: String { "a cifar data set" }
+  static var fields: [Field<CIFARFiles>] {
+    [
       Field(
-        "normalize", \.normalize, "\"mean-std\" of each channel of the training set, or \"none\"."),
+        "path", \.path, required: true, .named,
+        "The folder of data_batch_1.bin ... (CIFAR-10) or train.bin and test.bin (CIFAR-100)."),
+      Field("labels", \.labels, "Of CIFAR-100: \"fine\" (100 classes) or \"coarse\" (20)."),
+      .normalize(\.normalize),
+      .augmentation(\.augmentation),
+    ]
+  }
+}
+
+/// JPEG and PNG files in a folder for each class.
+package struct ImageFolderFiles: Hashable, Sendable, ConfigurationSection {
+  package var path = ""
+  /// Below `path`.
+  package var train: String?
+  /// Below `path`.
+  package var test: String?
+  /// A resolved configuration has a number here.
+  package var size: Int?
+  package var normalize = Normalization.meanDeviation
+  package var augmentation = AugmentationConfiguration()
+
+  package init() {}
+
+  static var title: String { "a folder data set" }
+  static var fields: [Field<ImageFolderFiles>] {
+    [
+      Field("path", \.path, required: true, .named, "The folder of the pictures."),
+      Field(
+        "train", \.train, .ifGiven(.named),
+        "The folder in it that has a folder for each class; null: \"train\" or path itself."),
+      Field(
+        "test", \.test, .ifGiven(.named),
+        "The same for the test set; null: \"test\", \"val\" or \"validation\"."),
+      Field(
+        "size", \.size, .ifGiven(.between(1, 1 << 14)),
+        "Pictures are scaled to this shorter side and cut square; null: 256 for networks that see"
+          + " 128 to 256 pixels, else what the network sees."),
+      .normalize(\.normalize),
+      .augmentation(\.augmentation),
+    ]
+  }
+
+  /// The size that pictures get for a network that sees `extent` pixels.
+  static func size(forInput extent: Int) -> Int { (128...256).contains(extent) ? 256 : extent }
+}
+
+/// What `crosscut data prepare` has made.
+package struct PreparedFiles: Hashable, Sendable, ConfigurationSection {
+  package var path = ""
+  /// The set that the network is tested on.
+  package var test: String?
+  package var normalize = Normalization.meanDeviation
+  package var augmentation = AugmentationConfiguration()
+
+  package init() {}
+
+  static var title: String { "a prepared data set" }
+  static var fields: [Field<PreparedFiles>] {
+    [
+      Field(
+        "path", \.path, required: true, .named,
+        "The folder that crosscut data prepare has written."),
+      Field(
+        "test", \.test, .ifGiven(.named),
+        "What to test on: \"test\" or \"train\"; null: \"test\"."),
+      .normalize(\.normalize),
+      .augmentation(\.augmentation),
     ]
   }
 }
@@ -97,15 +204,47 @@ extension Rule where Value == [Int] {
 }
 
 extension DatasetConfiguration: ConfigurationValue {
-  private enum Kind: String, CaseIterable, ConfigurationWord { case idx, synthetic }
+  private enum Kind: String, CaseIterable, ConfigurationWord {
+    case idx, cifar, folder, prepared, synthetic
+
+    var keys: [ConfigurationKey] {
+      switch self {
+      case .idx: IDXDataset.keys
+      case .cifar: CIFARFiles.keys
+      case .folder: ImageFolderFiles.keys
+      case .prepared: PreparedFiles.keys
+      case .synthetic: SyntheticDataset.keys
+      }
+    }
+  }
+
+  private var word: Kind {
+    switch self {
+    case .idx: .idx
+    case .cifar: .cifar
+    case .folder: .folder
+    case .prepared: .prepared
+    case .synthetic: .synthetic
+    }
+  }
 
   static var keys: [ConfigurationKey] {
-    [
+    var keys = [
       ConfigurationKey(
-        path: "kind", help: "\"idx\" or \"synthetic\", which decides the other keys.",
+        path: "kind",
+        help: Kind.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+          + ", which decides the other keys.",
         defaultText: "\"idx\"")
-    ] + IDXDataset.keys.map { $0.annotated("idx") }
-      + SyntheticDataset.keys.map { $0.annotated("synthetic") }
+    ]
+    // What several kinds have in common stands once.
+    var listed: Set<ConfigurationKey> = []
+    for kind in Kind.allCases {
+      for key in kind.keys where listed.insert(key).inserted {
+        let sharers = Kind.allCases.filter { $0.keys.contains(key) }.map(\.rawValue)
+        keys.append(key.annotated(sharers.joined(separator: ", ")))
+      }
+    }
+    return keys
   }
 
   static func read(
@@ -116,21 +255,22 @@ extension DatasetConfiguration: ConfigurationValue {
     }
     var kind = Kind.idx
     if let word = json["kind"] { kind = try Kind.read(word, at: path.key("kind")) }
-    // A key of the other kind is no slip of the finger: `--set dataset.kind=synthetic` over a file
+    // A key of another kind is no slip of the finger: `--set dataset.kind=synthetic` over a file
     // that has a path.
-    let (own, other) =
-      kind == .idx
-      ? (IDXDataset.keys, SyntheticDataset.keys) : (SyntheticDataset.keys, IDXDataset.keys)
-    for member in members where !own.contains(where: { $0.path == member.key }) {
-      guard other.contains(where: { $0.path == member.key }) else { continue }
+    for member in members where !kind.keys.contains(where: { $0.path == member.key }) {
+      guard Kind.allCases.contains(where: { $0.keys.contains { $0.path == member.key } }) else {
+        continue
+      }
       throw path.key(member.key).error(
         "not a key of a data set of kind \"\(kind.rawValue)\"; to change the kind, replace the whole"
           + " object: --set 'dataset={kind: \"\(kind.rawValue)\"}'")
     }
     switch kind {
-    case .idx: return .idx(try IDXDataset.readFields(json, at: path, known: ["kind"]))
-    case .synthetic:
-      return .synthetic(try SyntheticDataset.readFields(json, at: path, known: ["kind"]))
+    case .idx: return .idx(try .readFields(json, at: path, known: ["kind"]))
+    case .cifar: return .cifar(try .readFields(json, at: path, known: ["kind"]))
+    case .folder: return .folder(try .readFields(json, at: path, known: ["kind"]))
+    case .prepared: return .prepared(try .readFields(json, at: path, known: ["kind"]))
+    case .synthetic: return .synthetic(try .readFields(json, at: path, known: ["kind"]))
     }
   }
 
@@ -138,6 +278,9 @@ extension DatasetConfiguration: ConfigurationValue {
     let section: JSONValue =
       switch self {
       case .idx(let dataset): dataset.json
+      case .cifar(let dataset): dataset.json
+      case .folder(let dataset): dataset.json
+      case .prepared(let dataset): dataset.json
       case .synthetic(let dataset): dataset.json
       }
     return section.with("kind", .string(kind))

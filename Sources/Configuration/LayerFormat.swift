@@ -146,12 +146,15 @@ extension LocalResponseNormalization: ConfigurationSection {
   static var title: String { "an lrn layer" }
   static var fields: [Field<LocalResponseNormalization>] {
     [
-      Field("size", \.size, .extent, "Neighbouring channels, odd."),
+      Field(
+        "region", \.region, "Neighbours: \"across-channels\" (paper) or \"within-channel\"."),
+      Field("size", \.size, .extent, "Neighbours in a row, odd; within-channel: its square."),
       Field("alpha", \.alpha, "Factor of the sum of squares."),
       Field("beta", \.beta, "Exponent."),
       Field("k", \.k, "Constant under the exponent: the paper 2, PyTorch and Caffe 1."),
       Field(
-        "divideBySize", \.divideBySize, "Divide alpha by size (Caffe, PyTorch) or not (paper)."),
+        "divideBySize", \.divideBySize,
+        "Divide alpha by the neighbours (Caffe, PyTorch) or not (paper)."),
     ]
   }
 }
@@ -170,6 +173,7 @@ extension Dropout: ConfigurationSection {
 
 extension FullyConnected.Form: ConfigurationWord {}
 extension Dropout.Scale: ConfigurationWord {}
+extension LocalResponseNormalization.Region: ConfigurationWord {}
 
 extension Initializer: ConfigurationValue {
   private enum Word: String, CaseIterable, ConfigurationWord {

@@ -7,6 +7,7 @@ package struct NetworkConfiguration: Hashable, Sendable {
   /// `[C, H, W]` of one example.
   package var input: [Int] = []
   package var layers: [LayerSpec] = []
+  package var loss = Loss.softmax
 
   package init() {}
 }
@@ -20,6 +21,12 @@ extension NetworkConfiguration: ConfigurationSection {
       Field(
         "layers", \.layers, required: true,
         "{ type: \"conv\", ... } and so on, first to last; the last is an fc, one unit a class."),
+      Field(
+        "loss", \.loss,
+        "Of the last layer's units: \"softmax\", or \"logistic\" for independent ones (2014 paper)."
+      ),
     ]
   }
 }
+
+extension Loss: ConfigurationWord {}

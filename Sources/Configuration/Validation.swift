@@ -12,7 +12,8 @@ extension RunConfiguration {
     }
     let plan: NetworkPlan
     do throws(NetworkError) {
-      plan = try NetworkPlan(input: Shape(network.input), layers: network.layers)
+      plan = try NetworkPlan(
+        input: Shape(network.input), layers: network.layers, loss: network.loss)
     } catch {
       var path = place.key("layers")
       if let layer = error.layer { path = path.index(layer) }
@@ -52,6 +53,7 @@ extension RunConfiguration {
     }
     try checkDecay(at: root.key("optimizer").key("decay"))
     try checkSchedule(at: root.key("schedule").key("subBatches"))
+    try checkValidation()
     if case .synthetic(let synthetic) = dataset {
       try checkFit(
         shape: synthetic.shape ?? network.input, classes: synthetic.classes ?? plan.classes,
@@ -61,11 +63,18 @@ extension RunConfiguration {
 
   /// Fills in what follows from other keys.
   mutating func resolve() throws(ConfigurationError) {
-    guard case .synthetic(var synthetic) = dataset else { return }
-    let plan = try networkPlan()
-    synthetic.shape = synthetic.shape ?? network.input
-    synthetic.classes = synthetic.classes ?? plan.classes
-    dataset = .synthetic(synthetic)
+    switch dataset {
+    case .synthetic(var synthetic):
+      let plan = try networkPlan()
+      synthetic.shape = synthetic.shape ?? network.input
+      synthetic.classes = synthetic.classes ?? plan.classes
+      dataset = .synthetic(synthetic)
+    case .folder(var folder):
+      let extent = network.input.dropFirst().max() ?? 1
+      folder.size = folder.size ?? ImageFolderFiles.size(forInput: extent)
+      dataset = .folder(folder)
+    case .idx, .cifar, .prepared: break
+    }
   }
 
   private func checkFit(
@@ -112,6 +121,19 @@ extension RunConfiguration {
     guard subBatches <= globalBatch else {
       throw path.error(
         "\(subBatches) sub-batches cannot share a global batch of \(globalBatch) examples")
+    }
+  }
+
+  /// What goes by the validation error needs more than the evaluation at the end.
+  private func checkValidation() throws(ConfigurationError) {
+    guard evaluation.everyEpochs == 0, evaluation.everySteps == nil else { return }
+    let root = ConfigurationPath.root
+    let missing = "needs evaluations during the run: evaluation.everyEpochs or everySteps"
+    if optimizer.decay.kind == .plateau {
+      throw root.key("optimizer").key("decay").key("kind").error("\"plateau\" \(missing)")
+    }
+    if evaluation.earlyStop != nil {
+      throw root.key("evaluation").key("earlyStop").error(missing)
     }
   }
 

@@ -5,13 +5,16 @@ package struct BatchRequest: Hashable, Sendable, CustomStringConvertible {
   package enum Kind: Hashable, Sendable {
     /// From the training set in the order of `ExampleOrder`.
     case training
-    /// From the test set in its own order.
+    /// From the test set in its own order, its central crops.
     case evaluation
+    /// Row p is view p % 10 (`ViewMaker.crop`) of example p / 10 of the test set: averaging an
+    /// example's ten rows of probabilities gives the 2012 paper's prediction (section 4.1).
+    case tenCrops
   }
 
   package let kind: Kind
   /// Position of the share's first row in the stream of training data (step x global batch +
-  /// place in the batch), or the test set's index of the first row.
+  /// place in the batch), or the test set's index of the first row (times ten for ten crops).
   package let firstPosition: UInt64
   /// May be 0: a worker without a share.
   package let rows: Int
@@ -24,7 +27,13 @@ package struct BatchRequest: Hashable, Sendable, CustomStringConvertible {
   }
 
   package var description: String {
-    "\(rows) \(kind == .training ? "training" : "evaluation") rows from \(firstPosition)"
+    let kind =
+      switch kind {
+      case .training: "training"
+      case .evaluation: "evaluation"
+      case .tenCrops: "ten-crop"
+      }
+    return "\(rows) \(kind) rows from \(firstPosition)"
   }
 }
 

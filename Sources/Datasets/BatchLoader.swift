@@ -16,7 +16,7 @@ package final class BatchLoader: Sendable {
   ///   - training: the training set.
   ///   - evaluation: the test set, of the same shape.
   ///   - order: the order of the training set.
-  ///   - normalization: applied to every image.
+  ///   - views: which part of an image the network sees, and how; of the sources' shape.
   ///   - depth: batches that are loaded ahead at most. More even out a slow disk, and each takes
   ///     the memory of a share.
   ///   - threads: how many load at a time, each a batch of its own.
@@ -25,24 +25,26 @@ package final class BatchLoader: Sendable {
   ///     call `stop`.
   package init(
     training: any ExampleSource, evaluation: any ExampleSource, order: ExampleOrder,
-    normalization: Normalization, depth: Int = 3, threads: Int = 1,
+    views: ViewMaker, depth: Int = 3, threads: Int = 1,
     onReady: @escaping @Sendable (BatchRequest) -> Void = { _ in }
   ) {
     precondition(
       training.shape == evaluation.shape && order.count == training.count
-        && normalization.mean.count == training.shape[0] && depth >= 1 && threads >= 1,
-      "a loader of \(training.shape) and \(evaluation.shape) with \(normalization.mean.count) "
-        + "channels, order of \(order.count) for \(training.count), depth \(depth)")
-    let state = LoaderState(depth: depth, exampleCount: training.shape.count)
+        && views.source == training.shape && depth >= 1 && threads >= 1,
+      "a loader of \(training.shape) and \(evaluation.shape) for views of \(views.source), "
+        + "order of \(order.count) for \(training.count), depth \(depth)")
+    let state = LoaderState(depth: depth, exampleCount: views.output.count)
     let filler = BatchFiller(
-      training: training, evaluation: evaluation, order: order, normalization: normalization)
+      training: training, evaluation: evaluation, order: order, views: views)
     self.state = state
     self.threads = (0..<threads).map { number in
       LoaderThread(name: "loader \(number)") {
+        // One picture, before the network's part of it is taken.
+        let picture = AlignedBuffer(floats: views.source.count)
         while let (batch, ticket) = state.next() {
           var failure: DatasetError?
           do throws(DatasetError) {
-            try filler.fill(batch)
+            try filler.fill(batch, through: picture.floatPointer)
           } catch {
             failure = error
           }
@@ -89,35 +91,48 @@ struct BatchFiller: Sendable {
   let training: any ExampleSource
   let evaluation: any ExampleSource
   let order: ExampleOrder
-  let normalization: Normalization
+  let views: ViewMaker
 
   /// Writes images and labels of the batch's request.
-  func fill(_ batch: Batch) throws(DatasetError) {
+  ///
+  /// - Parameter picture: room for one example of the sources.
+  func fill(
+    _ batch: Batch, through picture: UnsafeMutablePointer<Float>
+  ) throws(DatasetError) {
     let request = batch.request
     let images = batch.images
     let labels = batch.labels
     guard request.rows > 0, let first = images.baseAddress else { return }
-    let plane = training.shape[1] * training.shape[2]
+    // The example that `picture` holds: ten crops need it ten times.
+    var held: Int?
     for row in 0..<request.rows {
       let position = request.firstPosition + UInt64(row)
       let image = first + row * batch.exampleCount
-      let source: any ExampleSource
+      let source = request.kind == .training ? training : evaluation
       let index: Int
+      let view: View
       switch request.kind {
       case .training:
-        source = training
         index = order.example(at: position)
+        view = views.training(seed: order.seed, epoch: order.epoch(of: position), example: index)
       case .evaluation:
-        guard position < UInt64(evaluation.count) else {
-          image.update(repeating: 0, count: batch.exampleCount)
-          labels[row] = -1
-          continue
-        }
-        source = evaluation
-        index = Int(position)
+        index = Int(clamping: position)
+        view = views.center
+      case .tenCrops:
+        let crops = UInt64(ViewMaker.tenCrops)
+        index = Int(clamping: position / crops)
+        view = views.crop(Int(position % crops))
       }
-      try source.write(index, into: image)
-      normalization.apply(to: image, plane: plane)
+      guard index < source.count else {
+        image.update(repeating: 0, count: batch.exampleCount)
+        labels[row] = -1
+        continue
+      }
+      if held != index {
+        try source.write(index, into: picture)
+        held = index
+      }
+      views.write(view, of: picture, into: image)
       labels[row] = source.label(index)
     }
   }

@@ -9,17 +9,24 @@ package struct DatasetPair: Sendable {
   /// A hash by which the server sees that every worker reads the same data.
   ///
   /// It covers the counts, shapes, classes, every label and the pixels of `sampledExamples`
-  /// evenly spaced examples of each set. Stable across machines and versions.
+  /// evenly spaced examples of each set; of prepared data, the index with the checksum of every
+  /// example. Stable across machines and versions.
   package let fingerprint: UInt64
+  /// What is known of the training set's pixels; `nil`: `ImageStatistics.measured` finds out.
+  package let statistics: ImageStatistics?
 
   /// More examples find smaller differences, fewer make starting cheaper.
   package static let sampledExamples = 64
 
   /// Joins two sources and takes their fingerprint.
   ///
+  /// - Parameters:
+  ///   - statistics: of the training set, where they were kept.
+  ///   - fingerprint: where the data set has one; `nil` takes it.
   /// - Throws: `DatasetError` if the two do not fit together or a sampled example is unreadable.
   package init(
-    train: any ExampleSource, test: any ExampleSource, classNames: [String]? = nil
+    train: any ExampleSource, test: any ExampleSource, classNames: [String]? = nil,
+    statistics: ImageStatistics? = nil, fingerprint: UInt64? = nil
   ) throws(DatasetError) {
     guard train.shape == test.shape else {
       throw DatasetError(
@@ -36,10 +43,15 @@ package struct DatasetPair: Sendable {
     self.train = train
     self.test = test
     self.classNames = classNames
+    self.statistics = statistics
+    if let fingerprint {
+      self.fingerprint = fingerprint
+      return
+    }
     var hash = FowlerNollVo()
     try Self.add(train, to: &hash)
     try Self.add(test, to: &hash)
-    fingerprint = hash.value
+    self.fingerprint = hash.value
   }
 
   private static func add(

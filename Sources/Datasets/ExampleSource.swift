@@ -20,4 +20,29 @@ package protocol ExampleSource: Sendable {
   /// - Parameter output: room for `shape.count` floats; all of them are written.
   /// - Throws: `DatasetError` naming the file, if the example cannot be read or decoded.
   func write(_ index: Int, into output: UnsafeMutablePointer<Float>) throws(DatasetError)
+
+  /// Writes example `index` as `[H, W, C]` bytes.
+  ///
+  /// - Parameter output: room for `shape.count` bytes; all of them are written.
+  /// - Throws: as `write`.
+  func writeBytes(_ index: Int, into output: UnsafeMutablePointer<UInt8>) throws(DatasetError)
+}
+
+extension ExampleSource {
+  /// From `write`, rounded.
+  package func writeBytes(
+    _ index: Int, into output: UnsafeMutablePointer<UInt8>
+  ) throws(DatasetError) {
+    let values = AlignedBuffer(floats: shape.count)
+    let picture = values.floatPointer
+    try write(index, into: picture)
+    let channels = shape[0]
+    let plane = shape[1] * shape[2]
+    for channel in 0..<channels {
+      for pixel in 0..<plane {
+        let level = picture[channel * plane + pixel].rounded()
+        output[pixel * channels + channel] = UInt8(min(max(level, 0), 255))
+      }
+    }
+  }
 }

@@ -48,7 +48,7 @@ package final class DenseSlice {
   /// The fully connected layers, first to last.
   let layers: [DenseSliceLayer]
   /// The loss.
-  let softmax: SoftmaxSlice
+  let loss: LossSlice
   /// The products, with their scratch memory.
   let gemm: GEMM
   /// `[rows, all outputs or inputs]`: partial sums on their way to their owners.
@@ -112,7 +112,7 @@ package final class DenseSlice {
           lender: lender?.layers[layers.count]))
     }
     self.layers = layers
-    softmax = SoftmaxSlice(classes: cut.classSlices, rank: rank, rows: rows)
+    loss = LossSlice(plan.loss, classes: cut.classSlices, rank: rank, rows: rows)
     gemm = GEMM(widths: layers.map(\.weight.columns.count))
     let widest = layers.map { $0.gathers ? $0.cut.inputs : $0.cut.outputs }.max() ?? 0
     partial = AlignedBuffer(floats: cut.nodes > 1 ? rows * widest : 0)
@@ -137,6 +137,13 @@ package final class DenseSlice {
   /// Starts as 0, 1, 2 ...; a sub-batch that holds other examples says which.
   package var positions: UnsafeMutablePointer<UInt32> {
     positionMemory.bytes.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt32.self)
+  }
+
+  /// `[rows, own classes]`: the last layer's outputs, after the loss segment and until the next pass.
+  package var logits: UnsafeBufferPointer<Float> {
+    guard let last = layers.last else { return UnsafeBufferPointer(start: nil, count: 0) }
+    return UnsafeBufferPointer(
+      start: UnsafePointer(last.output), count: rows * cut.classSlices[rank].count)
   }
 
   /// The first row whose label is neither -1 nor a class.
@@ -200,7 +207,7 @@ package final class DenseSlice {
       ).frames(pool)
     }
     switch cut.exchange(exchange) {
-    case .loss: return shared(softmax.statistics(of: rank))
+    case .loss: return shared(loss.statistics(of: rank))
     case .forward(let position):
       let layer = layers[position]
       return layer.gathers ? shared(layer.input) : partialSums(layer.cut.outputSlices)
@@ -225,7 +232,7 @@ package final class DenseSlice {
   /// - Parameter counts: `[rows]`; -1 for padding.
   package func writeRanks(into counts: UnsafeMutablePointer<Int32>) {
     guard let last = layers.last else { return }
-    softmax.writeRanks(last.output, labels: labels, into: counts)
+    loss.writeRanks(last.output, labels: labels, into: counts)
   }
 
   /// The gradient of the inputs of a layer is that of the outputs of the one before.

@@ -19,7 +19,7 @@ extension DenseSlice {
     case .loss:
       guard let last = layers.last else { return }
       // The gradient's memory holds the exponentials until the loss is known.
-      softmax.summarize(last.output, labels: labels, exponentials: last.outputGradient)
+      loss.summarize(last.output, labels: labels, exponentials: last.outputGradient)
     case .backward(let position): startBackward(position)
     }
   }
@@ -61,13 +61,13 @@ extension DenseSlice {
   private func finishLoss(_ received: [[Frame]]) {
     guard let last = layers.last else { return }
     for peer in 0..<cut.nodes where peer != rank && !cut.classSlices[peer].isEmpty {
-      let table = softmax.statistics(of: peer)
-      DensePayload.walk(received[peer], rows: rows, columns: SoftmaxSlice.width) {
+      let table = loss.statistics(of: peer)
+      DensePayload.walk(received[peer], rows: rows, columns: LossSlice.width) {
         row, column, values, count in
-        DenseVector.copy(values, to: table + row * SoftmaxSlice.width + column, count: count)
+        DenseVector.copy(values, to: table + row * LossSlice.width + column, count: count)
       }
     }
-    lossSum = softmax.combine(
+    lossSum = loss.combine(
       labels: labels, examples: pass.examples, gradient: pass.training ? last.outputGradient : nil)
   }
 

@@ -32,7 +32,7 @@ extension DenseCut {
   /// A node without the units that would make or need the values is left out.
   package func exchangedColumns(_ index: Int, from sender: Int, to receiver: Int) -> Int {
     switch exchange(index) {
-    case .loss: return classSlices[sender].isEmpty ? 0 : SoftmaxSlice.width
+    case .loss: return classSlices[sender].isEmpty ? 0 : LossSlice.width
     case .forward(let position):
       let layer = layers[position]
       if layer.form == .scatterOutput {

@@ -26,15 +26,20 @@ package struct SGD: Sendable {
   package let weightDecay: Float
   /// Whose rule.
   package let convention: Convention
+  /// Elements of the gradient are cut to +- this first; infinity for none. Element by element, so
+  /// that whoever owns a piece of a parameter can do it alone.
+  package let clip: Float
 
   /// Takes the constants as they are; the configuration has checked them.
   package init(
-    learningRate: Float, momentum: Float, weightDecay: Float, convention: Convention
+    learningRate: Float, momentum: Float, weightDecay: Float, convention: Convention,
+    clip: Float = .infinity
   ) {
     self.learningRate = learningRate
     self.momentum = momentum
     self.weightDecay = weightDecay
     self.convention = convention
+    self.clip = clip
   }
 
   /// Updates `count` elements: five streams of memory traffic, nothing else.
@@ -60,22 +65,25 @@ package struct SGD: Sendable {
   }
 
   /// Both conventions as `v <- m v + (a g + b w)`, `w <- w + c v`.
-  private var rule: (m: Float, a: Float, b: Float, c: Float) {
+  private var rule: (m: Float, a: Float, b: Float, c: Float, clip: Float) {
     switch convention {
-    case .paper2012: (momentum, -learningRate, -weightDecay * learningRate, 1)
-    case .pytorch: (momentum, 1, weightDecay, -learningRate)
+    case .paper2012: (momentum, -learningRate, -weightDecay * learningRate, 1, clip)
+    case .pytorch: (momentum, 1, weightDecay, -learningRate, clip)
     }
   }
 
   @inline(__always)
   private static func sweep(
-    _ rule: (m: Float, a: Float, b: Float, c: Float), _ count: Int,
+    _ rule: (m: Float, a: Float, b: Float, c: Float, clip: Float), _ count: Int,
     _ gradient: UnsafePointer<Float>, _ weight: UnsafePointer<Float>,
     _ velocity: UnsafePointer<Float>, _ newWeight: UnsafeMutablePointer<Float>,
     _ newVelocity: UnsafeMutablePointer<Float>
   ) {
     for index in 0..<count {
-      let next = rule.m * velocity[index] + (rule.a * gradient[index] + rule.b * weight[index])
+      // Written so that a NaN stays one.
+      let above = gradient[index] > rule.clip ? rule.clip : gradient[index]
+      let g = above < -rule.clip ? -rule.clip : above
+      let next = rule.m * velocity[index] + (rule.a * g + rule.b * weight[index])
       newWeight[index] = weight[index] + rule.c * next
       newVelocity[index] = next
     }

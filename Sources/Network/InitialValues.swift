@@ -13,7 +13,7 @@ extension ParameterTable.Entry {
     let scale: Float
     switch initial {
     case .constant(let value):
-      for offset in 0..<range.count { target[offset] = value }
+      target.update(repeating: value, count: range.count)
       return
     case .uniformFanIn:
       let bound = 1 / Float(fanIn).squareRoot()

@@ -74,21 +74,34 @@ package struct Pooling: Hashable, Sendable {
   }
 }
 
-/// Across-channel normalization `b = a / (k + alpha' * sum a^2)^beta` over `size` neighbouring
-/// channels (2012 paper, section 3.3), with `alpha' = alpha / size` when `divideBySize`.
+/// Normalization `b = a / (k + alpha' * sum a^2)^beta` over the neighbours of a value (2012 paper,
+/// section 3.3), with `alpha'` = `alpha` divided by the number of neighbours when `divideBySize`.
 ///
 /// Implementations disagree silently by a factor of five: the paper and TensorFlow do not divide,
 /// Caffe, PyTorch and oneDNN do (docs/deviations.md). Hence the explicit field.
 package struct LocalResponseNormalization: Hashable, Sendable {
+  /// Which values are neighbours. Windows are cut at the edges; the divisor stays.
+  package enum Region: String, Hashable, Sendable, CaseIterable {
+    /// `size` channels at the same place: the paper, cuda-convnet's `cmrnorm`.
+    case acrossChannels = "across-channels"
+    /// `size` x `size` places of the same channel: cuda-convnet's `rnorm`.
+    case withinChannel = "within-channel"
+  }
+  package var region: Region
   package var size: Int
   package var alpha: Float
   package var beta: Float
   package var k: Float
   package var divideBySize: Bool
 
+  /// Values in a whole window: the divisor of alpha.
+  package var neighbours: Int { region == .acrossChannels ? size : size * size }
+
   package init(
-    size: Int = 5, alpha: Float = 1e-4, beta: Float = 0.75, k: Float = 2, divideBySize: Bool = false
+    region: Region = .acrossChannels, size: Int = 5, alpha: Float = 1e-4, beta: Float = 0.75,
+    k: Float = 2, divideBySize: Bool = false
   ) {
+    self.region = region
     self.size = size
     self.alpha = alpha
     self.beta = beta
@@ -139,6 +152,15 @@ package struct Dropout: Hashable, Sendable {
     self.rate = rate
     self.scale = scale
   }
+}
+
+/// What the last layer's outputs mean, and so what is minimized.
+package enum Loss: String, Hashable, Sendable, CaseIterable {
+  /// One of the classes: softmax cross-entropy, `ln(sum e^z) - z[label]`.
+  case softmax
+  /// Each class for itself, yes or no: the 2014 paper's 1000 independent logistic units, whose
+  /// cross-entropies `ln(1 + e^z) - [class = label] z` add up.
+  case logistic
 }
 
 /// Initial values of a parameter, each element a function of (seed, parameter name, index).

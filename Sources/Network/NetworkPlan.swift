@@ -25,6 +25,8 @@ package struct NetworkPlan: Hashable, Sendable {
   package let convolutional: [Layer]
   package let fullyConnected: [Layer]
   package let parameters: ParameterTable
+  /// What the outputs of the last layer mean.
+  package let loss: Loss
 
   /// Units of the flattened output of the convolutional part, in C, H, W order.
   package var features: Int { convolutional.last?.output.count ?? input.count }
@@ -37,7 +39,9 @@ package struct NetworkPlan: Hashable, Sendable {
   /// Infers shapes and checks that the network can exist.
   ///
   /// - Throws: `NetworkError` naming the layer and the field.
-  package init(input: Shape, layers specs: [LayerSpec]) throws(NetworkError) {
+  package init(
+    input: Shape, layers specs: [LayerSpec], loss: Loss = .softmax
+  ) throws(NetworkError) {
     guard input.rank == 3 else {
       throw NetworkError(layer: nil, "the input must be [channels, height, width], not \(input)")
     }
@@ -81,6 +85,7 @@ package struct NetworkPlan: Hashable, Sendable {
     self.convolutional = convolutional
     self.fullyConnected = fullyConnected
     parameters = ParameterTable(layers: convolutional + fullyConnected)
+    self.loss = loss
   }
 }
 

@@ -104,7 +104,7 @@ final class ServerCompute: Performer {
           region: ParameterRegion(
             elements: part.lowerBound - first..<part.upperBound - first, of: entry),
           values: gradient + (part.lowerBound - chunk.range.lowerBound))
-        context.sgd(entry.kind, step: step, of: totalSteps()).update(
+        context.sgd(entry, step: step, of: totalSteps()).update(
           count: part.count,
           gradient: gradient + (part.lowerBound - chunk.range.lowerBound),
           weight: UnsafePointer(committed.values[chunk.stage].floatPointer + part.lowerBound),

@@ -40,6 +40,7 @@ package final class ServerNode {
   private var core: ServerCore
   private let compute: ComputeThread<ServerCore.Operation, ServerCore.Outcome, Bool>
   private let totalSteps = TotalSteps()
+  private var validation = ValidationProgress()
   private var monitor: RunMonitor
   private let facts: RunFacts
   private let writer: CheckpointWriter?
@@ -73,6 +74,12 @@ package final class ServerNode {
     commands: Mailbox<String>, signals: Signals? = nil, probe: (any StepProbe)? = nil,
     observer: (any RunObserver)? = nil, onModel: (@Sendable (ModelTensors) -> Void)? = nil
   ) throws {
+    guard run.configuration.optimizer.decay.kind != .plateau else {
+      throw ConfigurationError(
+        keyPath: "optimizer.decay.kind",
+        "\"plateau\" is not built yet on a cluster; this version has \"steps\" and the others there"
+      )
+    }
     context = run
     self.options = options
     self.log = log
@@ -308,7 +315,9 @@ package final class ServerNode {
         monitor.committed(record, core, MonotonicClock.now())
         facts.update(core, monitor)
       case .measured(_, let step, let tally): monitor.measured(step, tally, core)
-      case .evaluated(let step, let tally): monitor.evaluated(step, tally)
+      case .evaluated(let step, let tally):
+        monitor.evaluated(step, tally)
+        validate(tally)
       case .note(let text):
         log.info(text)
         monitor.event(text)
@@ -317,6 +326,13 @@ package final class ServerNode {
       case .recut(let fcNodes): result = .recut(fcNodes: fcNodes)
       }
     }
+  }
+
+  private func validate(_ tally: Tally) {
+    let configuration = context.configuration
+    validation.observe(error: 1 - tally.accuracy, configuration.optimizer.decay)
+    // Not from within: other directives of this evaluation are still to be carried out.
+    if let reason = validation.reasonToStop(configuration.evaluation) { _ = commands.post(reason) }
   }
 
   private func welcome(_ node: NodeID, _ incarnation: UInt64) {

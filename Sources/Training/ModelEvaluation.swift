@@ -44,4 +44,29 @@ package struct ModelEvaluation {
     loss = tally.meanLoss
     (top1, top5) = (tally.top1, tally.top5)
   }
+
+  /// Evaluates a model file by the mean of ten crops' probabilities (2012 paper, section 4.1).
+  ///
+  /// - Parameters:
+  ///   - path: a safetensors file with exactly the network's parameters, under torchvision's names.
+  ///   - threads: of the kernels.
+  /// - Throws: as the other.
+  package init(
+    tenCropsOf path: String, _ configuration: RunConfiguration, threads: Int
+  ) throws {
+    let inference = try ModelInference(of: path, configuration, tenCrops: true, threads: threads)
+    let clock = ContinuousClock()
+    let start = clock.now
+    var (loss, first, five) = (0.0, 0, 0)
+    try inference.forEach { _, label, probabilities in
+      loss += inference.loss(of: probabilities, label: label)
+      let rank = ModelInference.rank(of: label, probabilities)
+      if rank < 1 { first += 1 }
+      if rank < 5 { five += 1 }
+    }
+    seconds = start.duration(to: clock.now) / .seconds(1)
+    examples = inference.count
+    self.loss = loss / Double(inference.count)
+    (top1, top5) = (first, five)
+  }
 }

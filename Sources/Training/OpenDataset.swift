@@ -4,47 +4,32 @@ package import Messages
 import Network
 import Tensors
 
-/// A data set that is open, with what makes pixels into inputs.
+/// A data set that is open, with what makes pictures into inputs.
 package struct OpenDataset: Sendable {
   package let pair: DatasetPair
-  package let normalization: Datasets.Normalization
+  package let views: ViewMaker
+
+  /// Of pictures in a folder, so many are looked at for their statistics: decoding all of a large
+  /// one would take longer than a user waits. More give a steadier mean, fewer a quicker start.
+  private static let mostPicturesMeasured = 10_000
 
   /// Opens the data set of the run's inputs, or else the one that the configuration names, and
   /// checks that the network fits it.
   ///
   /// - Throws: `TrainingError` saying what is missing or does not fit.
   package init(_ context: RunContext) throws(TrainingError) {
-    let configuration = context.configuration
     let network = context.network
     do throws(DatasetError) {
+      let pair: DatasetPair
       if let given = context.inputs.dataset {
         pair = given
       } else {
-        switch configuration.dataset {
-        case .idx(let dataset):
-          pair = try IDXDataset.open(
-            directory: dataset.path,
-            names: .init(
-              trainImages: dataset.trainImages, trainLabels: dataset.trainLabels,
-              testImages: dataset.testImages, testLabels: dataset.testLabels))
-        case .synthetic(let dataset):
-          pair = try SyntheticSource.pair(
-            training: dataset.examples, test: dataset.testExamples,
-            shape: dataset.shape.map { Shape($0) } ?? network.input,
-            classes: dataset.classes ?? network.classes, seed: configuration.seed)
-        }
+        pair = try Self.open(context)
       }
-      normalization =
-        switch configuration.dataset.normalize {
-        case .meanDeviation: try .measured(over: pair.train)
-        case .none: .none(channels: pair.train.shape[0])
-        }
+      self.pair = pair
+      views = try Self.views(of: pair, context)
     } catch {
       throw TrainingError("\(error)")
-    }
-    guard pair.train.shape == network.input else {
-      throw TrainingError(
-        "dataset: its images are \(pair.train.shape), the network's input is \(network.input)")
     }
     guard pair.train.classes <= network.classes else {
       throw TrainingError(
@@ -52,6 +37,70 @@ package struct OpenDataset: Sendable {
           + "\(network.classes) units")
     }
   }
+
+  private static func open(_ context: RunContext) throws(DatasetError) -> DatasetPair {
+    let network = context.network
+    switch context.configuration.dataset {
+    case .idx(let dataset):
+      return try Datasets.IDXDataset.open(
+        directory: dataset.path,
+        names: .init(
+          trainImages: dataset.trainImages, trainLabels: dataset.trainLabels,
+          testImages: dataset.testImages, testLabels: dataset.testLabels))
+    case .cifar(let dataset):
+      return try CIFARDataset.open(
+        directory: dataset.path, labels: dataset.labels == .fine ? .fine : .coarse)
+    case .folder(let dataset):
+      return try ImageFolderDataset.open(
+        directory: dataset.path, train: dataset.train, test: dataset.test,
+        side: dataset.size ?? network.input[1])
+    case .prepared(let dataset):
+      return try PreparedDataset.open(directory: dataset.path, test: dataset.test)
+    case .synthetic(let dataset):
+      return try SyntheticSource.pair(
+        training: dataset.examples, test: dataset.testExamples,
+        shape: dataset.shape.map { Shape($0) } ?? network.input,
+        classes: dataset.classes ?? network.classes, seed: context.configuration.seed)
+    }
+  }
+
+  /// Looks at the training set's pixels if the configuration needs to know of them.
+  private static func views(
+    of pair: DatasetPair, _ context: RunContext
+  ) throws(DatasetError) -> ViewMaker {
+    let dataset = context.configuration.dataset
+    var augmentation = Augmentation()
+    augmentation.crop = dataset.augmentation.crop == .random ? .random : .center
+    augmentation.padding = dataset.augmentation.padding
+    augmentation.flip = dataset.augmentation.flip
+    augmentation.colorNoise = dataset.augmentation.colorNoise
+    augmentation.colorScale =
+      dataset.augmentation.colorNoiseScale == .deviation ? .deviation : .variance
+    guard dataset.normalize != .none || augmentation.colorNoise > 0 else {
+      return try ViewMaker(
+        source: pair.train.shape, output: context.network.input, augmentation: augmentation,
+        normalization: .none(channels: pair.train.shape[0]))
+    }
+    let statistics: ImageStatistics
+    if let kept = pair.statistics {
+      statistics = kept
+    } else {
+      var most = Int.max
+      if case .folder = dataset { most = mostPicturesMeasured }
+      statistics = try .measured(over: pair.train, most: most)
+    }
+    let normalization: Datasets.Normalization =
+      switch dataset.normalize {
+      case .meanDeviation: .meanDeviation(statistics)
+      case .pixelMean: .pixelMean(statistics)
+      case .channelMean: .channelMean(statistics)
+      case .none: .none(channels: statistics.shape[0])
+      }
+    return try ViewMaker(
+      source: pair.train.shape, output: context.network.input, augmentation: augmentation,
+      normalization: normalization, colors: statistics.colors)
+  }
+
   /// What the server and the program of turns need to know of it.
   package var facts: DatasetFacts {
     DatasetFacts(
@@ -60,9 +109,14 @@ package struct OpenDataset: Sendable {
   }
 
   /// Starts loading it in the order of the run.
-  package func loader(seed: UInt64) -> BatchLoader {
+  ///
+  /// - Parameters:
+  ///   - depth: batches that are loaded ahead at most.
+  ///   - threads: how many decode at a time, each a batch of its own.
+  package func loader(seed: UInt64, depth: Int = 3, threads: Int = 1) -> BatchLoader {
     BatchLoader(
       training: pair.train, evaluation: pair.test,
-      order: ExampleOrder(seed: seed, count: pair.train.count), normalization: normalization)
+      order: ExampleOrder(seed: seed, count: pair.train.count), views: views, depth: depth,
+      threads: threads)
   }
 }

@@ -49,18 +49,23 @@ package struct RunContext: Sendable {
     self.plan = plan
   }
 
-  /// The optimizer's constants for one parameter at `step` of a run of `totalSteps`.
+  /// The optimizer's constants for one parameter at `step` of a run of `totalSteps`: the one place
+  /// where a learning rate is computed.
+  ///
+  /// - Parameter reductions: what validation has asked for so far; the same on every node.
   package func sgd(
-    _ kind: ParameterTable.Entry.Kind, step: UInt64, of totalSteps: UInt64
+    _ entry: ParameterTable.Entry, step: UInt64, of totalSteps: UInt64, reductions: Int = 0
   ) -> SGD {
     let optimizer = configuration.optimizer
-    let rate = configuration.learningRate(step: Int(step), of: Int(totalSteps))
-    let isBias = kind == .bias
+    let rate = configuration.learningRate(
+      step: Int(step), of: Int(totalSteps), dense: entry.dense, reductions: reductions)
+    let isBias = entry.kind == .bias
     return SGD(
       learningRate: Float(isBias ? rate * optimizer.biasLearningRateFactor : rate),
       momentum: Float(optimizer.momentum),
       weightDecay: isBias && !optimizer.biasWeightDecay ? 0 : Float(optimizer.weightDecay),
-      convention: optimizer.rule == .pytorch ? .pytorch : .paper2012)
+      convention: optimizer.rule == .pytorch ? .pytorch : .paper2012,
+      clip: optimizer.clipValue.map { Float($0) } ?? .infinity)
   }
 
   /// How the configuration wants convolutions computed.
@@ -72,13 +77,14 @@ package struct RunContext: Sendable {
 extension RunContext {
   /// Applies an FC slice's gradients: one step of the optimizer on every piece.
   package func update(
-    _ slice: DenseSlice, step: UInt64, of totalSteps: UInt64, probe: (any StepProbe)?
+    _ slice: DenseSlice, step: UInt64, of totalSteps: UInt64, reductions: Int = 0,
+    probe: (any StepProbe)?
   ) {
     for parameter in slice.parameters {
       probe?.gradient(
         step: step, of: parameter.entry, region: parameter.region,
         values: UnsafePointer(parameter.gradient))
-      sgd(parameter.entry.kind, step: step, of: totalSteps).update(
+      sgd(parameter.entry, step: step, of: totalSteps, reductions: reductions).update(
         count: parameter.count, gradient: UnsafePointer(parameter.gradient),
         weight: UnsafePointer(parameter.value), velocity: UnsafePointer(parameter.velocity),
         newWeight: parameter.value, newVelocity: parameter.velocity)

@@ -1,4 +1,4 @@
-import Configuration
+package import Configuration
 package import Coordination
 import Datasets
 import Messages
@@ -15,6 +15,8 @@ package final class SingleProcessTrainer {
   package let program: TurnProgram
   /// Optimizer steps done.
   package private(set) var steps: UInt64 = 0
+  /// What the evaluations have shown.
+  package private(set) var validation = ValidationProgress()
 
   private let network: WholeNetwork
   private let data: OpenDataset
@@ -43,7 +45,8 @@ package final class SingleProcessTrainer {
 
   deinit { loader.stop() }
 
-  /// Runs all turns: training steps and evaluations.
+  /// Runs all turns: training steps and evaluations; fewer where the configuration has an early
+  /// stop.
   package func run() throws(TrainingError) {
     var round = Tally.zero
     for index in 0..<program.count {
@@ -55,7 +58,11 @@ package final class SingleProcessTrainer {
         observer?.trained(step: step, loss: tally.meanLoss, accuracy: tally.accuracy)
       case .evaluation(_, let batch, let step):
         round = batch == 0 ? tally : round + tally
-        if batch + 1 == program.evaluationBatches { report(round, step) }
+        guard batch + 1 == program.evaluationBatches else { continue }
+        report(round, step)
+        validation.observe(
+          error: 1 - round.accuracy, context.configuration.optimizer.decay)
+        if validation.reasonToStop(context.configuration.evaluation) != nil { return }
       }
     }
   }
@@ -80,7 +87,8 @@ package final class SingleProcessTrainer {
 
   /// Makes the optimizer step that `computeGradients` has prepared.
   package func applyGradients() {
-    network.update(step: steps, of: program.totalSteps, probe: probe)
+    network.update(
+      step: steps, of: program.totalSteps, reductions: validation.reductions, probe: probe)
     steps += 1
   }
 

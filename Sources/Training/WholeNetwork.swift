@@ -88,6 +88,9 @@ final class WholeNetwork {
     return tally()
   }
 
+  /// `[rows, classes]` of the last pass, until the next.
+  var logits: UnsafeBufferPointer<Float> { slice.logits }
+
   private func disturb(_ values: UnsafeMutableBufferPointer<Float>, _ jitter: UInt32) {
     let stream = RandomStream(seed: UInt64(jitter), purpose: .simulation)
     for index in values.indices {
@@ -129,7 +132,7 @@ final class WholeNetwork {
   }
 
   /// Applies the gradients of the last training pass.
-  func update(step: UInt64, of total: UInt64, probe: (any StepProbe)?) {
+  func update(step: UInt64, of total: UInt64, reductions: Int, probe: (any StepProbe)?) {
     for stage in stages {
       var offset = 0
       for entry in stage.parameters {
@@ -140,7 +143,7 @@ final class WholeNetwork {
           values: gradient)
         let value = values[stage.index].floatPointer + offset
         let velocity = velocities[stage.index].floatPointer + offset
-        context.sgd(entry.kind, step: step, of: total).update(
+        context.sgd(entry, step: step, of: total, reductions: reductions).update(
           count: count, gradient: gradient, weight: value, velocity: velocity, newWeight: value,
           newVelocity: velocity)
         offset += count
@@ -149,7 +152,7 @@ final class WholeNetwork {
         stack.setParameters(stage: stage.index, from: values[stage.index].floatPointer)
       }
     }
-    context.update(slice, step: step, of: total, probe: probe)
+    context.update(slice, step: step, of: total, reductions: reductions, probe: probe)
   }
 
   // MARK: The model

@@ -11,7 +11,8 @@ enum EvaluateCommand {
     positionals: [
       Positional(
         name: "RUN_OR_MODEL",
-        help: "A run directory, or a .safetensors file with torchvision's parameter names.",
+        help:
+          "A run directory, a checkpoint, or a .safetensors file with torchvision's parameter names.",
         isRequired: true),
       Positional(
         name: "CONFIG",
@@ -19,7 +20,12 @@ enum EvaluateCommand {
           "What the model was trained with, a file or a preset; a run directory knows it by itself."
       ),
     ],
-    options: [.set, .json],
+    options: [
+      .set, .json,
+      Option(
+        name: "ten-crop",
+        help: "Average the predictions of five crops and their mirror images, as the 2012 paper."),
+    ],
     examples: [
       Example(
         line: "crosscut evaluate runs/20261123-120000-fashion",
@@ -35,8 +41,11 @@ enum EvaluateCommand {
     let place = arguments.positional(0) ?? ""
     let (model, configuration) = try locate(
       place, configuration: arguments.positional(1),
-      overrides: arguments.configurationOverrides)
-    let evaluation = try ModelEvaluation(of: model, configuration, threads: Host.cores)
+      overrides: arguments.configurationOverrides, command: "evaluate")
+    let evaluation =
+      arguments.has("ten-crop")
+      ? try ModelEvaluation(tenCropsOf: model, configuration, threads: Host.cores)
+      : try ModelEvaluation(of: model, configuration, threads: Host.cores)
     try Console.print(
       arguments.has("json")
         ? json(evaluation, model).prettyText : text(evaluation, model))
@@ -48,7 +57,8 @@ enum EvaluateCommand {
   /// - Throws: `UsageError` for a model file without a configuration, `ConfigurationError` for one
   ///   that cannot be used.
   static func locate(
-    _ place: String, configuration name: String?, overrides: [ConfigurationOverride]
+    _ place: String, configuration name: String?, overrides: [ConfigurationOverride],
+    command: String
   ) throws -> (model: String, configuration: RunConfiguration) {
     var status = stat()
     guard stat(place, &status) == 0 else {
@@ -57,17 +67,24 @@ enum EvaluateCommand {
     guard status.st_mode & S_IFMT == S_IFDIR else {
       guard let name else {
         throw UsageError(
-          command: "evaluate",
-          message: "a model file needs the CONFIG it was trained with, e.g. fashion")
+          command: command,
+          message:
+            "a model file needs \(command == "evaluate" ? "the CONFIG" : "the --config") it was"
+            + " trained with, e.g. fashion")
       }
       return (place, try .load(name, overrides: overrides))
     }
     let folder = place.count > 1 && place.hasSuffix("/") ? String(place.dropLast()) : place
+    // A checkpoint stands in its run's folder of checkpoints.
+    let isCheckpoint = access("\(folder)/\(CheckpointManifest.fileName)", F_OK) == 0
     let configuration = try RunConfiguration.load(
-      name ?? "\(folder)/config.json", overrides: overrides)
+      name ?? (isCheckpoint ? "\(folder)/../../config.json" : "\(folder)/config.json"),
+      overrides: overrides)
     let model = "\(folder)/model.safetensors"
     guard access(model, F_OK) == 0 else {
-      throw TrainingError("\(folder): there is no model.safetensors: the run has not ended well")
+      throw TrainingError(
+        "\(folder): there is no model.safetensors: the run has not ended well; its checkpoints"
+          + " (crosscut checkpoint list) may be given instead")
     }
     return (model, configuration)
   }

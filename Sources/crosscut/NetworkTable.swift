@@ -60,20 +60,13 @@ struct NetworkTable {
         Self.grouped(sum.bytes),
       ])
     }
-    let widths = cells[0].indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
-    var lines = cells.map { row in
-      let padded = row.indices.map { column in
-        let space = String(repeating: " ", count: widths[column] - row[column].count)
-        return column < 3 ? row[column] + space : space + row[column]
-      }
-      return String(padded.joined(separator: "  ").reversed().drop { $0 == " " }.reversed())
-    }
+    var lines = TextTable.lines(cells, leftColumns: 3)
     let rule = String(repeating: "-", count: lines.map(\.count).max() ?? 0)
     lines.insert(rule, at: 1)
     lines.insert(rule, at: lines.count - sums.count)
     let megabytes = Self.tenths(Double(plan.parameters.count) * 4 / 1e6)
     lines.append("")
-    lines.append("\(name): \(megabytes) MB of parameters in fp32")
+    lines.append("\(name): \(plan.loss.rawValue) loss, \(megabytes) MB of parameters in fp32")
     return lines.joined(separator: "\n") + "\n"
   }
 
@@ -82,6 +75,7 @@ struct NetworkTable {
     .object([
       .init("name", .string(name)),
       .init("input", Self.list(plan.input)),
+      .init("loss", .string(plan.loss.rawValue)),
       .init(
         "layers",
         .array(
@@ -146,8 +140,10 @@ struct NetworkTable {
         + "\(layer.window)x\(layer.window) /\(layer.stride)"
         + (layer.padding > 0 ? " pad \(layer.padding)" : "") + (layer.ceil ? " ceil" : "")
     case .localResponseNormalization(let layer):
-      "n \(layer.size) alpha \(layer.alpha)\(layer.divideBySize ? "/n" : "") k \(layer.k)"
-    case .dropout(let layer): "\(layer.rate)"
+      (layer.region == .withinChannel ? "within " : "")
+        + "n \(layer.size) alpha \(layer.alpha)\(layer.divideBySize ? "/n" : "") k \(layer.k)"
+    case .dropout(let layer):
+      "\(layer.rate)" + (layer.scale == .evaluation ? " scaled at test" : "")
     case .activation, .fullyConnected: ""
     }
   }
@@ -155,7 +151,7 @@ struct NetworkTable {
   private static func orEmpty(_ count: Int) -> String { count == 0 ? "" : grouped(count) }
 
   /// 60,965,224.
-  private static func grouped(_ count: Int) -> String {
+  static func grouped(_ count: Int) -> String {
     var out = ""
     for (index, digit) in String(count).reversed().enumerated() {
       if index > 0, index % 3 == 0 { out.append(",") }

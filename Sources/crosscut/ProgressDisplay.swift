@@ -28,18 +28,11 @@ final class ProgressDisplay {
   func begin(inProcess: Bool) throws {
     let cluster = configuration.cluster
     keep(
-      "\(configuration.network.name ?? "custom network") on \(dataset), batch "
+      "\(configuration.network.name ?? "custom network") on \(configuration.dataset.title), batch "
         + "\(configuration.globalBatch): 1 server, \(cluster.workers) "
         + "worker\(cluster.workers == 1 ? "" : "s"), \(cluster.fcNodes) fc "
         + "node\(cluster.fcNodes == 1 ? "" : "s")\(inProcess ? " in one process" : "")")
     keep("run directory: \(directory.path)")
-  }
-
-  private var dataset: String {
-    switch configuration.dataset {
-    case .idx(let idx): idx.path
-    case .synthetic(let synthetic): "\(synthetic.examples) synthetic examples"
-    }
   }
 
   /// Shows the present state.

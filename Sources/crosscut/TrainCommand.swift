@@ -23,7 +23,11 @@ enum TrainCommand {
         standard: "tcp://127.0.0.1:5555, or a free port if that one is in use"),
       .runDirectory, .seed, .resume, .goOn,
       Option(
-        name: "dry-run", help: "Check everything, print the resolved configuration and stop."),
+        name: "dry-run",
+        help:
+          "Check everything, print what the run would do and stop; with --json its configuration."
+      ),
+      .json,
     ],
     examples: [
       Example(
@@ -42,8 +46,14 @@ enum TrainCommand {
     let resumed = try ResumedRun(arguments)
     let configuration = try arguments.runConfiguration(resumed: resumed)
     if arguments.has("dry-run") {
-      _ = try RunContext(configuration)
-      try Console.print(configuration.resolvedJSON() + "\n")
+      let context = try RunContext(configuration)
+      if arguments.has("json") {
+        try Console.print(configuration.resolvedJSON() + "\n")
+        return ExitCode.success
+      }
+      let directory = configuration.logging.runDirectory ?? "a new one under runs/"
+      try Console.print(
+        TrainingPlan(context, OpenDataset(context), runDirectory: directory).text)
       return ExitCode.success
     }
     if let listen = arguments.string("listen") {

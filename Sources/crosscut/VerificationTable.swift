@@ -19,14 +19,7 @@ struct VerificationTable {
         mark(max(tensor.gradient.relative, tensor.parameter)),
       ])
     }
-    let widths = cells[0].indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
-    let lines = cells.map { row in
-      let padded = row.indices.map { column in
-        let space = String(repeating: " ", count: widths[column] - row[column].count)
-        return column == 0 ? row[column] + space : space + row[column]
-      }
-      return String(padded.joined(separator: "  ").reversed().drop { $0 == " " }.reversed())
-    }
+    let lines = TextTable.lines(cells, leftColumns: 1)
     let notes = report.excused.map { excused in
       "step \(excused.step) is left out in part: rounding the input the other way turns a ReLU or"
         + " maximum over\n  and changes the gradients as much (\(Numbers.scientific(excused.relative)))"

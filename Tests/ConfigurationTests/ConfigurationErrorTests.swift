@@ -27,7 +27,7 @@ import Testing
     ),
     (
       "{ evaluation: { zebra: 1 } }",
-      "run.json5: evaluation.zebra: unknown key; evaluation has everyEpochs, everySteps, atEnd"
+      "run.json5: evaluation.zebra: unknown key; evaluation has everyEpochs, everySteps, atEnd, earlyStop"
     ),
     (
       "{ network: { input: [1, 8, 8], layers: [{ type: \"fc\", unit: 10 }] } }",
@@ -97,7 +97,11 @@ import Testing
       "{ consistency: \"ssp:3\" }",
       "consistency: \"ssp:3\" is not built yet; this version has \"bsp\""
     ),
-    ("{ precision: \"bf16\" }", "precision: \"bf16\" is not built yet; this version has \"fp32\""),
+    (
+      "{ precision: \"bf16\" }",
+      "precision: \"bf16\" is not built yet (oneDNN 2.6 has it only for CPUs with AVX-512);"
+        + " this version has \"fp32\""
+    ),
     (
       "{ schedule: { fcUpdate: \"per-sub-batch\" } }",
       "schedule.fcUpdate: \"per-sub-batch\" is not built yet; this version has \"per-step\""

@@ -64,4 +64,32 @@ import Testing
       #expect(rate.isFinite && rate > 0)
     }
   }
+
+  @Test func `warm-up may be given in epochs`() throws {
+    // 10 epochs of 10 steps; half an epoch is five steps.
+    let rates = try Self.rates("{ warmupEpochs: 0.5 }", at: [0, 3, 4, 5], of: 100)
+    #expect(Self.isClose(rates, [0.002, 0.008, 0.01, 0.01]))
+  }
+
+  /// 2014, section 5, and the author's files: four times the batch, four times the rate, for the
+  /// layers whose batch it is.
+  @Test(arguments: [("none", 0.01), ("linear", 0.04), ("sqrt", 0.02)])
+  func `the rate follows the batch of the layers' updates`(rule: String, rate: Double) throws {
+    let configuration = try RunConfigurationTests.parse(
+      "{ globalBatch: 512, optimizer: { learningRate: 0.01, scaling: { rule: '\(rule)' } } }")
+    for dense in [false, true] {
+      #expect(configuration.updateBatch(dense: dense) == 512)
+      #expect(abs(configuration.learningRate(step: 0, of: 10, dense: dense) - rate) < 1e-15)
+    }
+  }
+
+  @Test func `a plateau multiplies once for every reduction that validation asked for`() throws {
+    let configuration = try RunConfigurationTests.parse(
+      "{ optimizer: { learningRate: 0.01, decay: { kind: 'plateau', warmupSteps: 2 } } }")
+    let rates = (0...3).map { configuration.learningRate(step: 5, of: 10, reductions: $0) }
+    #expect(Self.isClose(rates, [0.01, 0.001, 0.0001, 0.00001]))
+    #expect(configuration.learningRate(step: 0, of: 10) == 0.005)
+    let steps = try RunConfigurationTests.parse("{}")
+    #expect(steps.learningRate(step: 5, of: 10, reductions: 3) == 0.01)
+  }
 }

@@ -69,13 +69,14 @@ private final class GatedSource: ExampleSource, @unchecked Sendable {
     training: any ExampleSource = numbers, evaluation: any ExampleSource = tests, depth: Int = 3,
     threads: Int = 1, normalization: Normalization? = nil,
     onReady: @escaping @Sendable (BatchRequest) -> Void = { _ in }
-  ) -> BatchLoader {
+  ) throws -> BatchLoader {
     BatchLoader(
       training: training, evaluation: evaluation,
       order: ExampleOrder(seed: 6, count: training.count),
-      normalization: normalization
-        ?? Normalization(mean: [0], standardDeviation: [1 / 255]), depth: depth, threads: threads,
-      onReady: onReady)
+      views: try ViewMaker(
+        source: training.shape, output: training.shape,
+        normalization: normalization ?? Normalization(mean: [0], standardDeviation: [1 / 255])),
+      depth: depth, threads: threads, onReady: onReady)
   }
 
   private func training(_ position: UInt64, _ rows: Int) -> BatchRequest {
@@ -84,7 +85,7 @@ private final class GatedSource: ExampleSource, @unchecked Sendable {
 
   @Test(arguments: [1, 2, 4])
   func `a batch holds its positions' examples, requested or not`(threads: Int) throws {
-    let loader = loader(threads: threads)
+    let loader = try loader(threads: threads)
     defer { loader.stop() }
     let order = ExampleOrder(seed: 6, count: 10)
     loader.request(training(8, 4))
@@ -105,7 +106,7 @@ private final class GatedSource: ExampleSource, @unchecked Sendable {
   }
 
   @Test func `evaluation runs in the test set's order and pads beyond it`() throws {
-    let loader = loader(normalization: Normalization(mean: [0.5], standardDeviation: [1]))
+    let loader = try loader(normalization: Normalization(mean: [0.5], standardDeviation: [1]))
     defer { loader.stop() }
     let batch = try loader.take(BatchRequest(kind: .evaluation, firstPosition: 3, rows: 4))
     #expect(Array(batch.labels) == [1, 0, -1, -1])
@@ -120,7 +121,7 @@ private final class GatedSource: ExampleSource, @unchecked Sendable {
   }
 
   @Test func `a worker without a share gets an empty batch`() throws {
-    let loader = loader()
+    let loader = try loader()
     defer { loader.stop() }
     let batch = try loader.take(training(4, 0))
     #expect(batch.images.isEmpty)
@@ -130,7 +131,7 @@ private final class GatedSource: ExampleSource, @unchecked Sendable {
 
   @Test func `requests become ready in order, no more than the depth ahead`() throws {
     let ready = Counter()
-    let loader = loader(depth: 2) { ready.add($0) }
+    let loader = try loader(depth: 2) { ready.add($0) }
     defer { loader.stop() }
     let requests = (0..<5).map { training(UInt64(2 * $0), 2) }
     for request in requests { loader.request(request) }
@@ -145,7 +146,7 @@ private final class GatedSource: ExampleSource, @unchecked Sendable {
 
   @Test func `an urgent batch passes those that nobody takes`() throws {
     let ready = Counter()
-    let loader = loader(depth: 1) { ready.add($0) }
+    let loader = try loader(depth: 1) { ready.add($0) }
     defer { loader.stop() }
     loader.request(training(0, 1))
     loader.request(training(1, 1))
@@ -157,7 +158,7 @@ private final class GatedSource: ExampleSource, @unchecked Sendable {
 
   @Test func `a request made twice is loaded once`() throws {
     let ready = Counter()
-    let loader = loader { ready.add($0) }
+    let loader = try loader { ready.add($0) }
     defer { loader.stop() }
     loader.request(training(0, 1))
     loader.request(training(0, 1))
@@ -167,7 +168,7 @@ private final class GatedSource: ExampleSource, @unchecked Sendable {
   }
 
   @Test func `steady state allocates nothing`() throws {
-    let loader = loader(depth: 3)
+    let loader = try loader(depth: 3)
     defer { loader.stop() }
     func steps(_ range: Range<UInt64>) throws {
       for step in range {
@@ -193,7 +194,7 @@ private final class GatedSource: ExampleSource, @unchecked Sendable {
   @Test func `what was cancelled is not announced and can be asked for again`() throws {
     let source = GatedSource()
     let ready = Counter()
-    let loader = loader(training: source, evaluation: source) { ready.add($0) }
+    let loader = try loader(training: source, evaluation: source) { ready.add($0) }
     defer { loader.stop() }
     source.close()
     loader.request(training(0, 1))
@@ -211,7 +212,7 @@ private final class GatedSource: ExampleSource, @unchecked Sendable {
 
   @Test func `a take that waits outlives a cancellation`() throws {
     let source = GatedSource()
-    let loader = loader(training: source, evaluation: source)
+    let loader = try loader(training: source, evaluation: source)
     defer { loader.stop() }
     source.close()
     let taken = Mutex<Float?>(nil)
@@ -235,7 +236,7 @@ private final class GatedSource: ExampleSource, @unchecked Sendable {
     var source = Self.numbers
     source.broken = ExampleOrder(seed: 6, count: 10).example(at: 2)
     let ready = Counter()
-    let loader = loader(training: source) { ready.add($0) }
+    let loader = try loader(training: source) { ready.add($0) }
     defer { loader.stop() }
     loader.request(training(0, 4))
     ready.wait(for: 1)
@@ -245,9 +246,9 @@ private final class GatedSource: ExampleSource, @unchecked Sendable {
     loader.recycle(try loader.take(training(3, 4)))
   }
 
-  @Test func `stopping wakes a taker and joins`() {
+  @Test func `stopping wakes a taker and joins`() throws {
     let source = GatedSource()
-    let loader = loader(training: source, evaluation: source)
+    let loader = try loader(training: source, evaluation: source)
     source.close()
     let message = Mutex("")
     let wanted = training(12, 1)
@@ -269,8 +270,8 @@ private final class GatedSource: ExampleSource, @unchecked Sendable {
     #expect(throws: DatasetError.self) { try loader.take(training(0, 1)) }
   }
 
-  @Test func `many threads take what they asked for`() {
-    let loader = loader(
+  @Test func `many threads take what they asked for`() throws {
+    let loader = try loader(
       training: SyntheticSource(count: 64, shape: Shape(1, 1, 2), classes: 3, seed: 1), depth: 4,
       threads: 3)
     let wrong = Atomic(0)

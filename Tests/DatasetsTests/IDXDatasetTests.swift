@@ -135,7 +135,7 @@ import Testing
     #expect(pair.train.label(0) == 9)
     #expect(pair.fingerprint == 0xCD0B_3C86_F411_FBDE)
     // The constants everybody uses for this data set: 0.2860 and 0.3530.
-    let normalization = try Normalization.measured(over: pair.train)
+    let normalization = try Normalization.meanDeviation(.measured(over: pair.train))
     #expect(abs(normalization.mean[0] - 0.2860) < 5e-5)
     #expect(abs(normalization.standardDeviation[0] - 0.3530) < 5e-5)
   }

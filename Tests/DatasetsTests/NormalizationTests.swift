@@ -24,7 +24,7 @@ struct FixedSource: ExampleSource {
   @Test func `mean and deviation are those of each channel`() throws {
     let source = FixedSource(
       shape: Shape(2, 1, 2), examples: [[0, 255, 51, 51], [255, 0, 102, 102]])
-    let normalization = try Normalization.measured(over: source)
+    let normalization = try Normalization.meanDeviation(.measured(over: source))
     #expect(normalization.mean == [0.5, 0.3])
     #expect(abs(normalization.standardDeviation[0] - 0.5) < 1e-7)
     #expect(abs(normalization.standardDeviation[1] - 0.1) < 1e-7)
@@ -32,21 +32,22 @@ struct FixedSource: ExampleSource {
 
   @Test func `a constant channel gets deviation 1`() throws {
     let source = FixedSource(shape: Shape(1, 1, 3), examples: [[51, 51, 51]])
-    let normalization = try Normalization.measured(over: source)
+    let normalization = try Normalization.meanDeviation(.measured(over: source))
     #expect(normalization == Normalization(mean: [0.2], standardDeviation: [1]))
   }
 
   @Test(arguments: [1, 7, 8, 9, 64, 100])
   func `measured data have mean 0 and deviation 1 once normalized`(width: Int) throws {
     let source = SyntheticSource(count: 30, shape: Shape(3, 5, width), classes: 3, seed: 2)
-    let normalization = try Normalization.measured(over: source)
+    let normalization = try Normalization.meanDeviation(.measured(over: source))
+    let views = try ViewMaker(
+      source: source.shape, output: source.shape, normalization: normalization)
     var (sum, squares) = ([0.0, 0, 0], [0.0, 0, 0])
-    var image = [Float](repeating: 0, count: source.shape.count)
+    var picture = [Float](repeating: 0, count: source.shape.count)
+    var image = picture
     for index in 0..<30 {
-      image.withUnsafeMutableBufferPointer {
-        source.write(index, into: $0.baseAddress.unsafelyUnwrapped)
-        normalization.apply(to: $0.baseAddress.unsafelyUnwrapped, plane: 5 * width)
-      }
+      source.write(index, into: &picture)
+      views.write(views.center, of: picture, into: &image)
       for (pixel, value) in image.enumerated() {
         sum[pixel / (5 * width)] += Double(value)
         squares[pixel / (5 * width)] += Double(value) * Double(value)
@@ -59,18 +60,18 @@ struct FixedSource: ExampleSource {
     }
   }
 
-  @Test func `none leaves 0 to 1`() {
-    var image: [Float] = [0, 51, 255]
-    image.withUnsafeMutableBufferPointer {
-      Normalization.none(channels: 1).apply(to: $0.baseAddress.unsafelyUnwrapped, plane: 3)
-    }
+  @Test func `none leaves 0 to 1`() throws {
+    let shape = Shape(1, 1, 3)
+    let views = try ViewMaker(source: shape, output: shape, normalization: .none(channels: 1))
+    var image: [Float] = [7, 7, 7]
+    views.write(views.center, of: [0, 51, 255], into: &image)
     #expect(image == [0, 51 * (1 / 255), 1])
   }
 
   @Test func `an unreadable example is reported`() {
     let source = FixedSource(shape: Shape(1, 1, 1), examples: [[1], [2]], broken: 1)
     #expect(throws: DatasetError("example 1", "is broken")) {
-      try Normalization.measured(over: source)
+      try ImageStatistics.measured(over: source)
     }
   }
 }

@@ -1,5 +1,8 @@
 import CZlib
 import Glibc
+import Tensors
+
+@testable import Datasets
 
 /// A directory that goes when the test is over.
 final class TemporaryDirectory {
@@ -12,18 +15,26 @@ final class TemporaryDirectory {
     }
   }
 
-  deinit {
-    for name in names { unlink("\(path)/\(name)") }
-    rmdir(path)
+  deinit { Self.remove(path) }
+
+  private static func remove(_ path: String) {
+    if Files.isFolder(path) {
+      for name in (try? Files.names(in: path)) ?? [] { remove("\(path)/\(name)") }
+      rmdir(path)
+    } else {
+      unlink(path)
+    }
   }
 
-  private var names: [String] = []
-
-  /// Writes a file and returns its path.
+  /// Writes a file, in folders that it makes where they are missing, and returns its path.
   @discardableResult
   func write(_ name: String, _ bytes: [UInt8]) -> String {
     let file = "\(path)/\(name)"
-    names.append(name)
+    var folder = path
+    for part in name.split(separator: "/").dropLast() {
+      folder += "/\(part)"
+      mkdir(folder, 0o700)
+    }
     let descriptor = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
     defer { close(descriptor) }
     var done = 0
@@ -71,4 +82,17 @@ func idx(_ dimensions: [Int], _ bytes: [UInt8], type: UInt8 = 8) -> [UInt8] {
     for shift in [24, 16, 8, 0] { file.append(UInt8(truncatingIfNeeded: dimension >> shift)) }
   }
   return file + bytes
+}
+
+/// A picture of the golden folder, or any other file of it.
+func golden(_ name: String) throws -> [UInt8] {
+  let folder = #filePath.split(separator: "/").dropLast().joined(separator: "/")
+  return try Files.bytes(of: "/\(folder)/Golden/\(name)")
+}
+
+/// An example of a source as it writes it.
+func picture(_ index: Int, of source: any ExampleSource) throws -> [Float] {
+  var pixels = [Float](repeating: -1, count: source.shape.count)
+  try source.write(index, into: &pixels)
+  return pixels
 }

@@ -137,7 +137,7 @@ final class DenseCluster {
 /// Networks, inputs and comparisons of the dense tests.
 enum DenseFixture {
   static let forms = ["gather-input", "scatter-output", "mixed", "auto"]
-  static let networks = ["dropout first", "uneven", "single"]
+  static let networks = ["dropout first", "uneven", "logistic", "single"]
 
   static func plan(_ network: String, form: String) throws -> NetworkPlan {
     var count = 0
@@ -163,14 +163,14 @@ enum DenseFixture {
           LayerSpec(.dropout(Dropout(rate: 0.25))), full(9), LayerSpec(.activation(.tanh)),
           full(6),
         ])
-    case "uneven":
+    case "uneven", "logistic":
       return try NetworkPlan(
         input: Shape(2, 3, 3),
         layers: [
           full(3), LayerSpec(.activation(.sigmoid)),
           LayerSpec(.dropout(Dropout(rate: 0.3, scale: .evaluation))), full(17),
           LayerSpec(.activation(.tanh)), LayerSpec(.activation(.relu)), full(4),
-        ])
+        ], loss: network == "logistic" ? .logistic : .softmax)
     default:
       return try NetworkPlan(input: Shape(3, 1, 1), layers: [full(2)])
     }

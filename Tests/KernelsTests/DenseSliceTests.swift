@@ -48,7 +48,7 @@ import Testing
     }
     #expect(
       cluster.ranks
-        == SoftmaxReference.ranks(expected.logits, labels: labels, classes: plan.classes))
+        == LossReference.ranks(expected.logits, labels: labels, classes: plan.classes))
   }
 
   @Test(arguments: cases)
@@ -67,7 +67,7 @@ import Testing
     }
     #expect(
       cluster.ranks
-        == SoftmaxReference.ranks(expected.logits, labels: labels, classes: plan.classes))
+        == LossReference.ranks(expected.logits, labels: labels, classes: plan.classes))
   }
 
   @Test(arguments: [1, 2, 3])
@@ -219,7 +219,8 @@ import Testing
       DensePass(training: false, step: 0, examples: 1), features: features, labels: [0])
     #expect(cluster.wrongSizes == [])
     let logit = features.reduce(0) { $0 + Double($1) } * 1e-4
-    let loss = SoftmaxReference.loss([logit, -logit], labels: [0], classes: 2, examples: 1).sum
+    let loss = LossReference.loss(.softmax, [logit, -logit], labels: [0], classes: 2, examples: 1)
+      .sum
     #expect((cluster.slices[0].lossSum - loss).magnitude < 1e-4)
   }
 

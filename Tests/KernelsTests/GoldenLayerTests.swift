@@ -45,6 +45,14 @@ import Testing
         .pooling(Pooling(.average, window: 2, stride: 2)),
       ]
     ),
+    (
+      "lrn-within",
+      [conv(8, 3), lrn(5, alpha: 0.3, beta: 0.75, k: 2, divide: false, region: .withinChannel)]
+    ),
+    (
+      "lrn-within-divided",
+      [conv(16, 3), lrn(3, alpha: 0.4, beta: 0.6, k: 1, divide: true, region: .withinChannel)]
+    ),
   ]
 
   private static func conv(
@@ -56,11 +64,13 @@ import Testing
   }
 
   private static func lrn(
-    _ size: Int, alpha: Float, beta: Float, k: Float, divide: Bool
+    _ size: Int, alpha: Float,
+    beta: Float, k: Float, divide: Bool,
+    region: LocalResponseNormalization.Region = .acrossChannels
   ) -> LayerSpec.Operation {
     .localResponseNormalization(
       LocalResponseNormalization(
-        size: size, alpha: alpha, beta: beta, k: k, divideBySize: divide))
+        region: region, size: size, alpha: alpha, beta: beta, k: k, divideBySize: divide))
   }
 
   /// The tensors of one case.

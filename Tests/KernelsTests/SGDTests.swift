@@ -36,4 +36,25 @@ import Testing
     let wanted = try #require(golden["sgd.\(convention.rawValue).velocity"])
     #expect(DenseFixture.error(Array(velocity.floats[..<count]), wanted) < 1e-6)
   }
+
+  @Test(arguments: SGD.Convention.allCases)
+  func `a gradient is cut element by element, and what is no number stays so`(
+    convention: SGD.Convention
+  ) {
+    let cut = SGD(
+      learningRate: 0.5, momentum: 0, weightDecay: 0, convention: convention, clip: 0.25)
+    let gradient: [Float] = [0.1, -0.2, 3, -4, .nan, .infinity]
+    let weight = AlignedBuffer(floats: gradient.count)
+    let velocity = AlignedBuffer(floats: gradient.count)
+    for index in gradient.indices { (weight.floats[index], velocity.floats[index]) = (1, 0) }
+    cut.update(
+      count: gradient.count, gradient: gradient, weight: weight.floatPointer,
+      velocity: velocity.floatPointer, newWeight: weight.floatPointer,
+      newVelocity: velocity.floatPointer)
+    let expected: [Float] = [0.95, 1.1, 0.875, 1.125, .nan, 0.875]
+    for (index, value) in expected.enumerated() {
+      let found = weight.floats[index]
+      #expect(value.isNaN ? found.isNaN : abs(found - value) < 1e-6, "element \(index)")
+    }
+  }
 }

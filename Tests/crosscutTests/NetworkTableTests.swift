@@ -31,7 +31,7 @@ import Testing
         fc                                    11,014         10,920          712
         total                                 61,706        416,520       58,408
 
-        lenet5: 0.2 MB of parameters in fp32
+        lenet5: softmax loss, 0.2 MB of parameters in fp32
 
         """)
   }
@@ -39,6 +39,7 @@ import Testing
   @Test func `the JSON has the same numbers`() throws {
     let json = try Self.table("alexnet-2012").json
     #expect(json["name"] == .string("alexnet-2012"))
+    #expect(json["loss"] == .string("softmax"))
     #expect(json["input"] == .array([.int(3), .int(227), .int(227)]))
     #expect(json["sums"]?["total"]?["parameters"] == .int(60_965_224))
     #expect(json["sums"]?["conv"]?["multiplyAdds"] == .int(665_784_864))

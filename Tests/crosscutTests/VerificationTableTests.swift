@@ -53,7 +53,8 @@ import Training
 
   @Test func `a model file needs a configuration`() {
     let error = #expect(throws: UsageError.self) {
-      _ = try EvaluateCommand.locate(#filePath, configuration: nil, overrides: [])
+      _ = try EvaluateCommand.locate(
+        #filePath, configuration: nil, overrides: [], command: "evaluate")
     }
     #expect(
       error?.message == "a model file needs the CONFIG it was trained with, e.g. fashion")
@@ -61,7 +62,8 @@ import Training
 
   @Test func `a place that is not there is named`() {
     let error = #expect(throws: TrainingError.self) {
-      _ = try EvaluateCommand.locate("/nonexistent/run", configuration: nil, overrides: [])
+      _ = try EvaluateCommand.locate(
+        "/nonexistent/run", configuration: nil, overrides: [], command: "evaluate")
     }
     #expect(error?.message == "/nonexistent/run: no such file or directory")
   }

@@ -2,7 +2,7 @@ import COneDNN
 import Network
 import Tensors
 
-/// Local response normalization across channels.
+/// Local response normalization, across channels or within one.
 final class NormalizationKernel: LayerKernel {
   let name: String
   let destination: Memory
@@ -10,7 +10,8 @@ final class NormalizationKernel: LayerKernel {
 
   private let source: Memory
   private let layer: LocalResponseNormalization
-  /// oneDNN divides alpha by the size, as PyTorch and Caffe do and the 2012 paper does not.
+  private let algorithm: dnnl_alg_kind_t
+  /// oneDNN divides alpha by the neighbours, as PyTorch and Caffe do and the 2012 paper does not.
   private let alpha: Float
   private let description: PrimitiveDescription
   private let workspace: Memory?
@@ -24,11 +25,13 @@ final class NormalizationKernel: LayerKernel {
     self.source = source
     var descriptor = dnnl_lrn_desc_t()
     var layout = source.layout.descriptor
-    alpha = layer.divideBySize ? layer.alpha : layer.alpha * Float(layer.size)
+    alpha = layer.divideBySize ? layer.alpha : layer.alpha * Float(layer.neighbours)
+    algorithm =
+      layer.region == .acrossChannels ? dnnl_lrn_across_channels : dnnl_lrn_within_channel
     try OneDNN.check(
       dnnl_lrn_forward_desc_init(
         &descriptor, planner.training ? dnnl_forward_training : dnnl_forward_inference,
-        dnnl_lrn_across_channels, &layout, dnnl_dim_t(layer.size), alpha, layer.beta, layer.k),
+        algorithm, &layout, dnnl_dim_t(layer.size), alpha, layer.beta, layer.k),
       "dnnl_lrn_forward_desc_init", layer: name)
     description = try PrimitiveDescription(
       descriptor, attributes: planner.plain, engine: planner.engine, layer: name)
@@ -49,7 +52,7 @@ final class NormalizationKernel: LayerKernel {
     var dataLayout = source.layout.descriptor
     try OneDNN.check(
       dnnl_lrn_backward_desc_init(
-        &descriptor, dnnl_lrn_across_channels, &gradientLayout, &dataLayout,
+        &descriptor, algorithm, &gradientLayout, &dataLayout,
         dnnl_dim_t(layer.size), alpha, layer.beta, layer.k),
       "dnnl_lrn_backward_desc_init", layer: name)
     let backward = try PrimitiveDescription(

@@ -54,8 +54,8 @@ package struct DenseNetworkReference {
     }
     var result = Result()
     result.logits = inputs[inputs.count - 1]
-    let loss = SoftmaxReference.loss(
-      result.logits, labels: labels, classes: plan.classes, examples: pass.examples)
+    let loss = LossReference.loss(
+      plan.loss, result.logits, labels: labels, classes: plan.classes, examples: pass.examples)
     result.lossSum = loss.sum
     guard pass.training else { return result }
     var gradient = loss.gradient

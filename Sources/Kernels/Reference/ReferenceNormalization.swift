@@ -3,10 +3,12 @@ package import Network
 
 /// The specification of `LocalResponseNormalization` (2012 paper, section 3.3).
 ///
-/// `s[c] = k + alpha' * sum over |j - c| <= size / 2 of x[j]^2`, the window cut at the first and
-/// last channel; `y[c] = x[c] * s[c]^-beta`; `alpha' = alpha / size` when `divideBySize`.
-/// Hence `dx[c] = dy[c] s[c]^-beta
-///   - 2 alpha' beta x[c] * sum over |j - c| <= size / 2 of dy[j] x[j] s[j]^(-beta - 1)`.
+/// `s[i] = k + alpha' * sum over the neighbours j of i of x[j]^2`; `y[i] = x[i] * s[i]^-beta`.
+/// Neighbours are the `size` channels around `i` at its place, or the `size` x `size` places around
+/// it in its channel, the window cut at the edges. `alpha' = alpha / neighbours` of a whole window
+/// when `divideBySize`. Hence, as being neighbours is mutual,
+/// `dx[i] = dy[i] s[i]^-beta
+///   - 2 alpha' beta x[i] * sum over the neighbours j of i of dy[j] x[j] s[j]^(-beta - 1)`.
 package enum ReferenceNormalization {
   /// `y`.
   package static func forward(
@@ -26,54 +28,62 @@ package enum ReferenceNormalization {
   ) -> ReferenceImages {
     let scale = scales(layer, input)
     let beta = Double(layer.beta)
-    var gradient = input.zeros
-    for row in 0..<input.rows {
-      for y in 0..<input.height {
-        for x in 0..<input.width {
-          for channel in 0..<input.channels {
-            var cross = 0.0
-            for other in window(layer, channel, input.channels) {
-              cross +=
-                outputGradient[row, other, y, x] * input[row, other, y, x]
-                * pow(scale[row, other, y, x], -beta - 1)
-            }
-            gradient[row, channel, y, x] =
-              outputGradient[row, channel, y, x] * pow(scale[row, channel, y, x], -beta)
-              - 2 * alpha(layer) * beta * input[row, channel, y, x] * cross
-          }
-        }
-      }
+    var cross = input
+    for index in cross.values.indices {
+      cross.values[index] *= outputGradient.values[index] * pow(scale.values[index], -beta - 1)
+    }
+    let sums = windowSums(layer, cross)
+    var gradient = input
+    for index in gradient.values.indices {
+      gradient.values[index] =
+        outputGradient.values[index] * pow(scale.values[index], -beta)
+        - 2 * alpha(layer) * beta * input.values[index] * sums.values[index]
     }
     return gradient
   }
 
   private static func alpha(_ layer: LocalResponseNormalization) -> Double {
-    layer.divideBySize ? Double(layer.alpha) / Double(layer.size) : Double(layer.alpha)
-  }
-
-  private static func window(
-    _ layer: LocalResponseNormalization, _ channel: Int, _ channels: Int
-  ) -> ClosedRange<Int> {
-    max(0, channel - layer.size / 2)...min(channels - 1, channel + layer.size / 2)
+    layer.divideBySize ? Double(layer.alpha) / Double(layer.neighbours) : Double(layer.alpha)
   }
 
   private static func scales(
     _ layer: LocalResponseNormalization, _ input: ReferenceImages
   ) -> ReferenceImages {
-    var scale = input.zeros
-    for row in 0..<input.rows {
-      for channel in 0..<input.channels {
-        for y in 0..<input.height {
-          for x in 0..<input.width {
+    var squares = input
+    for index in squares.values.indices { squares.values[index] *= input.values[index] }
+    var scale = windowSums(layer, squares)
+    for index in scale.values.indices {
+      scale.values[index] = Double(layer.k) + alpha(layer) * scale.values[index]
+    }
+    return scale
+  }
+
+  /// Sums each value's neighbours, itself among them.
+  private static func windowSums(
+    _ layer: LocalResponseNormalization, _ values: ReferenceImages
+  ) -> ReferenceImages {
+    func window(_ place: Int, _ extent: Int) -> ClosedRange<Int> {
+      max(0, place - layer.size / 2)...min(extent - 1, place + layer.size / 2)
+    }
+    var sums = values.zeros
+    for row in 0..<values.rows {
+      for channel in 0..<values.channels {
+        for y in 0..<values.height {
+          for x in 0..<values.width {
             var sum = 0.0
-            for other in window(layer, channel, input.channels) {
-              sum += input[row, other, y, x] * input[row, other, y, x]
+            switch layer.region {
+            case .acrossChannels:
+              for other in window(channel, values.channels) { sum += values[row, other, y, x] }
+            case .withinChannel:
+              for v in window(y, values.height) {
+                for u in window(x, values.width) { sum += values[row, channel, v, u] }
+              }
             }
-            scale[row, channel, y, x] = Double(layer.k) + alpha(layer) * sum
+            sums[row, channel, y, x] = sum
           }
         }
       }
     }
-    return scale
+    return sums
   }
 }

@@ -7,8 +7,9 @@ struct CommandLineInterface {
   /// In the order of the overview.
   static let allCommands = [
     TrainCommand.command, ServerCommand.command, WorkerCommand.command, FCCommand.command,
-    StatusCommand.command, HealthCommand.command, EvaluateCommand.command, VerifyCommand.command,
-    ModelShowCommand.command, CheckpointCommand.list, CheckpointCommand.verify,
+    StatusCommand.command, HealthCommand.command, EvaluateCommand.command, PredictCommand.command,
+    VerifyCommand.command, ModelShowCommand.command, CheckpointCommand.list,
+    CheckpointCommand.verify,
     CheckpointCommand.show, HelpCommand.command,
   ]
 

@@ -28,6 +28,18 @@ class PaperNorm(nn.Module):
         return self.norm(x)
 
 
+class WithinNorm(nn.Module):
+    """Local response normalization over places of one channel, alpha divided or not."""
+
+    def __init__(self, size, alpha, beta, k, divide):
+        super().__init__()
+        self.pool = nn.AvgPool2d(size, 1, size // 2)
+        self.alpha, self.beta, self.k = alpha if divide else alpha * size * size, beta, k
+
+    def forward(self, x):
+        return x * (self.k + self.alpha * self.pool(x * x)) ** -self.beta
+
+
 def conv(inputs, outputs, kernel, **options):
     return nn.Conv2d(inputs, outputs, kernel, **options)
 
@@ -62,6 +74,8 @@ CASES = {
             conv(8, 12, 3, padding=1, groups=2), nn.Tanh(),
             conv(12, 8, 3, padding=1), nn.Sigmoid(), nn.AvgPool2d(2, 2),
         ]),
+    "lrn-within": ([2, 3, 8, 9], [conv(3, 8, 3), WithinNorm(5, 0.3, 0.75, 2, False)]),
+    "lrn-within-divided": ([2, 3, 8, 9], [conv(3, 16, 3), WithinNorm(3, 0.4, 0.6, 1, True)]),
 }
 
 

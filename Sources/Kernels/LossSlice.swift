@@ -1,20 +1,29 @@
 import Glibc
+import Network
 import Tensors
 
-/// Softmax cross-entropy over logits that are cut by class: one small exchange, no logit travels.
+/// The loss over logits that are cut by class: one small exchange, no logit travels.
 ///
-/// Each node sends three floats a row: the largest logit of its slice, the sum of
-/// e^(logit - that), and the true logit if it owns the label. Everybody combines them in rank
-/// order to the same max, sum and loss:
+/// For softmax cross-entropy each node sends three floats a row: the largest logit of its slice,
+/// the sum of e^(logit - that), and the true logit if it owns the label. Everybody combines them in
+/// rank order to the same max, sum and loss:
 ///
 ///     loss = ln(sum_r sum_r e^(max_r - max)) + max - logit[label]
 ///     gradient = (e^(logit - max) / sum - [class = label]) / examples
 ///
+/// Logistic units need no exchange for their gradients, which is why the 2014 paper took them; the
+/// loss and the ranks that are shown do. The three floats are then the largest logit (unused), the
+/// sum of ln(1 + e^logit), and the true logit:
+///
+///     loss = sum_r sum_r - logit[label]
+///     gradient = (1 / (1 + e^-logit) - [class = label]) / examples
+///
 /// Rows with a negative label are padding: no loss, zero gradient.
-final class SoftmaxSlice {
+final class LossSlice {
   /// Floats a row in the exchange.
   static let width = 3
 
+  private let kind: Loss
   private let classes: Partition
   private let rank: Int
   private let rows: Int
@@ -24,9 +33,11 @@ final class SoftmaxSlice {
   private let trueLogits: AlignedBuffer
 
   /// - Parameters:
-  ///   - classes: how the logits are cut.
+  ///   - kind: what the logits mean.
+  ///   - classes: how they are cut.
   ///   - rank: this node's.
-  init(classes: Partition, rank: Int, rows: Int) {
+  init(_ kind: Loss, classes: Partition, rank: Int, rows: Int) {
+    self.kind = kind
     self.classes = classes
     self.rank = rank
     self.rows = rows
@@ -34,12 +45,14 @@ final class SoftmaxSlice {
     trueLogits = AlignedBuffer(floats: rows)
   }
 
-  /// `[rows, 3]` of one rank: largest logit, sum of exponentials, true logit (or -infinity).
+  /// `[rows, 3]` of one rank: largest logit, sum of exponentials or of losses, true logit (or
+  /// -infinity).
   func statistics(of rank: Int) -> UnsafeMutablePointer<Float> {
     statistics.floatPointer + rank * rows * Self.width
   }
 
-  /// Fills this rank's statistics, and `exponentials` with e^(logit - largest logit of the slice).
+  /// Fills this rank's statistics, and `exponentials` with e^(logit - largest logit of the slice)
+  /// or, of logistic units, with their outputs.
   ///
   /// - Parameters:
   ///   - logits: `[rows, own classes]`.
@@ -55,13 +68,18 @@ final class SoftmaxSlice {
       let largest = Self.largest(values, own.count)
       let entry = table + row * Self.width
       entry[0] = largest
-      entry[1] = Self.exponentials(values, own.count, largest, exponentials + row * own.count)
+      let target = exponentials + row * own.count
+      entry[1] =
+        switch kind {
+        case .softmax: Self.exponentials(values, own.count, largest, target)
+        case .logistic: Self.logistic(values, own.count, target)
+        }
       let label = Int(labels[row])
       entry[2] = own.contains(label) ? values[label - own.lowerBound] : -.infinity
     }
   }
 
-  /// Combines all ranks' statistics; with `gradient`, turns the exponentials in it into the
+  /// Combines all ranks' statistics; with `gradient`, turns what `summarize` left in it into the
   /// gradient of the logits.
   ///
   /// - Parameters:
@@ -79,15 +97,25 @@ final class SoftmaxSlice {
         gradient.map { ($0 + row * own.count).update(repeating: 0, count: own.count) }
         continue
       }
-      let (largest, sum) = combined(row)
+      var factor = 1 / Float(examples)
+      var normalizer = 0.0
+      switch kind {
+      case .softmax:
+        let (largest, sum) = combined(row)
+        normalizer = log(sum) + largest
+        let ownLargest = Double(statistics(of: rank)[row * Self.width])
+        factor = Float(exp(ownLargest - largest) / (sum * Double(examples)))
+      case .logistic:
+        for rank in 0..<classes.parts where !classes[rank].isEmpty {
+          normalizer += Double(statistics(of: rank)[row * Self.width + 1])
+        }
+      }
       let trueLogit =
         statistics(of: classes.owner(of: label))[row * Self.width + Self.width - 1]
       trueLogits.floatPointer[row] = trueLogit
-      loss += log(sum) + (largest - Double(trueLogit))
+      loss += normalizer - Double(trueLogit)
       guard let gradient, !own.isEmpty else { continue }
-      let ownLargest = Double(statistics(of: rank)[row * Self.width])
       let values = gradient + row * own.count
-      let factor = Float(exp(ownLargest - largest) / (sum * Double(examples)))
       for index in 0..<own.count { values[index] *= factor }
       if own.contains(label) { values[label - own.lowerBound] -= 1 / Float(examples) }
     }
@@ -153,6 +181,21 @@ final class SoftmaxSlice {
     // In double precision, so that a million classes cost no accuracy.
     var sum = 0.0
     for index in 0..<count { sum += Double(target[index]) }
+    return Float(sum)
+  }
+
+  /// Writes 1 / (1 + e^-value) and returns the sum of ln(1 + e^value).
+  private static func logistic(
+    _ values: UnsafePointer<Float>, _ count: Int, _ target: UnsafeMutablePointer<Float>
+  ) -> Float {
+    var sum = 0.0
+    for index in 0..<count {
+      let value = values[index]
+      // Of both signs by e^-|value|, which cannot overflow.
+      let small = SoftmaxExponential.value(-value.magnitude)
+      target[index] = (value < 0 ? small : 1) / (1 + small)
+      sum += log1p(Double(small)) + (value > 0 ? Double(value) : 0)
+    }
     return Float(sum)
   }
 }

@@ -5,9 +5,9 @@ import Testing
 
 /// The loss on slices, with logits set by hand: one fc layer with zero weights, whose bias then
 /// is every row's logits.
-@Suite struct SoftmaxTests {
+@Suite struct LossSliceTests {
   private func cluster(
-    logits: [Float], nodes: Int, labels: [Int32], examples: Int? = nil
+    _ loss: Loss = .softmax, logits: [Float], nodes: Int, labels: [Int32], examples: Int? = nil
   ) throws -> DenseCluster {
     let plan = try NetworkPlan(
       input: Shape(1, 1, 1),
@@ -15,7 +15,7 @@ import Testing
         LayerSpec(
           .fullyConnected(
             FullyConnected(units: logits.count, form: .gatherInput, weight: .constant(0))))
-      ])
+      ], loss: loss)
     let cluster = DenseCluster(plan, nodes: nodes, rows: labels.count)
     cluster.set(["classifier.0.bias": logits])
     cluster.run(
@@ -24,14 +24,14 @@ import Testing
     return cluster
   }
 
-  @Test(arguments: [1, 3, 7])
-  func `extreme logits stay finite`(nodes: Int) throws {
+  @Test(arguments: [1, 3, 7], Loss.allCases)
+  func `extreme logits stay finite`(nodes: Int, loss: Loss) throws {
     let logits: [Float] = [1e4, -1e4, 9999, 0, -1e4, 1e4]
     let labels: [Int32] = [0, 1, 2, 3, 4, 5, 1]
-    let cluster = try cluster(logits: logits, nodes: nodes, labels: labels)
+    let cluster = try cluster(loss, logits: logits, nodes: nodes, labels: labels)
     let rows = labels.flatMap { _ in logits.map(Double.init) }
-    let wanted = SoftmaxReference.loss(
-      rows, labels: labels, classes: 6, examples: labels.count)
+    let wanted = LossReference.loss(
+      loss, rows, labels: labels, classes: 6, examples: labels.count)
     #expect((cluster.slices[0].lossSum - wanted.sum).magnitude < 1e-6 * wanted.sum)
     // Rows share their logits, so the bias gradient is the sum of the rows' gradients.
     let gradient = try #require(cluster.assembled(\.gradient)["classifier.0.bias"])
@@ -41,13 +41,14 @@ import Testing
     #expect(DenseFixture.error(gradient, sums) < 1e-6)
   }
 
-  @Test(arguments: [1, 2, 4])
-  func `a thousand classes lose no accuracy`(nodes: Int) throws {
+  @Test(arguments: [1, 2, 4], Loss.allCases)
+  func `a thousand classes lose no accuracy`(nodes: Int, loss: Loss) throws {
     let logits = DenseFixture.numbers(1003).map { 12 * $0 }
     let labels: [Int32] = [0, 500, 1002]
-    let cluster = try cluster(logits: logits, nodes: nodes, labels: labels)
-    let wanted = SoftmaxReference.loss(
-      labels.flatMap { _ in logits.map(Double.init) }, labels: labels, classes: 1003, examples: 3)
+    let cluster = try cluster(loss, logits: logits, nodes: nodes, labels: labels)
+    let wanted = LossReference.loss(
+      loss, labels.flatMap { _ in logits.map(Double.init) }, labels: labels, classes: 1003,
+      examples: 3)
     #expect((cluster.slices[0].lossSum - wanted.sum).magnitude < 1e-6 * wanted.sum)
     let gradient = try #require(cluster.assembled(\.gradient)["classifier.0.bias"])
     let sums = (0..<1003).map { c in
@@ -61,7 +62,7 @@ import Testing
     let logits: [Float] = [2, 5, 2, -1, 5, 2, 0]
     let labels: [Int32] = [0, 1, 2, 3, 4, 5, 6, -1]
     let cluster = try cluster(logits: logits, nodes: nodes, labels: labels, examples: 7)
-    let wanted = SoftmaxReference.ranks(
+    let wanted = LossReference.ranks(
       labels.flatMap { _ in logits.map(Double.init) }, labels: labels, classes: 7)
     #expect(wanted == [2, 0, 3, 6, 1, 4, 5, -1])
     #expect(cluster.ranks == wanted)

@@ -1,0 +1,81 @@
+import Glibc
+
+/// Whole files and sorted folders.
+enum Files {
+  /// No photograph is larger, and a size beyond is no reason to take memory for it.
+  private static let mostBytes = 1 << 30
+
+  /// All bytes of a regular file.
+  static func bytes(of path: String) throws(DatasetError) -> [UInt8] {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw DatasetError(path, "cannot be opened: \(systemError())") }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      throw DatasetError(path, "is not a regular file")
+    }
+    guard status.st_size <= mostBytes else {
+      throw DatasetError(path, "\(status.st_size) bytes are too many for a picture")
+    }
+    return try read(descriptor, at: 0, count: Int(status.st_size), path: path)
+  }
+
+  /// `count` bytes at an offset, by `pread`: any thread may ask at any time.
+  ///
+  /// - Throws: `DatasetError` if they are not all there.
+  static func read(
+    _ descriptor: CInt, at offset: Int, count: Int, path: String
+  ) throws(DatasetError) -> [UInt8] {
+    var code: CInt = 0
+    let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, done in
+      while done < count {
+        let got = pread(
+          descriptor, buffer.baseAddress.unsafelyUnwrapped + done, count - done, offset + done)
+        if got < 0, errno == EINTR { continue }
+        if got < 0 { code = errno }
+        if got <= 0 { return }
+        done += got
+      }
+    }
+    guard code == 0 else {
+      throw DatasetError(path, "cannot be read: \(String(cString: strerror(code)))")
+    }
+    guard bytes.count == count else {
+      throw DatasetError(path, "ends \(count - bytes.count) bytes early")
+    }
+    return bytes
+  }
+
+  /// Names in a folder without those that begin with a dot, in byte order: the same everywhere.
+  static func names(in folder: String) throws(DatasetError) -> [String] {
+    guard let handle = opendir(folder) else {
+      throw DatasetError(folder, "cannot be listed: \(systemError())")
+    }
+    defer { closedir(handle) }
+    var names: [String] = []
+    while let entry = readdir(handle) {
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if !name.hasPrefix(".") { names.append(name) }
+    }
+    return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+  }
+
+  /// Whether there is a folder of that path.
+  static func isFolder(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+  }
+
+  /// Whether there is anything of that path.
+  static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+  /// "folder/name", whether or not the folder ends with a slash.
+  static func join(_ folder: String, _ name: String) -> String {
+    folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)"
+  }
+
+  /// What the last system call says of its failure.
+  static func systemError() -> String { String(cString: strerror(errno)) }
+}

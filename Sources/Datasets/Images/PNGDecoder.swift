@@ -1,0 +1,48 @@
+import CPNG
+
+/// Decodes PNG with libpng's simplified interface: any depth and palette becomes 8 bits a channel.
+enum PNGDecoder {
+  /// Whether bytes begin as a PNG does.
+  static func recognizes(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    bytes.starts(with: [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A])
+  }
+
+  /// Decodes a picture; what is transparent lies on white.
+  ///
+  /// - Throws: `DatasetError` for what is no whole picture.
+  static func decode(
+    _ bytes: UnsafeRawBufferPointer, path: String, into raster: Raster
+  ) throws(DatasetError) {
+    var image = png_image()
+    image.version = png_uint_32(PNG_IMAGE_VERSION)
+    defer { png_image_free(&image) }
+    guard png_image_begin_read_from_memory(&image, bytes.baseAddress, bytes.count) != 0 else {
+      throw DatasetError(path, "broken PNG: \(text(of: image))")
+    }
+    guard image.width >= 1, image.height >= 1,
+      Int(image.width) <= Raster.mostPixels / Int(image.height)
+    else {
+      throw DatasetError(path, "a PNG of \(image.width)x\(image.height) pixels is too large")
+    }
+    image.format = png_uint_32(PNG_FORMAT_FLAG_COLOR | PNG_FORMAT_FLAG_ALPHA)
+    raster.resize(width: Int(image.width), height: Int(image.height))
+    let pixels = raster.pixels
+    guard png_image_finish_read(&image, nil, pixels.baseAddress, 0, nil) != 0 else {
+      throw DatasetError(path, "broken PNG: \(text(of: image))")
+    }
+    for pixel in stride(from: 0, to: pixels.count, by: 4) where pixels[pixel + 3] != 255 {
+      let alpha = UInt32(pixels[pixel + 3])
+      for channel in 0..<3 {
+        let mixed = UInt32(pixels[pixel + channel]) * alpha + 255 * (255 - alpha)
+        pixels[pixel + channel] = UInt8((mixed + 127) / 255)
+      }
+    }
+  }
+
+  /// What libpng says of its failure.
+  static func text(of image: png_image) -> String {
+    withUnsafeBytes(of: image.message) { message in
+      String(decoding: message.prefix { $0 != 0 }, as: UTF8.self)
+    }
+  }
+}

@@ -1,0 +1,183 @@
+import Configuration
+import Coordination
+import Messages
+import Network
+import Tensors
+import Training
+
+/// What a run will do, for people: `crosscut train --dry-run`.
+struct TrainingPlan {
+  private let context: RunContext
+  private let facts: DatasetFacts
+  /// "synthetic" or "idx", and where it is.
+  private let source: String
+  private let name: String
+  private let runDirectory: String
+
+  init(_ context: RunContext, _ data: OpenDataset, runDirectory: String) {
+    self.context = context
+    self.runDirectory = runDirectory
+    facts = data.facts
+    let configuration = context.configuration
+    name = configuration.network.name ?? "custom"
+    source =
+      "\(configuration.dataset.kind): \(configuration.dataset.title), normalization"
+      + " \(configuration.dataset.normalize.rawValue)"
+  }
+
+  /// The whole plan, part by part.
+  var text: String {
+    [
+      NetworkTable(name: name, plan: context.network).text,
+      section("data", data), section("steps", steps), section("learning rate", rates),
+      section("workers", workers), section("fc nodes", fcNodes), section("output", output),
+    ].joined(separator: "\n")
+  }
+
+  private func section(_ title: String, _ lines: [String]) -> String {
+    "\(title)\n" + lines.map { "  \($0)\n" }.joined()
+  }
+
+  // MARK: Parts
+
+  private var data: [String] {
+    [
+      source,
+      "\(NetworkTable.grouped(Int(facts.trainingExamples))) training and"
+        + " \(NetworkTable.grouped(Int(facts.evaluationExamples))) test examples of"
+        + " \(context.network.input), fingerprint \(String(facts.fingerprint, radix: 16))",
+    ]
+  }
+
+  private var steps: [String] {
+    let configuration = context.configuration
+    let program = context.plan.program(facts)
+    let total = Int(program.totalSteps)
+    let perEpoch = Double(facts.trainingExamples) / Double(context.plan.globalBatch)
+    var lines = [
+      "\(NetworkTable.grouped(total)) steps of \(context.plan.globalBatch) examples,"
+        + " \(Numbers.fixed(perEpoch, 1)) an epoch, \(Numbers.fixed(Double(total) / perEpoch, 2))"
+        + " epochs; seed \(configuration.seed)"
+    ]
+    if program.evaluations > 0 {
+      let count = program.evaluations
+      let batches = program.evaluationBatches
+      lines.append(
+        "\(count) evaluation\(count == 1 ? "" : "s") of \(batches) batch\(batches == 1 ? "" : "es")"
+          + (count > 1 ? ", one every \(program.evaluateEvery) steps" : ", at the end"))
+    } else {
+      lines.append("no evaluation")
+    }
+    if let patience = configuration.evaluation.earlyStop {
+      lines.append("ends early after \(patience) evaluations without a lower error")
+    }
+    return lines
+  }
+
+  /// The learning rate at the start, the end of the warm-up, the milestones, and every eighth.
+  private var rates: [String] {
+    let configuration = context.configuration
+    let optimizer = configuration.optimizer
+    let total = Int(context.plan.totalSteps(facts))
+    let decay = optimizer.decay
+    var lines = [
+      "\(decay.kind.rawValue); momentum \(optimizer.momentum), weight decay"
+        + " \(optimizer.weightDecay)\(optimizer.biasWeightDecay ? "" : " (not of biases)"), rule"
+        + " \(optimizer.rule.rawValue)"
+    ]
+    if decay.kind == .plateau {
+      lines.append(
+        "times \(decay.factor) after \(decay.patience) evaluations without a lower error, at most"
+          + " \(decay.reductions) times; below is the rate without that")
+    }
+    if optimizer.scaling.rule != .none {
+      let batches = [false, true].map { configuration.updateBatch(dense: $0) }
+      lines.append(
+        "\(optimizer.scaling.rule.rawValue) scaling from a batch of"
+          + " \(optimizer.scaling.referenceBatch): conv layers step on \(batches[0]), fc layers on"
+          + " \(batches[1]) examples")
+    }
+    if let clip = optimizer.clipValue { lines.append("gradients are cut to +-\(clip)") }
+    if total == 0 { return lines }
+    var cells = [["step", "epoch", "conv weights", "fc weights", "conv biases", "fc biases"]]
+    let perEpoch = Double(facts.trainingExamples) / Double(context.plan.globalBatch)
+    for step in rateSteps(total) {
+      let rates = [false, true].map {
+        configuration.learningRate(step: step, of: total, dense: $0)
+      }
+      cells.append(
+        [NetworkTable.grouped(step), Numbers.fixed(Double(step) / perEpoch, 2)]
+          + (rates + rates.map { $0 * optimizer.biasLearningRateFactor }).map {
+            Numbers.scientific($0)
+          })
+    }
+    return lines + TextTable.lines(cells, leftColumns: 0)
+  }
+
+  private func rateSteps(_ total: Int) -> [Int] {
+    let decay = context.configuration.optimizer.decay
+    let epochs = Double(context.configuration.epochs)
+    let warmup = max(
+      decay.warmupSteps, Int((decay.warmupEpochs * Double(total) / epochs).rounded()))
+    var fractions = (0..<8).map { Double($0) / 8 }
+    if decay.kind == .steps { fractions += decay.atFractions + decay.atEpochs.map { $0 / epochs } }
+    var steps = Set(fractions.map { Int(($0 * Double(total)).rounded(.up)) })
+    steps.formUnion([0, warmup, total - 1])
+    return steps.filter { $0 >= 0 && $0 < total }.sorted()
+  }
+
+  private var workers: [String] {
+    let count = context.configuration.cluster.workers
+    let shares = (0..<count).map { context.plan.share(position: $0, workers: count) }
+    let stages = context.network.stages
+    let bytes = stages.reduce(0) { $0 + $1.parameterCount } * 4
+    var lines = shares.enumerated().prefix(8).map { rank, share in
+      "worker \(rank): \(share.count) examples a step, positions \(share.lowerBound) to"
+        + " \(share.upperBound - 1)"
+    }
+    if count > 8 {
+      lines.append("... worker \(count - 1): \(shares[count - 1].count) examples a step")
+    }
+    let chunks = context.plan.chunks.chunks.count
+    return lines + [
+      "each a replica of the conv layers: \(NetworkTable.grouped(bytes)) bytes of gradients and of"
+        + " parameters a step, in \(chunks) chunk\(chunks == 1 ? "" : "s")"
+    ]
+  }
+
+  private var fcNodes: [String] {
+    let cut = context.cut
+    var cells = [["layer", "inputs", "outputs", "form", "each node computes"]]
+    for layer in cut.layers {
+      let region = layer.weightRegion(rank: 0)
+      cells.append([
+        layer.name, "\(layer.inputs)", "\(layer.outputs)", layer.form.rawValue,
+        "\(region.rows.count) outputs of \(region.columns.count) inputs",
+      ])
+    }
+    let slices = (0..<cut.nodes).map { cut.featureSlices[$0].count }
+    let widths =
+      slices.first == slices.last ? "\(slices[0])" : "\(slices[0]) or \(slices[slices.count - 1])"
+    return [
+      "\(cut.nodes) node\(cut.nodes == 1 ? "" : "s"), each with \(widths) of the"
+        + " \(context.network.features) features"
+    ] + TextTable.lines(cells, leftColumns: 5)
+  }
+
+  private var checkpoints: String {
+    let checkpoint = context.configuration.checkpoint
+    guard checkpoint.everySteps > 0 else { return "no checkpoints before it" }
+    let perEpoch = Double(facts.trainingExamples) / Double(context.plan.globalBatch)
+    return "a checkpoint every \(checkpoint.everySteps) steps"
+      + " (\(Numbers.fixed(Double(checkpoint.everySteps) / perEpoch, 2)) epochs), the newest"
+      + " \(checkpoint.keep) kept"
+  }
+
+  private var output: [String] {
+    [
+      "run directory: \(runDirectory)",
+      "model.safetensors at the end; \(checkpoints)",
+      "metrics every \(context.configuration.logging.everySteps) steps",
+    ]
+  }
+}
