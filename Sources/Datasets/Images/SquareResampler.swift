@@ -73,51 +73,63 @@ final class SquareResampler {
     }
     rows.prepare(extent: raster.height, side: side, size: size)
     columns.prepare(extent: raster.width, side: side, size: size)
+    // Locals: a property of a class is checked for exclusive access each time it is read.
+    let (rows, columns) = (rows, columns)
     let left = columns.first[0]
     let needed = columns.first[size - 1] + columns.count[size - 1] - left
     if line.count < needed { line = Array(repeating: .zero, count: needed) }
-    for y in 0..<size {
-      mixRows(of: y, raster, left: left, count: needed)
-      mixColumns(left: left, size: size, origin: steps.origin + y * steps.down, steps.right, output)
+    let base = pixels.baseAddress.unsafelyUnwrapped + left * 4
+    line.withUnsafeMutableBufferPointer { line in
+      let line = line.baseAddress.unsafelyUnwrapped
+      for y in 0..<size {
+        Self.mixRows(
+          base + rows.first[y] * raster.width * 4, pitch: raster.width * 4, count: needed * 4,
+          rows, y, into: line)
+        Self.mixColumns(
+          line - left, columns, size: size, step: 3 * steps.right,
+          into: output + 3 * (steps.origin + y * steps.down))
+      }
     }
   }
 
-  private func mixRows(of y: Int, _ raster: Raster, left: Int, count: Int) {
-    let pixels = raster.pixels
-    line.withUnsafeMutableBufferPointer { line in
-      let values = UnsafeMutableRawPointer(line.baseAddress.unsafelyUnwrapped)
-        .assumingMemoryBound(to: Float.self)
-      for tap in 0..<rows.count[y] {
-        let weight = rows.weights[y * rows.stride + tap]
-        let from =
-          pixels.baseAddress.unsafelyUnwrapped + ((rows.first[y] + tap) * raster.width + left) * 4
+  /// The weighted sum of the rows that an output row is made of.
+  private static func mixRows(
+    _ pixels: UnsafePointer<UInt8>, pitch: Int, count: Int, _ taps: Taps, _ y: Int,
+    into line: UnsafeMutablePointer<SIMD4<Float>>
+  ) {
+    line.withMemoryRebound(to: Float.self, capacity: count) { values in
+      for tap in 0..<taps.count[y] {
+        let weight = taps.weights[y * taps.stride + tap]
+        let row = pixels + tap * pitch
         if tap == 0 {
-          for index in 0..<(count * 4) { values[index] = weight * Float(from[index]) }
+          for index in 0..<count { values[index] = weight * Float(row[index]) }
         } else {
-          for index in 0..<(count * 4) { values[index] += weight * Float(from[index]) }
+          for index in 0..<count { values[index] += weight * Float(row[index]) }
         }
       }
     }
   }
 
-  private func mixColumns(
-    left: Int, size: Int, origin: Int, _ step: Int, _ output: UnsafeMutablePointer<UInt8>
+  /// The weighted sums of a row's pixels, rounded.
+  private static func mixColumns(
+    _ line: UnsafePointer<SIMD4<Float>>, _ taps: Taps, size: Int, step: Int,
+    into output: UnsafeMutablePointer<UInt8>
   ) {
-    line.withUnsafeBufferPointer { line in
-      columns.weights.withUnsafeBufferPointer { weights in
-        for x in 0..<size {
-          var sum = SIMD4<Float>(repeating: 0.5)
-          let first = columns.first[x] - left
-          for tap in 0..<columns.count[x] {
-            sum += weights[x * columns.stride + tap] * line[first + tap]
+    taps.weights.withUnsafeBufferPointer { weights in
+      taps.first.withUnsafeBufferPointer { first in
+        taps.count.withUnsafeBufferPointer { count in
+          var to = output
+          for x in 0..<size {
+            var sum = SIMD4<Float>(repeating: 0.5)
+            let from = line + first[x]
+            let weight = weights.baseAddress.unsafelyUnwrapped + x * taps.stride
+            for tap in 0..<count[x] { sum += weight[tap] * from[tap] }
+            // Weights add up to 1 but for their rounding: no sum reaches 256.
+            to[0] = UInt8(truncatingIfNeeded: Int32(sum.x))
+            to[1] = UInt8(truncatingIfNeeded: Int32(sum.y))
+            to[2] = UInt8(truncatingIfNeeded: Int32(sum.z))
+            to += step
           }
-          // Sums of rounded weights may pass the end of the scale by a hair.
-          let levels = SIMD4<Int32>(
-            sum.clamped(lowerBound: .zero, upperBound: .init(repeating: 255)))
-          let to = output + (origin + x * step) * 3
-          to[0] = UInt8(truncatingIfNeeded: levels.x)
-          to[1] = UInt8(truncatingIfNeeded: levels.y)
-          to[2] = UInt8(truncatingIfNeeded: levels.z)
         }
       }
     }

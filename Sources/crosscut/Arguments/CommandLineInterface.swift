@@ -8,7 +8,8 @@ struct CommandLineInterface {
   static let allCommands = [
     TrainCommand.command, ServerCommand.command, WorkerCommand.command, FCCommand.command,
     StatusCommand.command, HealthCommand.command, EvaluateCommand.command, VerifyCommand.command,
-    ModelShowCommand.command, HelpCommand.command,
+    ModelShowCommand.command, DataPrepareCommand.command, DataInfoCommand.command,
+    DataPreviewCommand.command, HelpCommand.command,
   ]
 
   let commands: [Command]
