@@ -42,6 +42,7 @@ let package = Package(
       name: "Training",
       dependencies: [
         "Coordination", "Messages", "Kernels", "Datasets", "Configuration", "Network", "Tensors",
+        "CZlib", "CLinux",
       ],
       swiftSettings: hot),
 

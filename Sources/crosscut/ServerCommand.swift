@@ -19,7 +19,7 @@ enum ServerCommand {
       Option(
         name: "listen", value: .text("ENDPOINT"),
         help: "Where workers, FC nodes and crosscut status connect to.", standard: "tcp://*:5555"),
-      .set, .workers, .fcNodes, .runDirectory, .seed, .verbose,
+      .set, .workers, .fcNodes, .runDirectory, .seed, .resume, .goOn, .verbose,
     ],
     examples: [
       Example(
@@ -32,23 +32,25 @@ enum ServerCommand {
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
     let signals = try Signals()
     try ParentDeath.watchIfChild()
-    let configuration = try arguments.runConfiguration()
+    let resumed = try ResumedRun(arguments)
+    let configuration = try arguments.runConfiguration(resumed: resumed)
     let listen = arguments.string("listen") ?? "tcp://*:5555"
     try Endpoint.check(listen, written: arguments.label("listen"), command: "server")
     let run = try RunContext(configuration)
     let directory = try RunDirectory(
       configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))
+    try ResumedRun.refuseForgotten(directory, resumed, arguments)
     try directory.write(configuration)
     let log = Logger(descriptor: 2, name: "server", level: NodeCommand.level(arguments))
     let context = try Context()
     let stop: Stop
     do {
-      let server = try ServerNode(
+      var server = ServerLife(
         context: context, run: run,
-        options: ServerOptions(listen: listen, runDirectory: directory), log: log,
+        options: ServerOptions(
+          listen: listen, runDirectory: directory, resume: resumed?.checkpoint), log: log,
         commands: try Mailbox(), signals: signals)
-      try directory.write(address: server.endpoint)
-      stop = try server.run()
+      stop = try server.runToEnd { try directory.write(address: $0) }
     } catch {
       context.terminate()
       throw error

@@ -161,7 +161,7 @@ private func turned(_ jpeg: [UInt8], orientation: Int, isLittle: Bool) -> [UInt8
     SquareResampler().resample(raster, orientation: 1, size: to, into: &output)
     let expected = try golden("resampled-\(from)-\(to).bin")
     #expect(expected.count == output.count)
-    // Exact halves are rounded up here and to even there.
+    // Weights of rows are multiples of 1/256 here.
     let differences = zip(output, expected).map { abs(Int($0) - Int($1)) }
     #expect(differences.max() ?? 9 <= 1)
     #expect(differences.count { $0 != 0 } * 20 <= output.count)

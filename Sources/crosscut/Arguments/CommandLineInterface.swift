@@ -9,7 +9,8 @@ struct CommandLineInterface {
     TrainCommand.command, ServerCommand.command, WorkerCommand.command, FCCommand.command,
     StatusCommand.command, HealthCommand.command, EvaluateCommand.command, VerifyCommand.command,
     ModelShowCommand.command, DataPrepareCommand.command, DataInfoCommand.command,
-    DataPreviewCommand.command, HelpCommand.command,
+    DataPreviewCommand.command, CheckpointCommand.list, CheckpointCommand.verify,
+    CheckpointCommand.show, HelpCommand.command,
   ]
 
   let commands: [Command]
