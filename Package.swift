@@ -22,7 +22,7 @@ let package = Package(
       name: "crosscut",
       dependencies: [
         "Nodes", "Configuration", "Observability", "Messages", "Transport", "Training",
-        "Coordination", "Network", "Tensors", "CLinux",
+        "Coordination", "Datasets", "Network", "Tensors", "CLinux",
       ],
       swiftSettings: house),
 
@@ -98,7 +98,7 @@ let package = Package(
       name: "benchmarks",
       dependencies: [
         "Kernels", "Nodes", "Network", "Tensors", "Configuration", "Training", "Observability",
-        "Transport", "Coordination", "Messages",
+        "Transport", "Coordination", "Messages", "Datasets", "CTurboJPEG",
       ],
       path: "Benchmarks/Sources", swiftSettings: house),
 

@@ -100,19 +100,22 @@ package struct PixelSums: Hashable, Sendable {
     }
   }
 
-  /// Adds an example, `[H, W, C]` bytes, with its `products`.
-  mutating func add(_ pixels: UnsafeBufferPointer<UInt8>, products added: [Double]) {
+  /// Adds examples whose pixels were added up elsewhere.
+  ///
+  /// - Parameters:
+  ///   - count: how many.
+  ///   - pixels: sums of each byte, `[H, W, C]`.
+  ///   - added: sums of products of two channels.
+  mutating func add(count: Int, pixels: [UInt32], products added: [Double]) {
     precondition(
       pixels.count == shape.count && added.count == products.count,
       "\(pixels.count) values of \(shape)")
-    examples += 1
+    examples += count
     let channels = shape[0]
     let plane = shape.count / channels
-    values.withUnsafeMutableBufferPointer { values in
-      for channel in 0..<channels {
-        for pixel in 0..<plane {
-          values[channel * plane + pixel] += Double(pixels[pixel * channels + channel])
-        }
+    for channel in 0..<channels {
+      for pixel in 0..<plane {
+        values[channel * plane + pixel] += Double(pixels[pixel * channels + channel])
       }
     }
     for index in products.indices { products[index] += added[index] }
@@ -124,26 +127,32 @@ package struct PixelSums: Hashable, Sendable {
       precondition(channels == 1, "\(channels) channels")
       return [Double(pixels.reduce(UInt64(0)) { $0 + UInt64($1) * UInt64($1) })]
     }
-    var squares = SIMD4<Double>()
-    var mixed = SIMD4<Double>()
-    var pixel = 0
+    var totals = [UInt64](repeating: 0, count: 9)
     let count = pixels.count / 3
-    while pixel < count {
-      // 256 products of two levels are exact in 32 bits.
-      var square = SIMD4<Float>()
-      var mix = SIMD4<Float>()
-      let end = min(pixel + 256, count)
-      while pixel < end {
-        let color = SIMD4<Float>(
-          SIMD4<UInt8>(pixels[3 * pixel], pixels[3 * pixel + 1], pixels[3 * pixel + 2], 0))
-        square += color * color
-        mix += color * SIMD4(color.y, color.z, color.x, 0)
-        pixel += 1
+    var start = 0
+    while start < count {
+      // So many products of two levels fit 32 bits, in which the processor is quickest.
+      let end = min(start + (1 << 15), count)
+      var (rr, rg, rb, gg, gb, bb) = (
+        UInt32(0), UInt32(0), UInt32(0), UInt32(0), UInt32(0), UInt32(0)
+      )
+      for pixel in start..<end {
+        let red = UInt32(pixels[3 * pixel])
+        let green = UInt32(pixels[3 * pixel + 1])
+        let blue = UInt32(pixels[3 * pixel + 2])
+        rr &+= red &* red
+        rg &+= red &* green
+        rb &+= red &* blue
+        gg &+= green &* green
+        gb &+= green &* blue
+        bb &+= blue &* blue
       }
-      squares += SIMD4<Double>(square)
-      mixed += SIMD4<Double>(mix)
+      for (index, sum) in [(0, rr), (1, rg), (2, rb), (4, gg), (5, gb), (8, bb)] {
+        totals[index] += UInt64(sum)
+      }
+      start = end
     }
-    return [squares.x, mixed.x, mixed.z, 0, squares.y, mixed.y, 0, 0, squares.z]
+    return totals.map { Double($0) }
   }
 
   /// What follows from the sums of at least one example.

@@ -119,6 +119,26 @@ private func turned(_ jpeg: [UInt8], orientation: Int, isLittle: Bool) -> [UInt8
     }
   }
 
+  @Test func `a broken picture does not spoil the next one`() throws {
+    let decoder = try ImageDecoder()
+    for name in ["squares.jpg", "squares-progressive.jpg", "squares-grey.jpg"] {
+      let whole = try golden(name)
+      let expected = try decoded(whole, size: 16)
+      for kept in [20, 200, whole.count / 2, whole.count - 20] {
+        var output = [UInt8](repeating: 0, count: 16 * 16 * 3)
+        try whole.withUnsafeBytes { bytes in
+          #expect(throws: DatasetError.self) {
+            try decoder.decode(
+              UnsafeRawBufferPointer(rebasing: bytes[..<kept]), path: "broken", size: 16,
+              into: &output)
+          }
+          try decoder.decode(bytes, path: "whole", size: 16, into: &output)
+        }
+        #expect(output == expected)
+      }
+    }
+  }
+
   @Test func `what is no picture is refused`() {
     #expect(throws: DatasetError("picture", "is empty")) { try decoded([], size: 4) }
     #expect(throws: DatasetError("picture", "is neither a JPEG nor a PNG")) {
@@ -141,7 +161,7 @@ private func turned(_ jpeg: [UInt8], orientation: Int, isLittle: Bool) -> [UInt8
     SquareResampler().resample(raster, orientation: 1, size: to, into: &output)
     let expected = try golden("resampled-\(from)-\(to).bin")
     #expect(expected.count == output.count)
-    // Exact halves are rounded up here and to even there.
+    // Weights of rows are multiples of 1/256 here.
     let differences = zip(output, expected).map { abs(Int($0) - Int($1)) }
     #expect(differences.max() ?? 9 <= 1)
     #expect(differences.count { $0 != 0 } * 20 <= output.count)

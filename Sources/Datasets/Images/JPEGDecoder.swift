@@ -8,13 +8,15 @@ import Tensors
 /// code and take longer than the whole picture (photographs of 500x375, one core: whole 1.4 ms,
 /// 6/8 2.1 ms). Used by one thread.
 final class JPEGDecoder {
-  private let handle: tjhandle
+  private var handle: tjhandle
 
-  init() throws(DatasetError) {
+  init() throws(DatasetError) { handle = try Self.makeHandle() }
+
+  private static func makeHandle() throws(DatasetError) -> tjhandle {
     guard let handle = tjInitDecompress() else {
       throw DatasetError("libjpeg-turbo", "tjInitDecompress: \(String(cString: tjGetErrorStr()))")
     }
-    self.handle = handle
+    return handle
   }
 
   deinit { tjDestroy(handle) }
@@ -44,7 +46,7 @@ final class JPEGDecoder {
     guard
       tjDecompressHeader3(
         handle, data, UInt(bytes.count), &width, &height, &subsampling, &colors) == 0
-    else { throw DatasetError(path, "broken JPEG: \(errorText)") }
+    else { throw try failure(path) }
     guard width >= 1, height >= 1, Int(width) * Int(height) <= Raster.mostPixels else {
       throw DatasetError(path, "a JPEG of \(width)x\(height) pixels is too large")
     }
@@ -59,8 +61,20 @@ final class JPEGDecoder {
     let code = tjDecompress2(
       handle, data, UInt(bytes.count), raster.pixels.baseAddress, Int32(scaled.0), 0,
       Int32(scaled.1), Int32(format.rawValue), TJFLAG_LIMITSCANS)
-    guard code == 0 || isHarmless else { throw DatasetError(path, "broken JPEG: \(errorText)") }
+    guard code == 0 || isHarmless else { throw try failure(path) }
     if isCMYK { Self.convertCMYK(raster.pixels, isInverted: isInvertedCMYK) }
+  }
+
+  /// What the library says of a picture that it refused.
+  ///
+  /// A handle that has failed believes to be in the middle of that picture, and of the next one
+  /// says that it is 0x0 (libjpeg-turbo 2.1.5): it is replaced.
+  private func failure(_ path: String) throws(DatasetError) -> DatasetError {
+    let error = DatasetError(path, "broken JPEG: \(errorText)")
+    let fresh = try Self.makeHandle()
+    tjDestroy(handle)
+    handle = fresh
+    return error
   }
 
   /// As libjpeg rounds: up.

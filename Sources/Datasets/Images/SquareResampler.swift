@@ -8,39 +8,57 @@
 final class SquareResampler {
   private var rows = Taps()
   private var columns = Taps()
-  /// A line of the picture's needed columns, four floats a pixel, after the vertical pass.
+  /// A row of the picture's needed columns, four values a pixel, after the vertical pass, in
+  /// 1/256 of a level.
+  private var mixed: [UInt16] = []
   private var line: [SIMD4<Float>] = []
 
   /// The input pixels of each output pixel, and their weights.
   private struct Taps {
     var first: [Int] = []
-    var count: [Int] = []
-    /// `stride` for each output pixel.
+    /// Of every output pixel; the weights beyond its own taps are 0.
+    var count = 0
+    /// `count` for each output pixel.
     var weights: [Float] = []
-    var stride = 0
 
     /// Weights for `size` pixels from the middle `side` of `extent`.
     mutating func prepare(extent: Int, side: Int, size: Int) {
       let scale = Double(side) / Double(size)
       let start = Double(extent - side) / 2
       let support = max(1, scale)
-      stride = Int(support.rounded(.up)) * 2 + 1
-      first.removeAll(keepingCapacity: true)
-      count.removeAll(keepingCapacity: true)
-      weights.removeAll(keepingCapacity: true)
+      var ranges: [Range<Int>] = []
       for output in 0..<size {
         let center = start + (Double(output) + 0.5) * scale
         let low = max(0, Int((center - support + 0.5).rounded(.down)))
         let high = min(extent, Int((center + support + 0.5).rounded(.down)))
-        var sum = 0.0
-        for input in low..<high { sum += Self.triangle(input, center, support) }
+        ranges.append(low..<high)
+      }
+      count = ranges.lazy.map(\.count).max() ?? 1
+      weights.removeAll(keepingCapacity: true)
+      first.removeAll(keepingCapacity: true)
+      for output in 0..<size {
+        let center = start + (Double(output) + 0.5) * scale
+        let range = ranges[output]
+        // All taps lie in the picture, those without weight too.
+        let low = max(0, min(range.lowerBound, extent - count))
         first.append(low)
-        count.append(high - low)
-        for tap in 0..<stride {
-          let weight = low + tap < high ? Self.triangle(low + tap, center, support) / sum : 0
-          weights.append(Float(weight))
+        var sum = 0.0
+        for input in range { sum += Self.triangle(input, center, support) }
+        for input in low..<(low + count) {
+          let isInside = range.contains(input)
+          weights.append(isInside ? Float(Self.triangle(input, center, support) / sum) : 0)
         }
       }
+    }
+
+    /// The weights of an output pixel in 1/256, which add up to 256.
+    func levels(_ output: Int, into levels: inout [UInt16]) {
+      let own = weights[(output * count)..<((output + 1) * count)]
+      levels.removeAll(keepingCapacity: true)
+      for weight in own { levels.append(UInt16((weight * 256).rounded())) }
+      let rest = 256 - levels.reduce(0) { $0 + Int($1) }
+      let largest = levels.indices.max { levels[$0] < levels[$1] } ?? 0
+      levels[largest] = UInt16(Int(levels[largest]) + rest)
     }
 
     private static func triangle(_ input: Int, _ center: Double, _ support: Double) -> Double {
@@ -58,66 +76,112 @@ final class SquareResampler {
   ) {
     let side = min(raster.width, raster.height)
     let steps = Steps(orientation: orientation, size: size)
-    let pixels = raster.pixels
+    let pixels = raster.pixels.baseAddress.unsafelyUnwrapped
     guard side != size || (raster.width - side) % 2 != 0 || (raster.height - side) % 2 != 0 else {
       let left = (raster.width - size) / 2
       let top = (raster.height - size) / 2
       for y in 0..<size {
-        for x in 0..<size {
-          let from = ((top + y) * raster.width + left + x) * 4
-          let to = (steps.origin + y * steps.down + x * steps.right) * 3
-          for channel in 0..<3 { output[to + channel] = pixels[from + channel] }
+        var from = pixels + ((top + y) * raster.width + left) * 4
+        var to = output + 3 * (steps.origin + y * steps.down)
+        for _ in 0..<size {
+          to[0] = from[0]
+          to[1] = from[1]
+          to[2] = from[2]
+          from += 4
+          to += 3 * steps.right
         }
       }
       return
     }
     rows.prepare(extent: raster.height, side: side, size: size)
     columns.prepare(extent: raster.width, side: side, size: size)
+    // Locals: a property of a class is checked for exclusive access each time it is read.
+    let (rows, columns) = (rows, columns)
     let left = columns.first[0]
-    let needed = columns.first[size - 1] + columns.count[size - 1] - left
-    if line.count < needed { line = Array(repeating: .zero, count: needed) }
-    for y in 0..<size {
-      mixRows(of: y, raster, left: left, count: needed)
-      mixColumns(left: left, size: size, origin: steps.origin + y * steps.down, steps.right, output)
+    let needed = columns.first[size - 1] + columns.count - left
+    if line.count < needed {
+      line = Array(repeating: .zero, count: needed)
+      mixed = Array(repeating: 0, count: 4 * needed)
     }
-  }
-
-  private func mixRows(of y: Int, _ raster: Raster, left: Int, count: Int) {
-    let pixels = raster.pixels
-    line.withUnsafeMutableBufferPointer { line in
-      let values = UnsafeMutableRawPointer(line.baseAddress.unsafelyUnwrapped)
-        .assumingMemoryBound(to: Float.self)
-      for tap in 0..<rows.count[y] {
-        let weight = rows.weights[y * rows.stride + tap]
-        let from =
-          pixels.baseAddress.unsafelyUnwrapped + ((rows.first[y] + tap) * raster.width + left) * 4
-        if tap == 0 {
-          for index in 0..<(count * 4) { values[index] = weight * Float(from[index]) }
-        } else {
-          for index in 0..<(count * 4) { values[index] += weight * Float(from[index]) }
+    let pitch = raster.width * 4
+    var levels: [UInt16] = []
+    mixed.withUnsafeMutableBufferPointer { mixed in
+      line.withUnsafeMutableBufferPointer { line in
+        let line = line.baseAddress.unsafelyUnwrapped
+        let mixed = mixed.baseAddress.unsafelyUnwrapped
+        for y in 0..<size {
+          rows.levels(y, into: &levels)
+          Self.mixRows(
+            pixels + left * 4 + rows.first[y] * pitch, pitch: pitch, count: needed * 4, levels,
+            through: mixed, into: line)
+          Self.mixColumns(
+            line - left, columns, size: size, step: 3 * steps.right,
+            into: output + 3 * (steps.origin + y * steps.down))
         }
       }
     }
   }
 
-  private func mixColumns(
-    left: Int, size: Int, origin: Int, _ step: Int, _ output: UnsafeMutablePointer<UInt8>
+  /// The weighted sum of the rows that an output row is made of, in grey levels.
+  ///
+  /// In 16 bits: 256 times a level fits, and eight of them are one multiplication.
+  private static func mixRows(
+    _ pixels: UnsafePointer<UInt8>, pitch: Int, count: Int, _ levels: [UInt16],
+    through mixed: UnsafeMutablePointer<UInt16>, into line: UnsafeMutablePointer<SIMD4<Float>>
   ) {
-    line.withUnsafeBufferPointer { line in
-      columns.weights.withUnsafeBufferPointer { weights in
+    var tap = 0
+    while tap < levels.count {
+      // Three rows at a time; where there are fewer, a row that weighs nothing.
+      func row(_ number: Int) -> (UnsafePointer<UInt8>, UInt16) {
+        number < levels.count ? (pixels + number * pitch, levels[number]) : (pixels, 0)
+      }
+      let (first, a) = row(tap)
+      let (second, b) = row(tap + 1)
+      let (third, c) = row(tap + 2)
+      if tap == 0 {
+        for index in 0..<count {
+          mixed[index] =
+            a &* UInt16(first[index]) &+ b &* UInt16(second[index]) &+ c &* UInt16(third[index])
+        }
+      } else {
+        for index in 0..<count {
+          mixed[index] &+=
+            a &* UInt16(first[index]) &+ b &* UInt16(second[index]) &+ c &* UInt16(third[index])
+        }
+      }
+      tap += 3
+    }
+    line.withMemoryRebound(to: Float.self, capacity: count) { values in
+      for index in 0..<count { values[index] = Float(mixed[index]) * 0x1p-8 }
+    }
+  }
+
+  /// The weighted sums of a row's pixels, rounded.
+  private static func mixColumns(
+    _ line: UnsafePointer<SIMD4<Float>>, _ taps: Taps, size: Int, step: Int,
+    into output: UnsafeMutablePointer<UInt8>
+  ) {
+    taps.weights.withUnsafeBufferPointer { weights in
+      taps.first.withUnsafeBufferPointer { first in
+        var weight = weights.baseAddress.unsafelyUnwrapped
+        var to = output
+        let count = taps.count
         for x in 0..<size {
-          var sum = SIMD4<Float>(repeating: 0.5)
-          let first = columns.first[x] - left
-          for tap in 0..<columns.count[x] {
-            sum += weights[x * columns.stride + tap] * line[first + tap]
+          let from = line + first[x]
+          // Added to 2^23 a level is rounded to the last bit of the significand: no conversion.
+          var sum = weight[0] * from[0]
+          if count == 3 {
+            sum += weight[1] * from[1]
+            sum += weight[2] * from[2]
+          } else {
+            for tap in 1..<max(count, 1) { sum += weight[tap] * from[tap] }
           }
-          // Sums of rounded weights may pass the end of the scale by a hair.
-          let levels = SIMD4<Int32>(
-            sum.clamped(lowerBound: .zero, upperBound: .init(repeating: 255)))
-          let to = output + (origin + x * step) * 3
-          to[0] = UInt8(truncatingIfNeeded: levels.x)
-          to[1] = UInt8(truncatingIfNeeded: levels.y)
-          to[2] = UInt8(truncatingIfNeeded: levels.z)
+          let bits = unsafeBitCast(sum + 0x1p23, to: SIMD4<UInt32>.self)
+          to[0] = UInt8(truncatingIfNeeded: bits.x)
+          to[1] = UInt8(truncatingIfNeeded: bits.y)
+          to[2] = UInt8(truncatingIfNeeded: bits.z)
+          weight += count
+          to += step
         }
       }
     }

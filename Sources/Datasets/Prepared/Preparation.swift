@@ -12,7 +12,8 @@ package struct Preparation {
     package var encoding = PreparedDescription.Encoding.jpeg
     /// Of JPEG, 1 to 100: more is nearer to the original and takes more space.
     package var quality = 90
-    /// More make fewer and larger files, fewer lose less when the preparation is interrupted.
+    /// At most a million. More make fewer and larger files, fewer lose less when the preparation
+    /// is interrupted.
     package var examplesPerShard = 1000
     package var threads = 1
     /// Whether a broken picture ends the preparation.
@@ -141,6 +142,7 @@ package struct Preparation {
     let path = Files.join(directory, PreparedFolder.shard(part.name, number))
     let writer = try ShardWriter(path: path)
     var next = progress
+    var sums = ShardSums(shape: source.shape)
     var lines = ""
     var skipped = ""
     for position in next.position..<last {
@@ -157,7 +159,7 @@ package struct Preparation {
         lines += try write(result, shard: number, set: part.name, to: writer)
         next.examples[part.name, default: 0] += 1
         if part.name == PreparedFolder.train {
-          result.pixels.withUnsafeBufferPointer { next.sums.add($0, products: result.products) }
+          sums.add(result)
         }
       }
       report.done = position + 1
@@ -168,6 +170,7 @@ package struct Preparation {
       report.bytes += try writer.finish()
       next.shards[part.name] = number + 1
     }
+    next.sums.add(count: sums.count, pixels: sums.pixels, products: sums.products)
     next.position = last
     next.indexBytes += try append(lines, to: PreparedFolder.index)
     next.skippedBytes += try append(skipped, to: PreparedFolder.skipped)
@@ -247,5 +250,29 @@ package struct Preparation {
     let bytes = Array(text.utf8)
     try FileWriter.append(bytes, to: Files.join(directory, name))
     return bytes.count
+  }
+}
+
+/// Sums over the pixels of a shard's examples: in 32 bits, which its limit of a million examples
+/// cannot overflow.
+private struct ShardSums {
+  private(set) var count = 0
+  /// `[H, W, C]`.
+  private(set) var pixels: [UInt32]
+  private(set) var products: [Double]
+
+  init(shape: Shape) {
+    pixels = Array(repeating: 0, count: shape.count)
+    products = Array(repeating: 0, count: shape[0] * shape[0])
+  }
+
+  mutating func add(_ result: PreparationWorkers.Result) {
+    count += 1
+    pixels.withUnsafeMutableBufferPointer { sums in
+      result.pixels.withUnsafeBufferPointer { levels in
+        for index in 0..<sums.count { sums[index] &+= UInt32(levels[index]) }
+      }
+    }
+    for index in products.indices { products[index] += result.products[index] }
   }
 }

@@ -18,6 +18,9 @@ package struct PreparationSource: Sendable {
   /// Covers what is read and how: a preparation goes on only with the same.
   let fingerprint: UInt64
 
+  /// The training set.
+  package var training: any ExampleSource { parts[0].source }
+
   /// Examples of all sets.
   package var count: Int { parts.reduce(0) { $0 + $1.source.count } }
 

@@ -45,6 +45,13 @@ package struct PreparedDataset: Sendable {
     }
   }
 
+  /// Whether a folder holds a prepared data set, finished or not.
+  package static func isPrepared(_ directory: String) -> Bool {
+    [PreparedFolder.description, PreparedFolder.progress].contains {
+      Files.exists(Files.join(directory, $0))
+    }
+  }
+
   /// One of its sets.
   ///
   /// - Throws: `DatasetError` if there is no such set, or a shard is missing or cut off.

@@ -39,6 +39,17 @@ package struct PreparedSource: ExampleSource {
 
   package var count: Int { part.count }
 
+  /// Every example's file as it is stored: for measuring what decoding alone takes.
+  package func storedFiles() throws(DatasetError) -> [[UInt8]] {
+    var files: [[UInt8]] = []
+    for index in 0..<count {
+      files.append(
+        try shards.read(
+          Int(part.shards[index]), at: Int(part.offsets[index]), count: Int(part.bytes[index])))
+    }
+    return files
+  }
+
   package func label(_ index: Int) -> Int32 { part.labels[index] }
 
   package func write(

@@ -8,7 +8,8 @@ struct CommandLineInterface {
   static let allCommands = [
     TrainCommand.command, ServerCommand.command, WorkerCommand.command, FCCommand.command,
     StatusCommand.command, HealthCommand.command, EvaluateCommand.command, PredictCommand.command,
-    VerifyCommand.command, ModelShowCommand.command, CheckpointCommand.list,
+    VerifyCommand.command, ModelShowCommand.command, DataPrepareCommand.command,
+    DataInfoCommand.command, DataPreviewCommand.command, CheckpointCommand.list,
     CheckpointCommand.verify,
     CheckpointCommand.show, HelpCommand.command,
   ]

@@ -1,0 +1,83 @@
+import Configuration
+import Datasets
+import Tensors
+
+/// `crosscut data preview`: a picture of what training makes of a data set's examples.
+enum DataPreviewCommand {
+  private static let rows = 8
+  private static let columns = 8
+
+  static let command = Command(
+    words: ["data", "preview"],
+    summary: "draw a sheet of augmented examples, as the network sees them",
+    details: [
+      "A row for each of some examples: first its center, as evaluation sees it, then its random"
+        + " crops, mirrored or not and shifted in colour, of the first epochs.",
+      "DIR is a prepared data set, or anything that crosscut data prepare reads.",
+    ],
+    positionals: [
+      Positional(name: "DIR", help: "The data set.", isRequired: true)
+    ],
+    options: [
+      Option(
+        name: "out", short: "o", value: .text("FILE"), help: "The PNG file to write.",
+        isRequired: true),
+      Option(
+        name: "crop", value: .integer("PIXELS", 1...(1 << 14)),
+        help: "Side of what the network sees.", standard: "224 of 256, else all"),
+      Option(
+        name: "padding", value: .integer("PIXELS", 0...4096),
+        help: "Pixels of nothing on each side before the crop.", standard: "0"),
+      Option(
+        name: "color-noise", value: .number("SIGMA", atLeast: 0),
+        help: "Shift of colours along their principal components.", standard: "0.1; grey: none"),
+      Option(name: "no-flip", help: "Mirror none."),
+      .seed,
+    ],
+    examples: [
+      Example(
+        line: "crosscut data preview /data/imagenet --out sheet.png",
+        meaning: "224x224 crops with the 2012 paper's augmentation.")
+    ],
+    run: run)
+
+  /// - Throws: `DatasetError` if the data cannot be read, or the crop is larger than they are.
+  static func run(_ arguments: ParsedArguments) throws -> Int32 {
+    let source: any ExampleSource
+    let statistics: ImageStatistics
+    let path = arguments.positional(0) ?? ""
+    if PreparedDataset.isPrepared(path) {
+      let dataset = try PreparedDataset(directory: path)
+      source = try dataset.source("train")
+      statistics = dataset.statistics
+    } else {
+      source = try PreparationSource.open(path, size: 256).training
+      statistics = try .measured(over: source, most: 1000)
+    }
+    let (height, width) = (source.shape[1], source.shape[2])
+    let crop =
+      arguments.integer("crop")
+      ?? (height == 256 && width == 256 ? 224 : min(height, width))
+    var augmentation = Augmentation()
+    augmentation.flip = !arguments.has("no-flip")
+    augmentation.padding = arguments.integer("padding") ?? 0
+    augmentation.colorNoise = arguments.number("color-noise") ?? (source.shape[0] == 3 ? 0.1 : 0)
+    let channels = source.shape[0]
+    let views = try ViewMaker(
+      source: source.shape, output: Shape(channels, crop, crop), augmentation: augmentation,
+      // Grey levels as they are.
+      normalization: Datasets.Normalization(
+        mean: Array(repeating: 0, count: channels),
+        standardDeviation: Array(repeating: 1 / 255, count: channels)),
+      colors: statistics.colors)
+    let count = min(rows, source.count)
+    let sheet = try ContactSheet.png(
+      of: source, views: views, seed: UInt64(arguments.integer("seed") ?? 1),
+      examples: (0..<count).map { $0 * source.count / count }, columns: columns)
+    let file = arguments.string("out") ?? ""
+    try ContactSheet.write(sheet, to: file)
+    try Console.print(
+      "\(file): \(count) of \(source.count) examples, \(columns) views each, \(crop)x\(crop)\n")
+    return ExitCode.success
+  }
+}
