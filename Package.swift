@@ -34,8 +34,10 @@ let package = Package(
         "Configuration", "Observability", "Network", "Tensors", "CLinux",
       ], swiftSettings: house),
 
-    // The status record, metrics.jsonl, tables for people.
-    .target(name: "Observability", dependencies: ["Messages"], swiftSettings: house),
+    // The status record, metrics.jsonl, tables for people; over HTTP for browsers and Prometheus.
+    .target(
+      name: "Observability", dependencies: ["Messages", "CMicroHTTPD", "CZlib"],
+      resources: [.embedInCode("HTTP/Page")], swiftSettings: house),
 
     // Optimizer steps, safetensors, the single-process trainer that is the oracle of every cluster.
     .target(
@@ -87,6 +89,7 @@ let package = Package(
     .systemLibrary(name: "CProtobufC", providers: [.apt(["libprotobuf-c-dev"])]),
     .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CMicroHTTPD", providers: [.apt(["libmicrohttpd-dev"])]),
 
     // Measurements, each a ratio against a reference in the same run.
     .executableTarget(

@@ -27,9 +27,17 @@ package final class LocalCluster {
   private var server: ChildProcess?
   private var members: [ChildProcess] = []
   private var logs: [String: String] = [:]
+  /// Options of the server beyond where it listens and writes.
+  private let serverArguments: [String]
 
-  /// - Parameter signals: with SIGCHLD; made before any thread.
-  package init(_ configuration: RunConfiguration, directory: RunDirectory, signals: Signals) {
+  /// - Parameters:
+  ///   - signals: with SIGCHLD; made before any thread.
+  ///   - serverArguments: further options of `crosscut server`.
+  package init(
+    _ configuration: RunConfiguration, directory: RunDirectory, signals: Signals,
+    serverArguments: [String] = []
+  ) {
+    self.serverArguments = serverArguments
     self.configuration = configuration
     self.directory = directory
     self.signals = signals
@@ -83,6 +91,7 @@ package final class LocalCluster {
   private func startServer(listen: String?, _ report: (Report) -> Void) throws(NodeError) -> String
   {
     unlink(directory.address)
+    unlink(directory.pageAddress)
     unlink(directory.summary)
     let wanted = listen ?? "tcp://127.0.0.1:5555"
     var endpoint = try launchServer(wanted)
@@ -95,6 +104,9 @@ package final class LocalCluster {
         "the server did not start: \(lastLine(of: "server") ?? "see its log") "
           + "(\(directory.log("server")))")
     }
+    if let page = RunDirectory.text(of: directory.pageAddress) {
+      report(.note("page: \(page.split(separator: "\n").first ?? "")"))
+    }
     return endpoint
   }
 
@@ -104,7 +116,7 @@ package final class LocalCluster {
       "server",
       [
         "server", directory.configuration, "--listen", listen, "--run-dir", directory.path,
-      ], threads: 1)
+      ] + serverArguments, threads: 1)
     server = child
     let deadline = Self.seconds() + 20
     while Self.seconds() < deadline {

@@ -43,10 +43,13 @@ package struct RunDirectory: Hashable, Sendable {
 
   package var configuration: String { path + "/config.json" }
   package var metrics: String { path + "/metrics.jsonl" }
+  package var events: String { path + "/events.jsonl" }
   package var model: String { path + "/model.safetensors" }
   package var summary: String { path + "/summary.json" }
   /// The server's endpoint, while it runs.
   package var address: String { path + "/server.address" }
+  /// Where its web page is, if it has one.
+  package var pageAddress: String { path + "/http.address" }
 
   /// The log of one process, "worker-1.log".
   package func log(_ name: String) -> String { "\(path)/\(name).log" }
@@ -59,6 +62,15 @@ package struct RunDirectory: Hashable, Sendable {
   /// Writes where the server listens, for who starts members beside it.
   package func write(address endpoint: String) throws(NodeError) {
     try Self.replace(address, with: endpoint + "\n")
+  }
+
+  /// Writes where the web page is; removes what an earlier run has left if there is none.
+  package func write(pageAddress url: String?) throws(NodeError) {
+    guard let url else {
+      unlink(pageAddress)
+      return
+    }
+    try Self.replace(pageAddress, with: url + "\n")
   }
 
   /// The text of a small file of the directory, or `nil` if it is not there (yet).

@@ -3,6 +3,7 @@ import Coordination
 import Kernels
 import Messages
 import Network
+import Observability
 import Tensors
 import Training
 
@@ -37,17 +38,20 @@ final class ServerCompute: Performer {
   private let metadata: [String: String]
   /// Called with the model's tensors before they are written (verify, in-process callers).
   private let onModel: (@Sendable (ModelTensors) -> Void)?
+  /// Where the first layer's filters are put up when somebody wants to see them.
+  private let board: StatusBoard?
 
   init(
     context: RunContext, modelPath: String?, metadata: [String: String],
     probe: (any StepProbe)?, onModel: (@Sendable (ModelTensors) -> Void)?,
-    totalSteps: @escaping @Sendable () -> UInt64
+    board: StatusBoard? = nil, totalSteps: @escaping @Sendable () -> UInt64
   ) throws(TrainingError) {
     self.context = context
     self.modelPath = modelPath
     self.metadata = metadata
     self.probe = probe
     self.onModel = onModel
+    self.board = board
     self.totalSteps = totalSteps
     stages = context.network.stages
     committed = Version(stages)
@@ -59,16 +63,33 @@ final class ServerCompute: Performer {
     for (stage, vector) in zip(stages, committed.values) {
       try start.write(stage, seed: context.configuration.seed, into: vector.floatPointer)
     }
+    showFilters(afterSteps: 0)
   }
 
   func close() {}
+
+  /// Copies the first conv layer's weights to the board: some 100 kB at most every few seconds.
+  private func showFilters(afterSteps steps: UInt64) {
+    guard let stage = stages.first(where: { !$0.parameters.isEmpty }) else { return }
+    let entry = stage.parameters[0]
+    let layer = context.network.convolutional[stage.layers.lowerBound]
+    guard case .convolution(let convolution) = layer.operation else { return }
+    board?.publish(
+      FilterSnapshot(
+        layer: entry.layerName, step: steps, shape: entry.shape.extents,
+        groups: convolution.groups,
+        values: Array(
+          UnsafeBufferPointer(
+            start: committed.values[stage.index].floatPointer, count: entry.shape.count))))
+  }
 
   func perform(_ operation: ServerCore.Operation) -> ServerCore.Outcome {
     switch operation {
     case .apply(let chunk, let gradients, let step):
       return .applied(apply(context.plan.chunks.chunks[chunk], gradients, step))
-    case .commit:
+    case .commit(let step):
       swap(&committed, &working)
+      if board?.wantsFilters == true { showFilters(afterSteps: step + 1) }
       return .done
     case .snapshot:
       return .snapshot(

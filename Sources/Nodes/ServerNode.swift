@@ -15,11 +15,17 @@ package struct ServerOptions: Sendable {
   /// Where model, metrics and resolved configuration go; `nil` writes nothing.
   package var runDirectory: RunDirectory?
   package var threads: Int
+  /// The web page and its endpoints; `nil` for none.
+  package var http: HTTPServer.Options?
 
-  package init(listen: String, runDirectory: RunDirectory? = nil, threads: Int = 0) {
+  package init(
+    listen: String, runDirectory: RunDirectory? = nil, threads: Int = 0,
+    http: HTTPServer.Options? = nil
+  ) {
     self.listen = listen
     self.runDirectory = runDirectory
     self.threads = threads
+    self.http = http
   }
 }
 
@@ -36,6 +42,7 @@ package final class ServerNode {
   private let compute: ComputeThread<ServerCore.Operation, ServerCore.Outcome, Bool>
   private let totalSteps = TotalSteps()
   private var monitor: RunMonitor
+  private let http: HTTPServer?
   /// Asks the server to end the run: in-process owners post here.
   private let commands: Mailbox<String>
   /// The first signal ends the run in order, the second one at once.
@@ -73,6 +80,8 @@ package final class ServerNode {
     configurationText = Frame(copying: Array(run.configuration.resolvedJSON().utf8))
     monitor = try RunMonitor(
       run: number, context: run, directory: options.runDirectory, observer: observer, log: log)
+    let board = monitor.board
+    http = try options.http.map { try HTTPServer($0, board: board) }
     let model = options.runDirectory?.model
     let totalSteps = totalSteps
     let metadata = [
@@ -84,7 +93,7 @@ package final class ServerNode {
       (
         try ServerCompute(
           context: run, modelPath: model, metadata: metadata, probe: probe, onModel: onModel,
-          totalSteps: { totalSteps.value }),
+          board: board, totalSteps: { totalSteps.value }),
         true
       )
     }
@@ -93,15 +102,20 @@ package final class ServerNode {
   /// Where the server listens, with the port the system picked.
   package var endpoint: String { hub.boundEndpoint ?? options.listen }
 
+  /// What to type into a browser; `nil` without a page.
+  package var pageAddress: String? { http?.address.url }
+
   /// The run's number, for logs and file names.
   package var runNumber: UInt64 { identity.run }
 
   /// Runs to the end of the run.
   package func run() throws -> Stop {
     log.info("run \(Version.runName(identity.run)) listens at \(endpoint)")
+    if let page = pageAddress { log.info("page: \(page)") }
     monitor.state("waiting for \(Self.wanted(context))")
     defer {
       compute.stop()
+      http?.stop()
       hub.close(lingerMilliseconds: 1000)
     }
     while result == nil {
@@ -162,6 +176,12 @@ package final class ServerNode {
       receive(link, parts)
     }
     carryOut(core.handle(.tick, now: MonotonicClock.now()))
+    if let http,
+      monitor.publishIfDue(
+        core, refusals: refusals + hub.droppedMessages, now: MonotonicClock.now())
+    {
+      http.wake()
+    }
     if let facts = core.dataset, totalSteps.value == 0 {
       totalSteps.value = context.plan.totalSteps(facts)
     }

@@ -19,12 +19,16 @@ enum ServerCommand {
       Option(
         name: "listen", value: .text("ENDPOINT"),
         help: "Where workers, FC nodes and crosscut status connect to.", standard: "tcp://*:5555"),
-      .set, .workers, .fcNodes, .runDirectory, .seed, .verbose,
+      .http(standard: "off"), .httpTokenFile, .set, .workers, .fcNodes, .runDirectory, .seed,
+      .verbose,
     ],
     examples: [
       Example(
         line: "crosscut server fashion --workers 4 --fc-nodes 2",
-        meaning: "Then start four workers and two FC nodes anywhere.")
+        meaning: "Then start four workers and two FC nodes anywhere."),
+      Example(
+        line: "crosscut server fashion --http 8080",
+        meaning: "With a page about the run at http://127.0.0.1:8080/."),
     ],
     run: run)
 
@@ -35,18 +39,24 @@ enum ServerCommand {
     let configuration = try arguments.runConfiguration()
     let listen = arguments.string("listen") ?? "tcp://*:5555"
     try Endpoint.check(listen, written: arguments.label("listen"), command: "server")
+    let http = try arguments.httpOptions(standard: "off")
     let run = try RunContext(configuration)
     let directory = try RunDirectory(
       configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))
     try directory.write(configuration)
     let log = Logger(descriptor: 2, name: "server", level: NodeCommand.level(arguments))
+    if let http, !http.address.isLoopback, http.token == nil {
+      log.warning(
+        "the page at \(http.address) is open to everybody who reaches it: see --http-token-file")
+    }
     let context = try Context()
     let stop: Stop
     do {
       let server = try ServerNode(
         context: context, run: run,
-        options: ServerOptions(listen: listen, runDirectory: directory), log: log,
+        options: ServerOptions(listen: listen, runDirectory: directory, http: http), log: log,
         commands: try Mailbox(), signals: signals)
+      try directory.write(pageAddress: server.pageAddress)
       try directory.write(address: server.endpoint)
       stop = try server.run()
     } catch {

@@ -21,7 +21,7 @@ enum TrainCommand {
         name: "listen", value: .text("ENDPOINT"),
         help: "Where the server listens, for crosscut status and for more workers.",
         standard: "tcp://127.0.0.1:5555, or a free port if that one is in use"),
-      .runDirectory, .seed,
+      .http(standard: HTTPArguments.trainStandard), .httpTokenFile, .runDirectory, .seed,
       Option(
         name: "dry-run", help: "Check everything, print the resolved configuration and stop."),
     ],
@@ -48,6 +48,7 @@ enum TrainCommand {
     if let listen = arguments.string("listen") {
       try Endpoint.check(listen, written: arguments.label("listen"), command: "train")
     }
+    let http = try arguments.httpOptions(standard: HTTPArguments.trainStandard)
     // What is wrong with the data is said before any process starts.
     _ = try OpenDataset(RunContext(configuration))
     let signals = try Signals(children: true)
@@ -59,11 +60,12 @@ enum TrainCommand {
     let record: StatusRecord
     if arguments.has("in-process") {
       record = try InProcessTraining(configuration, directory, signals).run(
-        listen: arguments.string("listen"), display)
+        listen: arguments.string("listen"), http: http, display)
     } else {
-      record = try LocalCluster(configuration, directory: directory, signals: signals).run(
-        listen: arguments.string("listen")
-      ) { report in
+      record = try LocalCluster(
+        configuration, directory: directory, signals: signals,
+        serverArguments: arguments.httpServerArguments(http)
+      ).run(listen: arguments.string("listen")) { report in
         switch report {
         case .status(let record): display.show(record)
         case .note(let text): display.note(text)
