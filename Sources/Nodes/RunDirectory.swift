@@ -64,6 +64,36 @@ package struct RunDirectory: Hashable, Sendable {
     try Self.replace(address, with: endpoint + "\n")
   }
 
+  /// The server's process, locked for as long as it lives.
+  private var serverLock: String { path + "/server.pid" }
+
+  /// Notes that this process is the run's server. The lock goes with the process, however it ends.
+  ///
+  /// - Throws: `NodeError` if another server writes into the directory.
+  package func claim() throws(NodeError) {
+    let descriptor = open(serverLock, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw NodeError("cannot write \(serverLock): \(Self.reason())") }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+      close(descriptor)
+      throw NodeError("run directory \(path): the server of another run writes there")
+    }
+    let text = "\(getpid())\n"
+    guard ftruncate(descriptor, 0) == 0, Glibc.write(descriptor, text, text.utf8.count) > 0 else {
+      throw NodeError("cannot write \(serverLock): \(Self.reason())")
+    }
+    // The descriptor stays open: it is the lock.
+  }
+
+  /// The process of the run's server, if it lives and is on this machine.
+  package var serverProcess: Int32? {
+    let descriptor = open(serverLock, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    // Nobody holds the lock: whatever has that number now is not the server.
+    guard flock(descriptor, LOCK_SH | LOCK_NB) != 0 else { return nil }
+    return Self.text(of: serverLock).flatMap { Int32($0.dropLast()) }.flatMap { $0 > 1 ? $0 : nil }
+  }
+
   /// Writes where the web page is; removes what an earlier run has left if there is none.
   package func write(pageAddress url: String?) throws(NodeError) {
     guard let url else {

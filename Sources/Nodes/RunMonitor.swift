@@ -14,6 +14,8 @@ struct RunMonitor {
   private let log: Logger
   private let metrics: MetricsLog?
   private let eventLog: MetricsLog?
+  /// TensorBoard's event file.
+  let tensorBoard: BoardWriter?
   /// What the run shows to whoever asks over HTTP.
   let board: StatusBoard
   private var lastPublished: Microseconds = 0
@@ -53,6 +55,12 @@ struct RunMonitor {
     eventLog = try directory.map { directory in
       try MetricsLog(path: directory.events) { text in log.error(text) }
     }
+    tensorBoard =
+      configuration.logging.tensorboard
+      ? try directory.map { directory in
+        try BoardWriter(folder: directory.path) { text in log.error(text) }
+      } : nil
+    tensorBoard?.append(configuration: configuration.resolvedJSON())
     board = StatusBoard(
       record, plan: Array(PlanRecord.json(context).lineText.utf8), version: Version.text)
   }
@@ -108,13 +116,14 @@ struct RunMonitor {
     guard due else { return }
     lastLine = now
     lastLineStep = step + 1
-    metrics?.append(
-      MetricsLog.Training(
-        step: step + 1, epoch: epoch(afterSteps: step + 1, core),
-        loss: window.lossSum / Double(window.examples),
-        accuracy: Double(window.top1) / Double(window.examples),
-        learningRate: context.configuration.learningRate(step: Int(step), of: Int(total)),
-        imagesPerSecond: rate.rate(at: seconds(now)), secondsSinceStart: seconds(now)))
+    let line = MetricsLog.Training(
+      step: step + 1, epoch: epoch(afterSteps: step + 1, core),
+      loss: window.lossSum / Double(window.examples),
+      accuracy: Double(window.top1) / Double(window.examples),
+      learningRate: context.configuration.learningRate(step: Int(step), of: Int(total)),
+      imagesPerSecond: rate.rate(at: seconds(now)), secondsSinceStart: seconds(now))
+    metrics?.append(line)
+    tensorBoard?.append(line)
     window = Tally.zero
   }
 
@@ -138,6 +147,7 @@ struct RunMonitor {
       top5: Double(tally.top5) / count, secondsSinceStart: now)
     metrics?.append(evaluation)
     board.append(evaluation)
+    tensorBoard?.append(evaluation)
   }
 
   /// Writes down how the run ended.

@@ -40,11 +40,13 @@ final class ServerCompute: Performer {
   private let onModel: (@Sendable (ModelTensors) -> Void)?
   /// Where the first layer's filters are put up when somebody wants to see them.
   private let board: StatusBoard?
+  private let tensorBoard: BoardWriter?
 
   init(
     context: RunContext, modelPath: String?, metadata: [String: String],
     probe: (any StepProbe)?, onModel: (@Sendable (ModelTensors) -> Void)?,
-    board: StatusBoard? = nil, totalSteps: @escaping @Sendable () -> UInt64
+    board: StatusBoard? = nil, tensorBoard: BoardWriter? = nil,
+    totalSteps: @escaping @Sendable () -> UInt64
   ) throws(TrainingError) {
     self.context = context
     self.modelPath = modelPath
@@ -52,6 +54,7 @@ final class ServerCompute: Performer {
     self.probe = probe
     self.onModel = onModel
     self.board = board
+    self.tensorBoard = tensorBoard
     self.totalSteps = totalSteps
     stages = context.network.stages
     committed = Version(stages)
@@ -63,24 +66,46 @@ final class ServerCompute: Performer {
     for (stage, vector) in zip(stages, committed.values) {
       try start.write(stage, seed: context.configuration.seed, into: vector.floatPointer)
     }
-    showFilters(afterSteps: 0)
+    if let filters = filters(afterSteps: 0) { board?.publish(filters) }
   }
 
   func close() {}
 
-  /// Copies the first conv layer's weights to the board: some 100 kB at most every few seconds.
-  private func showFilters(afterSteps steps: UInt64) {
-    guard let stage = stages.first(where: { !$0.parameters.isEmpty }) else { return }
+  /// Shows parameters to who wants to see them: some 100 kB are copied every few seconds at most,
+  /// and all are counted for TensorBoard every half minute.
+  private func show(afterSteps steps: UInt64) {
+    if let board, board.wantsFilters, let filters = filters(afterSteps: steps) {
+      board.publish(filters)
+    }
+    guard let tensorBoard, tensorBoard.wantsParameters else { return }
+    var histograms: [(name: String, values: ValueHistogram)] = []
+    for stage in stages {
+      var offset = 0
+      for entry in stage.parameters {
+        let values = UnsafeBufferPointer(
+          start: UnsafePointer(committed.values[stage.index].floatPointer) + offset,
+          count: entry.shape.count)
+        histograms.append(("\(entry.layerName)/\(entry.kind.rawValue)", ValueHistogram(values)))
+        offset += entry.shape.count
+      }
+    }
+    tensorBoard.append(
+      filters: filters(afterSteps: steps), histograms: histograms, step: steps)
+  }
+
+  /// The first conv layer's weights; `nil` in a network without one.
+  private func filters(afterSteps steps: UInt64) -> FilterSnapshot? {
+    guard let stage = stages.first(where: { !$0.parameters.isEmpty }),
+      case .convolution(let convolution) = context.network.convolutional[stage.layers.lowerBound]
+        .operation
+    else { return nil }
     let entry = stage.parameters[0]
-    let layer = context.network.convolutional[stage.layers.lowerBound]
-    guard case .convolution(let convolution) = layer.operation else { return }
-    board?.publish(
-      FilterSnapshot(
-        layer: entry.layerName, step: steps, shape: entry.shape.extents,
-        groups: convolution.groups,
-        values: Array(
-          UnsafeBufferPointer(
-            start: committed.values[stage.index].floatPointer, count: entry.shape.count))))
+    return FilterSnapshot(
+      layer: entry.layerName, step: steps, shape: entry.shape.extents, groups: convolution.groups,
+      values: Array(
+        UnsafeBufferPointer(
+          start: UnsafePointer(committed.values[stage.index].floatPointer),
+          count: entry.shape.count)))
   }
 
   func perform(_ operation: ServerCore.Operation) -> ServerCore.Outcome {
@@ -89,7 +114,7 @@ final class ServerCompute: Performer {
       return .applied(apply(context.plan.chunks.chunks[chunk], gradients, step))
     case .commit(let step):
       swap(&committed, &working)
-      if board?.wantsFilters == true { showFilters(afterSteps: step + 1) }
+      show(afterSteps: step + 1)
       return .done
     case .snapshot:
       return .snapshot(

@@ -81,6 +81,7 @@ package final class ServerNode {
     monitor = try RunMonitor(
       run: number, context: run, directory: options.runDirectory, observer: observer, log: log)
     let board = monitor.board
+    let tensorBoard = monitor.tensorBoard
     http = try options.http.map { try HTTPServer($0, board: board) }
     let model = options.runDirectory?.model
     let totalSteps = totalSteps
@@ -93,7 +94,7 @@ package final class ServerNode {
       (
         try ServerCompute(
           context: run, modelPath: model, metadata: metadata, probe: probe, onModel: onModel,
-          board: board, totalSteps: { totalSteps.value }),
+          board: board, tensorBoard: tensorBoard, totalSteps: { totalSteps.value }),
         true
       )
     }

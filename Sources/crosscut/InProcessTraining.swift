@@ -21,6 +21,7 @@ struct InProcessTraining {
     -> StatusRecord
   {
     let directory = directory
+    try directory.claim()
     let cluster = try InProcessCluster(
       configuration, listen: listen ?? "tcp://127.0.0.1:0", http: http,
       runDirectory: directory,

@@ -20,7 +20,7 @@ enum ServerCommand {
         name: "listen", value: .text("ENDPOINT"),
         help: "Where workers, FC nodes and crosscut status connect to.", standard: "tcp://*:5555"),
       .http(standard: "off"), .httpTokenFile, .set, .workers, .fcNodes, .runDirectory, .seed,
-      .verbose,
+      .tensorboard, .verbose,
     ],
     examples: [
       Example(
@@ -43,6 +43,7 @@ enum ServerCommand {
     let run = try RunContext(configuration)
     let directory = try RunDirectory(
       configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))
+    try directory.claim()
     try directory.write(configuration)
     let log = Logger(descriptor: 2, name: "server", level: NodeCommand.level(arguments))
     if let http, !http.address.isLoopback, http.token == nil {

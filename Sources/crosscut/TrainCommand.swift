@@ -22,6 +22,7 @@ enum TrainCommand {
         help: "Where the server listens, for crosscut status and for more workers.",
         standard: "tcp://127.0.0.1:5555, or a free port if that one is in use"),
       .http(standard: HTTPArguments.trainStandard), .httpTokenFile, .runDirectory, .seed,
+      .tensorboard,
       Option(
         name: "dry-run", help: "Check everything, print the resolved configuration and stop."),
     ],

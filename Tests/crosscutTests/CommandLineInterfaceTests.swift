@@ -75,7 +75,7 @@ import Testing
     ("trian", "crosscut: unknown command \"trian\"; did you mean \"train\"?"),
     (
       "zebra",
-      "crosscut: unknown command \"zebra\"; there are train, server, worker, fc, status, health,"
+      "crosscut: unknown command \"zebra\"; there are train, server, worker, fc, status, nodes, logs, stop, health, metrics, compare,"
         + " evaluate, verify, model, help"
     ),
     ("--hepl", "crosscut: unknown option --hepl; did you mean --help?"),

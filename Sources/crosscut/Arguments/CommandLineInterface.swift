@@ -7,8 +7,9 @@ struct CommandLineInterface {
   /// In the order of the overview.
   static let allCommands = [
     TrainCommand.command, ServerCommand.command, WorkerCommand.command, FCCommand.command,
-    StatusCommand.command, HealthCommand.command, EvaluateCommand.command, VerifyCommand.command,
-    ModelShowCommand.command, HelpCommand.command,
+    StatusCommand.command, NodesCommand.command, LogsCommand.command, StopCommand.command,
+    HealthCommand.command, MetricsCommand.command, CompareCommand.command,
+    EvaluateCommand.command, VerifyCommand.command, ModelShowCommand.command, HelpCommand.command,
   ]
 
   let commands: [Command]
