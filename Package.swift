@@ -45,6 +45,7 @@ let package = Package(
       name: "Training",
       dependencies: [
         "Coordination", "Messages", "Kernels", "Datasets", "Configuration", "Network", "Tensors",
+        "CZlib", "CLinux",
       ],
       swiftSettings: hot),
 

@@ -68,3 +68,7 @@ uint64_t crosscut_resident_bytes(void) {
   fclose(file);
   return got == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
+
+int crosscut_exchange_names(const char *one, const char *other) {
+  return renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE);
+}

@@ -90,8 +90,36 @@ package final class MemberSession {
   private var refusals: UInt64 = 0
   private var complained: Set<Hub.Link> = []
   private var largestGap: Microseconds = 0
-  private var result: Stop?
+  private var result: End?
   private let started = MonotonicClock.now()
+
+  /// How a session ended.
+  package enum End: Sendable {
+    case stop(Stop)
+    /// The membership is over, the run or its successor is not: a new session may join it.
+    case joinAgain(reason: String)
+  }
+
+  /// Joins the run at `options.server`, and again whenever only the membership is over: the server
+  /// has come back from a checkpoint, or took this node for dead.
+  ///
+  /// - Throws: `NodeError` when the node cannot join or go on; `TransportError` from sockets.
+  package static func runToEnd(
+    context: Context, options: MemberOptions, log: Logger, signals: Signals? = nil,
+    abandoned: Mailbox<String>? = nil, probe: (any StepProbe)? = nil
+  ) throws -> Stop {
+    while true {
+      let session = try Rebinding.retry {
+        try MemberSession(
+          context: context, options: options, log: log, signals: signals, abandoned: abandoned,
+          probe: probe)
+      }
+      switch try session.run() {
+      case .stop(let stop): return stop
+      case .joinAgain(let reason): log.warning("\(reason); joining again")
+      }
+    }
+  }
 
   /// Opens the sockets; must be called on the thread that then calls `run`.
   package init(
@@ -113,7 +141,7 @@ package final class MemberSession {
   /// Runs until the server ends the run or this node leaves.
   ///
   /// - Throws: `NodeError` when the node cannot join or go on; `TransportError` from sockets.
-  package func run() throws -> Stop {
+  package func run() throws -> End {
     defer {
       role?.stop()
       hub.close(lingerMilliseconds: 1000)
@@ -138,7 +166,7 @@ package final class MemberSession {
     while hub.queuedBytes > 0, MonotonicClock.now() < end {
       _ = try hub.wait(milliseconds: 20, wakeUp: nil)
     }
-    return result ?? Stop(outcome: .failed, reason: "no result")
+    return result ?? .stop(Stop(outcome: .failed, reason: "no result"))
   }
 
   /// One pass over everything that may have happened.
@@ -226,7 +254,7 @@ package final class MemberSession {
       carryOut(role.leave(reason: reason, now: now))
     } else {
       send(Message(identity, .leave(Leave(reason: reason))), over: control)
-      result = Stop(outcome: .interrupted, reason: reason)
+      result = .stop(Stop(outcome: .interrupted, reason: reason))
     }
   }
 
@@ -246,6 +274,11 @@ package final class MemberSession {
     case .welcome(let welcome): try welcomed(message, welcome)
     case .refusal(let refusal):
       guard message.header.sender == .server else { return }
+      if refusal.mayJoinAgain, role != nil {
+        return result = .joinAgain(
+          reason: "the server let this \(options.role.rawValue) go: "
+            + refusal.reason)
+      }
       throw NodeError("the server refused this \(options.role.rawValue): \(refusal.reason)")
     default:
       if let role { carryOut(role.deliver(message, now: MonotonicClock.now())) }
@@ -269,8 +302,7 @@ package final class MemberSession {
     if let lost = serverLostAt, result == nil,
       now - lost > UInt64(options.serverTimeoutSeconds) * 1_000_000
     {
-      result = Stop(
-        outcome: .failed,
+      result = .joinAgain(
         reason: "the server at \(options.server) has been gone for "
           + "\(options.serverTimeoutSeconds) s")
     }
@@ -298,7 +330,7 @@ package final class MemberSession {
         }
       case .meet(let members): meet(members)
       case .note(let text): log.info(text)
-      case .exit(let stop): result = stop
+      case .exit(let stop): result = .stop(stop)
       }
     }
   }

@@ -49,6 +49,11 @@ struct RunMonitor {
     record = StatusRecord(run: run, name: configuration.network.name ?? "custom")
     record.workersWanted = configuration.cluster.workers
     record.fcNodesWanted = configuration.cluster.fcNodes
+    let past = directory.flatMap { directory in
+      RunDirectory.text(of: directory.metrics).flatMap { text in
+        try? MetricsFile(text, name: directory.metrics)
+      }
+    }
     metrics = try directory.map { directory in
       try MetricsLog(path: directory.metrics) { text in log.error(text) }
     }
@@ -63,6 +68,8 @@ struct RunMonitor {
     tensorBoard?.append(configuration: configuration.resolvedJSON())
     board = StatusBoard(
       record, plan: Array(PlanRecord.json(context).lineText.utf8), version: Version.text)
+    // A run that goes on shows its course from the beginning.
+    if let past { board.append(past) }
   }
 
   private func seconds(_ now: Microseconds) -> Double {
@@ -159,6 +166,14 @@ struct RunMonitor {
     log.info("\(stop.outcome.rawValue): \(stop.reason)")
     board.publish(record)
     directory?.writeSummary(record, stop, log)
+  }
+
+  /// Mean loss of the recent steps, and the last evaluation's accuracy.
+  var latest: (loss: Double?, testAccuracy: Double?) {
+    let sum = recent.reduce(Tally.zero, +)
+    return (
+      sum.examples > 0 ? sum.lossSum / Double(sum.examples) : nil, record.testAccuracy
+    )
   }
 
   // MARK: The status

@@ -75,6 +75,20 @@ package final class StatusBoard: Sendable {
     state.withLock { $0.history.append(evaluation) }
   }
 
+  /// Takes in what an earlier part of the run has written down.
+  package func append(_ past: MetricsFile) {
+    state.withLock { state in
+      for line in past.training {
+        state.history.append(
+          MetricsHistory.Point(
+            step: line.step, secondsSinceStart: line.secondsSinceStart, loss: line.loss,
+            accuracy: line.accuracy, learningRate: line.learningRate,
+            imagesPerSecond: line.imagesPerSecond))
+      }
+      for evaluation in past.evaluations { state.history.append(evaluation) }
+    }
+  }
+
   /// Notes an event; the oldest go when there are more than `eventsKept`.
   package func append(_ event: EventRecord) {
     state.withLock { state in

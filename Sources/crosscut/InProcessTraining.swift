@@ -2,6 +2,7 @@ import Configuration
 import Messages
 import Nodes
 import Observability
+import Training
 import Transport
 
 /// `crosscut train --in-process`: the cluster as threads, watched like any other over its socket.
@@ -9,8 +10,13 @@ struct InProcessTraining {
   private let configuration: RunConfiguration
   private let directory: RunDirectory
   private let signals: Signals
+  private let resume: Checkpoint?
 
-  init(_ configuration: RunConfiguration, _ directory: RunDirectory, _ signals: Signals) {
+  init(
+    _ configuration: RunConfiguration, _ directory: RunDirectory, _ signals: Signals,
+    resume: Checkpoint?
+  ) {
+    self.resume = resume
     self.configuration = configuration
     self.directory = directory
     self.signals = signals
@@ -24,7 +30,7 @@ struct InProcessTraining {
     try directory.claim()
     let cluster = try InProcessCluster(
       configuration, listen: listen ?? "tcp://127.0.0.1:0", http: http,
-      runDirectory: directory,
+      runDirectory: directory, resume: resume,
       log: { name in
         try Logger(path: directory.log(name.replacing(" ", with: "-")), name: name)
       })

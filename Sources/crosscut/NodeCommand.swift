@@ -21,9 +21,8 @@ enum NodeCommand {
     let context = try Context()
     let stop: Stop
     do {
-      let session = try MemberSession(
+      stop = try MemberSession.runToEnd(
         context: context, options: options, log: log, signals: signals)
-      stop = try session.run()
     } catch {
       context.terminate()
       throw error

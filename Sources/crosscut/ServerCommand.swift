@@ -20,7 +20,7 @@ enum ServerCommand {
         name: "listen", value: .text("ENDPOINT"),
         help: "Where workers, FC nodes and crosscut status connect to.", standard: "tcp://*:5555"),
       .http(standard: "off"), .httpTokenFile, .set, .workers, .fcNodes, .runDirectory, .seed,
-      .tensorboard, .verbose,
+      .resume, .goOn, .tensorboard, .verbose,
     ],
     examples: [
       Example(
@@ -36,13 +36,15 @@ enum ServerCommand {
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
     let signals = try Signals()
     try ParentDeath.watchIfChild()
-    let configuration = try arguments.runConfiguration()
+    let resumed = try ResumedRun(arguments)
+    let configuration = try arguments.runConfiguration(resumed: resumed)
     let listen = arguments.string("listen") ?? "tcp://*:5555"
     try Endpoint.check(listen, written: arguments.label("listen"), command: "server")
     let http = try arguments.httpOptions(standard: "off")
     let run = try RunContext(configuration)
     let directory = try RunDirectory(
       configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))
+    try ResumedRun.refuseForgotten(directory, resumed, arguments)
     try directory.claim()
     try directory.write(configuration)
     let log = Logger(descriptor: 2, name: "server", level: NodeCommand.level(arguments))
@@ -53,13 +55,14 @@ enum ServerCommand {
     let context = try Context()
     let stop: Stop
     do {
-      let server = try ServerNode(
+      var server = ServerLife(
         context: context, run: run,
-        options: ServerOptions(listen: listen, runDirectory: directory, http: http), log: log,
-        commands: try Mailbox(), signals: signals)
-      try directory.write(pageAddress: server.pageAddress)
-      try directory.write(address: server.endpoint)
-      stop = try server.run()
+        options: ServerOptions(
+          listen: listen, runDirectory: directory, resume: resumed?.checkpoint, http: http),
+        log: log, commands: try Mailbox(), signals: signals)
+      stop = try server.runToEnd(page: { try directory.write(pageAddress: $0) }) {
+        try directory.write(address: $0)
+      }
     } catch {
       context.terminate()
       throw error

@@ -21,8 +21,8 @@ enum TrainCommand {
         name: "listen", value: .text("ENDPOINT"),
         help: "Where the server listens, for crosscut status and for more workers.",
         standard: "tcp://127.0.0.1:5555, or a free port if that one is in use"),
-      .http(standard: HTTPArguments.trainStandard), .httpTokenFile, .runDirectory, .seed,
-      .tensorboard,
+      .http(standard: HTTPArguments.trainStandard), .httpTokenFile, .runDirectory, .seed, .resume,
+      .goOn, .tensorboard,
       Option(
         name: "dry-run", help: "Check everything, print the resolved configuration and stop."),
     ],
@@ -40,7 +40,8 @@ enum TrainCommand {
 
   /// - Throws: `ConfigurationError`, or why the run failed.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    let configuration = try arguments.runConfiguration()
+    let resumed = try ResumedRun(arguments)
+    let configuration = try arguments.runConfiguration(resumed: resumed)
     if arguments.has("dry-run") {
       _ = try RunContext(configuration)
       try Console.print(configuration.resolvedJSON() + "\n")
@@ -55,18 +56,22 @@ enum TrainCommand {
     let signals = try Signals(children: true)
     let directory = try RunDirectory(
       configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))
+    try ResumedRun.refuseForgotten(directory, resumed, arguments)
     try directory.write(configuration)
     let display = ProgressDisplay(configuration, directory)
     try display.begin(inProcess: arguments.has("in-process"))
     let record: StatusRecord
     if arguments.has("in-process") {
-      record = try InProcessTraining(configuration, directory, signals).run(
-        listen: arguments.string("listen"), http: http, display)
+      record = try InProcessTraining(
+        configuration, directory, signals, resume: resumed?.checkpoint
+      ).run(listen: arguments.string("listen"), http: http, display)
     } else {
       record = try LocalCluster(
-        configuration, directory: directory, signals: signals,
+        configuration, directory: directory, resume: resumed?.checkpoint.path, signals: signals,
         serverArguments: arguments.httpServerArguments(http)
-      ).run(listen: arguments.string("listen")) { report in
+      ).run(
+        listen: arguments.string("listen")
+      ) { report in
         switch report {
         case .status(let record): display.show(record)
         case .note(let text): display.note(text)

@@ -9,7 +9,8 @@ struct CommandLineInterface {
     TrainCommand.command, ServerCommand.command, WorkerCommand.command, FCCommand.command,
     StatusCommand.command, NodesCommand.command, LogsCommand.command, StopCommand.command,
     HealthCommand.command, MetricsCommand.command, CompareCommand.command,
-    EvaluateCommand.command, VerifyCommand.command, ModelShowCommand.command, HelpCommand.command,
+    EvaluateCommand.command, VerifyCommand.command, ModelShowCommand.command,
+    CheckpointCommand.list, CheckpointCommand.verify, CheckpointCommand.show, HelpCommand.command,
   ]
 
   let commands: [Command]
