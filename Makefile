@@ -66,6 +66,11 @@ sanitize: packages ## run the tests under ThreadSanitizer and AddressSanitizer (
 test-compose: ## run docker-compose.yml for real: build, up, scale, kill, down (needs root or Docker)
 	@scripts/test-compose
 
+.PHONY: test-page
+test-page: packages ## look at the page of a run in headless Chromium (needs Debian's chromium)
+	@$(SWIFT) build --product crosscut
+	@scripts/test-page $(ARGS)
+
 .PHONY: install
 install: ## copy the built crosscut to $(DESTDIR)$(PREFIX)/bin; PREFIX is /usr/local by itself
 	@test -x $(BINARY) || { echo "make install: nothing is built yet; make build first" >&2; exit 1; }

@@ -184,6 +184,8 @@ package struct LoggingConfiguration: Hashable, Sendable, ConfigurationSection {
   package var everySeconds = 5.0
   /// The run directory; `nil`: a new one under `runs/`.
   package var runDirectory: String?
+  /// Whether TensorBoard's event files are written too.
+  package var tensorboard = false
 
   package init() {}
 
@@ -197,6 +199,8 @@ package struct LoggingConfiguration: Hashable, Sendable, ConfigurationSection {
         "Seconds between progress lines where output is no terminal."),
       Field(
         "runDirectory", \.runDirectory, "The run directory; null: a new one under runs/."),
+      Field(
+        "tensorboard", \.tensorboard, "Write TensorBoard's event files into the run directory."),
     ]
   }
 }

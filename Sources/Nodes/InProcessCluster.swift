@@ -23,24 +23,28 @@ package final class InProcessCluster: Sendable {
   private let onModel: (@Sendable (ModelTensors) -> Void)?
   /// Where the server also listens, for observers; `nil` for nowhere.
   private let listen: String?
+  private let http: HTTPServer.Options?
   private let ends = Mutex<[MemberEnd]>([])
   private let serverCommands: Mailbox<String>
 
   /// - Parameters:
   ///   - inputs: what all nodes are given instead of finding it by the configuration.
   ///   - listen: the server's endpoint; `nil` keeps the cluster to itself (inproc).
+  ///   - http: the server's web page; `nil` for none.
   ///   - probe: sees every gradient before it is applied.
   ///   - onModel: sees the trained parameters at the end, on the server's compute thread.
   ///   - log: makes the log of a node by its name.
   package init(
     _ configuration: RunConfiguration, inputs: RunInputs = RunInputs(), listen: String? = nil,
-    runDirectory: RunDirectory? = nil, resume: Checkpoint? = nil, probe: (any StepProbe)? = nil,
-    observer: (any RunObserver)? = nil, onModel: (@Sendable (ModelTensors) -> Void)? = nil,
+    http: HTTPServer.Options? = nil, runDirectory: RunDirectory? = nil, resume: Checkpoint? = nil,
+    probe: (any StepProbe)? = nil, observer: (any RunObserver)? = nil,
+    onModel: (@Sendable (ModelTensors) -> Void)? = nil,
     log makeLog: @escaping @Sendable (String) throws -> Logger
   ) throws {
     run = try RunContext(configuration, inputs: inputs)
     self.makeLog = makeLog
     self.listen = listen
+    self.http = http
     self.runDirectory = runDirectory
     self.resume = resume
     self.probe = probe
@@ -56,11 +60,12 @@ package final class InProcessCluster: Sendable {
   ///
   /// - Parameters:
   ///   - signals: end the run in order when one comes.
+  ///   - page: called with the page's address if there is one.
   ///   - started: called with the server's endpoint once it listens.
   /// - Returns: how the run ended.
   /// - Throws: `NodeError` naming a member that failed, if the run failed with it.
   package func runToEnd(
-    signals: Signals? = nil, started: (String) -> Void = { _ in }
+    signals: Signals? = nil, page: (String) -> Void = { _ in }, started: (String) -> Void = { _ in }
   ) throws -> Stop {
     let context = try Context()
     defer { context.terminate() }
@@ -68,14 +73,14 @@ package final class InProcessCluster: Sendable {
       context: context, run: run,
       options: ServerOptions(
         listen: listen ?? "inproc://server", runDirectory: runDirectory, resume: resume,
-        threads: threads(of: 1)),
+        threads: threads(of: 1), http: http),
       log: try makeLog("server"), commands: serverCommands, signals: signals, probe: probe,
       observer: observer, onModel: onModel)
     let cluster = run.configuration.cluster
     var threads: [OwnedThread] = []
     var members: [Mailbox<String>] = []
     let result = Result {
-      try server.runToEnd { endpoint in
+      try server.runToEnd(page: { address in if let address { page(address) } }) { endpoint in
         started(endpoint)
         for (role, count) in [(Role.fc, cluster.fcNodes), (.worker, cluster.workers)] {
           for rank in 0..<count {

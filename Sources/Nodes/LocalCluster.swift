@@ -31,6 +31,8 @@ package final class LocalCluster {
   private var hasBegun = false
   private var members: [Supervised] = []
   private var logs: [String: String] = [:]
+  /// Options of the server beyond where it listens and writes.
+  private let serverArguments: [String]
 
   /// A member's process, and how to start another in its place.
   private struct Supervised {
@@ -47,10 +49,12 @@ package final class LocalCluster {
   /// - Parameters:
   ///   - resume: a checkpoint to go on from.
   ///   - signals: with SIGCHLD; made before any thread.
+  ///   - serverArguments: further options of `crosscut server`.
   package init(
     _ configuration: RunConfiguration, directory: RunDirectory, resume: String? = nil,
-    signals: Signals
+    signals: Signals, serverArguments: [String] = []
   ) {
+    self.serverArguments = serverArguments
     self.resume = resume
     self.configuration = configuration
     self.directory = directory
@@ -112,6 +116,7 @@ package final class LocalCluster {
   private func startServer(listen: String?, _ report: (Report) -> Void) throws(NodeError) -> String
   {
     unlink(directory.address)
+    unlink(directory.pageAddress)
     unlink(directory.summary)
     let wanted = listen ?? "tcp://127.0.0.1:5555"
     var endpoint = try launchServer(wanted)
@@ -124,6 +129,9 @@ package final class LocalCluster {
         "the server did not start: \(lastLine(of: "server") ?? "see its log") "
           + "(\(directory.log("server")))")
     }
+    if let page = RunDirectory.text(of: directory.pageAddress) {
+      report(.note("page: \(page.split(separator: "\n").first ?? "")"))
+    }
     return endpoint
   }
 
@@ -133,7 +141,8 @@ package final class LocalCluster {
       "server",
       [
         "server", directory.configuration, "--listen", listen, "--run-dir", directory.path,
-      ] + (resume.map { ["--resume", $0] } ?? []) + (hasBegun ? ["--continue"] : []), threads: 1)
+      ] + serverArguments + (resume.map { ["--resume", $0] } ?? [])
+        + (hasBegun ? ["--continue"] : []), threads: 1)
     server = child
     let deadline = Self.seconds() + 20
     while Self.seconds() < deadline {

@@ -44,6 +44,7 @@ package struct RunDirectory: Hashable, Sendable {
 
   package var configuration: String { path + "/config.json" }
   package var metrics: String { path + "/metrics.jsonl" }
+  package var events: String { path + "/events.jsonl" }
   package var model: String { path + "/model.safetensors" }
   package var summary: String { path + "/summary.json" }
   /// The folder of checkpoints.
@@ -63,6 +64,8 @@ package struct RunDirectory: Hashable, Sendable {
   package var hasCheckpoints: Bool { access(checkpoints, F_OK) == 0 }
   /// The server's endpoint, while it runs.
   package var address: String { path + "/server.address" }
+  /// Where its web page is, if it has one.
+  package var pageAddress: String { path + "/http.address" }
 
   /// The log of one process, "worker-1.log".
   package func log(_ name: String) -> String { "\(path)/\(name).log" }
@@ -75,6 +78,45 @@ package struct RunDirectory: Hashable, Sendable {
   /// Writes where the server listens, for who starts members beside it.
   package func write(address endpoint: String) throws(NodeError) {
     try Self.replace(address, with: endpoint + "\n")
+  }
+
+  /// The server's process, locked for as long as it lives.
+  private var serverLock: String { path + "/server.pid" }
+
+  /// Notes that this process is the run's server. The lock goes with the process, however it ends.
+  ///
+  /// - Throws: `NodeError` if another server writes into the directory.
+  package func claim() throws(NodeError) {
+    let descriptor = open(serverLock, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw NodeError("cannot write \(serverLock): \(Self.reason())") }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+      close(descriptor)
+      throw NodeError("run directory \(path): the server of another run writes there")
+    }
+    let text = "\(getpid())\n"
+    guard ftruncate(descriptor, 0) == 0, Glibc.write(descriptor, text, text.utf8.count) > 0 else {
+      throw NodeError("cannot write \(serverLock): \(Self.reason())")
+    }
+    // The descriptor stays open: it is the lock.
+  }
+
+  /// The process of the run's server, if it lives and is on this machine.
+  package var serverProcess: Int32? {
+    let descriptor = open(serverLock, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    // Nobody holds the lock: whatever has that number now is not the server.
+    guard flock(descriptor, LOCK_SH | LOCK_NB) != 0 else { return nil }
+    return Self.text(of: serverLock).flatMap { Int32($0.dropLast()) }.flatMap { $0 > 1 ? $0 : nil }
+  }
+
+  /// Writes where the web page is; removes what an earlier run has left if there is none.
+  package func write(pageAddress url: String?) throws(NodeError) {
+    guard let url else {
+      unlink(pageAddress)
+      return
+    }
+    try Self.replace(pageAddress, with: url + "\n")
   }
 
   /// The text of a small file of the directory, or `nil` if it is not there (yet).

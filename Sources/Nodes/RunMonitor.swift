@@ -13,6 +13,12 @@ struct RunMonitor {
   private let observer: (any RunObserver)?
   private let log: Logger
   private let metrics: MetricsLog?
+  private let eventLog: MetricsLog?
+  /// TensorBoard's event file.
+  let tensorBoard: BoardWriter?
+  /// What the run shows to whoever asks over HTTP.
+  let board: StatusBoard
+  private var lastPublished: Microseconds = 0
   private let started = MonotonicClock.now()
   private var rate = RateMeter()
   private var record: StatusRecord
@@ -27,6 +33,8 @@ struct RunMonitor {
   /// Steps over which the status averages loss and accuracy: fewer follow faster, more are calmer.
   private static let recentSteps = 50
   private static let eventsKept = 20
+  /// Between two snapshots on the board, microseconds.
+  private static let publishingInterval: Microseconds = 250_000
 
   init(
     run: UInt64, context: RunContext, directory: RunDirectory?, observer: (any RunObserver)?,
@@ -41,9 +49,27 @@ struct RunMonitor {
     record = StatusRecord(run: run, name: configuration.network.name ?? "custom")
     record.workersWanted = configuration.cluster.workers
     record.fcNodesWanted = configuration.cluster.fcNodes
+    let past = directory.flatMap { directory in
+      RunDirectory.text(of: directory.metrics).flatMap { text in
+        try? MetricsFile(text, name: directory.metrics)
+      }
+    }
     metrics = try directory.map { directory in
       try MetricsLog(path: directory.metrics) { text in log.error(text) }
     }
+    eventLog = try directory.map { directory in
+      try MetricsLog(path: directory.events) { text in log.error(text) }
+    }
+    tensorBoard =
+      configuration.logging.tensorboard
+      ? try directory.map { directory in
+        try BoardWriter(folder: directory.path) { text in log.error(text) }
+      } : nil
+    tensorBoard?.append(configuration: configuration.resolvedJSON())
+    board = StatusBoard(
+      record, plan: Array(PlanRecord.json(context).lineText.utf8), version: Version.text)
+    // A run that goes on shows its course from the beginning.
+    if let past { board.append(past) }
   }
 
   private func seconds(_ now: Microseconds) -> Double {
@@ -54,9 +80,13 @@ struct RunMonitor {
 
   mutating func state(_ text: String) { record.message = text }
 
-  mutating func event(_ text: String) {
-    record.events.append(
-      EventRecord(secondsSinceStart: seconds(MonotonicClock.now()), text: text))
+  mutating func event(_ text: String, _ kind: EventRecord.Kind? = nil) {
+    let event = EventRecord(
+      secondsSinceStart: seconds(MonotonicClock.now()), text: text,
+      kind: kind ?? EventRecord.Kind(note: text))
+    eventLog?.append(event)
+    board.append(event)
+    record.events.append(event)
     if record.events.count > Self.eventsKept {
       record.events.removeFirst(record.events.count - Self.eventsKept)
     }
@@ -75,24 +105,32 @@ struct RunMonitor {
     observer?.trained(
       step: step, loss: tally.lossSum / Double(tally.examples),
       accuracy: Double(tally.top1) / Double(tally.examples))
+    let total = core.program?.totalSteps ?? 0
+    board.append(
+      MetricsHistory.Point(
+        step: step + 1, secondsSinceStart: seconds(now),
+        loss: tally.lossSum / Double(tally.examples),
+        accuracy: Double(tally.top1) / Double(tally.examples),
+        learningRate: context.configuration.learningRate(step: Int(step), of: Int(total)),
+        imagesPerSecond: rate.rate(at: seconds(now))))
     recent.append(tally)
     if recent.count > Self.recentSteps { recent.removeFirst() }
     window = window + tally
     let logging = context.configuration.logging
-    let total = core.program?.totalSteps ?? 0
     let due =
       step + 1 == total || step + 1 >= lastLineStep + UInt64(logging.everySteps)
       || Double(now - lastLine) / 1_000_000 >= logging.everySeconds
     guard due else { return }
     lastLine = now
     lastLineStep = step + 1
-    metrics?.append(
-      MetricsLog.Training(
-        step: step + 1, epoch: epoch(afterSteps: step + 1, core),
-        loss: window.lossSum / Double(window.examples),
-        accuracy: Double(window.top1) / Double(window.examples),
-        learningRate: context.configuration.learningRate(step: Int(step), of: Int(total)),
-        imagesPerSecond: rate.rate(at: seconds(now)), secondsSinceStart: seconds(now)))
+    let line = MetricsLog.Training(
+      step: step + 1, epoch: epoch(afterSteps: step + 1, core),
+      loss: window.lossSum / Double(window.examples),
+      accuracy: Double(window.top1) / Double(window.examples),
+      learningRate: context.configuration.learningRate(step: Int(step), of: Int(total)),
+      imagesPerSecond: rate.rate(at: seconds(now)), secondsSinceStart: seconds(now))
+    metrics?.append(line)
+    tensorBoard?.append(line)
     window = Tally.zero
   }
 
@@ -108,13 +146,15 @@ struct RunMonitor {
       top5: Double(tally.top5) / count)
     let now = seconds(MonotonicClock.now())
     let percent = (Double(tally.top1) / count * 10000).rounded() / 100
-    event("test accuracy \(percent) % after \(step) steps")
+    event("test accuracy \(percent) % after \(step) steps", .evaluation)
     log.info("test accuracy \(percent) % after \(step) steps")
-    metrics?.append(
-      MetricsLog.Evaluation(
-        step: step, epoch: record.totalEpochs > 0 ? record.epoch : 0,
-        loss: tally.lossSum / count, accuracy: Double(tally.top1) / count,
-        top5: Double(tally.top5) / count, secondsSinceStart: now))
+    let evaluation = MetricsLog.Evaluation(
+      step: step, epoch: record.totalEpochs > 0 ? record.epoch : 0,
+      loss: tally.lossSum / count, accuracy: Double(tally.top1) / count,
+      top5: Double(tally.top5) / count, secondsSinceStart: now)
+    metrics?.append(evaluation)
+    board.append(evaluation)
+    tensorBoard?.append(evaluation)
   }
 
   /// Writes down how the run ended.
@@ -124,6 +164,7 @@ struct RunMonitor {
     record.message = stop.reason
     record.etaSeconds = nil
     log.info("\(stop.outcome.rawValue): \(stop.reason)")
+    board.publish(record)
     directory?.writeSummary(record, stop, log)
   }
 
@@ -136,6 +177,16 @@ struct RunMonitor {
   }
 
   // MARK: The status
+
+  /// Puts the status on the board if the last one is old enough.
+  ///
+  /// - Returns: whether it did.
+  mutating func publishIfDue(_ core: ServerCore, refusals: UInt64, now: Microseconds) -> Bool {
+    guard now - min(now, lastPublished) >= Self.publishingInterval else { return false }
+    lastPublished = now
+    board.publish(record(core, refusals: refusals, now: now))
+    return true
+  }
 
   private func epoch(afterSteps steps: UInt64, _ core: ServerCore) -> Double {
     guard let facts = core.dataset, facts.trainingExamples > 0 else { return 0 }
@@ -168,8 +219,9 @@ struct RunMonitor {
     describeState(core)
     record.serverWaits = core.waits(now: now).map { WaitRecord($0) }
     record.nodes = core.membership.records.values
-      .sorted { ($0.name.role.rawValue, $0.name.rank) > ($1.name.role.rawValue, $1.name.rank) }
-      .reversed().map { nodeRecord($0, now) }
+      // "worker" before "fc".
+      .sorted { ($1.name.role.rawValue, $0.name.rank) < ($0.name.role.rawValue, $1.name.rank) }
+      .map { nodeRecord($0, now) }
     return record
   }
 

@@ -3,6 +3,7 @@ import Coordination
 import Kernels
 import Messages
 import Network
+import Observability
 import Tensors
 import Training
 
@@ -22,15 +23,21 @@ final class ServerCompute: Performer {
   private let totalSteps: @Sendable () -> UInt64
   /// Model and checkpoints.
   private let archive: ServerArchive
+  /// Where the first layer's filters are put up when somebody wants to see them.
+  private let board: StatusBoard?
+  private let tensorBoard: BoardWriter?
 
   /// - Parameter resumeSteps: steps of the checkpoint to start from; 0 starts anew.
   init(
     context: RunContext, archive: ServerArchive, resumeSteps: UInt64, probe: (any StepProbe)?,
+    board: StatusBoard? = nil, tensorBoard: BoardWriter? = nil,
     totalSteps: @escaping @Sendable () -> UInt64
   ) throws {
     self.context = context
     self.archive = archive
     self.probe = probe
+    self.board = board
+    self.tensorBoard = tensorBoard
     self.totalSteps = totalSteps
     stages = context.network.stages
     committed = ConvolutionalVersion(stages)
@@ -39,16 +46,55 @@ final class ServerCompute: Performer {
       floats: context.plan.chunks.chunks.map(\.range.count).max() ?? 0)
     try context.inputs.parameters.check(against: context.network.parameters)
     try rollBack(resumeSteps)
+    if let filters = filters(afterSteps: resumeSteps) { board?.publish(filters) }
   }
 
   func close() {}
+
+  /// Shows parameters to who wants to see them: some 100 kB are copied every few seconds at most,
+  /// and all are counted for TensorBoard every half minute.
+  private func show(afterSteps steps: UInt64) {
+    if let board, board.wantsFilters, let filters = filters(afterSteps: steps) {
+      board.publish(filters)
+    }
+    guard let tensorBoard, tensorBoard.wantsParameters else { return }
+    var histograms: [(name: String, values: ValueHistogram)] = []
+    for stage in stages {
+      var offset = 0
+      for entry in stage.parameters {
+        let values = UnsafeBufferPointer(
+          start: UnsafePointer(committed.values[stage.index].floatPointer) + offset,
+          count: entry.shape.count)
+        histograms.append(("\(entry.layerName)/\(entry.kind.rawValue)", ValueHistogram(values)))
+        offset += entry.shape.count
+      }
+    }
+    tensorBoard.append(
+      filters: filters(afterSteps: steps), histograms: histograms, step: steps)
+  }
+
+  /// The first conv layer's weights; `nil` in a network without one.
+  private func filters(afterSteps steps: UInt64) -> FilterSnapshot? {
+    guard let stage = stages.first(where: { !$0.parameters.isEmpty }),
+      case .convolution(let convolution) = context.network.convolutional[stage.layers.lowerBound]
+        .operation
+    else { return nil }
+    let entry = stage.parameters[0]
+    return FilterSnapshot(
+      layer: entry.layerName, step: steps, shape: entry.shape.extents, groups: convolution.groups,
+      values: Array(
+        UnsafeBufferPointer(
+          start: UnsafePointer(committed.values[stage.index].floatPointer),
+          count: entry.shape.count)))
+  }
 
   func perform(_ operation: ServerCore.Operation) -> ServerCore.Outcome {
     switch operation {
     case .apply(let chunk, let gradients, let step):
       return .applied(apply(context.plan.chunks.chunks[chunk], gradients, step))
-    case .commit:
+    case .commit(let step):
       swap(&committed, &working)
+      show(afterSteps: step + 1)
       return .done
     case .snapshot:
       return .snapshot(

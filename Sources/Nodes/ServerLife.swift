@@ -37,10 +37,16 @@ package struct ServerLife {
 
   /// Runs to the end of the run, on the calling thread.
   ///
-  /// - Parameter started: called once with the endpoint at which the server listens.
-  package mutating func runToEnd(started: (String) throws -> Void) throws -> Stop {
+  /// - Parameters:
+  ///   - page: called once with the address of the page, before `started`.
+  ///   - started: called once with the endpoint at which the server listens.
+  package mutating func runToEnd(
+    page: (String?) throws -> Void = { _ in }, started: (String) throws -> Void
+  ) throws -> Stop {
     var node = try makeNode()
     options.listen = node.endpoint
+    if let bound = node.httpAddress { options.http?.address = bound }
+    try page(node.pageAddress)
     try started(node.endpoint)
     while true {
       switch try node.run() {

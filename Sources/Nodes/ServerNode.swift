@@ -17,14 +17,18 @@ package struct ServerOptions: Sendable {
   package var threads: Int
   /// Where the run goes on; `nil` starts anew.
   package var resume: Checkpoint?
+  /// The web page and its endpoints; `nil` for none.
+  package var http: HTTPServer.Options?
 
   package init(
-    listen: String, runDirectory: RunDirectory? = nil, resume: Checkpoint? = nil, threads: Int = 0
+    listen: String, runDirectory: RunDirectory? = nil, resume: Checkpoint? = nil, threads: Int = 0,
+    http: HTTPServer.Options? = nil
   ) {
     self.listen = listen
     self.runDirectory = runDirectory
     self.resume = resume
     self.threads = threads
+    self.http = http
   }
 }
 
@@ -42,6 +46,7 @@ package final class ServerNode {
   private let totalSteps = TotalSteps()
   private var validation = ValidationProgress()
   private var monitor: RunMonitor
+  private let http: HTTPServer?
   private let facts: RunFacts
   private let writer: CheckpointWriter?
   /// Asks the server to end the run: in-process owners post here.
@@ -99,6 +104,9 @@ package final class ServerNode {
     facts = RunFacts(run, number: number, resumed: options.resume)
     monitor = try RunMonitor(
       run: number, context: run, directory: options.runDirectory, observer: observer, log: log)
+    let board = monitor.board
+    let tensorBoard = monitor.tensorBoard
+    http = try options.http.map { try HTTPServer($0, board: board) }
     let store = options.runDirectory.map {
       CheckpointStore(directory: $0.checkpoints, keep: run.configuration.checkpoint.keep)
     }
@@ -116,7 +124,7 @@ package final class ServerNode {
         checkpoints: store, resumed: options.resume, writer: writer, onModel: onModel)
       let compute = try ServerCompute(
         context: run, archive: archive, resumeSteps: resumeSteps, probe: probe,
-        totalSteps: { totalSteps.value })
+        board: board, tensorBoard: tensorBoard, totalSteps: { totalSteps.value })
       return (compute, true)
     }
   }
@@ -124,12 +132,19 @@ package final class ServerNode {
   /// Where the server listens, with the port the system picked.
   package var endpoint: String { hub.boundEndpoint ?? options.listen }
 
+  /// What to type into a browser; `nil` without a page.
+  package var pageAddress: String? { http?.address.url }
+
+  /// Where the page is, with the port the system picked.
+  var httpAddress: HTTPAddress? { http?.address }
+
   /// The run's number, for logs and file names.
   package var runNumber: UInt64 { identity.run }
 
   /// Runs to the end of the run.
   package func run() throws -> End {
     log.info("run \(Version.runName(identity.run)) listens at \(endpoint)")
+    if let page = pageAddress { log.info("page: \(page)") }
     if let resumed = options.resume?.manifest {
       let text = "goes on after \(resumed.steps) steps of run \(resumed.run)"
       log.info(text)
@@ -138,6 +153,7 @@ package final class ServerNode {
     monitor.state("waiting for \(Self.wanted(context))")
     defer {
       compute.stop()
+      http?.stop()
       writer?.stop()
       hub.close(lingerMilliseconds: 1000)
     }
@@ -210,6 +226,12 @@ package final class ServerNode {
       receive(link, parts)
     }
     carryOut(core.handle(.tick, now: MonotonicClock.now()))
+    if let http,
+      monitor.publishIfDue(
+        core, refusals: refusals + hub.droppedMessages, now: MonotonicClock.now())
+    {
+      http.wake()
+    }
     if let facts = core.dataset, totalSteps.value == 0 {
       totalSteps.value = context.plan.totalSteps(facts)
     }

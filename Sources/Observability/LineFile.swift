@@ -27,11 +27,11 @@ struct LineFile: ~Copyable {
 
   deinit { if closes { close(descriptor) } }
 
-  /// Appends a line and its line feed.
+  /// Appends a line and its line feed, or bytes as they are.
   ///
   /// - Returns: `nil`, or the system's words for what went wrong.
-  mutating func append(_ line: [UInt8]) -> String? {
-    let bytes = (isMidLine ? [0x0A] : []) + line + [0x0A]
+  mutating func append(_ line: [UInt8], lineFeed: Bool = true) -> String? {
+    let bytes = lineFeed ? (isMidLine ? [0x0A] : []) + line + [0x0A] : line
     var done = 0
     while done < bytes.count {
       let wrote = bytes.withUnsafeBytes { buffer in

@@ -84,6 +84,9 @@ package final class MetricsLog: Sendable {
   /// Appends a line.
   package func append(_ record: Evaluation) { append(JSON.encode(record)) }
 
+  /// Appends a line: `events.jsonl` is written in the same way.
+  package func append(_ record: EventRecord) { append(JSON.encode(record)) }
+
   private func append(_ line: [UInt8]) {
     let news: String? = state.withLock { state in
       guard let failure = state.file.append(line), !state.hasFailed else { return nil }
@@ -91,7 +94,7 @@ package final class MetricsLog: Sendable {
       return failure
     }
     if let news {
-      onFailure("\(path): cannot be written: \(news); measures are lost while training goes on")
+      onFailure("\(path): cannot be written: \(news); lines are lost while training goes on")
     }
   }
 }

@@ -127,14 +127,3 @@ package struct WaitRecord: Codable, Hashable, Sendable {
     milliseconds = wait.milliseconds
   }
 }
-
-/// Something that happened: a node joined, a view began, an evaluation ended.
-package struct EventRecord: Codable, Hashable, Sendable {
-  package var secondsSinceStart: Double
-  package var text: String
-
-  package init(secondsSinceStart: Double, text: String) {
-    self.secondsSinceStart = secondsSinceStart
-    self.text = text
-  }
-}

@@ -23,16 +23,22 @@ struct InProcessTraining {
   }
 
   /// Runs to the end and returns the last status.
-  func run(listen: String?, _ display: ProgressDisplay) throws -> StatusRecord {
+  func run(listen: String?, http: HTTPServer.Options?, _ display: ProgressDisplay) throws
+    -> StatusRecord
+  {
     let directory = directory
+    try directory.claim()
     let cluster = try InProcessCluster(
-      configuration, listen: listen ?? "tcp://127.0.0.1:0", runDirectory: directory, resume: resume,
+      configuration, listen: listen ?? "tcp://127.0.0.1:0", http: http,
+      runDirectory: directory, resume: resume,
       log: { name in
         try Logger(path: directory.log(name.replacing(" ", with: "-")), name: name)
       })
     let observer = try Observer(display)
     defer { observer.stop() }
-    let stop = try cluster.runToEnd(signals: signals) { observer.start($0) }
+    let stop = try cluster.runToEnd(signals: signals, page: { display.note("page: \($0)") }) {
+      observer.start($0)
+    }
     guard stop.outcome != .failed, let record = directory.readSummary() else {
       throw NodeError("the run failed: \(stop.reason) (logs in \(directory.path))")
     }

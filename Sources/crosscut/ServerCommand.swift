@@ -19,12 +19,16 @@ enum ServerCommand {
       Option(
         name: "listen", value: .text("ENDPOINT"),
         help: "Where workers, FC nodes and crosscut status connect to.", standard: "tcp://*:5555"),
-      .set, .workers, .fcNodes, .runDirectory, .seed, .resume, .goOn, .verbose,
+      .http(standard: "off"), .httpTokenFile, .set, .workers, .fcNodes, .runDirectory, .seed,
+      .resume, .goOn, .tensorboard, .verbose,
     ],
     examples: [
       Example(
         line: "crosscut server fashion --workers 4 --fc-nodes 2",
-        meaning: "Then start four workers and two FC nodes anywhere.")
+        meaning: "Then start four workers and two FC nodes anywhere."),
+      Example(
+        line: "crosscut server fashion --http 8080",
+        meaning: "With a page about the run at http://127.0.0.1:8080/."),
     ],
     run: run)
 
@@ -36,21 +40,29 @@ enum ServerCommand {
     let configuration = try arguments.runConfiguration(resumed: resumed)
     let listen = arguments.string("listen") ?? "tcp://*:5555"
     try Endpoint.check(listen, written: arguments.label("listen"), command: "server")
+    let http = try arguments.httpOptions(standard: "off")
     let run = try RunContext(configuration)
     let directory = try RunDirectory(
       configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))
     try ResumedRun.refuseForgotten(directory, resumed, arguments)
+    try directory.claim()
     try directory.write(configuration)
     let log = Logger(descriptor: 2, name: "server", level: NodeCommand.level(arguments))
+    if let http, !http.address.isLoopback, http.token == nil {
+      log.warning(
+        "the page at \(http.address) is open to everybody who reaches it: see --http-token-file")
+    }
     let context = try Context()
     let stop: Stop
     do {
       var server = ServerLife(
         context: context, run: run,
         options: ServerOptions(
-          listen: listen, runDirectory: directory, resume: resumed?.checkpoint), log: log,
-        commands: try Mailbox(), signals: signals)
-      stop = try server.runToEnd { try directory.write(address: $0) }
+          listen: listen, runDirectory: directory, resume: resumed?.checkpoint, http: http),
+        log: log, commands: try Mailbox(), signals: signals)
+      stop = try server.runToEnd(page: { try directory.write(pageAddress: $0) }) {
+        try directory.write(address: $0)
+      }
     } catch {
       context.terminate()
       throw error

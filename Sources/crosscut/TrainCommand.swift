@@ -21,7 +21,8 @@ enum TrainCommand {
         name: "listen", value: .text("ENDPOINT"),
         help: "Where the server listens, for crosscut status and for more workers.",
         standard: "tcp://127.0.0.1:5555, or a free port if that one is in use"),
-      .runDirectory, .seed, .resume, .goOn,
+      .http(standard: HTTPArguments.trainStandard), .httpTokenFile, .runDirectory, .seed, .resume,
+      .goOn, .tensorboard,
       Option(
         name: "dry-run",
         help:
@@ -59,6 +60,7 @@ enum TrainCommand {
     if let listen = arguments.string("listen") {
       try Endpoint.check(listen, written: arguments.label("listen"), command: "train")
     }
+    let http = try arguments.httpOptions(standard: HTTPArguments.trainStandard)
     // What is wrong with the data is said before any process starts.
     _ = try OpenDataset(RunContext(configuration))
     let signals = try Signals(children: true)
@@ -72,10 +74,11 @@ enum TrainCommand {
     if arguments.has("in-process") {
       record = try InProcessTraining(
         configuration, directory, signals, resume: resumed?.checkpoint
-      ).run(listen: arguments.string("listen"), display)
+      ).run(listen: arguments.string("listen"), http: http, display)
     } else {
       record = try LocalCluster(
-        configuration, directory: directory, resume: resumed?.checkpoint.path, signals: signals
+        configuration, directory: directory, resume: resumed?.checkpoint.path, signals: signals,
+        serverArguments: arguments.httpServerArguments(http)
       ).run(
         listen: arguments.string("listen")
       ) { report in

@@ -49,7 +49,7 @@ struct ClusterTests {
     #expect(record.state == .running || record.state == .evaluating)
     #expect(record.totalSteps == 100_000)
     #expect(record.view == 1)
-    #expect(record.nodes.map { "\($0.name)" } == ["fc 0", "fc 1", "worker 0", "worker 1"])
+    #expect(record.nodes.map { "\($0.name)" } == ["worker 0", "worker 1", "fc 0", "fc 1"])
     for node in record.nodes {
       #expect(node.state == .active)
       #expect(node.bytesSent > 0 && node.bytesReceived > 0 && node.residentBytes > 0)
@@ -107,7 +107,7 @@ struct ClusterTests {
     }
     #expect(isBack, "\(scratch.text("run/server.log"))")
     let after = try reach(step: before.step + 40, at: server)
-    #expect(after.nodes.map { "\($0.name)" } == ["fc 0", "fc 1", "worker 0", "worker 1"])
+    #expect(after.nodes.map { "\($0.name)" } == ["worker 0", "worker 1", "fc 0", "fc 1"])
     program.send(SIGINT)
     #expect(program.finish() == 0, "\(program.output)")
     #expect(program.output.contains("was killed by signal 9"), "\(program.output)")

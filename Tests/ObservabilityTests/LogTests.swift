@@ -56,7 +56,7 @@ final class TemporaryFile {
     #expect(
       reports.withLock { $0 } == [
         "/dev/full: cannot be written: No space left on device; "
-          + "measures are lost while training goes on"
+          + "lines are lost while training goes on"
       ])
   }
 

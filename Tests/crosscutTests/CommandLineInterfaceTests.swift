@@ -75,8 +75,9 @@ import Testing
     ("trian", "crosscut: unknown command \"trian\"; did you mean \"train\"?"),
     (
       "zebra",
-      "crosscut: unknown command \"zebra\"; there are train, server, worker, fc, status, health,"
-        + " evaluate, predict, verify, model, data, checkpoint, help"
+      "crosscut: unknown command \"zebra\"; there are train, server, worker, fc, status, nodes,"
+        + " logs, stop, health, metrics, compare, evaluate, predict, verify, model, data,"
+        + " checkpoint, help"
     ),
     ("--hepl", "crosscut: unknown option --hepl; did you mean --help?"),
     ("--watch status", "crosscut: unknown option --watch"),

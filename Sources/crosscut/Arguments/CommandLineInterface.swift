@@ -7,10 +7,11 @@ struct CommandLineInterface {
   /// In the order of the overview.
   static let allCommands = [
     TrainCommand.command, ServerCommand.command, WorkerCommand.command, FCCommand.command,
-    StatusCommand.command, HealthCommand.command, EvaluateCommand.command, PredictCommand.command,
-    VerifyCommand.command, ModelShowCommand.command, DataPrepareCommand.command,
-    DataInfoCommand.command, DataPreviewCommand.command, CheckpointCommand.list,
-    CheckpointCommand.verify,
+    StatusCommand.command, NodesCommand.command, LogsCommand.command, StopCommand.command,
+    HealthCommand.command, MetricsCommand.command, CompareCommand.command,
+    EvaluateCommand.command, PredictCommand.command, VerifyCommand.command,
+    ModelShowCommand.command, DataPrepareCommand.command, DataInfoCommand.command,
+    DataPreviewCommand.command, CheckpointCommand.list, CheckpointCommand.verify,
     CheckpointCommand.show, HelpCommand.command,
   ]
 

@@ -18,6 +18,9 @@ extension Option {
     help: "Where the run's files go (logging.runDirectory).", standard: "a new one under runs/")
   static let seed = Option(
     name: "seed", value: .integer("N", 0...Int.max), help: "Keys every random number (seed).")
+  static let tensorboard = Option(
+    name: "tensorboard",
+    help: "Write TensorBoard's event files into the run directory (logging.tensorboard).")
   static let resume = Option(
     name: "resume", value: .text("DIR"),
     help: "Go on from a run's newest good checkpoint, or from the one named. Without CONFIG, with"
@@ -62,6 +65,11 @@ extension ParsedArguments {
         ?? .string(text)
       overrides.append(
         ConfigurationOverride(keyPath, value: value, option: "\(label(name)) \(text)"))
+    }
+    if known.contains("tensorboard"), has("tensorboard") {
+      overrides.append(
+        ConfigurationOverride(
+          "logging.tensorboard", value: .bool(true), option: label("tensorboard")))
     }
     return overrides
   }

@@ -1,0 +1,33 @@
+import Nodes
+import Observability
+import Transport
+
+/// `crosscut nodes`: who is in the cluster.
+enum NodesCommand {
+  static let command = Command(
+    words: ["nodes"],
+    summary: "list the nodes of a running cluster",
+    options: [.observedServer, .json],
+    examples: [
+      Example(line: "crosscut nodes", meaning: "Of the run on this machine."),
+      Example(
+        line: "crosscut nodes --server tcp://10.0.0.1:5555 --json", meaning: "For programs."),
+    ],
+    run: run)
+
+  /// - Throws: why there is no answer.
+  static func run(_ arguments: ParsedArguments) throws -> Int32 {
+    let endpoint = arguments.string("server") ?? Endpoint.standardServer
+    try Endpoint.check(endpoint, written: arguments.label("server"), command: "nodes")
+    let context = try Context()
+    defer { context.terminate() }
+    let client = try StatusClient(context: context, endpoint: endpoint)
+    defer { client.close() }
+    let record = try client.status()
+    try Console.print(
+      arguments.has("json")
+        ? String(decoding: NodesTable.json(record), as: UTF8.self) + "\n"
+        : NodesTable.render(record, columns: Console.width, color: Console.hasColor))
+    return ExitCode.success
+  }
+}

@@ -1,0 +1,64 @@
+import Foundation
+import Testing
+
+/// What an operator does with a run on this machine, with real processes.
+@Suite(.timeLimit(.minutes(3)))
+struct OperatorTests {
+  @Test func `a run has a page, logs, files for TensorBoard, and is stopped in order`() throws {
+    let scratch = try Scratch()
+    let train = try Program([
+      "train", "lenet5", "--run-dir", scratch.path, "--listen", "tcp://127.0.0.1:0", "--workers",
+      "1", "--fc-nodes", "1", "--set", "dataset={ kind: \"synthetic\", examples: 512 }", "--set",
+      "steps=1000000", "--set", "evaluation.everySteps=1000000", "--set", "logging.everySteps=2",
+      "--tensorboard",
+    ])
+    #expect(
+      eventually(seconds: 60) { scratch.text("metrics.jsonl").contains("\n") }, "\(train.output)")
+    let page = scratch.text("http.address").trimmingCharacters(in: .whitespacesAndNewlines)
+    #expect(page.hasPrefix("http://127.0.0.1:"))
+    #expect(train.output.contains("page: \(page)"))
+    #expect(scratch.text("events.jsonl").contains(#""kind":"join""#))
+
+    let nodes = try Program.run("nodes", "--server", scratch.address)
+    #expect(nodes.code == 0)
+    #expect(nodes.output.contains("worker 0") && nodes.output.contains("fc 0"))
+    let logs = try Program.run("logs", "server", "--run-dir", scratch.path, "-n", "1")
+    #expect(logs.code == 0 && logs.output.split(separator: "\n").count == 1, "\(logs.output)")
+    let unknown = try Program.run("logs", "worker-7", "--run-dir", scratch.path)
+    #expect(unknown.code == 1)
+    #expect(unknown.output.contains("there are fc-0, server, worker-0"), "\(unknown.output)")
+    let second = try Program.run("server", "lenet5", "--run-dir", scratch.path)
+    #expect(second.code == 1 && second.output.contains("another run writes there"))
+
+    let stop = try Program.run("stop", scratch.path)
+    #expect(stop.code == 0, "\(stop.output)")
+    #expect(stop.output.contains("finished after"))
+    #expect(train.finish() == 0, "\(train.output)")
+    #expect(scratch.exists("model.safetensors"))
+    let again = try Program.run("stop", scratch.path)
+    #expect(again.code == 1 && again.output.contains("does not run on this machine"))
+
+    let metrics = try Program.run("metrics", scratch.path)
+    #expect(metrics.code == 0 && metrics.output.hasPrefix("kind,step,"))
+    let svg = "\(scratch.path)/curves.svg"
+    let compare = try Program.run("compare", scratch.path, scratch.path + "/", "--svg", svg)
+    #expect(compare.code == 0, "\(compare.output)")
+    #expect(scratch.text("curves.svg").hasPrefix("<svg "))
+    let files = try FileManager.default.contentsOfDirectory(atPath: scratch.path)
+    #expect(files.contains { $0.hasPrefix("events.out.tfevents.") })
+  }
+
+  @Test(arguments: [
+    (["--http", "nonsense"], "expected [HOST:]PORT"),
+    (["--http", "1", "--http-token-file", "/nowhere"], "cannot read /nowhere"),
+    (["--http", "1", "--http-token-file", "/dev/null"], "the token has 0 bytes"),
+  ])
+  func `a wrong page is refused before anything starts`(
+    options: [String], expected: String
+  ) throws {
+    let program = try Program(["train", "lenet5"] + options)
+    #expect(program.finish() == 2)
+    #expect(program.output.contains(expected), "\(program.output)")
+    #expect(program.output.split(separator: "\n").count == 1, "\(program.output)")
+  }
+}
