@@ -128,15 +128,16 @@ struct TrainingPlan {
 
   private var workers: [String] {
     let count = context.configuration.cluster.workers
-    let shares = (0..<count).map { context.plan.share(position: $0, workers: count) }
+    let shares = (0..<count).map { context.plan.blocks(position: $0, workers: count).map(\.rows) }
+    func examples(_ share: [Range<Int>]) -> Int { share.reduce(0) { $0 + $1.count } }
     let stages = context.network.stages
     let bytes = stages.reduce(0) { $0 + $1.parameterCount } * 4
     var lines = shares.enumerated().prefix(8).map { rank, share in
-      "worker \(rank): \(share.count) examples a step, positions \(share.lowerBound) to"
-        + " \(share.upperBound - 1)"
+      "worker \(rank): \(examples(share)) examples a step, positions "
+        + share.map { "\($0.lowerBound) to \($0.upperBound - 1)" }.joined(separator: ", ")
     }
     if count > 8 {
-      lines.append("... worker \(count - 1): \(shares[count - 1].count) examples a step")
+      lines.append("... worker \(count - 1): \(examples(shares[count - 1])) examples a step")
     }
     let chunks = context.plan.chunks.chunks.count
     return lines + [
