@@ -135,7 +135,7 @@ let package = Package(
       name: "NodesTests",
       dependencies: [
         "Nodes", "Configuration", "Messages", "Observability", "Training", "Network", "Tensors",
-        "Kernels",
+        "Kernels", "Transport",
       ], swiftSettings: house),
     .testTarget(
       name: "crosscutTests", dependencies: ["crosscut", "Configuration", "Nodes", "Training"],

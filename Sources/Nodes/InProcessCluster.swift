@@ -24,22 +24,27 @@ package final class InProcessCluster: Sendable {
   private let listen: String?
   private let ends = Mutex<[MemberEnd]>([])
   private let serverCommands: Mailbox<String>
+  /// For what comes from outside this process.
+  private let security: ServerSecurity?
 
   /// - Parameters:
   ///   - inputs: what all nodes are given instead of finding it by the configuration.
   ///   - listen: the server's endpoint; `nil` keeps the cluster to itself (inproc).
+  ///   - security: keys, should `listen` be reachable from elsewhere.
   ///   - probe: sees every gradient before it is applied.
   ///   - onModel: sees the trained parameters at the end, on the server's compute thread.
   ///   - log: makes the log of a node by its name.
   package init(
     _ configuration: RunConfiguration, inputs: RunInputs = RunInputs(), listen: String? = nil,
-    runDirectory: RunDirectory? = nil, probe: (any StepProbe)? = nil,
+    security: ServerSecurity? = nil, runDirectory: RunDirectory? = nil,
+    probe: (any StepProbe)? = nil,
     observer: (any RunObserver)? = nil, onModel: (@Sendable (ModelTensors) -> Void)? = nil,
     log makeLog: @escaping @Sendable (String) throws -> Logger
   ) throws {
     run = try RunContext(configuration, inputs: inputs)
     self.makeLog = makeLog
     self.listen = listen
+    self.security = security
     self.runDirectory = runDirectory
     self.probe = probe
     self.observer = observer
@@ -62,10 +67,11 @@ package final class InProcessCluster: Sendable {
   ) throws -> Stop {
     let context = try Context()
     defer { context.terminate() }
+    var options = ServerOptions(
+      listen: listen ?? "inproc://server", runDirectory: runDirectory, threads: threads(of: 1))
+    options.security = security
     let server = try ServerNode(
-      context: context, run: run,
-      options: ServerOptions(
-        listen: listen ?? "inproc://server", runDirectory: runDirectory, threads: threads(of: 1)),
+      context: context, run: run, options: options,
       log: makeLog("server"), commands: serverCommands, signals: signals, probe: probe,
       observer: observer, onModel: onModel)
     started(server.endpoint)
@@ -111,6 +117,7 @@ package final class InProcessCluster: Sendable {
     options.preferredRank = rank
     options.inputs = run.inputs
     options.threads = threads(of: count)
+    options.security = try security.map { try MemberSecurity(beside: $0) }
     let name = "\(NodeName(role, rank))"
     return try OwnedThread(name: name) { [self, options] in
       let outcome: Result<Stop, NodeError>

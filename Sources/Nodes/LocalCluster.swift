@@ -24,12 +24,20 @@ package final class LocalCluster {
   private let configuration: RunConfiguration
   private let directory: RunDirectory
   private let signals: Signals
+  /// The keys of a cluster that encrypts.
+  private let keys: KeyDirectory?
   private var server: ChildProcess?
   private var members: [ChildProcess] = []
   private var logs: [String: String] = [:]
 
-  /// - Parameter signals: with SIGCHLD; made before any thread.
-  package init(_ configuration: RunConfiguration, directory: RunDirectory, signals: Signals) {
+  /// - Parameters:
+  ///   - signals: with SIGCHLD; made before any thread.
+  ///   - keys: encrypts everything with them.
+  package init(
+    _ configuration: RunConfiguration, directory: RunDirectory, signals: Signals,
+    keys: KeyDirectory? = nil
+  ) {
+    self.keys = keys
     self.configuration = configuration
     self.directory = directory
     self.signals = signals
@@ -45,7 +53,8 @@ package final class LocalCluster {
     try startMembers(endpoint)
     let context = try Context()
     defer { context.terminate() }
-    let client = try StatusClient(context: context, endpoint: endpoint)
+    let credentials = try keys.map { try Credentials.keyFile(NodeKeyFile(path: $0.serverKey)) }
+    let client = try StatusClient(context: context, endpoint: endpoint, credentials: credentials)
     defer { client.close() }
     var stopping: (since: Double, signals: Int)?
     var announced: Set<String> = []
@@ -104,7 +113,7 @@ package final class LocalCluster {
       "server",
       [
         "server", directory.configuration, "--listen", listen, "--run-dir", directory.path,
-      ], threads: 1)
+      ] + (keys.map { ["--key-file", $0.serverKey] } ?? ["--insecure"]), threads: 1)
     server = child
     let deadline = Self.seconds() + 20
     while Self.seconds() < deadline {
@@ -120,6 +129,7 @@ package final class LocalCluster {
   private func startMembers(_ endpoint: String) throws(NodeError) {
     let cluster = configuration.cluster
     let wanted = configuration.compute.threadsPerNode
+    let nodeKey = keys.map { ["--key-file", $0.nodeKey(KeyDirectory.firstNode)] } ?? []
     func threads(_ count: Int) -> Int { wanted > 0 ? wanted : max(1, Host.cores / count) }
     for rank in 0..<cluster.fcNodes {
       members.append(
@@ -127,12 +137,12 @@ package final class LocalCluster {
           "fc-\(rank)",
           [
             "fc", "--server", endpoint, "--listen", "tcp://127.0.0.1:0", "--rank-hint", "\(rank)",
-          ], threads: threads(cluster.fcNodes)))
+          ] + nodeKey, threads: threads(cluster.fcNodes)))
     }
     for rank in 0..<cluster.workers {
       members.append(
         try spawn(
-          "worker-\(rank)", ["worker", "--server", endpoint, "--rank-hint", "\(rank)"],
+          "worker-\(rank)", ["worker", "--server", endpoint, "--rank-hint", "\(rank)"] + nodeKey,
           threads: threads(cluster.workers)))
     }
   }

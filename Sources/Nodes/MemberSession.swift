@@ -27,6 +27,8 @@ package struct MemberOptions: Sendable {
   package var serverTimeoutSeconds: Int
   /// What the node is given instead of finding it by the configuration that the server sends.
   package var inputs: RunInputs
+  /// Keys; `nil` encrypts nothing.
+  package var security: MemberSecurity?
 
   package init(role: Role, server: String) {
     self.role = role
@@ -89,6 +91,8 @@ package final class MemberSession {
   private var serverLostAt: Microseconds?
   private var refusals: UInt64 = 0
   private var complained: Set<Hub.Link> = []
+  private var handshakes = HandshakeWatch()
+  private var strangers = StrangerLog()
   private var largestGap: Microseconds = 0
   private var result: Stop?
   private let started = MonotonicClock.now()
@@ -105,9 +109,12 @@ package final class MemberSession {
     self.abandoned = abandoned
     incarnation = UInt64.random(in: 1...UInt64.max)
     identity = Header(run: 0, view: 0, sender: NodeID(0), incarnation: incarnation)
-    hub = try Hub(context: context, listen: options.role == .fc ? options.listen : nil)
-    control = try hub.dial(options.server)
-    bulk = try hub.dial(options.server)
+    let security = options.security
+    hub = try Hub(
+      context: context, listen: options.role == .fc ? options.listen : nil,
+      security: security.map { .shared($0.cluster) } ?? HubSecurity())
+    control = try hub.dial(options.server, with: security?.server)
+    bulk = try hub.dial(options.server, with: security?.server)
   }
 
   /// Runs until the server ends the run or this node leaves.
@@ -147,7 +154,7 @@ package final class MemberSession {
     while let number = signals?.next() { leave(Signals.name(number), now) }
     // A member of a view hears the server's last word; who never joined would look for it on.
     for reason in abandoned?.drain() ?? [] where role?.viewNumber ?? 0 == 0 { leave(reason, now) }
-    watch(now)
+    try watch(now)
     var budget = 256
     while budget > 0, result == nil, let (link, parts) = try hub.receive() {
       budget -= 1
@@ -253,16 +260,22 @@ package final class MemberSession {
   }
 
   /// Notices a server that is gone for good.
-  private func watch(_ now: Microseconds) {
+  private func watch(_ now: Microseconds) throws {
     for event in hub.takeEvents() {
       switch event {
       case .connected(let link):
-        if link == control { serverLostAt = nil }
+        if link == control {
+          serverLostAt = nil
+          handshakes.connected()
+        }
       case .disconnected(let link):
         if link == control, serverLostAt == nil, role != nil {
           serverLostAt = now
           log.warning("lost the connection to the server, trying again")
         }
+      case .handshakeFailed(let link, let failure): try failed(link, failure, now)
+      case .strangerRefused(let failure, let address):
+        if let line = strangers.note(failure, address: address, now: now) { log.warning(line) }
       default: break
       }
     }
@@ -273,6 +286,26 @@ package final class MemberSession {
         outcome: .failed,
         reason: "the server at \(options.server) has been gone for "
           + "\(options.serverTimeoutSeconds) s")
+    }
+  }
+
+  /// Says what is wrong with a connection that does not come about, and ends where it never will.
+  private func failed(
+    _ link: Hub.Link, _ failure: HandshakeFailure, _ now: Microseconds
+  ) throws {
+    guard link == control else {
+      if link != bulk, complained.insert(link).inserted {
+        let node = routes.first { $0.value == link }?.key
+        log.error("no connection to \(node.map { "\($0)" } ?? "a node"): \(failure)")
+      }
+      return
+    }
+    let text = Credentials.explain(
+      failure, at: options.server, with: options.security?.credentials)
+    switch handshakes.judge(failure, now: now) {
+    case .wait: break
+    case .tell: log.warning(text)
+    case .giveUp: throw NodeError(text)
     }
   }
 

@@ -48,6 +48,9 @@ package struct RunDirectory: Hashable, Sendable {
   /// The server's endpoint, while it runs.
   package var address: String { path + "/server.address" }
 
+  /// The keys of a run that encrypts.
+  package var keys: KeyDirectory { KeyDirectory(path + "/keys") }
+
   /// The log of one process, "worker-1.log".
   package func log(_ name: String) -> String { "\(path)/\(name).log" }
 

@@ -9,8 +9,13 @@ struct InProcessTraining {
   private let configuration: RunConfiguration
   private let directory: RunDirectory
   private let signals: Signals
+  private let keys: KeyDirectory?
 
-  init(_ configuration: RunConfiguration, _ directory: RunDirectory, _ signals: Signals) {
+  init(
+    _ configuration: RunConfiguration, _ directory: RunDirectory, _ signals: Signals,
+    _ keys: KeyDirectory?
+  ) {
+    self.keys = keys
     self.configuration = configuration
     self.directory = directory
     self.signals = signals
@@ -20,11 +25,14 @@ struct InProcessTraining {
   func run(listen: String?, _ display: ProgressDisplay) throws -> StatusRecord {
     let directory = directory
     let cluster = try InProcessCluster(
-      configuration, listen: listen ?? "tcp://127.0.0.1:0", runDirectory: directory,
+      configuration, listen: listen ?? "tcp://127.0.0.1:0",
+      security: try keys.map { try ServerSecurity(keyFile: $0.serverKey) },
+      runDirectory: directory,
       log: { name in
         try Logger(path: directory.log(name.replacing(" ", with: "-")), name: name)
       })
-    let observer = try Observer(display)
+    let credentials = try keys.map { try Credentials.keyFile(NodeKeyFile(path: $0.serverKey)) }
+    let observer = try Observer(display, credentials)
     defer { observer.stop() }
     let stop = try cluster.runToEnd(signals: signals) { observer.start($0) }
     guard stop.outcome != .failed, let record = directory.readSummary() else {
@@ -36,10 +44,12 @@ struct InProcessTraining {
   /// Asks the server for its status on a thread of its own and shows it.
   private final class Observer {
     private let display: ProgressDisplay
+    private let credentials: Credentials?
     private let done: Mailbox<Bool>
     private var thread: OwnedThread?
 
-    init(_ display: ProgressDisplay) throws {
+    init(_ display: ProgressDisplay, _ credentials: Credentials?) throws {
+      self.credentials = credentials
       self.display = display
       done = try Mailbox()
     }
@@ -48,10 +58,14 @@ struct InProcessTraining {
       // Only this thread shows anything until `stop` has joined it.
       nonisolated(unsafe) let display = display
       let done = done
+      let credentials = credentials
       thread = try? OwnedThread(name: "display") {
         guard let context = try? Context() else { return }
         defer { context.terminate() }
-        guard let client = try? StatusClient(context: context, endpoint: endpoint) else { return }
+        guard
+          let client = try? StatusClient(
+            context: context, endpoint: endpoint, credentials: credentials)
+        else { return }
         defer { client.close() }
         while done.take(milliseconds: 200) == nil {
           if let record = try? client.status(timeoutMilliseconds: 500) { display.show(record) }

@@ -21,7 +21,11 @@ enum TrainCommand {
         name: "listen", value: .text("ENDPOINT"),
         help: "Where the server listens, for crosscut status and for more workers.",
         standard: "tcp://127.0.0.1:5555, or a free port if that one is in use"),
-      .runDirectory, .seed,
+      Option(
+        name: "secure",
+        help: "Encrypt everything, and let in only those who have a key: RUN/keys has them, and"
+          + " crosscut token RUN prints a token for more workers."),
+      .insecure, .runDirectory, .seed,
       Option(
         name: "dry-run", help: "Check everything, print the resolved configuration and stop."),
     ],
@@ -45,8 +49,9 @@ enum TrainCommand {
       try Console.print(configuration.resolvedJSON() + "\n")
       return ExitCode.success
     }
-    if let listen = arguments.string("listen") {
-      try Endpoint.check(listen, written: arguments.label("listen"), command: "train")
+    if arguments.has("listen") {
+      _ = try Endpoint.listening(
+        arguments, standard: ("", ""), isSecure: arguments.has("secure"), staysHere: true)
     }
     // What is wrong with the data is said before any process starts.
     _ = try OpenDataset(RunContext(configuration))
@@ -54,16 +59,18 @@ enum TrainCommand {
     let directory = try RunDirectory(
       configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))
     try directory.write(configuration)
+    let keys = arguments.has("secure") ? directory.keys : nil
+    try keys?.create()
     let display = ProgressDisplay(configuration, directory)
     try display.begin(inProcess: arguments.has("in-process"))
     let record: StatusRecord
     if arguments.has("in-process") {
-      record = try InProcessTraining(configuration, directory, signals).run(
+      record = try InProcessTraining(configuration, directory, signals, keys).run(
         listen: arguments.string("listen"), display)
     } else {
-      record = try LocalCluster(configuration, directory: directory, signals: signals).run(
-        listen: arguments.string("listen")
-      ) { report in
+      record = try LocalCluster(
+        configuration, directory: directory, signals: signals, keys: keys
+      ).run(listen: arguments.string("listen")) { report in
         switch report {
         case .status(let record): display.show(record)
         case .note(let text): display.note(text)

@@ -7,7 +7,8 @@ struct CommandLineInterface {
   /// In the order of the overview.
   static let allCommands = [
     TrainCommand.command, ServerCommand.command, WorkerCommand.command, FCCommand.command,
-    StatusCommand.command, HealthCommand.command, EvaluateCommand.command, VerifyCommand.command,
+    KeygenCommand.command, TokenCommand.command, StatusCommand.command, HealthCommand.command,
+    EvaluateCommand.command, VerifyCommand.command,
     ModelShowCommand.command, HelpCommand.command,
   ]
 
