@@ -22,7 +22,7 @@ let package = Package(
       name: "crosscut",
       dependencies: [
         "Nodes", "Configuration", "Observability", "Messages", "Transport", "Training", "Network",
-        "Tensors", "CLinux",
+        "Tensors", "CLinux", "Datasets",
       ],
       swiftSettings: house),
 
@@ -42,6 +42,7 @@ let package = Package(
       name: "Training",
       dependencies: [
         "Coordination", "Messages", "Kernels", "Datasets", "Configuration", "Network", "Tensors",
+        "CZlib", "CLinux",
       ],
       swiftSettings: hot),
 
@@ -144,7 +145,18 @@ let package = Package(
       name: "PaperTests", dependencies: ["Configuration", "Network", "Kernels", "Tensors"],
       swiftSettings: house),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["crosscut", "Observability", "Training"],
+      name: "EndToEndTests", dependencies: ["crosscut", "Observability", "Training", "Nodes"],
       swiftSettings: house),
   ]
 )
+
+// The decoders of outside bytes under libFuzzer: only for scripts/fuzz, as it links with a `main`
+// of libFuzzer's own.
+if Context.environment["CROSSCUT_FUZZ"] == "1" {
+  package.targets.append(
+    .executableTarget(
+      name: "fuzz",
+      dependencies: ["Wire", "Training", "Configuration", "Datasets", "Observability", "Tensors"],
+      path: "Tests/Fuzz/Sources",
+      swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]))
+}

@@ -2,6 +2,7 @@
 let benchmarks: [(name: String, run: ([String]) throws -> Void)] = [
   ("convolution-stack", ConvolutionStackBenchmark.run),
   ("cluster-step", ClusterStepBenchmark.run),
+  ("encryption", EncryptionBenchmark.run),
 ]
 
 let arguments = Array(CommandLine.arguments.dropFirst())

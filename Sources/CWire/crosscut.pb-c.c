@@ -1048,6 +1048,96 @@ void   crosscut__v1__report__free_unpacked
   assert(message->base.descriptor == &crosscut__v1__report__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   crosscut__v1__collect__init
+                     (Crosscut__V1__Collect         *message)
+{
+  static const Crosscut__V1__Collect init_value = CROSSCUT__V1__COLLECT__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__collect__get_packed_size
+                     (const Crosscut__V1__Collect *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__collect__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__collect__pack
+                     (const Crosscut__V1__Collect *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__collect__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__collect__pack_to_buffer
+                     (const Crosscut__V1__Collect *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__collect__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__Collect *
+       crosscut__v1__collect__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__Collect *)
+     protobuf_c_message_unpack (&crosscut__v1__collect__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__collect__free_unpacked
+                     (Crosscut__V1__Collect *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__collect__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   crosscut__v1__restore__init
+                     (Crosscut__V1__Restore         *message)
+{
+  static const Crosscut__V1__Restore init_value = CROSSCUT__V1__RESTORE__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__restore__get_packed_size
+                     (const Crosscut__V1__Restore *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__restore__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__restore__pack
+                     (const Crosscut__V1__Restore *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__restore__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__restore__pack_to_buffer
+                     (const Crosscut__V1__Restore *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__restore__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__Restore *
+       crosscut__v1__restore__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__Restore *)
+     protobuf_c_message_unpack (&crosscut__v1__restore__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__restore__free_unpacked
+                     (Crosscut__V1__Restore *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__restore__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   crosscut__v1__slice__init
                      (Crosscut__V1__Slice         *message)
 {
@@ -1183,7 +1273,7 @@ void   crosscut__v1__status_reply__free_unpacked
   assert(message->base.descriptor == &crosscut__v1__status_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[23] =
+static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[25] =
 {
   {
     "protocol_version",
@@ -1438,6 +1528,30 @@ static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "collect",
+    66,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, collect),
+    &crosscut__v1__collect__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "restore",
+    67,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, restore),
+    &crosscut__v1__restore__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "status_request",
     80,
     PROTOBUF_C_LABEL_NONE,
@@ -1465,6 +1579,7 @@ static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[
 static const unsigned crosscut__v1__envelope__field_indices_by_name[] = {
   16,   /* field[16] = activations */
   10,   /* field[10] = advance */
+  21,   /* field[21] = collect */
   18,   /* field[18] = exchange */
   17,   /* field[17] = feature_gradients */
   13,   /* field[13] = goodbye */
@@ -1478,11 +1593,12 @@ static const unsigned crosscut__v1__envelope__field_indices_by_name[] = {
   14,   /* field[14] = push */
   7,   /* field[7] = refusal */
   19,   /* field[19] = report */
+  22,   /* field[22] = restore */
   1,   /* field[1] = run */
   3,   /* field[3] = sender */
   20,   /* field[20] = slice */
-  22,   /* field[22] = status_reply */
-  21,   /* field[21] = status_request */
+  24,   /* field[24] = status_reply */
+  23,   /* field[23] = status_request */
   12,   /* field[12] = stop */
   2,   /* field[2] = view */
   6,   /* field[6] = welcome */
@@ -1494,8 +1610,8 @@ static const ProtobufCIntRange crosscut__v1__envelope__number_ranges[6 + 1] =
   { 32, 14 },
   { 48, 16 },
   { 64, 19 },
-  { 80, 21 },
-  { 0, 23 }
+  { 80, 23 },
+  { 0, 25 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor =
 {
@@ -1505,7 +1621,7 @@ const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor =
   "Crosscut__V1__Envelope",
   "crosscut.v1",
   sizeof(Crosscut__V1__Envelope),
-  23,
+  25,
   crosscut__v1__envelope__field_descriptors,
   crosscut__v1__envelope__field_indices_by_name,
   6,  crosscut__v1__envelope__number_ranges,
@@ -1794,7 +1910,7 @@ const ProtobufCMessageDescriptor crosscut__v1__welcome__descriptor =
   (ProtobufCMessageInit) crosscut__v1__welcome__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__refusal__field_descriptors[1] =
+static const ProtobufCFieldDescriptor crosscut__v1__refusal__field_descriptors[2] =
 {
   {
     "reason",
@@ -1808,14 +1924,27 @@ static const ProtobufCFieldDescriptor crosscut__v1__refusal__field_descriptors[1
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "may_join_again",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Refusal, may_join_again),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__refusal__field_indices_by_name[] = {
+  1,   /* field[1] = may_join_again */
   0,   /* field[0] = reason */
 };
 static const ProtobufCIntRange crosscut__v1__refusal__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__refusal__descriptor =
 {
@@ -1825,7 +1954,7 @@ const ProtobufCMessageDescriptor crosscut__v1__refusal__descriptor =
   "Crosscut__V1__Refusal",
   "crosscut.v1",
   sizeof(Crosscut__V1__Refusal),
-  1,
+  2,
   crosscut__v1__refusal__field_descriptors,
   crosscut__v1__refusal__field_indices_by_name,
   1,  crosscut__v1__refusal__number_ranges,
@@ -1999,7 +2128,7 @@ const ProtobufCMessageDescriptor crosscut__v1__dataset_facts__descriptor =
   (ProtobufCMessageInit) crosscut__v1__dataset_facts__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__heartbeat__field_descriptors[7] =
+static const ProtobufCFieldDescriptor crosscut__v1__heartbeat__field_descriptors[8] =
 {
   {
     "turn",
@@ -2085,12 +2214,25 @@ static const ProtobufCFieldDescriptor crosscut__v1__heartbeat__field_descriptors
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "restored",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Heartbeat, restored),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__heartbeat__field_indices_by_name[] = {
   6,   /* field[6] = dataset */
   2,   /* field[2] = milliseconds_since_progress */
   1,   /* field[1] = phase */
   5,   /* field[5] = ready */
+  7,   /* field[7] = restored */
   3,   /* field[3] = telemetry */
   0,   /* field[0] = turn */
   4,   /* field[4] = waits */
@@ -2098,7 +2240,7 @@ static const unsigned crosscut__v1__heartbeat__field_indices_by_name[] = {
 static const ProtobufCIntRange crosscut__v1__heartbeat__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__heartbeat__descriptor =
 {
@@ -2108,7 +2250,7 @@ const ProtobufCMessageDescriptor crosscut__v1__heartbeat__descriptor =
   "Crosscut__V1__Heartbeat",
   "crosscut.v1",
   sizeof(Crosscut__V1__Heartbeat),
-  7,
+  8,
   crosscut__v1__heartbeat__field_descriptors,
   crosscut__v1__heartbeat__field_indices_by_name,
   1,  crosscut__v1__heartbeat__number_ranges,
@@ -3067,7 +3209,122 @@ const ProtobufCMessageDescriptor crosscut__v1__report__descriptor =
   (ProtobufCMessageInit) crosscut__v1__report__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__slice__field_descriptors[6] =
+static const ProtobufCFieldDescriptor crosscut__v1__collect__field_descriptors[2] =
+{
+  {
+    "transfer",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Collect, transfer),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "turn",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Collect, turn),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__collect__field_indices_by_name[] = {
+  0,   /* field[0] = transfer */
+  1,   /* field[1] = turn */
+};
+static const ProtobufCIntRange crosscut__v1__collect__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__collect__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.Collect",
+  "Collect",
+  "Crosscut__V1__Collect",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__Collect),
+  2,
+  crosscut__v1__collect__field_descriptors,
+  crosscut__v1__collect__field_indices_by_name,
+  1,  crosscut__v1__collect__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__collect__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__restore__field_descriptors[3] =
+{
+  {
+    "transfer",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Restore, transfer),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "steps",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Restore, steps),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "is_initial",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Restore, is_initial),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__restore__field_indices_by_name[] = {
+  2,   /* field[2] = is_initial */
+  1,   /* field[1] = steps */
+  0,   /* field[0] = transfer */
+};
+static const ProtobufCIntRange crosscut__v1__restore__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__restore__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.Restore",
+  "Restore",
+  "Crosscut__V1__Restore",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__Restore),
+  3,
+  crosscut__v1__restore__field_descriptors,
+  crosscut__v1__restore__field_indices_by_name,
+  1,  crosscut__v1__restore__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__restore__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__slice__field_descriptors[8] =
 {
   {
     "key",
@@ -3141,6 +3398,30 @@ static const ProtobufCFieldDescriptor crosscut__v1__slice__field_descriptors[6] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "transfer",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Slice, transfer),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "part",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Slice, part),
+    &crosscut__v1__slice_part__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__slice__field_indices_by_name[] = {
   4,   /* field[4] = columns */
@@ -3148,12 +3429,14 @@ static const unsigned crosscut__v1__slice__field_indices_by_name[] = {
   1,   /* field[1] = first_row */
   5,   /* field[5] = is_last */
   0,   /* field[0] = key */
+  7,   /* field[7] = part */
   2,   /* field[2] = rows */
+  6,   /* field[6] = transfer */
 };
 static const ProtobufCIntRange crosscut__v1__slice__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__slice__descriptor =
 {
@@ -3163,7 +3446,7 @@ const ProtobufCMessageDescriptor crosscut__v1__slice__descriptor =
   "Crosscut__V1__Slice",
   "crosscut.v1",
   sizeof(Crosscut__V1__Slice),
-  6,
+  8,
   crosscut__v1__slice__field_descriptors,
   crosscut__v1__slice__field_indices_by_name,
   1,  crosscut__v1__slice__number_ranges,
@@ -3238,5 +3521,35 @@ const ProtobufCEnumDescriptor crosscut__v1__role__descriptor =
   crosscut__v1__role__enum_values_by_name,
   1,
   crosscut__v1__role__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue crosscut__v1__slice_part__enum_values_by_number[3] =
+{
+  { "SLICE_PART_UNSPECIFIED", "CROSSCUT__V1__SLICE_PART__SLICE_PART_UNSPECIFIED", 0 },
+  { "SLICE_PART_VALUE", "CROSSCUT__V1__SLICE_PART__SLICE_PART_VALUE", 1 },
+  { "SLICE_PART_VELOCITY", "CROSSCUT__V1__SLICE_PART__SLICE_PART_VELOCITY", 2 },
+};
+static const ProtobufCIntRange crosscut__v1__slice_part__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex crosscut__v1__slice_part__enum_values_by_name[3] =
+{
+  { "SLICE_PART_UNSPECIFIED", 0 },
+  { "SLICE_PART_VALUE", 1 },
+  { "SLICE_PART_VELOCITY", 2 },
+};
+const ProtobufCEnumDescriptor crosscut__v1__slice_part__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "crosscut.v1.SlicePart",
+  "SlicePart",
+  "Crosscut__V1__SlicePart",
+  "crosscut.v1",
+  3,
+  crosscut__v1__slice_part__enum_values_by_number,
+  3,
+  crosscut__v1__slice_part__enum_values_by_name,
+  1,
+  crosscut__v1__slice_part__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

@@ -12,6 +12,18 @@ package struct ClusterConfiguration: Hashable, Sendable, ConfigurationSection {
   package var memberTimeoutMilliseconds = 3000
   /// A run without a completed step for so long says whom it waits for.
   package var progressTimeoutSeconds = 60
+  /// With fewer workers the run pauses. Larger: a step does not take many times as long because
+  /// most machines are gone.
+  package var minimumWorkers = 1
+  /// What becomes of a run that has lost an FC node.
+  package var fcLoss = FCLoss.wait
+
+  package enum FCLoss: String, Hashable, Sendable, CaseIterable, ConfigurationWord {
+    /// Another node must take the free place.
+    case wait
+    /// Those that are left share the FC layers among them.
+    case recut
+  }
 
   package init() {}
 
@@ -41,6 +53,12 @@ package struct ClusterConfiguration: Hashable, Sendable, ConfigurationSection {
       Field(
         "progressTimeoutSeconds", \.progressTimeoutSeconds, .between(1, 86_400),
         "Without a completed step for so long, the run says whom it waits for."),
+      Field(
+        "minimumWorkers", \.minimumWorkers, .between(1, 4096),
+        "With fewer workers than these the run pauses."),
+      Field(
+        "fcLoss", \.fcLoss,
+        "When an FC node is lost: \"wait\" for another, or \"recut\" its layers among the rest."),
     ]
   }
 }

@@ -24,6 +24,7 @@ package struct RunConfiguration: Hashable, Sendable {
   package var compute = ComputeConfiguration()
   package var precision = Precision.fp32
   package var logging = LoggingConfiguration()
+  package var checkpoint = CheckpointConfiguration()
 
   /// The defaults, without a network: `parse` is the way to a configuration that can run.
   init() {}
@@ -57,6 +58,7 @@ extension RunConfiguration: ConfigurationSection {
       Field("compute", \.compute, "Kernels and threads."),
       Field("precision", \.precision, "Of activations and gradients: \"fp32\"."),
       Field("logging", \.logging, "What is written down, and where."),
+      Field("checkpoint", \.checkpoint, "What a run can be resumed from."),
     ]
   }
 

@@ -45,8 +45,12 @@ extension FCCore {
     case gradients
     /// Let the parameters take the gradient of `step`: it is committed.
     case apply(step: UInt64)
-    /// Hand out the slices.
-    case collect
+    /// Hand out the slices; for a checkpoint (a transfer above 0) with their velocities.
+    case collect(transfer: UInt32)
+    /// Draw the initial values anew, velocities zero.
+    case redraw
+    /// Take a piece of a parameter or of its velocity.
+    case place(Slice, [Frame])
   }
 
   package enum Outcome: Sendable {

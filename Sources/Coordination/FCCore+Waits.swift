@@ -10,7 +10,8 @@ extension FCCore {
     telemetry.stepMilliseconds = clock.takeStepTimes(now: now)
     telemetry.droppedMessages = gate.droppedCount
     let heartbeat = Heartbeat(
-      ready: true, dataset: nil, turn: turn, phase: clock.phase.rawValue,
+      ready: restoring == nil, dataset: nil, restored: restored, turn: turn,
+      phase: clock.phase.rawValue,
       millisecondsSinceProgress: (now - min(now, clock.since)) / 1000, telemetry: telemetry,
       waits: Array(waits(now: now).prefix(Heartbeat.mostWaits)))
     out.append(.send(message(.heartbeat(heartbeat)), to: .server))

@@ -43,6 +43,10 @@ package struct FCCore: Sendable {
   /// Training steps applied: must always equal the steps committed below the working turn.
   package internal(set) var appliedSteps: UInt64 = 0
 
+  /// The restore under way, and the last one that is complete.
+  var restoring: Restore?
+  var restored: UInt32 = 0
+
   var clock: PhaseClock
   var lastBeat: Microseconds?
   var nextOperation: UInt64 = 0
@@ -68,6 +72,8 @@ package struct FCCore: Sendable {
   package var currentTurn: UInt64 { turn }
   package var viewNumber: UInt32 { gate.view?.number ?? 0 }
   package var droppedMessages: UInt64 { gate.droppedCount }
+  /// Messages refused so far, by reason.
+  package var dropped: [ViewGate.Reason: UInt64] { gate.dropped }
 
   /// Takes one event at time `now` and says what to do about it.
   package mutating func handle(_ event: Event, now: Microseconds) -> [Directive] {
@@ -108,6 +114,10 @@ package struct FCCore: Sendable {
       out.append(.send(self.message(.goodbye), to: .server))
       out.append(.exit(stop))
       stopped = true
+      return
+    case .collect, .restore, .slice:
+      guard gate.admitsFromServer(message.header) else { return }
+      transfer(message, now, &out)
       return
     default: break
     }
@@ -160,7 +170,7 @@ package struct FCCore: Sendable {
     turn = view.resumeTurn
     if view.isFinal {
       clock.enter(.ending, now: now)
-      compute(.collect, &out)
+      compute(.collect(transfer: 0), &out)
     } else {
       collect(now, &out)
     }
@@ -202,7 +212,7 @@ package struct FCCore: Sendable {
     case (.start, .segment(let result)): finishedSegment(0, result, now, &out)
     case (.segment(let index, _, _, _), .segment(let result)):
       finishedSegment(index, result, now, &out)
-    case (.gradients, _), (.apply, _): break
+    case (.gradients, _), (.apply, _), (.redraw, _), (.place, _): break
     case (.collect, .slices(let slices)):
       for (slice, frames) in slices {
         out.append(.send(message(.slice(slice), frames), to: .serverBulk))

@@ -21,6 +21,12 @@ package struct RunPlan: Hashable, Sendable {
   /// trusts each node's word.
   package var fcElements: Int?
   package var timing: Timing
+  /// Training steps between two checkpoints; 0 makes none.
+  package var checkpointEvery: UInt64 = 0
+  /// With fewer workers the run pauses; at least 1.
+  package var minimumWorkers = 1
+  /// Whether the FC layers are cut anew when an FC node is lost; otherwise another must come.
+  package var recutsOnLoss = false
 
   package enum Length: Hashable, Sendable {
     case steps(UInt64)

@@ -47,6 +47,9 @@ extension ServerCore {
   ) {
     membership.update(record.node) { $0.heartbeat = heartbeat }
     guard record.state == .preparing, heartbeat.ready else { return }
+    if record.name.role == .fc, heartbeat.restored != requiredRestore {
+      return restore(record, &out)
+    }
     if record.name.role == .worker {
       guard let facts = heartbeat.dataset, facts.trainingExamples > 0 else {
         return drop(.unexpected)
@@ -65,7 +68,9 @@ extension ServerCore {
       }
       if dataset == nil {
         dataset = facts
-        program = plan.program(facts)
+        let program = plan.program(facts)
+        self.program = program
+        turn = program.turn(afterSteps: min(resumeSteps, program.totalSteps))
       }
     }
     membership.update(record.node) { $0.state = .ready }
@@ -75,7 +80,10 @@ extension ServerCore {
         state = .running
         openView(now, &out)
       }
-    case .paused: openView(now, &out)
+    case .paused:
+      if ready(.fc).count >= plan.fcNodesWanted, ready(.worker).count >= plan.minimumWorkers {
+        openView(now, &out)
+      }
     case .running, .ending, .farewell, .over:
       // A late worker is taken in at the next commit, so that nobody repeats work for it.
       break
@@ -92,6 +100,11 @@ extension ServerCore {
     return ready(.worker).map(\.node) != view.workers.map(\.node)
   }
 
+  /// "1 worker", "no workers".
+  static func count(_ number: Int, _ noun: String) -> String {
+    "\(number == 0 ? "no" : "\(number)") \(noun)\(number == 1 ? "" : "s")"
+  }
+
   // MARK: Views
 
   /// Numbers a new view of everybody who is ready and starts it at the first uncommitted turn; a
@@ -102,14 +115,17 @@ extension ServerCore {
     let done = Stop(outcome: .finished, reason: "all steps done")
     // Nobody is needed for another turn, even if nobody is left.
     if view != nil, isDone { return end(done, now, &out) }
-    let workers = ready(.worker)
+    let present = ready(.worker)
+    let workers = present.count < plan.minimumWorkers ? [] : present
     state = workers.isEmpty ? .paused : .running
     let next = View(
       number: (view?.number ?? 0) + 1, resumeTurn: turn, workers: workers.map(\.member),
       fcNodes: ready(.fc).map(\.member), dataset: dataset)
     announce(next, now, &out)
     if workers.isEmpty {
-      out.append(.note("paused: no worker is left, waiting for one to join"))
+      let missing = plan.minimumWorkers - present.count
+      out.append(
+        .note("paused: \(Self.count(present.count, "worker")) left, waiting for \(missing) more"))
       return
     }
     // Also to workers that have them: after an aborted turn nobody can be sure.
@@ -128,6 +144,10 @@ extension ServerCore {
     }
     slices = [:]
     slicesDone = []
+    if collecting != nil {
+      collecting = nil
+      out.append(.note("the checkpoint under way is given up: the view changes"))
+    }
     ledger = TurnLedger(
       chunks: plan.chunks.chunks.count, workers: next.workers.count, now: now)
     reports = reports.filter { $0.key < turn }
@@ -153,9 +173,7 @@ extension ServerCore {
       // It goes on to the next commit, so that its share of this turn is not lost.
       membership.update(record.node) { $0.state = .leaving }
     } else {
-      // The run cannot go on without its slice, which it can still hand in.
-      end(
-        Stop(outcome: .interrupted, reason: "\(record.name) leaves: \(leave.reason)"), now, &out)
+      letGo(record, leave.reason, now, &out)
     }
   }
 
@@ -180,16 +198,15 @@ extension ServerCore {
     case .running, .paused:
       guard wasActive else { return }
       if record.name.role == .fc {
-        end(
-          Stop(
-            outcome: .failed,
-            reason: "\(record.name) (\(record.join.host), process \(record.join.processID)) is "
-              + "gone: \(reason); its slice of the fc layers is lost with it"), now, &out)
-      } else {
+        loseSlice(record, now, &out)
+      } else if ready(.fc).count >= plan.fcNodesWanted {
         openView(now, &out)
       }
     case .ending(let stop):
       guard wasActive, record.name.role == .fc, !slicesDone.contains(record.node) else { return }
+      // The operator wants an end; a run that has finished is worth the steps it takes to finish it
+      // once more.
+      if stop.outcome == .finished { return loseSlice(record, now, &out) }
       farewell(
         Stop(
           outcome: .failed,
@@ -218,7 +235,10 @@ extension ServerCore {
     case .gathering, .running, .paused: break
     }
     out.append(.note("ending: \(stop.reason)"))
-    guard stop.outcome != .failed, view != nil else { return farewell(stop, now, &out) }
+    // Without every FC node the parameters are not whole: the last checkpoint is what remains.
+    guard stop.outcome != .failed, view != nil, ready(.fc).count >= plan.fcNodesWanted else {
+      return farewell(stop, now, &out)
+    }
     state = .ending(stop)
     askForSlices(now, &out)
   }
@@ -262,6 +282,7 @@ extension ServerCore {
       lose(record, "silent for \((now - record.lastHeard) / 1000) ms", now, &out)
     }
     endWhenMeasured(now, &out)
+    watchCheckpoint(now, &out)
     watchProgress(now, &out)
   }
 

@@ -93,6 +93,7 @@ extension ServerCore {
     measured = measured.filter { $0 + 1 >= turn }
     if let program, turn >= program.count { return endWhenMeasured(now, &out) }
     guard !changeIsDue else { return openView(now, &out) }
+    if kind.isTraining { beginCheckpointIfDue(now, &out) }
     for member in view.workers + view.fcNodes {
       out.append(.send(message(.advance(Advance(turn: turn))), to: member.node))
     }
@@ -157,6 +158,7 @@ extension ServerCore {
     _ slice: Slice, _ frames: [Frame], from record: MemberRecord, _ now: Microseconds,
     _ out: inout [Directive]
   ) {
+    guard slice.transfer == 0 else { return takeForCheckpoint(slice, frames, record, &out) }
     guard case .ending = state, let view, record.name.role == .fc else { return drop(.unexpected) }
     guard !slicesDone.contains(record.node) else { return drop(.duplicate) }
     guard slices[record.node, default: []].insert(slice).inserted else { return drop(.duplicate) }
@@ -166,10 +168,11 @@ extension ServerCore {
     slicesDone.insert(record.node)
     guard view.fcNodes.allSatisfy({ slicesDone.contains($0.node) }) else { return }
     let elements = slices.values.joined().reduce(0) { $0 + $1.rows * $1.columns }
-    guard elements == plan.fcElements ?? elements else {
+    guard elements == plan.fcElements.map({ 2 * $0 }) ?? elements else {
       // A piece was lost on the way, and a model with a hole must not be written.
       slicesDone = []
-      out.append(.note("\(elements) of \(plan.fcElements ?? 0) fc parameters have come"))
+      out.append(
+        .note("\(elements) of \(2 * (plan.fcElements ?? 0)) fc values and velocities have come"))
       return
     }
     compute(.save(steps: committedSteps), &out)

@@ -16,6 +16,8 @@ package struct ServerCore: Sendable {
     case tick
     /// The operator ends the run.
     case stop(reason: String)
+    /// The checkpoint that was begun last is on disk, or could not be written.
+    case checkpointed(steps: UInt64, failure: String?)
   }
 
   package enum Directive: Sendable {
@@ -32,6 +34,9 @@ package struct ServerCore: Sendable {
     case evaluated(step: UInt64, Tally)
     case note(String)
     case exit(Stop)
+    /// An FC node is lost and the others are to share its layers: over, to be followed by a run
+    /// with so many FC nodes that goes on from the last checkpoint.
+    case recut(fcNodes: Int)
   }
 
   /// Work for the compute thread, done in the order given.
@@ -45,9 +50,18 @@ package struct ServerCore: Sendable {
     case snapshot
     /// Sum the slices' counts: the rank of each row's true class.
     case tally(counts: [Frame], lossSum: Double)
+    /// Keep the committed version, for a checkpoint whose FC slices are on their way.
+    case beginCheckpoint(steps: UInt64)
     /// Put a piece of an FC parameter in its place.
     case store(Slice, [Frame], from: NodeName)
-    /// Write the model: all slices are there.
+    /// Hand the checkpoint over to be written, all slices being there.
+    case finishCheckpoint(steps: UInt64)
+    /// Take the committed version from the checkpoint after `steps` steps, or what the run began
+    /// with.
+    case rollBack(steps: UInt64)
+    /// Cut the slices of FC node `rank` out of that checkpoint.
+    case cut(rank: Int, transfer: UInt32)
+    /// Write the model and the last checkpoint: all slices are there.
     case save(steps: UInt64)
   }
 
@@ -57,6 +71,9 @@ package struct ServerCore: Sendable {
     case applied(Frame)
     case snapshot([Frame])
     case tallied(Tally)
+    case slices([(Slice, [Frame])])
+    /// The model is written; what else should have been and is not.
+    case saved(problem: String?)
     case failed(String)
   }
 
@@ -65,7 +82,7 @@ package struct ServerCore: Sendable {
     /// Waits for enough workers and FC nodes.
     case gathering
     case running
-    /// Every worker is gone; the FC nodes wait.
+    /// Every worker is gone, or an FC node: the others wait for a replacement.
     case paused
     /// The last view: slices come in, the model is written.
     case ending(Stop)
@@ -94,6 +111,21 @@ package struct ServerCore: Sendable {
   /// its last.
   var slices: [NodeID: Set<Slice>] = [:]
   var slicesDone: Set<NodeID> = []
+  /// A checkpoint whose slices are on their way.
+  var collecting: CheckpointTransfer?
+  /// Number of the last transfer of slices, in either direction.
+  var lastTransfer: UInt32 = 0
+  /// The restore that FC nodes must have carried out before they take part: 0 for none.
+  var requiredRestore: UInt32 = 0
+  /// Steps of the parameters that it restores: a checkpoint may be completed meanwhile.
+  var restoreSteps: UInt64 = 0
+  var restoreSent: Set<NodeID> = []
+  /// FC nodes that want to go and wait for a checkpoint with their slices in it.
+  var departing: Set<NodeID> = []
+  /// Steps of the newest checkpoint on disk; what the run began with counts as one.
+  package internal(set) var checkpointSteps: UInt64 = 0
+  /// Steps of the checkpoint that the run resumes; 0 if it starts anew.
+  let resumeSteps: UInt64
   var nextOperation: UInt64 = 0
   var outstanding: [OperationID: Pending] = [:]
   /// The last turn committed.
@@ -109,10 +141,21 @@ package struct ServerCore: Sendable {
     let turn: UInt64
   }
 
-  /// - Parameter identity: header of the server's messages; its view is filled in.
-  package init(plan: RunPlan, identity: Header, now: Microseconds) {
+  /// - Parameters:
+  ///   - identity: header of the server's messages; its view is filled in.
+  ///   - resumeSteps: steps of the checkpoint that the run resumes; 0 starts anew.
+  package init(
+    plan: RunPlan, identity: Header, resumeSteps: UInt64 = 0, now: Microseconds
+  ) {
     self.plan = plan
     self.identity = identity
+    self.resumeSteps = resumeSteps
+    checkpointSteps = resumeSteps
+    if resumeSteps > 0 {
+      lastTransfer = 1
+      requiredRestore = 1
+      restoreSteps = resumeSteps
+    }
     ledger = TurnLedger(chunks: plan.chunks.chunks.count, workers: 0, now: now)
     lastProgress = now
   }
@@ -130,6 +173,7 @@ package struct ServerCore: Sendable {
     case .connectionLost(let node):
       if let record = membership[node] { lose(record, "its connection closed", now, &out) }
     case .tick: tick(now, &out)
+    case .checkpointed(let steps, let failure): checkpointed(steps, failure, now, &out)
     case .stop(let reason):
       end(Stop(outcome: .interrupted, reason: reason), now, &out)
     }
@@ -215,8 +259,15 @@ package struct ServerCore: Sendable {
         }
       }
     case (.tally, .tallied(let tally)): tallied(turn: pending.turn, tally, now, &out)
-    case (.save, _):
+    case (.cut(let rank, let transfer), .slices(let slices)):
+      give(slices, of: transfer, toRank: rank, &out)
+    case (.save(let steps), .saved(let problem)):
       guard case .ending(let stop) = state else { return }
+      if let problem {
+        out.append(.note(problem))
+      } else if plan.checkpointEvery > 0 {
+        checkpointSteps = steps
+      }
       farewell(stop, now, &out)
     default: break
     }

@@ -55,6 +55,13 @@ package struct TurnProgram: Hashable, Sendable {
       : .evaluation(round: round, batch: offset - steps, step: firstStep + steps)
   }
 
+  /// The turn at which a run goes on whose parameters have seen `steps` steps: the one after the
+  /// last of them.
+  package func turn(afterSteps steps: UInt64) -> UInt64 {
+    guard steps > 0 else { return 0 }
+    return steps + (steps - 1) / evaluateEvery * evaluationBatches
+  }
+
   /// Training steps committed before turn `index`: the version of the parameters it reads.
   package func version(at index: UInt64) -> UInt64 {
     guard index < count else { return totalSteps }

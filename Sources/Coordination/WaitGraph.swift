@@ -148,7 +148,9 @@ extension ServerCore {
     case .gathering:
       return missing(.worker, of: plan.workersWanted, since)
         + missing(.fc, of: plan.fcNodesWanted, since)
-    case .paused: return missing(.worker, of: 1, since)
+    case .paused:
+      return missing(.worker, of: plan.minimumWorkers, since)
+        + missing(.fc, of: plan.fcNodesWanted, since)
     case .running: return turnWaits(since) + busy(since)
     case .ending:
       let waits = (view?.fcNodes ?? []).filter { !slicesDone.contains($0.node) }.map {
@@ -192,7 +194,8 @@ extension ServerCore {
       case .snapshot: "the parameters for everybody"
       case .apply: "a step of the parameters, turn \(pending.turn)"
       case .tally: "the measure of turn \(pending.turn)"
-      case .commit, .store, .save: nil
+      case .rollBack, .cut: "the checkpoint to go back to"
+      case .commit, .store, .save, .beginCheckpoint, .finishCheckpoint: nil
       }
     }
     return what.min().map {

@@ -56,6 +56,8 @@ package struct WorkerCore: Sendable {
   package var currentTurn: UInt64 { turn }
   package var viewNumber: UInt32 { gate.view?.number ?? 0 }
   package var droppedMessages: UInt64 { gate.droppedCount }
+  /// Messages refused so far, by reason.
+  package var dropped: [ViewGate.Reason: UInt64] { gate.dropped }
 
   /// Takes one event at time `now` and says what to do about it.
   package mutating func handle(_ event: Event, now: Microseconds) -> [Directive] {

@@ -9,6 +9,8 @@ package struct Heartbeat: Hashable, Sendable {
   package var ready: Bool
   /// What a ready worker trains on; `nil` from others.
   package var dataset: DatasetFacts?
+  /// The last `Restore` an FC node has carried out; 0 if it holds what it began with.
+  package var restored: UInt32
   package var turn: UInt64
   /// "conv forward", "waiting for fc" ...
   package var phase: String
@@ -17,11 +19,12 @@ package struct Heartbeat: Hashable, Sendable {
   package var telemetry: Telemetry
   package var waits: [Wait]
   package init(
-    ready: Bool, dataset: DatasetFacts?, turn: UInt64, phase: String,
+    ready: Bool, dataset: DatasetFacts?, restored: UInt32 = 0, turn: UInt64, phase: String,
     millisecondsSinceProgress: UInt64, telemetry: Telemetry, waits: [Wait]
   ) {
     self.ready = ready
     self.dataset = dataset
+    self.restored = restored
     self.turn = turn
     self.phase = phase
     self.millisecondsSinceProgress = millisecondsSinceProgress

@@ -83,8 +83,12 @@ package enum Body: Sendable, Hashable {
   // From FC nodes to the server.
   /// Frame 0: `[rows]` counts, 32-bit: this slice's logits above the true one; -1 for padding.
   case report(Report)
-  /// The slice's floats in row blocks.
+  /// The slice's floats in row blocks. From the server too, when it gives parameters back.
   case slice(Slice)
+
+  // From the server to FC nodes, on the control connection.
+  case collect(Collect)
+  case restore(Restore)
 
   // Observers.
   case statusRequest
@@ -130,7 +134,12 @@ package struct Welcome: Hashable, Sendable {
 /// The server does not accept a member, and says why.
 package struct Refusal: Hashable, Sendable {
   package var reason: String
-  package init(reason: String) { self.reason = reason }
+  /// Whether a new `Join` may be welcome: what is over is only the node's present membership.
+  package var mayJoinAgain: Bool
+  package init(reason: String, mayJoinAgain: Bool = false) {
+    self.reason = reason
+    self.mayJoinAgain = mayJoinAgain
+  }
 }
 
 /// A turn has been committed: everybody may work on turn `turn`, and turn `turn - 1` is final.
@@ -250,8 +259,45 @@ package struct Report: Hashable, Sendable {
   }
 }
 
-/// A piece of an FC parameter on its way to the server: a rectangle of the row-major matrix.
+/// The server asks an FC node for its slices as they are before turn `turn`: for a checkpoint, or
+/// for the model at the end of the run.
+package struct Collect: Hashable, Sendable {
+  /// Numbers this exchange of slices; never used twice in a run.
+  package var transfer: UInt32
+  package var turn: UInt64
+  package init(transfer: UInt32, turn: UInt64) {
+    self.transfer = transfer
+    self.turn = turn
+  }
+}
+
+/// The server has an FC node take other parameters: those after `steps` optimizer steps, as slices
+/// that follow, or the initial ones, which the node draws by itself.
+package struct Restore: Hashable, Sendable {
+  package var transfer: UInt32
+  package var steps: UInt64
+  /// No slices follow.
+  package var isInitial: Bool
+  package init(transfer: UInt32, steps: UInt64, isInitial: Bool) {
+    self.transfer = transfer
+    self.steps = steps
+    self.isInitial = isInitial
+  }
+}
+
+/// A piece of an FC parameter on its way to or from the server: a rectangle of the row-major
+/// matrix.
 package struct Slice: Hashable, Sendable {
+  /// What of the parameter it is.
+  package enum Part: String, Hashable, Sendable, CaseIterable {
+    case value
+    /// The optimizer's velocity.
+    case velocity
+  }
+
+  /// The `Collect` it answers, or the `Restore` it belongs to.
+  package var transfer: UInt32
+  package var part: Part
   package var key: Int
   package var firstRow: Int
   package var rows: Int
@@ -260,8 +306,11 @@ package struct Slice: Hashable, Sendable {
   /// Whether this is the last piece this node sends.
   package var isLast: Bool
   package init(
-    key: Int, firstRow: Int, rows: Int, firstColumn: Int, columns: Int, isLast: Bool
+    transfer: UInt32, part: Part, key: Int, firstRow: Int, rows: Int, firstColumn: Int,
+    columns: Int, isLast: Bool
   ) {
+    self.transfer = transfer
+    self.part = part
     self.key = key
     self.firstRow = firstRow
     self.rows = rows

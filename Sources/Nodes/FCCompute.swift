@@ -46,6 +46,9 @@ final class FCCompute: Performer {
     switch operation {
     case .start(let pass, let blocks):
       place(blocks)
+      if let row = slice.firstInvalidLabel {
+        return .failed("row \(row) has the label \(slice.labels[row]), which is no class")
+      }
       slice.begin(
         DensePass(training: pass.isTraining, step: pass.step, examples: pass.examples))
       return run(segment: 0, [], isLast: false, deliver: nil)
@@ -57,7 +60,9 @@ final class FCCompute: Performer {
     case .apply(let step):
       context.update(slice, step: step, of: totalSteps(), probe: probe)
       return .done
-    case .collect: return .slices(collect())
+    case .collect(let transfer): return .slices(collect(transfer))
+    case .redraw: return redraw()
+    case .place(let piece, let frames): return place(piece, frames)
     }
   }
 
@@ -96,29 +101,65 @@ final class FCCompute: Performer {
     return .segment(result)
   }
 
-  private func collect() -> [(Slice, [Frame])] {
+  // MARK: Whole parameters
+
+  private func redraw() -> FCCore.Outcome {
+    for parameter in slice.parameters {
+      parameter.writeInitialValues(seed: context.configuration.seed)
+      parameter.velocity.update(repeating: 0, count: parameter.count)
+    }
+    do throws(TrainingError) {
+      try context.inputs.parameters.load(into: slice)
+      return .done
+    } catch {
+      return .failed("\(error)")
+    }
+  }
+
+  private func place(_ piece: Slice, _ frames: [Frame]) -> FCCore.Outcome {
+    let rows = piece.firstRow..<piece.firstRow + piece.rows
+    let columns = piece.firstColumn..<piece.firstColumn + piece.columns
+    guard let parameter = slice.parameters.first(where: { $0.entry.key == piece.key }),
+      parameter.rows.lowerBound <= rows.lowerBound, rows.upperBound <= parameter.rows.upperBound,
+      parameter.columns.lowerBound <= columns.lowerBound,
+      columns.upperBound <= parameter.columns.upperBound,
+      frames.reduce(0, { $0 + $1.byteCount }) == piece.rows * piece.columns * 4
+    else { return .failed("the server gave a piece of parameter \(piece.key) that is not mine") }
+    let base = parameter.rows.lowerBound
+    let left = parameter.columns.lowerBound
+    RowBlocks.place(
+      frames, into: piece.part == .value ? parameter.value : parameter.velocity,
+      stride: parameter.columns.count, rows: rows.lowerBound - base..<rows.upperBound - base,
+      columns: columns.lowerBound - left..<columns.upperBound - left)
+    return .done
+  }
+
+  private func collect(_ transfer: UInt32) -> [(Slice, [Frame])] {
     var slices: [(Slice, [Frame])] = []
-    for parameter in slice.parameters where parameter.count > 0 {
-      // A message holds as many rows as its bulk frames may.
-      let perFrame = RowBlocks.rowsPerFrame(columns: parameter.columns.count)
-      let perMessage = perFrame * 8
-      let height = parameter.rows.count
-      for first in stride(from: 0, to: height, by: perMessage) {
-        let rows = first..<min(first + perMessage, height)
-        slices.append(
-          (
-            Slice(
-              key: parameter.entry.key, firstRow: parameter.rows.lowerBound + first,
-              rows: rows.count, firstColumn: parameter.columns.lowerBound,
-              columns: parameter.columns.count, isLast: false),
-            RowBlocks.frames(
-              of: UnsafePointer(parameter.value), stride: parameter.columns.count, rows: rows,
-              columns: 0..<parameter.columns.count, pool: pool)
-          ))
-      }
+    for parameter in slice.parameters {
+      for part in Slice.Part.allCases { slices += pieces(of: parameter, part, transfer) }
     }
     // No node is without a piece: the configuration allows no more FC nodes than classes.
     slices[slices.count - 1].0.isLast = true
     return slices
+  }
+
+  private func pieces(
+    of parameter: OwnedParameter, _ part: Slice.Part, _ transfer: UInt32
+  ) -> [(Slice, [Frame])] {
+    let source = part == .value ? parameter.value : parameter.velocity
+    let width = parameter.columns.count
+    // A message holds a few frames: larger ones would only wait for each other.
+    let perMessage = RowBlocks.rowsPerFrame(columns: width) * 8
+    return stride(from: 0, to: parameter.rows.count, by: perMessage).map { first in
+      let rows = first..<min(first + perMessage, parameter.rows.count)
+      let piece = Slice(
+        transfer: transfer, part: part, key: parameter.entry.key,
+        firstRow: parameter.rows.lowerBound + first, rows: rows.count,
+        firstColumn: parameter.columns.lowerBound, columns: width, isLast: false)
+      let frames = RowBlocks.frames(
+        of: UnsafePointer(source), stride: width, rows: rows, columns: 0..<width, pool: pool)
+      return (piece, frames)
+    }
   }
 }

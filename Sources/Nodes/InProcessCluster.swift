@@ -16,6 +16,7 @@ package final class InProcessCluster: Sendable {
 
   private let run: RunContext
   private let runDirectory: RunDirectory?
+  private let resume: Checkpoint?
   private let makeLog: @Sendable (String) throws -> Logger
   private let probe: (any StepProbe)?
   private let observer: (any RunObserver)?
@@ -36,7 +37,7 @@ package final class InProcessCluster: Sendable {
   ///   - log: makes the log of a node by its name.
   package init(
     _ configuration: RunConfiguration, inputs: RunInputs = RunInputs(), listen: String? = nil,
-    security: ServerSecurity? = nil, runDirectory: RunDirectory? = nil,
+    security: ServerSecurity? = nil, runDirectory: RunDirectory? = nil, resume: Checkpoint? = nil,
     probe: (any StepProbe)? = nil,
     observer: (any RunObserver)? = nil, onModel: (@Sendable (ModelTensors) -> Void)? = nil,
     log makeLog: @escaping @Sendable (String) throws -> Logger
@@ -46,6 +47,7 @@ package final class InProcessCluster: Sendable {
     self.listen = listen
     self.security = security
     self.runDirectory = runDirectory
+    self.resume = resume
     self.probe = probe
     self.observer = observer
     self.onModel = onModel
@@ -68,28 +70,28 @@ package final class InProcessCluster: Sendable {
     let context = try Context()
     defer { context.terminate() }
     var options = ServerOptions(
-      listen: listen ?? "inproc://server", runDirectory: runDirectory, threads: threads(of: 1))
+      listen: listen ?? "inproc://server", runDirectory: runDirectory, resume: resume,
+      threads: threads(of: 1))
     options.security = security
-    let server = try ServerNode(
+    var server = ServerLife(
       context: context, run: run, options: options,
-      log: makeLog("server"), commands: serverCommands, signals: signals, probe: probe,
+      log: try makeLog("server"), commands: serverCommands, signals: signals, probe: probe,
       observer: observer, onModel: onModel)
-    started(server.endpoint)
     let cluster = run.configuration.cluster
     var threads: [OwnedThread] = []
     var members: [Mailbox<String>] = []
-    for rank in 0..<cluster.fcNodes {
-      members.append(try Mailbox())
-      threads.append(
-        try start(.fc, rank, cluster.fcNodes, context, server.endpoint, members[members.count - 1]))
+    let result = Result {
+      try server.runToEnd { endpoint in
+        started(endpoint)
+        for (role, count) in [(Role.fc, cluster.fcNodes), (.worker, cluster.workers)] {
+          for rank in 0..<count {
+            members.append(try Mailbox())
+            threads.append(
+              try start(role, rank, count, context, endpoint, members[members.count - 1]))
+          }
+        }
+      }
     }
-    for rank in 0..<cluster.workers {
-      members.append(try Mailbox())
-      threads.append(
-        try start(
-          .worker, rank, cluster.workers, context, server.endpoint, members[members.count - 1]))
-    }
-    let result = Result { try server.run() }
     for member in members { member.post("the server has ended") }
     for thread in threads { thread.join() }
     let failed = ends.withLock { ends in
@@ -122,10 +124,10 @@ package final class InProcessCluster: Sendable {
     return try OwnedThread(name: name) { [self, options] in
       let outcome: Result<Stop, NodeError>
       do {
-        let session = try MemberSession(
-          context: context, options: options, log: makeLog(name), abandoned: abandoned,
-          probe: probe)
-        outcome = .success(try session.run())
+        outcome = .success(
+          try MemberSession.runToEnd(
+            context: context, options: options, log: makeLog(name), abandoned: abandoned,
+            probe: probe))
       } catch {
         outcome = .failure(error as? NodeError ?? NodeError("\(error)"))
         // A member that cannot even start would leave the server waiting for it.

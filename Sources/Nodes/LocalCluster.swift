@@ -26,18 +26,36 @@ package final class LocalCluster {
   private let signals: Signals
   /// The keys of a cluster that encrypts.
   private let keys: KeyDirectory?
+  private let resume: String?
   private var server: ChildProcess?
-  private var members: [ChildProcess] = []
+  private var serverRestarts = 0
+  /// Whether the run had begun: a death before has a reason that another start does not mend.
+  private var hasBegun = false
+  private var members: [Supervised] = []
   private var logs: [String: String] = [:]
 
+  /// A member's process, and how to start another in its place.
+  private struct Supervised {
+    var process: ChildProcess
+    let arguments: [String]
+    let threads: Int
+    var restarts = 0
+  }
+
+  /// Replacements of one member: a process that dies again and again has a reason that another
+  /// start does not mend.
+  private static let mostRestarts = 5
+
   /// - Parameters:
+  ///   - resume: a checkpoint to go on from.
   ///   - signals: with SIGCHLD; made before any thread.
   ///   - keys: encrypts everything with them.
   package init(
-    _ configuration: RunConfiguration, directory: RunDirectory, signals: Signals,
-    keys: KeyDirectory? = nil
+    _ configuration: RunConfiguration, directory: RunDirectory, resume: String? = nil,
+    signals: Signals, keys: KeyDirectory? = nil
   ) {
     self.keys = keys
+    self.resume = resume
     self.configuration = configuration
     self.directory = directory
     self.signals = signals
@@ -73,18 +91,25 @@ package final class LocalCluster {
         stopping = (Self.seconds(), 1)
         server?.send(SIGTERM)
       }
-      try watch(report, &announced, isStopping: stopping != nil)
-      if server?.poll() != nil, members.allSatisfy({ $0.poll() != nil }) { break }
-      if server?.poll() != nil, stopping == nil { stopping = (Self.seconds(), 0) }
+      watch(report, &announced, isStopping: stopping != nil)
+      if server?.poll() != nil, stopping == nil, try !replaceServer(endpoint, report) {
+        stopping = (Self.seconds(), 0)
+      }
+      if server?.poll() != nil, members.allSatisfy({ $0.process.poll() != nil }) { break }
       if let (since, _) = stopping { press(since) }
       if server?.poll() == nil, let record = try? client.status(timeoutMilliseconds: 300) {
         report(.status(record))
-        if stopping == nil { try giveUpIfHopeless(record) }
+        if record.view > 0 { hasBegun = true }
+        if stopping == nil { try replaceTheDead(record, report) }
       }
       var entry = pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0)
       poll(&entry, 1, 200)
     }
     return try result(wasStopped: (stopping?.signals ?? 0) > 0)
+  }
+
+  private var children: [ChildProcess] {
+    members.map(\.process) + (server.map { [$0] } ?? [])
   }
 
   // MARK: Starting
@@ -113,7 +138,8 @@ package final class LocalCluster {
       "server",
       [
         "server", directory.configuration, "--listen", listen, "--run-dir", directory.path,
-      ] + (keys.map { ["--key-file", $0.serverKey] } ?? ["--insecure"]), threads: 1)
+      ] + (keys.map { ["--key-file", $0.serverKey] } ?? ["--insecure"])
+        + (resume.map { ["--resume", $0] } ?? []) + (hasBegun ? ["--continue"] : []), threads: 1)
     server = child
     let deadline = Self.seconds() + 20
     while Self.seconds() < deadline {
@@ -132,19 +158,26 @@ package final class LocalCluster {
     let nodeKey = keys.map { ["--key-file", $0.nodeKey(KeyDirectory.firstNode)] } ?? []
     func threads(_ count: Int) -> Int { wanted > 0 ? wanted : max(1, Host.cores / count) }
     for rank in 0..<cluster.fcNodes {
-      members.append(
-        try spawn(
-          "fc-\(rank)",
-          [
-            "fc", "--server", endpoint, "--listen", "tcp://127.0.0.1:0", "--rank-hint", "\(rank)",
-          ] + nodeKey, threads: threads(cluster.fcNodes)))
+      try startMember(
+        "fc-\(rank)",
+        ["fc", "--server", endpoint, "--listen", "tcp://127.0.0.1:0", "--rank-hint", "\(rank)"]
+          + nodeKey,
+        threads: threads(cluster.fcNodes))
     }
     for rank in 0..<cluster.workers {
-      members.append(
-        try spawn(
-          "worker-\(rank)", ["worker", "--server", endpoint, "--rank-hint", "\(rank)"] + nodeKey,
-          threads: threads(cluster.workers)))
+      try startMember(
+        "worker-\(rank)", ["worker", "--server", endpoint, "--rank-hint", "\(rank)"] + nodeKey,
+        threads: threads(cluster.workers))
     }
+  }
+
+  private func startMember(
+    _ name: String, _ arguments: [String], threads: Int
+  ) throws(NodeError) {
+    members.append(
+      Supervised(
+        process: try spawn(name, arguments, threads: threads), arguments: arguments,
+        threads: threads))
   }
 
   private func spawn(
@@ -170,9 +203,10 @@ package final class LocalCluster {
   /// Tells of children that ended before the run did.
   private func watch(
     _ report: (Report) -> Void, _ announced: inout Set<String>, isStopping: Bool
-  ) throws(NodeError) {
-    for child in members + (server.map { [$0] } ?? []) {
-      guard let end = child.poll(), end != .exited(0), announced.insert(child.name).inserted
+  ) {
+    for child in children {
+      guard let end = child.poll(), end != .exited(0),
+        announced.insert("\(child.processID)").inserted
       else { continue }
       var why = ""
       if case .exited = end, let line = lastLine(of: child.name) { why = ": \(line)" }
@@ -180,19 +214,44 @@ package final class LocalCluster {
     }
   }
 
-  /// Ends a run that waits for members who will not come: nobody restarts the children here.
-  private func giveUpIfHopeless(_ record: StatusRecord) throws(NodeError) {
-    guard record.state == .gathering, let dead = members.first(where: { $0.poll() != nil }) else {
-      return
+  /// Starts another process in the place of one that has died; before the run has begun, a death
+  /// has a reason that another start does not mend.
+  private func replaceTheDead(
+    _ record: StatusRecord, _ report: (Report) -> Void
+  ) throws(NodeError) {
+    for index in members.indices {
+      guard let end = members[index].process.poll(), end != .exited(0) else { continue }
+      let name = members[index].process.name
+      if name.hasPrefix("fc"), configuration.cluster.fcLoss == .recut, record.view > 0 { continue }
+      guard record.view > 0, members[index].restarts < Self.mostRestarts else {
+        let isNeeded =
+          record.state == .gathering
+          || !members.contains { $0.process.name.hasPrefix("worker") && $0.process.poll() == nil }
+        guard isNeeded else { continue }
+        throw NodeError("\(name) \(end)" + (lastLine(of: name).map { ": \($0)" } ?? ""))
+      }
+      members[index].process = try spawn(
+        name, members[index].arguments, threads: members[index].threads)
+      members[index].restarts += 1
+      report(.note("\(name) started again (process \(members[index].process.processID))"))
     }
-    // A run that has begun goes on while one worker is left.
-    let isPaused = record.view > 0
-    if isPaused, members.contains(where: { $0.name.hasPrefix("worker") && $0.poll() == nil }) {
-      return
-    }
-    throw NodeError(
-      "\(dead.name) \(dead.end.map { "\($0)" } ?? "is gone")"
-        + (lastLine(of: dead.name).map { ": \($0)" } ?? ""))
+  }
+
+  /// Starts the server again after a sudden death: it goes on from its newest checkpoint, and the
+  /// members join it.
+  ///
+  /// - Returns: whether there is a server again.
+  private func replaceServer(
+    _ endpoint: String, _ report: (Report) -> Void
+  ) throws(NodeError) -> Bool {
+    guard hasBegun, case .killed = server?.end, directory.readSummary() == nil,
+      serverRestarts < Self.mostRestarts
+    else { return false }
+    serverRestarts += 1
+    unlink(directory.address)
+    guard try launchServer(endpoint) != nil, let server else { return false }
+    report(.note("server started again (process \(server.processID))"))
+    return true
   }
 
   /// Makes a reluctant end happen.
@@ -201,13 +260,13 @@ package final class LocalCluster {
     if waited > Self.patience.orderly + Self.patience.told {
       killAll()
     } else if waited > Self.patience.orderly || server?.poll() != nil && waited > 3 {
-      for child in members { child.send(SIGTERM) }
+      for member in members { member.process.send(SIGTERM) }
     }
   }
 
   private func killAll() {
-    for child in members + (server.map { [$0] } ?? []) { child.send(SIGKILL) }
-    for child in members + (server.map { [$0] } ?? []) {
+    for child in children { child.send(SIGKILL) }
+    for child in children {
       while child.poll() == nil { usleep(1000) }
     }
   }

@@ -42,29 +42,6 @@ package struct MemberOptions: Sendable {
   }
 }
 
-/// What a role does between the socket loop and its core.
-protocol MemberRole: AnyObject {
-  /// Readable when the compute thread has something to say.
-  var wakeUp: WakeUp { get }
-  /// Whether the core runs: data is open, memory planned.
-  var isPrepared: Bool { get }
-  var viewNumber: UInt32 { get }
-  func deliver(_ message: Message, now: Microseconds) -> [MemberDirective]
-  func takeReports(now: Microseconds) throws(NodeError) -> [MemberDirective]
-  func tick(now: Microseconds) -> [MemberDirective]
-  func leave(reason: String, now: Microseconds) -> [MemberDirective]
-  /// Joins the role's threads.
-  func stop()
-}
-
-/// A core's directives, less those that the role carries out itself.
-enum MemberDirective {
-  case send(Message, Destination)
-  case meet([Member])
-  case note(String)
-  case exit(Stop)
-}
-
 /// The socket thread of a worker or FC node: joins the server, feeds the core, carries out its
 /// directives. Always responsive: it never computes and never waits for anything but its poll.
 package final class MemberSession {
@@ -94,8 +71,36 @@ package final class MemberSession {
   private var handshakes = HandshakeWatch()
   private var strangers = StrangerLog()
   private var largestGap: Microseconds = 0
-  private var result: Stop?
+  private var result: End?
   private let started = MonotonicClock.now()
+
+  /// How a session ended.
+  package enum End: Sendable {
+    case stop(Stop)
+    /// The membership is over, the run or its successor is not: a new session may join it.
+    case joinAgain(reason: String)
+  }
+
+  /// Joins the run at `options.server`, and again whenever only the membership is over: the server
+  /// has come back from a checkpoint, or took this node for dead.
+  ///
+  /// - Throws: `NodeError` when the node cannot join or go on; `TransportError` from sockets.
+  package static func runToEnd(
+    context: Context, options: MemberOptions, log: Logger, signals: Signals? = nil,
+    abandoned: Mailbox<String>? = nil, probe: (any StepProbe)? = nil
+  ) throws -> Stop {
+    while true {
+      let session = try Rebinding.retry {
+        try MemberSession(
+          context: context, options: options, log: log, signals: signals, abandoned: abandoned,
+          probe: probe)
+      }
+      switch try session.run() {
+      case .stop(let stop): return stop
+      case .joinAgain(let reason): log.warning("\(reason); joining again")
+      }
+    }
+  }
 
   /// Opens the sockets; must be called on the thread that then calls `run`.
   package init(
@@ -120,7 +125,7 @@ package final class MemberSession {
   /// Runs until the server ends the run or this node leaves.
   ///
   /// - Throws: `NodeError` when the node cannot join or go on; `TransportError` from sockets.
-  package func run() throws -> Stop {
+  package func run() throws -> End {
     defer {
       role?.stop()
       hub.close(lingerMilliseconds: 1000)
@@ -145,7 +150,7 @@ package final class MemberSession {
     while hub.queuedBytes > 0, MonotonicClock.now() < end {
       _ = try hub.wait(milliseconds: 20, wakeUp: nil)
     }
-    return result ?? Stop(outcome: .failed, reason: "no result")
+    return result ?? .stop(Stop(outcome: .failed, reason: "no result"))
   }
 
   /// One pass over everything that may have happened.
@@ -233,7 +238,7 @@ package final class MemberSession {
       carryOut(role.leave(reason: reason, now: now))
     } else {
       send(Message(identity, .leave(Leave(reason: reason))), over: control)
-      result = Stop(outcome: .interrupted, reason: reason)
+      result = .stop(Stop(outcome: .interrupted, reason: reason))
     }
   }
 
@@ -253,6 +258,11 @@ package final class MemberSession {
     case .welcome(let welcome): try welcomed(message, welcome)
     case .refusal(let refusal):
       guard message.header.sender == .server else { return }
+      if refusal.mayJoinAgain, role != nil {
+        return result = .joinAgain(
+          reason: "the server let this \(options.role.rawValue) go: "
+            + refusal.reason)
+      }
       throw NodeError("the server refused this \(options.role.rawValue): \(refusal.reason)")
     default:
       if let role { carryOut(role.deliver(message, now: MonotonicClock.now())) }
@@ -282,8 +292,7 @@ package final class MemberSession {
     if let lost = serverLostAt, result == nil,
       now - lost > UInt64(options.serverTimeoutSeconds) * 1_000_000
     {
-      result = Stop(
-        outcome: .failed,
+      result = .joinAgain(
         reason: "the server at \(options.server) has been gone for "
           + "\(options.serverTimeoutSeconds) s")
     }
@@ -331,7 +340,7 @@ package final class MemberSession {
         }
       case .meet(let members): meet(members)
       case .note(let text): log.info(text)
-      case .exit(let stop): result = stop
+      case .exit(let stop): result = .stop(stop)
       }
     }
   }
@@ -370,15 +379,4 @@ package final class MemberSession {
       }
     }
   }
-}
-
-/// What a role is made from once the server has welcomed it.
-struct RoleStart: Sendable {
-  let context: RunContext
-  let identity: Header
-  let serverIncarnation: UInt64
-  let threads: Int
-  let probe: (any StepProbe)?
-  /// The rank the server gave.
-  let rank: Int
 }

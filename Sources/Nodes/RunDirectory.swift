@@ -2,6 +2,7 @@ package import Configuration
 import Glibc
 import Messages
 package import Observability
+package import Training
 
 /// The folder of one run: `config.json`, `metrics.jsonl`, `model.safetensors`, `summary.json` and
 /// a log a process.
@@ -45,6 +46,21 @@ package struct RunDirectory: Hashable, Sendable {
   package var metrics: String { path + "/metrics.jsonl" }
   package var model: String { path + "/model.safetensors" }
   package var summary: String { path + "/summary.json" }
+  /// The folder of checkpoints.
+  package var checkpoints: String { path + "/checkpoints" }
+  /// The newest checkpoint of this directory whose every byte is as it was written.
+  ///
+  /// - Parameter note: is given a line for each that was passed over.
+  package func newestCheckpoint(_ note: (String) -> Void) -> Checkpoint? {
+    guard hasCheckpoints else { return nil }
+    return CheckpointStore(directory: checkpoints, keep: 1).newestGood(note)
+  }
+
+  /// Whether there is a folder of that name.
+  package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+  /// Whether there is anything that `newestCheckpoint` could find.
+  package var hasCheckpoints: Bool { access(checkpoints, F_OK) == 0 }
   /// The server's endpoint, while it runs.
   package var address: String { path + "/server.address" }
 

@@ -127,6 +127,14 @@ struct RunMonitor {
     directory?.writeSummary(record, stop, log)
   }
 
+  /// Mean loss of the recent steps, and the last evaluation's accuracy.
+  var latest: (loss: Double?, testAccuracy: Double?) {
+    let sum = recent.reduce(Tally.zero, +)
+    return (
+      sum.examples > 0 ? sum.lossSum / Double(sum.examples) : nil, record.testAccuracy
+    )
+  }
+
   // MARK: The status
 
   private func epoch(afterSteps steps: UInt64, _ core: ServerCore) -> Double {

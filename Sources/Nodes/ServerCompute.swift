@@ -12,53 +12,33 @@ import Training
 /// A chunk's step reads the committed version and writes the working one, so that a turn that is
 /// not committed can be forgotten at no cost; the commit swaps the two.
 final class ServerCompute: Performer {
-  private struct Version {
-    /// One vector a stage: weight elements, then bias elements.
-    var values: [AlignedBuffer]
-    var velocities: [AlignedBuffer]
-
-    init(_ stages: [ConvolutionalStage]) {
-      values = stages.map { AlignedBuffer(floats: $0.parameterCount) }
-      velocities = stages.map { AlignedBuffer(floats: $0.parameterCount) }
-    }
-  }
-
   private let context: RunContext
   private let stages: [ConvolutionalStage]
-  private var committed: Version
-  private var working: Version
+  private var committed: ConvolutionalVersion
+  private var working: ConvolutionalVersion
   private let sum: AlignedBuffer
   private let pool = FramePool()
   private let probe: (any StepProbe)?
   private let totalSteps: @Sendable () -> UInt64
-  /// Whole FC parameters, by key, as the nodes' slices come in at the end.
-  private var dense: [Int: AlignedBuffer] = [:]
-  private let modelPath: String?
-  private let metadata: [String: String]
-  /// Called with the model's tensors before they are written (verify, in-process callers).
-  private let onModel: (@Sendable (ModelTensors) -> Void)?
+  /// Model and checkpoints.
+  private let archive: ServerArchive
 
+  /// - Parameter resumeSteps: steps of the checkpoint to start from; 0 starts anew.
   init(
-    context: RunContext, modelPath: String?, metadata: [String: String],
-    probe: (any StepProbe)?, onModel: (@Sendable (ModelTensors) -> Void)?,
+    context: RunContext, archive: ServerArchive, resumeSteps: UInt64, probe: (any StepProbe)?,
     totalSteps: @escaping @Sendable () -> UInt64
-  ) throws(TrainingError) {
+  ) throws {
     self.context = context
-    self.modelPath = modelPath
-    self.metadata = metadata
+    self.archive = archive
     self.probe = probe
-    self.onModel = onModel
     self.totalSteps = totalSteps
     stages = context.network.stages
-    committed = Version(stages)
-    working = Version(stages)
+    committed = ConvolutionalVersion(stages)
+    working = ConvolutionalVersion(stages)
     sum = AlignedBuffer(
       floats: context.plan.chunks.chunks.map(\.range.count).max() ?? 0)
-    let start = context.inputs.parameters
-    try start.check(against: context.network.parameters)
-    for (stage, vector) in zip(stages, committed.values) {
-      try start.write(stage, seed: context.configuration.seed, into: vector.floatPointer)
-    }
+    try context.inputs.parameters.check(against: context.network.parameters)
+    try rollBack(resumeSteps)
   }
 
   func close() {}
@@ -74,8 +54,31 @@ final class ServerCompute: Performer {
       return .snapshot(
         context.plan.chunks.chunks.map { frame($0, of: committed.values[$0.stage]) })
     case .tally(let counts, let lossSum): return .tallied(tally(counts, lossSum))
-    case .store(let slice, let frames, let name): return store(slice, frames, name)
-    case .save(let steps): return save(steps)
+    case .beginCheckpoint:
+      archive.begin(keeping: committed)
+      return .done
+    case .store(let slice, let frames, let name): return archive.store(slice, frames, name)
+    case .finishCheckpoint(let steps): return archive.finish(steps)
+    case .save(let steps): return archive.save(steps, committed)
+    case .rollBack(let steps):
+      do {
+        try rollBack(steps)
+        return .done
+      } catch {
+        return .failed("\(error)")
+      }
+    case .cut(let rank, let transfer): return archive.cut(rank: rank, transfer, pool)
+    }
+  }
+
+  /// Takes the committed version from the checkpoint after `steps` steps, or the parameters that
+  /// the run began with.
+  private func rollBack(_ steps: UInt64) throws {
+    if steps > 0 { return try archive.open(steps, into: committed) }
+    for (stage, index) in zip(stages, stages.indices) {
+      try context.inputs.parameters.write(
+        stage, seed: context.configuration.seed, into: committed.values[index].floatPointer)
+      committed.velocities[index].floatPointer.update(repeating: 0, count: stage.parameterCount)
     }
   }
 
@@ -142,61 +145,5 @@ final class ServerCompute: Performer {
       if !isPadding { tally.count(rank: rank) }
     }
     return tally
-  }
-
-  // MARK: The model
-
-  private func store(
-    _ slice: Slice, _ frames: [Frame], _ name: NodeName
-  ) -> ServerCore.Outcome {
-    let entries = context.network.parameters.entries
-    guard entries.indices.contains(slice.key), entries[slice.key].dense else {
-      return .failed("\(name) sent a slice of parameter \(slice.key), which is not an fc one")
-    }
-    let entry = entries[slice.key]
-    let height = entry.shape[0]
-    let width = entry.shape.count / height
-    guard slice.firstRow >= 0, slice.firstColumn >= 0, slice.firstRow + slice.rows <= height,
-      slice.firstColumn + slice.columns <= width,
-      frames.reduce(0, { $0 + $1.byteCount }) == slice.rows * slice.columns * 4
-    else {
-      return .failed("\(name) sent a slice of \(entry.name) that does not fit \(entry.shape)")
-    }
-    let whole = dense[slice.key] ?? AlignedBuffer(floats: entry.shape.count)
-    dense[slice.key] = whole
-    RowBlocks.place(
-      frames, into: whole.floatPointer, stride: width,
-      rows: slice.firstRow..<slice.firstRow + slice.rows,
-      columns: slice.firstColumn..<slice.firstColumn + slice.columns)
-    return .done
-  }
-
-  private func save(_ steps: UInt64) -> ServerCore.Outcome {
-    var tensors: [ModelTensors.Tensor] = []
-    for entry in context.network.parameters.entries where entry.dense {
-      guard let buffer = dense[entry.key] else { return .failed("no slice of \(entry.name)") }
-      tensors.append(.init(entry, at: UnsafePointer(buffer.floatPointer)))
-    }
-    for (stage, vector) in zip(stages, committed.values) {
-      var offset = 0
-      for entry in stage.parameters {
-        tensors.append(.init(entry, at: UnsafePointer(vector.floatPointer + offset)))
-        offset += entry.shape.count
-      }
-    }
-    let model = ModelTensors(steps: steps, tensors: tensors)
-    onModel?(model)
-    guard let modelPath else { return .done }
-    var metadata = metadata
-    metadata["steps"] = "\(steps)"
-    do throws(SafeTensorsError) {
-      try SafeTensorsWriter().write(
-        to: modelPath,
-        tensors: tensors.map { (name: $0.name, shape: $0.shape.extents, data: $0.values) },
-        metadata: metadata)
-      return .done
-    } catch {
-      return .failed("\(error)")
-    }
   }
 }

@@ -17,10 +17,15 @@ package struct ServerOptions: Sendable {
   package var threads: Int
   /// Keys; `nil` encrypts nothing and lets everybody in.
   package var security: ServerSecurity?
+  /// Where the run goes on; `nil` starts anew.
+  package var resume: Checkpoint?
 
-  package init(listen: String, runDirectory: RunDirectory? = nil, threads: Int = 0) {
+  package init(
+    listen: String, runDirectory: RunDirectory? = nil, resume: Checkpoint? = nil, threads: Int = 0
+  ) {
     self.listen = listen
     self.runDirectory = runDirectory
+    self.resume = resume
     self.threads = threads
   }
 }
@@ -38,6 +43,8 @@ package final class ServerNode {
   private let compute: ComputeThread<ServerCore.Operation, ServerCore.Outcome, Bool>
   private let totalSteps = TotalSteps()
   private var monitor: RunMonitor
+  private let facts: RunFacts
+  private let writer: CheckpointWriter?
   /// Asks the server to end the run: in-process owners post here.
   private let commands: Mailbox<String>
   /// The first signal ends the run in order, the second one at once.
@@ -53,7 +60,14 @@ package final class ServerNode {
   private var complained: Set<Hub.Link> = []
   private let keyDesk: KeyDesk?
   private var strangers = StrangerLog()
-  private var result: Stop?
+  private var result: End?
+
+  /// How a server's part in a run ended.
+  package enum End: Sendable {
+    case stop(Stop)
+    /// Another server is to go on from the last checkpoint with so many FC nodes.
+    case recut(fcNodes: Int)
+  }
 
   /// Binds the sockets; must be called on the thread that then calls `run`.
   ///
@@ -76,24 +90,34 @@ package final class ServerNode {
       security: options.security?.hub ?? HubSecurity())
     keyDesk = options.security.map { KeyDesk(security: $0) }
     let now = MonotonicClock.now()
-    core = ServerCore(plan: run.plan, identity: identity, now: now)
+    let resumeSteps = options.resume?.manifest.steps ?? 0
+    var plan = run.plan
+    // Without a run directory there is nowhere to put a checkpoint.
+    if options.runDirectory == nil { plan.checkpointEvery = 0 }
+    core = ServerCore(plan: plan, identity: identity, resumeSteps: resumeSteps, now: now)
     configurationText = Frame(copying: Array(run.configuration.resolvedJSON().utf8))
+    facts = RunFacts(run, number: number, resumed: options.resume)
     monitor = try RunMonitor(
       run: number, context: run, directory: options.runDirectory, observer: observer, log: log)
-    let model = options.runDirectory?.model
-    let totalSteps = totalSteps
+    let store = options.runDirectory.map {
+      CheckpointStore(directory: $0.checkpoints, keep: run.configuration.checkpoint.keep)
+    }
+    let facts = facts
+    writer = try store.map { try CheckpointWriter($0) { facts.manifest(steps: $0) } }
     let metadata = [
       "format": "pt", "framework": "crosscut \(Version.text)",
       "network": run.configuration.network.name ?? "custom", "run": Version.runName(number),
       "seed": "\(run.configuration.seed)",
     ]
     compute = try ComputeThread(name: "compute", threads: options.threads) {
-      (
-        try ServerCompute(
-          context: run, modelPath: model, metadata: metadata, probe: probe, onModel: onModel,
-          totalSteps: { totalSteps.value }),
-        true
-      )
+      [totalSteps, writer, options] in
+      let archive = ServerArchive(
+        context: run, modelPath: options.runDirectory?.model, metadata: metadata,
+        checkpoints: store, resumed: options.resume, writer: writer, onModel: onModel)
+      let compute = try ServerCompute(
+        context: run, archive: archive, resumeSteps: resumeSteps, probe: probe,
+        totalSteps: { totalSteps.value })
+      return (compute, true)
     }
   }
 
@@ -104,11 +128,17 @@ package final class ServerNode {
   package var runNumber: UInt64 { identity.run }
 
   /// Runs to the end of the run.
-  package func run() throws -> Stop {
+  package func run() throws -> End {
     log.info("run \(Version.runName(identity.run)) listens at \(endpoint)")
+    if let resumed = options.resume?.manifest {
+      let text = "goes on after \(resumed.steps) steps of run \(resumed.run)"
+      log.info(text)
+      monitor.event(text)
+    }
     monitor.state("waiting for \(Self.wanted(context))")
     defer {
       compute.stop()
+      writer?.stop()
       hub.close(lingerMilliseconds: 1000)
     }
     while result == nil {
@@ -116,15 +146,19 @@ package final class ServerNode {
       guard result == nil else { break }
       _ = try hub.wait(
         milliseconds: 50, wakeUp: compute.reports.wakeUp,
-        extraDescriptors: [commands.wakeUp.descriptor] + (signals.map { [$0.descriptor] } ?? []))
+        extraDescriptors: [commands.wakeUp.descriptor]
+          + (signals.map { [$0.descriptor] } ?? [])
+          + (writer.map { [$0.reports.wakeUp.descriptor] } ?? []))
     }
-    let stop = result ?? Stop(outcome: .failed, reason: "no result")
-    monitor.finish(stop, core, refusals: refusals + hub.droppedMessages)
-    let end = MonotonicClock.now() + 500_000
-    while hub.queuedBytes > 0, MonotonicClock.now() < end {
+    let end = result ?? .stop(Stop(outcome: .failed, reason: "no result"))
+    if case .stop(let stop) = end {
+      monitor.finish(stop, core, refusals: refusals + hub.droppedMessages)
+    }
+    let deadline = MonotonicClock.now() + 500_000
+    while hub.queuedBytes > 0, MonotonicClock.now() < deadline {
       _ = try hub.wait(milliseconds: 20, wakeUp: nil)
     }
-    return stop
+    return end
   }
 
   private static func wanted(_ context: RunContext) -> String {
@@ -148,7 +182,7 @@ package final class ServerNode {
       }
       // The kernel tells of a parent's death once a thread: that is one signal, not many.
       if now - first > Signals.echo {
-        result = Stop(outcome: .interrupted, reason: "\(name), for the second time")
+        result = .stop(Stop(outcome: .interrupted, reason: "\(name), for the second time"))
         return
       }
     }
@@ -167,6 +201,13 @@ package final class ServerNode {
       case .finished(let id, let outcome):
         carryOut(core.handle(.computed(id, outcome), now: MonotonicClock.now()))
       }
+    }
+    for report in writer?.reports.drain() ?? [] {
+      var failure: String?
+      if case .failure(let error) = report.result { failure = "\(error)" }
+      carryOut(
+        core.handle(
+          .checkpointed(steps: report.steps, failure: failure), now: MonotonicClock.now()))
     }
     var budget = 256
     while budget > 0, result == nil, let (link, parts) = try hub.receive() {
@@ -216,6 +257,10 @@ package final class ServerNode {
 
   private func receive(_ link: Hub.Link, _ parts: [Frame]) {
     guard !isForKeyDesk(link, parts) else { return }
+    if let first = parts.first, first.bytes.elementsEqual(ServerCheck.greeting) {
+      _ = hub.send(parts, to: link)
+      return
+    }
     let message: Message
     do throws(WireError) {
       message = try WireCodec.decode(parts)
@@ -239,13 +284,17 @@ package final class ServerNode {
         refuseOnce(link, "a message of run \(Version.runName(header.run)), which is not this one")
         // A survivor of another run on this address: tell it, so that it does not wait for ever.
         if case .heartbeat = message.body {
-          refuse(link, "the server here runs \(Version.runName(identity.run)), not its run")
+          refuse(
+            link, "the server here runs \(Version.runName(identity.run)), not its run",
+            mayJoinAgain: true)
         }
         return
       }
       guard core.membership[header.sender]?.incarnation == header.incarnation else {
         refuseOnce(link, "a message of \(header.sender), which is no member")
-        if case .heartbeat = message.body { refuse(link, "it is no longer a member of the run") }
+        if case .heartbeat = message.body {
+          refuse(link, "it is no longer a member of the run", mayJoinAgain: true)
+        }
         return
       }
       remember(link, of: message)
@@ -267,8 +316,9 @@ package final class ServerNode {
     }
   }
 
-  private func refuse(_ link: Hub.Link, _ reason: String) {
-    send(Message(identity, .refusal(Refusal(reason: reason))), over: link)
+  private func refuse(_ link: Hub.Link, _ reason: String, mayJoinAgain: Bool = false) {
+    let refusal = Refusal(reason: reason, mayJoinAgain: mayJoinAgain)
+    send(Message(identity, .refusal(refusal)), over: link)
   }
 
   private func reply(to link: Hub.Link) {
@@ -299,13 +349,17 @@ package final class ServerNode {
           refuse(link, reason)
         }
       case .compute(let id, let operation): compute.submit(id, operation)
-      case .committed(let record): monitor.committed(record, core, MonotonicClock.now())
+      case .committed(let record):
+        monitor.committed(record, core, MonotonicClock.now())
+        facts.update(core, monitor)
       case .measured(_, let step, let tally): monitor.measured(step, tally, core)
       case .evaluated(let step, let tally): monitor.evaluated(step, tally)
       case .note(let text):
         log.info(text)
         monitor.event(text)
-      case .exit(let stop): result = stop
+        if text.contains("is gone") || text.contains("back to") { facts.remember(text) }
+      case .exit(let stop): result = .stop(stop)
+      case .recut(let fcNodes): result = .recut(fcNodes: fcNodes)
       }
     }
   }

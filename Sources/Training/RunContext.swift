@@ -25,7 +25,7 @@ package struct RunContext: Sendable {
     timing.heartbeat = UInt64(cluster.heartbeatMilliseconds)
     timing.memberTimeout = UInt64(cluster.memberTimeoutMilliseconds)
     timing.progressTimeout = UInt64(cluster.progressTimeoutSeconds) * 1000
-    plan = RunPlan(
+    var plan = RunPlan(
       globalBatch: configuration.globalBatch, workersWanted: cluster.workers,
       fcNodesWanted: cluster.fcNodes,
       chunks: ChunkTable(stages: network.stages, maximumElements: cluster.chunkElements),
@@ -37,6 +37,10 @@ package struct RunContext: Sendable {
       evaluation: configuration.evaluation.rhythm,
       fcElements: cut.layers.reduce(0) { $0 + $1.weight.shape.count + $1.bias.shape.count },
       timing: timing)
+    plan.checkpointEvery = UInt64(configuration.checkpoint.everySteps)
+    plan.minimumWorkers = cluster.minimumWorkers
+    plan.recutsOnLoss = cluster.fcLoss == .recut
+    self.plan = plan
   }
 
   /// The optimizer's constants for one parameter at `step` of a run of `totalSteps`.

@@ -13,16 +13,18 @@ package final class SafeTensorsReader: Sendable {
   /// Names of all tensors, sorted.
   package var names: [String] { header.tensors.keys.sorted() }
 
-  private let header: SafeTensorsHeader
-  private let file: Int32
+  /// What the file says of itself, checked.
+  let header: SafeTensorsHeader
   /// Where the data starts in the file.
-  private let dataStart: Int
+  let dataStart: Int
+  private let file: Int32
 
   /// Opens a file and checks all of its header.
   ///
   /// - Throws: `SafeTensorsError` with what is wrong.
   package init(path: String) throws(SafeTensorsError) {
-    let file = open(path, O_RDONLY | O_CLOEXEC)
+    // Not blocking: a pipe under that name would keep open() waiting for a writer.
+    let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard file >= 0 else { throw SafeTensorsWriter.failure("open", path) }
     do throws(SafeTensorsError) {
       (header, dataStart) = try Self.checkedHeader(file, path)
@@ -68,6 +70,15 @@ package final class SafeTensorsReader: Sendable {
     try Self.readAll(
       UnsafeMutableRawBufferPointer(start: target, count: range.count * size),
       at: dataStart + tensor.bytes.lowerBound + range.lowerBound * size, file, path)
+  }
+
+  /// Reads the file's own bytes, header included.
+  ///
+  /// - Throws: if the file is not that long (any more), or the disk fails.
+  func readBytes(
+    at offset: Int, into target: UnsafeMutableRawBufferPointer
+  ) throws(SafeTensorsError) {
+    try Self.readAll(target, at: offset, file, path)
   }
 
   private func floats(_ name: String) throws(SafeTensorsError) -> SafeTensorsHeader.Tensor {

@@ -22,29 +22,12 @@ package struct SafeTensorsWriter {
     tensors: [(name: String, shape: [Int], data: UnsafeBufferPointer<Float>)],
     metadata: [String: String] = [:]
   ) throws(SafeTensorsError) {
-    let sorted = tensors.sorted { $0.name < $1.name }
-    var header = SafeTensorsHeader(metadata: metadata)
-    var offset = 0
-    for tensor in sorted {
-      guard tensor.name != SafeTensorsHeader.metadataKey, header.tensors[tensor.name] == nil else {
-        throw SafeTensorsError(path: path, reason: "two tensors are called \(tensor.name)")
-      }
-      guard tensor.shape.reduce(1, *) == tensor.data.count else {
-        throw SafeTensorsError(
-          path: path,
-          reason: "tensor \(tensor.name): \(tensor.data.count) values for shape \(tensor.shape)")
-      }
-      let end = offset + tensor.data.count * MemoryLayout<Float>.stride
-      header.tensors[tensor.name] = .init(dtype: "F32", shape: tensor.shape, bytes: offset..<end)
-      offset = end
-    }
-
+    let (prefix, sorted) = try Self.layout(of: tensors, metadata: metadata, path: path)
     let beside = path + ".partial"
     let file = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
     guard file >= 0 else { throw Self.failure("open", beside) }
     do throws(SafeTensorsError) {
       do throws(SafeTensorsError) {
-        let prefix = header.encoded
         try prefix.withUnsafeBufferPointer { (bytes) throws(SafeTensorsError) in
           try Self.writeAll(UnsafeRawBufferPointer(bytes), file, beside)
         }
@@ -64,6 +47,35 @@ package struct SafeTensorsWriter {
       throw error
     }
     try Self.syncDirectory(of: path)
+  }
+
+  /// The bytes in front of the data, and the tensors in the order in which their data follows.
+  ///
+  /// - Parameter path: of the file, for the error.
+  /// - Throws: if two tensors have one name, or a shape is not that of its values.
+  static func layout(
+    of tensors: [(name: String, shape: [Int], data: UnsafeBufferPointer<Float>)],
+    metadata: [String: String], path: String
+  ) throws(SafeTensorsError) -> (
+    prefix: [UInt8], tensors: [(name: String, shape: [Int], data: UnsafeBufferPointer<Float>)]
+  ) {
+    let sorted = tensors.sorted { $0.name < $1.name }
+    var header = SafeTensorsHeader(metadata: metadata)
+    var offset = 0
+    for tensor in sorted {
+      guard tensor.name != SafeTensorsHeader.metadataKey, header.tensors[tensor.name] == nil else {
+        throw SafeTensorsError(path: path, reason: "two tensors are called \(tensor.name)")
+      }
+      guard tensor.shape.reduce(1, *) == tensor.data.count else {
+        throw SafeTensorsError(
+          path: path,
+          reason: "tensor \(tensor.name): \(tensor.data.count) values for shape \(tensor.shape)")
+      }
+      let end = offset + tensor.data.count * MemoryLayout<Float>.stride
+      header.tensors[tensor.name] = .init(dtype: "F32", shape: tensor.shape, bytes: offset..<end)
+      offset = end
+    }
+    return (header.encoded, sorted)
   }
 
   private static func writeAll(

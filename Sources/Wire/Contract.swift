@@ -92,6 +92,12 @@ extension Message {
     case .slice(let slice):
       try slice.check()
       try expectMatrix(frames[...], slice.rows, slice.columns, "slice")
+    case .collect(let collect):
+      try check(collect.turn, "collect.turn")
+      try expectFrames(0, "collect")
+    case .restore(let restore):
+      try check(restore.steps, "restore.steps")
+      try expectFrames(0, "restore")
     case .statusRequest: try expectFrames(0, "status request")
     case .statusReply: try expectSomeFrames("status reply")
     }

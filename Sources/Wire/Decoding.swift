@@ -15,7 +15,10 @@ extension Body {
       self = .welcome(Welcome(node: NodeID(value.node), rank: Int(value.rank)))
     case CROSSCUT__V1__ENVELOPE__BODY_REFUSAL:
       let value = try required(envelope.refusal, "refusal")
-      self = .refusal(Refusal(reason: try text(value.reason, "refusal.reason")))
+      self = .refusal(
+        Refusal(
+          reason: try text(value.reason, "refusal.reason"),
+          mayJoinAgain: value.may_join_again != 0))
     case CROSSCUT__V1__ENVELOPE__BODY_MEMBERSHIP:
       self = .view(try View(try required(envelope.membership, "view")))
     case CROSSCUT__V1__ENVELOPE__BODY_HEARTBEAT:
@@ -70,9 +73,18 @@ extension Body {
       let value = try required(envelope.slice, "slice")
       self = .slice(
         Slice(
+          transfer: value.transfer, part: try Slice.Part(value.part),
           key: Int(value.key), firstRow: Int(value.first_row), rows: Int(value.rows),
           firstColumn: Int(value.first_column), columns: Int(value.columns),
           isLast: value.is_last != 0))
+    case CROSSCUT__V1__ENVELOPE__BODY_COLLECT:
+      let value = try required(envelope.collect, "collect")
+      self = .collect(Collect(transfer: value.transfer, turn: value.turn))
+    case CROSSCUT__V1__ENVELOPE__BODY_RESTORE:
+      let value = try required(envelope.restore, "restore")
+      self = .restore(
+        Restore(
+          transfer: value.transfer, steps: value.steps, isInitial: value.is_initial != 0))
     default: throw .missing(field: "body")
     }
   }
@@ -131,7 +143,8 @@ extension Heartbeat {
     }
     self.init(
       ready: value.ready != 0, dataset: value.dataset.map { DatasetFacts($0.pointee) },
-      turn: value.turn, phase: try text(value.phase, "heartbeat.phase"),
+      restored: value.restored, turn: value.turn,
+      phase: try text(value.phase, "heartbeat.phase"),
       millisecondsSinceProgress: value.milliseconds_since_progress,
       telemetry: try Telemetry(try required(value.telemetry, "heartbeat.telemetry")),
       waits: waits)
@@ -205,6 +218,16 @@ extension Role {
     case CROSSCUT__V1__ROLE__ROLE_FC: self = .fc
     case CROSSCUT__V1__ROLE__ROLE_OBSERVER: self = .observer
     default: throw .invalid(field: "\(field)", found: "role \(value.rawValue)")
+    }
+  }
+}
+
+extension Slice.Part {
+  init(_ value: Crosscut__V1__SlicePart) throws(WireError) {
+    switch value {
+    case CROSSCUT__V1__SLICE_PART__SLICE_PART_VALUE: self = .value
+    case CROSSCUT__V1__SLICE_PART__SLICE_PART_VELOCITY: self = .velocity
+    default: throw .invalid(field: "slice.part", found: "part \(value.rawValue)")
     }
   }
 }

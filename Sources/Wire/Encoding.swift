@@ -30,7 +30,10 @@ extension EncodingArena {
       }
     case .refusal(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_REFUSAL
-      envelope.refusal = make(crosscut__v1__refusal__init) { $0.reason = string(value.reason) }
+      envelope.refusal = make(crosscut__v1__refusal__init) {
+        $0.reason = string(value.reason)
+        $0.may_join_again = value.mayJoinAgain ? 1 : 0
+      }
     case .view(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_MEMBERSHIP
       envelope.membership = view(value)
@@ -58,6 +61,19 @@ extension EncodingArena {
     case .statusReply:
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_STATUS_REPLY
       envelope.status_reply = make(crosscut__v1__status_reply__init)
+    case .collect(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_COLLECT
+      envelope.collect = make(crosscut__v1__collect__init) {
+        $0.transfer = value.transfer
+        $0.turn = value.turn
+      }
+    case .restore(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_RESTORE
+      envelope.restore = make(crosscut__v1__restore__init) {
+        $0.transfer = value.transfer
+        $0.steps = value.steps
+        $0.is_initial = value.isInitial ? 1 : 0
+      }
     case .push, .parameters, .activations, .featureGradients, .exchange, .report, .slice:
       fillBulk(&envelope, body)
     }
@@ -171,6 +187,7 @@ extension EncodingArena {
       $0.waits = array(value.waits.map(wait))
       $0.ready = value.ready ? 1 : 0
       $0.dataset = value.dataset.map(dataset)
+      $0.restored = value.restored
     }
   }
 
@@ -241,6 +258,12 @@ extension EncodingArena {
       $0.first_column = UInt32(truncatingIfNeeded: value.firstColumn)
       $0.columns = UInt32(truncatingIfNeeded: value.columns)
       $0.is_last = value.isLast ? 1 : 0
+      $0.transfer = value.transfer
+      $0.part =
+        switch value.part {
+        case .value: CROSSCUT__V1__SLICE_PART__SLICE_PART_VALUE
+        case .velocity: CROSSCUT__V1__SLICE_PART__SLICE_PART_VELOCITY
+        }
     }
   }
 }

@@ -2,6 +2,7 @@ import Configuration
 import Messages
 import Nodes
 import Observability
+import Training
 import Transport
 
 /// `crosscut train --in-process`: the cluster as threads, watched like any other over its socket.
@@ -10,12 +11,14 @@ struct InProcessTraining {
   private let directory: RunDirectory
   private let signals: Signals
   private let keys: KeyDirectory?
+  private let resume: Checkpoint?
 
   init(
     _ configuration: RunConfiguration, _ directory: RunDirectory, _ signals: Signals,
-    _ keys: KeyDirectory?
+    keys: KeyDirectory?, resume: Checkpoint?
   ) {
     self.keys = keys
+    self.resume = resume
     self.configuration = configuration
     self.directory = directory
     self.signals = signals
@@ -27,7 +30,7 @@ struct InProcessTraining {
     let cluster = try InProcessCluster(
       configuration, listen: listen ?? "tcp://127.0.0.1:0",
       security: try keys.map { try ServerSecurity(keyFile: $0.serverKey) },
-      runDirectory: directory,
+      runDirectory: directory, resume: resume,
       log: { name in
         try Logger(path: directory.log(name.replacing(" ", with: "-")), name: name)
       })

@@ -34,9 +34,8 @@ enum NodeCommand {
           return ExitCode.success
         }
       }
-      let session = try MemberSession(
+      stop = try MemberSession.runToEnd(
         context: context, options: options, log: log, signals: signals)
-      stop = try session.run()
     } catch {
       context.terminate()
       throw error

@@ -29,7 +29,7 @@ enum ServerCommand {
         help: "The same; makes the folder of keys where there is none: that of --key-file, or keys"
           + " of the run's directory."),
       .insecure,
-      .set, .workers, .fcNodes, .runDirectory, .seed, .verbose,
+      .set, .workers, .fcNodes, .runDirectory, .seed, .resume, .goOn, .verbose,
     ],
     examples: [
       Example(
@@ -42,7 +42,8 @@ enum ServerCommand {
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
     let signals = try Signals()
     try ParentDeath.watchIfChild()
-    let configuration = try arguments.runConfiguration()
+    let resumed = try ResumedRun(arguments)
+    let configuration = try arguments.runConfiguration(resumed: resumed)
     let isSecure = arguments.has("secure") || arguments.has("key-file")
     let listen = try Endpoint.listening(
       arguments, standard: ("tcp://*:5555", Endpoint.standardServer), isSecure: isSecure,
@@ -50,9 +51,11 @@ enum ServerCommand {
     let run = try RunContext(configuration)
     let directory = try RunDirectory(
       configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))
+    try ResumedRun.refuseForgotten(directory, resumed, arguments)
     try directory.write(configuration)
     let log = Logger(descriptor: 2, name: "server", level: NodeCommand.level(arguments))
-    var options = ServerOptions(listen: listen, runDirectory: directory)
+    var options = ServerOptions(
+      listen: listen, runDirectory: directory, resume: resumed?.checkpoint)
     options.security = try security(arguments, directory, log)
     if !isSecure, !Endpoint.isLocal(listen) {
       log.warning("nothing is encrypted, and whoever reaches \(listen) can join (--insecure)")
@@ -60,11 +63,10 @@ enum ServerCommand {
     let context = try Context()
     let stop: Stop
     do {
-      let server = try ServerNode(
+      var server = ServerLife(
         context: context, run: run, options: options, log: log,
         commands: try Mailbox(), signals: signals)
-      try directory.write(address: server.endpoint)
-      stop = try server.run()
+      stop = try server.runToEnd { try directory.write(address: $0) }
     } catch {
       context.terminate()
       throw error

@@ -25,7 +25,7 @@ enum TrainCommand {
         name: "secure",
         help: "Encrypt everything, and let in only those who have a key: RUN/keys has them, and"
           + " crosscut token RUN prints a token for more workers."),
-      .insecure, .runDirectory, .seed,
+      .insecure, .runDirectory, .seed, .resume, .goOn,
       Option(
         name: "dry-run", help: "Check everything, print the resolved configuration and stop."),
     ],
@@ -43,7 +43,8 @@ enum TrainCommand {
 
   /// - Throws: `ConfigurationError`, or why the run failed.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    let configuration = try arguments.runConfiguration()
+    let resumed = try ResumedRun(arguments)
+    let configuration = try arguments.runConfiguration(resumed: resumed)
     if arguments.has("dry-run") {
       _ = try RunContext(configuration)
       try Console.print(configuration.resolvedJSON() + "\n")
@@ -58,6 +59,7 @@ enum TrainCommand {
     let signals = try Signals(children: true)
     let directory = try RunDirectory(
       configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))
+    try ResumedRun.refuseForgotten(directory, resumed, arguments)
     try directory.write(configuration)
     let keys = arguments.has("secure") ? directory.keys : nil
     try keys?.create()
@@ -65,11 +67,13 @@ enum TrainCommand {
     try display.begin(inProcess: arguments.has("in-process"))
     let record: StatusRecord
     if arguments.has("in-process") {
-      record = try InProcessTraining(configuration, directory, signals, keys).run(
-        listen: arguments.string("listen"), display)
+      record = try InProcessTraining(
+        configuration, directory, signals, keys: keys, resume: resumed?.checkpoint
+      ).run(listen: arguments.string("listen"), display)
     } else {
       record = try LocalCluster(
-        configuration, directory: directory, signals: signals, keys: keys
+        configuration, directory: directory, resume: resumed?.checkpoint.path, signals: signals,
+        keys: keys
       ).run(listen: arguments.string("listen")) { report in
         switch report {
         case .status(let record): display.show(record)

@@ -82,7 +82,7 @@ import Testing
         "evaluation={everyEpochs: 0, everySteps: 9, atEnd: false}", "cluster.workers=5",
         "cluster.fcNodes=4", "cluster.chunkBytes=4096", "compute.convAlgorithm=direct",
         "compute.threadsPerNode=3", "logging.runDirectory=runs/\"odd\" näme\\",
-        "logging.everySeconds=0.5", "dataset.normalize=none",
+        "logging.everySeconds=0.5", "dataset.normalize=none", "checkpoint={everySteps: 0, keep: 7}",
         "network.layers[2].alpha=3e-5", "network.layers[18].bias={normal: 0.1}",
       ])
     #expect(try Self.parse(configuration.resolvedJSON()) == configuration)

@@ -107,9 +107,11 @@ struct FCScene {
           outgoing: [],
           featureGradients: (deliver ?? []).map { [Fixture.floats($0.count * 2)] },
           report: (lossSum: 1, counts: Fixture.integers(plan.globalBatch))))
-    case .gradients, .apply: return .done
-    case .collect:
-      let piece = Slice(key: 0, firstRow: 0, rows: 1, firstColumn: 0, columns: 2, isLast: false)
+    case .gradients, .apply, .redraw, .place: return .done
+    case .collect(let transfer):
+      let piece = Slice(
+        transfer: transfer, part: .value, key: 0, firstRow: 0, rows: 1, firstColumn: 0, columns: 2,
+        isLast: false)
       var last = piece
       last.firstRow = 1
       last.isLast = true
@@ -146,7 +148,9 @@ extension FCCore.Operation {
         + (deliver.map { ", for \($0.map(\.brief).joined(separator: " "))" } ?? "")
     case .gradients: "gradients"
     case .apply(let step): "apply step \(step)"
-    case .collect: "collect"
+    case .collect(let transfer): transfer == 0 ? "collect" : "collect for \(transfer)"
+    case .redraw: "redraw"
+    case .place(let slice, _): "place row \(slice.firstRow)"
     }
   }
 }

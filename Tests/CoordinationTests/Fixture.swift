@@ -98,6 +98,9 @@ func brief(_ message: Message) -> String {
   case .exchange(let exchange): "exchange \(exchange.index), turn \(exchange.turn)"
   case .report(let report): "report of \(report.examples), turn \(report.turn)"
   case .slice(let slice): "slice\(slice.isLast ? " (last)" : "")"
+  case .collect(let collect): "collect \(collect.transfer) at turn \(collect.turn)"
+  case .restore(let restore):
+    "restore \(restore.transfer) after \(restore.steps) steps\(restore.isInitial ? ", initial" : "")"
   case .leave(let leave): "leave: \(leave.reason)"
   case .stop(let stop): "stop: \(stop.reason)"
   case .heartbeat: "heartbeat"

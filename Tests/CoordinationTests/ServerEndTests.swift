@@ -96,13 +96,21 @@ import Testing
 
   @Test func `a model with a hole is not written: the slices are asked for again`() {
     var scene = Self.ending(fcElements: 6)
+    // Velocities are sent as well.
+    func rest() {
+      _ = scene.slice(from: 3, part: .velocity, isLast: false)
+      _ = scene.slice(from: 4, part: .velocity, column: 2, isLast: false)
+      _ = scene.slice(from: 4, part: .velocity, column: 4, isLast: false)
+    }
+    rest()
     _ = scene.slice(from: 3)
     // The first piece of fc 1 is lost on the way.
     var said = scene.slice(from: 4, column: 4)
     #expect(said == ["store a slice"])
-    #expect(scene.notes.last == "4 of 6 fc parameters have come")
+    #expect(scene.notes.last == "10 of 12 fc values and velocities have come")
     said = Self.stall(&scene, [1, 2, 3, 4])
     #expect(said == [1, 2, 3, 4].map { "view 3 (final) at turn 2 -> node \($0)" })
+    rest()
     _ = scene.slice(from: 3)
     _ = scene.slice(from: 4, column: 2, isLast: false)
     said = scene.slice(from: 4, column: 4)
@@ -140,14 +148,23 @@ import Testing
     #expect(said.suffix(4).allSatisfy { $0.hasPrefix("stop: fc 0, fc 1 did not hand in") })
   }
 
-  @Test func `an fc node that dies before its last slice fails the run`() {
+  @Test func `an fc node that dies before its last slice makes a finished run go back`() {
     var scene = Self.ending()
     _ = scene.slice(from: 3)
     var said = scene.loseConnection(3)
     #expect(said == [])
     said = scene.loseConnection(4)
-    let reason = "fc 1 went before it handed in its slices; all steps done"
-    #expect(said == [1, 2].map { "stop: \(reason) -> node \($0)" })
+    #expect(said == ["roll back to 0 steps"])
+    #expect(scene.core.state == .paused)
+  }
+
+  @Test func `an fc node that dies before its last slice fails a run that is to stop`() {
+    var scene = ServerScene.started()
+    _ = scene.stop()
+    _ = scene.slice(from: 3)
+    let said = scene.loseConnection(4)
+    let reason = "fc 1 went before it handed in its slices; asked to"
+    #expect(said == [1, 2, 3].map { "stop: \(reason) -> node \($0)" })
   }
 
   @Test func `a model that cannot be written fails the run`() {

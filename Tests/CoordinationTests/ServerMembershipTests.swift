@@ -179,15 +179,37 @@ import Testing
     #expect(scene.notes.contains("worker 0 is gone: silent for 3001 ms"))
   }
 
-  @Test func `an fc node that dies fails the run, by name`() {
+  @Test func `an fc node that dies leads back to the initial values, once another has come`() {
     var scene = ServerScene.started()
+    _ = scene.train(turn: 0)
     let said = scene.loseConnection(4)
-    let reason =
-      "fc 1 (host, process 1) is gone: its connection closed; its slice of the fc layers is lost "
-      + "with it"
-    #expect(said == [1, 2, 3].map { "stop: \(reason) -> node \($0)" })
-    let end = [1, 2, 3].flatMap { scene.receive(.goodbye, from: $0) }
-    #expect(end == ["exit, failed: \(reason)"])
+    #expect(said == ["roll back to 0 steps", "restore 1 after 0 steps, initial -> node 3"])
+    #expect(scene.core.state == .paused)
+    #expect(
+      scene.notes.contains {
+        $0.contains("fc 1's slice of the fc layers is lost with it: back to the initial values, 1 ")
+      }, "\(scene.notes)")
+    #expect(scene.waits == ["fc 0: to be ready", "1 more fc node: to join"])
+  }
+
+  @Test func `where the fc layers are to be cut anew, a death ends the server's part in the run`() {
+    var plan = Fixture.plan()
+    plan.recutsOnLoss = true
+    var scene = ServerScene.started(plan)
+    let said = scene.loseConnection(4)
+    #expect(said == ["recut among 1"])
+    #expect(scene.core.state == .over)
+  }
+
+  @Test func `with too few workers the run pauses, and goes on when one comes`() {
+    var plan = Fixture.plan()
+    plan.minimumWorkers = 2
+    var scene = ServerScene.started(plan)
+    let said = scene.loseConnection(1)
+    #expect(Self.views(said) == [3, 4].map { "view 2 at turn 0 -> node \($0)" })
+    #expect(scene.core.state == .paused)
+    #expect(scene.notes.contains("paused: 1 worker left, waiting for 1 more"), "\(scene.notes)")
+    #expect(scene.waits == ["1 more worker: to join"])
   }
 
   @Test func `an fc node that leaves hands in its slice first`() {

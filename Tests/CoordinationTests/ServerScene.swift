@@ -89,10 +89,12 @@ struct ServerScene {
   }
 
   mutating func slice(
-    from node: Int, column: Int = 0, columns: Int = 2, isLast: Bool = true
+    from node: Int, transfer: UInt32 = 0, part: Slice.Part = .value, column: Int = 0,
+    columns: Int = 2, isLast: Bool = true
   ) -> [String] {
     let slice = Slice(
-      key: 0, firstRow: 0, rows: 1, firstColumn: column, columns: columns, isLast: isLast)
+      transfer: transfer, part: part, key: 0, firstRow: 0, rows: 1, firstColumn: column,
+      columns: columns, isLast: isLast)
     return receive(.slice(slice), frames: [Fixture.floats(columns)], from: node)
   }
 
@@ -157,7 +159,16 @@ struct ServerScene {
       .applied(Fixture.floats(plan.chunks.chunks[chunk].range.count))
     case .snapshot: .snapshot(plan.chunks.chunks.map { Fixture.floats($0.range.count) })
     case .tally: .tallied(Tally(examples: tallied, lossSum: 2, top1: 1, top5: 3))
-    case .commit, .store, .save: .done
+    case .cut(_, let transfer):
+      .slices([
+        (
+          Slice(
+            transfer: transfer, part: .value, key: 0, firstRow: 0, rows: 1, firstColumn: 0,
+            columns: 2, isLast: true), [Fixture.floats(2)]
+        )
+      ])
+    case .save: .saved(problem: nil)
+    case .commit, .store, .beginCheckpoint, .finishCheckpoint, .rollBack: .done
     }
   }
 
@@ -177,6 +188,7 @@ struct ServerScene {
       case .note(let text):
         notes.append(text)
         return nil
+      case .recut(let count): return "recut among \(count)"
       case .exit(let stop): return "exit, \(stop.outcome): \(stop.reason)"
       }
     }
@@ -194,6 +206,10 @@ extension ServerCore.Operation {
     case .tally(let counts, _): "tally of \(counts.count)"
     case .store: "store a slice"
     case .save(let steps): "save after \(steps) steps"
+    case .beginCheckpoint(let steps): "begin the checkpoint after \(steps) steps"
+    case .finishCheckpoint(let steps): "write the checkpoint after \(steps) steps"
+    case .rollBack(let steps): "roll back to \(steps) steps"
+    case .cut(let rank, _): "cut slice \(rank)"
     }
   }
 }

@@ -6,66 +6,19 @@ import Training
 /// Real clusters of real processes over tcp, as users start and end them.
 @Suite(.serialized, .timeLimit(.minutes(5)))
 struct ClusterTests {
-  /// A network that trains hundreds of steps a second.
-  private static let network = """
-    {
-      network: {
-        name: "tiny", input: [1, 8, 8],
-        layers: [
-          { type: "conv", channels: 4, kernel: 3 }, "relu", { type: "maxpool", window: 2, stride: 2 },
-          { type: "fc", units: 16 }, "relu", { type: "dropout", rate: 0.2 }, { type: "fc", units: 4 },
-        ],
-      },
-      dataset: { kind: "synthetic", examples: 400, testExamples: 64 },
-      globalBatch: 16, steps: 60, evaluation: { everySteps: 30 },
-      cluster: { workers: 2, fcNodes: 2 },
-    }
-    """
+  private let cluster: TinyCluster
+  private var scratch: Scratch { cluster.scratch }
+  private var configuration: String { cluster.configuration }
+  private var run: String { cluster.run }
 
-  private let scratch: Scratch
-  private let configuration: String
-  private let run: String
+  init() throws { cluster = try TinyCluster() }
 
-  init() throws {
-    scratch = try Scratch()
-    configuration = "\(scratch.path)/tiny.json5"
-    run = "\(scratch.path)/run"
-    try Self.network.write(toFile: configuration, atomically: true, encoding: .utf8)
-  }
-
-  private func train(_ more: String...) throws -> Program {
-    try Program(
-      ["train", configuration, "--run-dir", run, "--listen", "tcp://127.0.0.1:0"] + more)
-  }
-
-  /// The server's address once it has written it.
-  private func address() throws -> String {
-    let file = "\(run)/server.address"
-    #expect(eventually(seconds: 20) { FileManager.default.fileExists(atPath: file) })
-    return try String(contentsOfFile: file, encoding: .utf8)
-      .trimmingCharacters(in: .whitespacesAndNewlines)
-  }
-
-  /// Waits until the run has passed a step.
+  private func train(_ more: String...) throws -> Program { try cluster.train(more) }
+  private func address() throws -> String { try cluster.address() }
   private func reach(step: UInt64, at server: String) throws -> StatusRecord {
-    var last: StatusRecord?
-    let reached = eventually(seconds: 30) {
-      guard let (code, text) = try? Program.run("status", "--server", server, "--json"), code == 0,
-        let record = try? StatusRecord.decode(Array(text.utf8))
-      else { return false }
-      last = record
-      return record.step >= step
-    }
-    #expect(reached, "\(String(describing: last))")
-    return try #require(last)
+    try cluster.reach(step: step, at: server)
   }
-
-  /// Nobody who knows the run is left.
-  private func expectNoOrphans(_ server: String) {
-    #expect(
-      eventually(seconds: 5) { processes(of: [run, server]).isEmpty },
-      "left over: \(processes(of: [run, server]))")
-  }
+  private func expectNoOrphans(_ server: String) { cluster.expectNoOrphans(server) }
 
   @Test(arguments: [[], ["--in-process"]])
   func `train runs to the end and leaves a whole run directory`(more: [String]) throws {
@@ -141,15 +94,20 @@ struct ClusterTests {
     expectNoOrphans(server)
   }
 
-  @Test func `a killed worker costs nothing but its share`() throws {
+  @Test func `a killed worker costs nothing but its share, and is started again`() throws {
     let program = try train("--set", "steps=100000")
     let server = try address()
     let before = try reach(step: 20, at: server)
     let worker = try #require(before.nodes.first { "\($0.name)" == "worker 1" })
     kill(worker.processID, SIGKILL)
+    #expect(
+      eventually(seconds: 20) { scratch.text("run/server.log").contains("view 2: worker 0;") })
+    let isBack = eventually(seconds: 20) {
+      scratch.text("run/server.log").contains("view 3: worker 0, worker 1;")
+    }
+    #expect(isBack, "\(scratch.text("run/server.log"))")
     let after = try reach(step: before.step + 40, at: server)
-    #expect(after.view == 2)
-    #expect(after.nodes.map { "\($0.name)" } == ["fc 0", "fc 1", "worker 0"])
+    #expect(after.nodes.map { "\($0.name)" } == ["fc 0", "fc 1", "worker 0", "worker 1"])
     program.send(SIGINT)
     #expect(program.finish() == 0, "\(program.output)")
     #expect(program.output.contains("was killed by signal 9"), "\(program.output)")
@@ -177,7 +135,7 @@ struct ClusterTests {
     #expect(late.finish(seconds: 15) == 0, "\(late.output)")
     let log = try String(contentsOfFile: "\(run)/server.log", encoding: .utf8)
     #expect(log.contains("view 2: worker 0;"), "\(log)")
-    #expect(log.contains("view 3: worker 0, worker 1;"), "\(log)")
+    #expect(log.contains(": worker 0, worker 1, worker 2;"), "\(log)")
 
     let expected = try SafeTensorsReader(path: "\(undisturbed)/model.safetensors")
     let found = try SafeTensorsReader(path: "\(run)/model.safetensors")
@@ -188,18 +146,6 @@ struct ClusterTests {
       let difference = pair.map { abs($0 - $1) }.max() ?? 0
       #expect(difference < 1e-5, "\(name) differs by \(difference)")
     }
-  }
-
-  @Test func `a killed fc node ends the run with its name`() throws {
-    let program = try train("--set", "steps=100000")
-    let server = try address()
-    let before = try reach(step: 20, at: server)
-    let node = try #require(before.nodes.first { "\($0.name)" == "fc 1" })
-    kill(node.processID, SIGKILL)
-    #expect(program.finish(seconds: 30) == 1, "\(program.output)")
-    #expect(program.output.contains("fc 1"), "\(program.output)")
-    #expect(program.output.contains("its slice of the fc layers is lost"), "\(program.output)")
-    expectNoOrphans(server)
   }
 
   @Test func `a cluster started by hand, a late worker, and noise on the port`() throws {

@@ -51,6 +51,7 @@ struct RandomScenario: CustomStringConvertible {
       options.faults.append((20_000_000, .add(.fc)))
     }
     options.faults.append((300_000_000, .giveUp))
+    options.checkpointEvery = UInt64(below(4))
     self.options = options
   }
 

@@ -52,13 +52,19 @@ extension SimulatedCluster {
     _ fault: Fault, to node: SimulatedNode, _ id: NodeID, _ name: NodeName
   ) {
     if case .leave = fault {
-      if name.role == .fc, isUnderWay { stopRequested = true }
+      if name.role == .fc, isUnderWay, plan.checkpointEvery == 0 { stopRequested = true }
+      // Others may have to go back to where it went.
+      if name.role == .fc, plan.checkpointEvery > 0 { fcFaults.append(name) }
       // It goes at once where it has not seen a view, even if one is on its way.
       if name.role == .fc, node.fc?.viewNumber == 0 { fcFaults.append(name) }
       return handle(.leave, at: id)
     }
     faulty[id] = name
-    if name.role == .fc { fcFaults.append(name) }
+    if name.role == .fc {
+      fcFaults.append(name)
+      // It says that it leaves, and in a run without checkpoints that is the end.
+      if case .breakDown = fault, isUnderWay, plan.checkpointEvery == 0 { stopRequested = true }
+    }
     switch fault {
     case .kill(_, let closes):
       node.alive = false

@@ -19,6 +19,8 @@ struct SimulatedCluster {
     var maximumDelay: Microseconds = 4000
     /// Every message is delivered a second time with this probability in 1/256.
     var duplicates: UInt32 = 0
+    /// Steps between checkpoints; 0 makes none.
+    var checkpointEvery: UInt64 = 0
     /// (time, what), in any order.
     var faults: [(Microseconds, Fault)] = []
   }
@@ -28,6 +30,8 @@ struct SimulatedCluster {
     case compute(Work, at: NodeID)
     case tick(NodeID)
     case lost(NodeID)
+    /// The server's disk has the checkpoint.
+    case checkpointed(steps: UInt64)
     case fault(Fault)
   }
 
@@ -95,12 +99,14 @@ struct SimulatedCluster {
     let chunks = ChunkTable(stages: network.stages, maximumElements: 4)
     var timing = RunPlan.Timing()
     timing.progressTimeout = 5000
-    plan = RunPlan(
+    var plan = RunPlan(
       globalBatch: options.globalBatch, workersWanted: options.workers,
       fcNodesWanted: options.fcNodes, chunks: chunks, featureSlices: cut.featureSlices,
       trainingSegments: cut.segmentCount(training: true),
       evaluationSegments: cut.segmentCount(training: false), length: .steps(options.steps),
       evaluation: .everySteps(options.evaluateEvery), fcElements: network.features, timing: timing)
+    plan.checkpointEvery = options.checkpointEvery
+    self.plan = plan
     model = ToyModel(
       columns: network.features, chunkSizes: chunks.chunks.map(\.range.count),
       globalBatch: options.globalBatch)
@@ -163,6 +169,9 @@ struct SimulatedCluster {
       if id == .server { watchForStalls() }
       handle(.tick, at: id)
       schedule(after: 100_000, .tick(id))
+    case .checkpointed(let steps):
+      let event = ServerCore.Event.checkpointed(steps: steps, failure: nil)
+      for directive in server.server?.handle(event, now: now) ?? [] { perform(directive) }
     case .lost(let id):
       lastMove = now
       let out = server.server?.handle(.connectionLost(id), now: now) ?? []
@@ -179,7 +188,9 @@ struct SimulatedCluster {
   private mutating func transmit(_ message: Message, from sender: NodeID, to receiver: NodeID) {
     let isBulk: Bool =
       switch message.body {
-      case .push, .parameters, .slice, .report, .activations, .featureGradients, .exchange: true
+      case .push, .parameters, .report, .activations, .featureGradients, .exchange: true
+      // What the server gives back goes behind its word to take it.
+      case .slice: sender != .server
       default: false
       }
     let link = Link(
@@ -284,6 +295,7 @@ struct SimulatedCluster {
     case .measured(let turn, _, _): measured.append(turn)
     case .evaluated(let step, let tally): evaluations.append((step, tally))
     case .note(let text): notes.append("\(now) server: \(text)")
+    case .recut(let count): violations.append("recut among \(count), which nobody asked for")
     case .exit(let stop): exit = stop
     }
   }
@@ -332,6 +344,9 @@ struct SimulatedCluster {
     switch work {
     case .server(let operation, let what):
       let outcome = node.perform(what)
+      if case .finishCheckpoint(let steps) = what {
+        schedule(after: delay(20_000), .checkpointed(steps: steps))
+      }
       for directive in node.server?.handle(.computed(operation, outcome), now: now) ?? [] {
         perform(directive)
       }

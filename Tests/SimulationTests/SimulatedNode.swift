@@ -35,6 +35,10 @@ final class SimulatedNode {
   private var span: WorkerCore.BatchSpan?
   private var pass: FCCore.Pass?
   private var stored: [Int32?] = []
+  /// Checkpoints by their steps, and the one that is coming in.
+  private var archive: [UInt64: (chunks: [[Int32]], weights: [Int32])] = [:]
+  private var staged: (chunks: [[Int32]], weights: [Int32]) = ([], [])
+  private var source: UInt64 = 0
   /// What the server wrote down as the model.
   private(set) var saved: (steps: UInt64, chunks: [[Int32]], weights: [Int32?])?
 
@@ -91,13 +95,48 @@ final class SimulatedNode {
           examples: labels.filter { $0 >= 0 }.count, lossSum: lossSum, top1: 0, top5: 0))
     case .store(let slice, let frames, _):
       for (offset, value) in values(frames).enumerated() {
-        stored[slice.firstColumn + offset] = value
+        if slice.transfer == 0 {
+          if slice.part == .value { stored[slice.firstColumn + offset] = value }
+        } else if slice.part == .value {
+          staged.weights[slice.firstColumn + offset] = value
+        }
       }
       return .done
+    case .beginCheckpoint:
+      staged = (chunks, Array(repeating: 0, count: model.columns))
+      return .done
+    case .finishCheckpoint(let steps):
+      archive[steps] = staged
+      return .done
+    case .rollBack(let steps):
+      source = steps
+      chunks = archive[steps]?.chunks ?? model.chunkSizes.indices.map(model.initialChunk)
+      return .done
+    case .cut(let rank, let transfer):
+      guard let weights = archive[source]?.weights else { return .failed("no checkpoint") }
+      return .slices(pieces(of: plan.featureSlices[rank], weights, transfer))
     case .save(let steps):
       saved = (steps, chunks, stored)
-      return .done
+      return .saved(problem: nil)
     }
+  }
+
+  /// In pieces of one column, so that an end in the middle of them is met as well; the toy model
+  /// has no velocities to put into theirs.
+  private func pieces(
+    of columns: Range<Int>, _ weights: [Int32], _ transfer: UInt32
+  ) -> [(Slice, [Frame])] {
+    var pieces = columns.flatMap { column in
+      Slice.Part.allCases.map { part in
+        (
+          Slice(
+            transfer: transfer, part: part, key: 0, firstRow: 0, rows: 1, firstColumn: column,
+            columns: 1, isLast: false), [frame([part == .value ? weights[column] : 0])]
+        )
+      }
+    }
+    pieces[pieces.count - 1].0.isLast = true
+    return pieces
   }
 
   func perform(_ operation: WorkerCore.Operation) -> WorkerCore.Outcome {
@@ -161,16 +200,19 @@ final class SimulatedNode {
         weights[index] = model.step(weights[index], weightGradient[index])
       }
       return .done
-    case .collect:
-      // In pieces of one column, so that an end in the middle of them is met as well.
-      return .slices(
-        columns.enumerated().map { offset, column in
-          (
-            Slice(
-              key: 0, firstRow: 0, rows: 1, firstColumn: column, columns: 1,
-              isLast: offset == columns.count - 1), [frame([weights[offset]])]
-          )
-        })
+    case .collect(let transfer):
+      var all = Array(repeating: Int32(0), count: model.columns)
+      for (column, weight) in zip(columns, weights) { all[column] = weight }
+      return .slices(pieces(of: columns, all, transfer))
+    case .redraw:
+      weights = columns.map(model.initialWeight)
+      return .done
+    case .place(let slice, let frames):
+      guard slice.part == .value else { return .done }
+      for (offset, value) in values(frames).enumerated() {
+        weights[slice.firstColumn + offset - columns.lowerBound] = value
+      }
+      return .done
     }
   }
 

@@ -92,14 +92,19 @@ import Testing
       "slice.columns",
       .slice(
         Slice(
-          key: 0, firstRow: 0, rows: 1, firstColumn: .init(Int32.max), columns: 1, isLast: false)),
+          transfer: 4, part: .velocity, key: 0, firstRow: 0, rows: 1, firstColumn: .init(Int32.max),
+          columns: 1, isLast: false)),
       [Samples.floats(1)]
     ),
     (
       "slice.rows",
       .slice(
-        Slice(key: 0, firstRow: 0, rows: 0, firstColumn: 0, columns: 1, isLast: false)), []
+        Slice(
+          transfer: 4, part: .velocity, key: 0, firstRow: 0, rows: 0, firstColumn: 0, columns: 1,
+          isLast: false)), []
     ),
+    ("collect.turn", .collect(Collect(transfer: 1, turn: .max)), []),
+    ("restore.steps", .restore(Restore(transfer: 1, steps: .max, isInitial: false)), []),
     ("status reply.frames", .statusReply, []), ("status request.frames", .statusRequest, [labels]),
     ("goodbye.frames", .goodbye, [labels]),
     ("welcome.frames", .welcome(Welcome(node: .server, rank: 0)), []),

@@ -64,6 +64,7 @@ enum Samples {
     ),
     (.welcome(Welcome(node: NodeID(9), rank: 3)), [Frame(copying: Array("{\"seed\": 1}".utf8))]),
     (.refusal(Refusal(reason: "the run is full")), []),
+    (.refusal(Refusal(reason: "another run", mayJoinAgain: true)), []),
     (.view(view), []),
     (.heartbeat(heartbeat), []),
     (.advance(Advance(turn: 813)), []),
@@ -92,9 +93,13 @@ enum Samples {
     ),
     (
       .slice(
-        Slice(key: 8, firstRow: 128, rows: 2, firstColumn: 256, columns: 3, isLast: true)),
+        Slice(
+          transfer: 4, part: .value, key: 8, firstRow: 128, rows: 2, firstColumn: 256, columns: 3,
+          isLast: true)),
       [floats(6)]
     ),
+    (.collect(Collect(transfer: 5, turn: 900)), []),
+    (.restore(Restore(transfer: 6, steps: 500, isInitial: true)), []),
     (.statusRequest, []),
     (.statusReply, [Frame(copying: Array("{".utf8)), Frame(copying: Array("}".utf8))]),
   ]
@@ -179,7 +184,7 @@ enum Samples {
     (
       .slice(
         Slice(
-          key: largestNumber, firstRow: largestNumber - 1, rows: 1,
+          transfer: 4, part: .velocity, key: largestNumber, firstRow: largestNumber - 1, rows: 1,
           firstColumn: largestNumber - 1, columns: 1, isLast: false)), [floats(1)]
     ),
   ]

@@ -39,6 +39,8 @@ typedef struct Crosscut__V1__Activations Crosscut__V1__Activations;
 typedef struct Crosscut__V1__FeatureGradients Crosscut__V1__FeatureGradients;
 typedef struct Crosscut__V1__Exchange Crosscut__V1__Exchange;
 typedef struct Crosscut__V1__Report Crosscut__V1__Report;
+typedef struct Crosscut__V1__Collect Crosscut__V1__Collect;
+typedef struct Crosscut__V1__Restore Crosscut__V1__Restore;
 typedef struct Crosscut__V1__Slice Crosscut__V1__Slice;
 typedef struct Crosscut__V1__StatusRequest Crosscut__V1__StatusRequest;
 typedef struct Crosscut__V1__StatusReply Crosscut__V1__StatusReply;
@@ -91,6 +93,18 @@ typedef enum _Crosscut__V1__Role {
   CROSSCUT__V1__ROLE__ROLE_OBSERVER = 4
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(CROSSCUT__V1__ROLE)
 } Crosscut__V1__Role;
+/*
+ * What of a parameter a slice holds.
+ */
+typedef enum _Crosscut__V1__SlicePart {
+  CROSSCUT__V1__SLICE_PART__SLICE_PART_UNSPECIFIED = 0,
+  CROSSCUT__V1__SLICE_PART__SLICE_PART_VALUE = 1,
+  /*
+   * The optimizer's velocity.
+   */
+  CROSSCUT__V1__SLICE_PART__SLICE_PART_VELOCITY = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(CROSSCUT__V1__SLICE_PART)
+} Crosscut__V1__SlicePart;
 
 /* --- messages --- */
 
@@ -112,6 +126,8 @@ typedef enum {
   CROSSCUT__V1__ENVELOPE__BODY_EXCHANGE = 50,
   CROSSCUT__V1__ENVELOPE__BODY_REPORT = 64,
   CROSSCUT__V1__ENVELOPE__BODY_SLICE = 65,
+  CROSSCUT__V1__ENVELOPE__BODY_COLLECT = 66,
+  CROSSCUT__V1__ENVELOPE__BODY_RESTORE = 67,
   CROSSCUT__V1__ENVELOPE__BODY_STATUS_REQUEST = 80,
   CROSSCUT__V1__ENVELOPE__BODY_STATUS_REPLY = 81
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(CROSSCUT__V1__ENVELOPE__BODY__CASE)
@@ -163,6 +179,8 @@ struct  Crosscut__V1__Envelope
     Crosscut__V1__Exchange *exchange;
     Crosscut__V1__Report *report;
     Crosscut__V1__Slice *slice;
+    Crosscut__V1__Collect *collect;
+    Crosscut__V1__Restore *restore;
     Crosscut__V1__StatusRequest *status_request;
     Crosscut__V1__StatusReply *status_reply;
   };
@@ -268,7 +286,7 @@ struct  Crosscut__V1__Welcome
 
 
 /*
- * Server -> node: you are not in, and asking again is of no use. No raw frame.
+ * Server -> node: you are not in. No raw frame.
  */
 struct  Crosscut__V1__Refusal
 {
@@ -277,10 +295,15 @@ struct  Crosscut__V1__Refusal
    * One sentence for people.
    */
   char *reason;
+  /*
+   * Whether a new Join may be welcome: the node was a member of a run, or of a view, that is over.
+   * Otherwise asking again is of no use.
+   */
+  protobuf_c_boolean may_join_again;
 };
 #define CROSSCUT__V1__REFUSAL__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__refusal__descriptor) \
-    , (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, 0 }
 
 
 /*
@@ -375,10 +398,14 @@ struct  Crosscut__V1__Heartbeat
    * What a ready worker trains on; absent from others.
    */
   Crosscut__V1__DatasetFacts *dataset;
+  /*
+   * The last restore an FC node has carried out; 0 if it holds what it began with.
+   */
+  uint32_t restored;
 };
 #define CROSSCUT__V1__HEARTBEAT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__heartbeat__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, NULL, 0,NULL, 0, NULL }
+    , 0, (char *)protobuf_c_empty_string, 0, NULL, 0,NULL, 0, NULL, 0 }
 
 
 /*
@@ -704,8 +731,50 @@ struct  Crosscut__V1__Report
 
 
 /*
- * FC node -> server: a rectangle of a row-major parameter. [rows, columns] floats, in one or
- * more raw frames of whole rows.
+ * Server -> FC node: hand in your slices as they are before a turn. No raw frame.
+ */
+struct  Crosscut__V1__Collect
+{
+  ProtobufCMessage base;
+  /*
+   * Numbers this exchange of slices; never used twice in a run.
+   */
+  uint32_t transfer;
+  /*
+   * The first turn that the parameters have not seen.
+   */
+  uint64_t turn;
+};
+#define CROSSCUT__V1__COLLECT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__collect__descriptor) \
+    , 0, 0 }
+
+
+/*
+ * Server -> FC node: take other parameters; unless they are the initial ones, slices of the same
+ * transfer follow on this connection. No raw frame.
+ */
+struct  Crosscut__V1__Restore
+{
+  ProtobufCMessage base;
+  uint32_t transfer;
+  /*
+   * Optimizer steps that the parameters have seen.
+   */
+  uint64_t steps;
+  /*
+   * The node draws its initial values by itself; no slices follow.
+   */
+  protobuf_c_boolean is_initial;
+};
+#define CROSSCUT__V1__RESTORE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__restore__descriptor) \
+    , 0, 0, 0 }
+
+
+/*
+ * FC node -> server (answering Collect) or server -> FC node (after Restore): a rectangle of a
+ * row-major parameter. [rows, columns] floats, in one or more raw frames of whole rows.
  */
 struct  Crosscut__V1__Slice
 {
@@ -731,13 +800,18 @@ struct  Crosscut__V1__Slice
    */
   uint32_t columns;
   /*
-   * Whether this is the last piece this node sends.
+   * Whether this is the last piece of the transfer.
    */
   protobuf_c_boolean is_last;
+  /*
+   * The Collect it answers, or the Restore it belongs to.
+   */
+  uint32_t transfer;
+  Crosscut__V1__SlicePart part;
 };
 #define CROSSCUT__V1__SLICE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__slice__descriptor) \
-    , 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, CROSSCUT__V1__SLICE_PART__SLICE_PART_UNSPECIFIED }
 
 
 /*
@@ -1204,6 +1278,44 @@ Crosscut__V1__Report *
 void   crosscut__v1__report__free_unpacked
                      (Crosscut__V1__Report *message,
                       ProtobufCAllocator *allocator);
+/* Crosscut__V1__Collect methods */
+void   crosscut__v1__collect__init
+                     (Crosscut__V1__Collect         *message);
+size_t crosscut__v1__collect__get_packed_size
+                     (const Crosscut__V1__Collect   *message);
+size_t crosscut__v1__collect__pack
+                     (const Crosscut__V1__Collect   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__collect__pack_to_buffer
+                     (const Crosscut__V1__Collect   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__Collect *
+       crosscut__v1__collect__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__collect__free_unpacked
+                     (Crosscut__V1__Collect *message,
+                      ProtobufCAllocator *allocator);
+/* Crosscut__V1__Restore methods */
+void   crosscut__v1__restore__init
+                     (Crosscut__V1__Restore         *message);
+size_t crosscut__v1__restore__get_packed_size
+                     (const Crosscut__V1__Restore   *message);
+size_t crosscut__v1__restore__pack
+                     (const Crosscut__V1__Restore   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__restore__pack_to_buffer
+                     (const Crosscut__V1__Restore   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__Restore *
+       crosscut__v1__restore__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__restore__free_unpacked
+                     (Crosscut__V1__Restore *message,
+                      ProtobufCAllocator *allocator);
 /* Crosscut__V1__Slice methods */
 void   crosscut__v1__slice__init
                      (Crosscut__V1__Slice         *message);
@@ -1335,6 +1447,12 @@ typedef void (*Crosscut__V1__Exchange_Closure)
 typedef void (*Crosscut__V1__Report_Closure)
                  (const Crosscut__V1__Report *message,
                   void *closure_data);
+typedef void (*Crosscut__V1__Collect_Closure)
+                 (const Crosscut__V1__Collect *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__Restore_Closure)
+                 (const Crosscut__V1__Restore *message,
+                  void *closure_data);
 typedef void (*Crosscut__V1__Slice_Closure)
                  (const Crosscut__V1__Slice *message,
                   void *closure_data);
@@ -1351,6 +1469,7 @@ typedef void (*Crosscut__V1__StatusReply_Closure)
 /* --- descriptors --- */
 
 extern const ProtobufCEnumDescriptor    crosscut__v1__role__descriptor;
+extern const ProtobufCEnumDescriptor    crosscut__v1__slice_part__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__member_name__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__member__descriptor;
@@ -1376,6 +1495,8 @@ extern const ProtobufCMessageDescriptor crosscut__v1__activations__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__feature_gradients__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__exchange__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__report__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__collect__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__restore__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__slice__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__status_request__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__status_reply__descriptor;

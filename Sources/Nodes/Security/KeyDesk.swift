@@ -77,7 +77,8 @@ struct KeyDesk {
   func handle(_ parts: [Frame], from caller: String?, isStatusRequest: () -> Bool) -> Outcome {
     guard let standing = Standing(caller) else { return .forbidden }
     guard let first = parts.first, first.bytes.elementsEqual(Self.greeting) else {
-      if case .token = standing, !isStatusRequest() { return .forbidden }
+      let isProbe = parts.first?.bytes.elementsEqual(ServerCheck.greeting) == true
+      if case .token = standing, !isProbe, !isStatusRequest() { return .forbidden }
       return .pass
     }
     let secret = Self.reply("ok", security.file.cluster.secretHex)

@@ -5,11 +5,13 @@ struct CommandLineInterface {
   static let version = "crosscut 0.1.0"
 
   /// In the order of the overview.
-  static let allCommands = [
+  static let allCommands: [Command] = [
     TrainCommand.command, ServerCommand.command, WorkerCommand.command, FCCommand.command,
     KeygenCommand.command, TokenCommand.command, StatusCommand.command, HealthCommand.command,
+    DoctorCommand.command,
     EvaluateCommand.command, VerifyCommand.command,
-    ModelShowCommand.command, HelpCommand.command,
+    ModelShowCommand.command, CheckpointCommand.list, CheckpointCommand.verify,
+    CheckpointCommand.show, CompletionCommand.command, ManCommand.command, HelpCommand.command,
   ]
 
   let commands: [Command]

@@ -12,8 +12,12 @@ enum Console {
     }
   }
 
-  /// A reader that goes away must not kill a cluster: EPIPE comes back from `write` instead.
-  static func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
+  /// A reader that goes away must not kill a cluster, nor may a limit on the size of files, which a
+  /// checkpoint may meet: EPIPE and EFBIG come back from `write` instead.
+  static func ignoreBrokenPipes() {
+    signal(SIGPIPE, SIG_IGN)
+    signal(SIGXFSZ, SIG_IGN)
+  }
 
   /// Writes to standard output.
   ///

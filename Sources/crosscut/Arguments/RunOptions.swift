@@ -18,6 +18,14 @@ extension Option {
     help: "Where the run's files go (logging.runDirectory).", standard: "a new one under runs/")
   static let seed = Option(
     name: "seed", value: .integer("N", 0...Int.max), help: "Keys every random number (seed).")
+  static let resume = Option(
+    name: "resume", value: .text("DIR"),
+    help: "Go on from a run's newest good checkpoint, or from the one named. Without CONFIG, with"
+      + " that run's configuration; without --run-dir, in its directory.")
+  static let goOn = Option(
+    name: "continue",
+    help: "Go on from the newest good checkpoint in --run-dir if there is one; otherwise start"
+      + " anew. For servers that are started again by themselves.")
   static let verbose = Option(
     name: "verbose", short: "v", help: "Log more than changes of state.")
   static let json = Option(name: "json", help: "Print JSON instead of a table.")
@@ -59,7 +67,21 @@ extension ParsedArguments {
   }
 
   /// The run configuration that CONFIG and the options describe.
-  func runConfiguration() throws(ConfigurationError) -> RunConfiguration {
-    try RunConfiguration.load(positional(0), overrides: configurationOverrides)
+  ///
+  /// - Parameter resumed: the run that is resumed; its configuration serves where none is named.
+  func runConfiguration(
+    resumed: ResumedRun? = nil
+  ) throws(ConfigurationError) -> RunConfiguration {
+    guard let resumed else {
+      return try RunConfiguration.load(positional(0), overrides: configurationOverrides)
+    }
+    var overrides = configurationOverrides
+    if string("run-dir") == nil {
+      overrides.append(
+        ConfigurationOverride(
+          "logging.runDirectory", value: .string(resumed.runDirectory), option: "--resume"))
+    }
+    return try RunConfiguration.load(
+      positional(0) ?? resumed.runDirectory + "/config.json", overrides: overrides)
   }
 }

@@ -1,0 +1,188 @@
+import Messages
+import Tensors
+
+/// A checkpoint whose FC slices are on their way to the server.
+struct CheckpointTransfer: Sendable {
+  let number: UInt32
+  let steps: UInt64
+  let started: Microseconds
+  /// FC nodes that have not sent their last piece.
+  var missing: Set<NodeID>
+  /// Values and velocities that have come.
+  var elements = 0
+}
+
+extension ServerCore {
+  // MARK: Making a checkpoint
+
+  /// Begins a checkpoint after a committed training step, if one is due and none is under way.
+  mutating func beginCheckpointIfDue(_ now: Microseconds, _ out: inout [Directive]) {
+    guard plan.checkpointEvery > 0 else { return }
+    let isDue = committedSteps % plan.checkpointEvery == 0 || !departing.isEmpty
+    if isDue { beginCheckpoint(now, &out) }
+  }
+
+  private mutating func beginCheckpoint(_ now: Microseconds, _ out: inout [Directive]) {
+    guard collecting == nil, state == .running || state == .paused, let view else { return }
+    let steps = committedSteps
+    lastTransfer += 1
+    collecting = CheckpointTransfer(
+      number: lastTransfer, steps: steps, started: now, missing: Set(view.fcNodes.map(\.node)))
+    compute(.beginCheckpoint(steps: steps), &out)
+    let request = Collect(transfer: lastTransfer, turn: turn)
+    for member in view.fcNodes {
+      out.append(.send(message(.collect(request)), to: member.node))
+    }
+  }
+
+  mutating func takeForCheckpoint(
+    _ slice: Slice, _ frames: [Frame], _ record: MemberRecord, _ out: inout [Directive]
+  ) {
+    guard state == .running || state == .paused, var transfer = collecting,
+      transfer.number == slice.transfer,
+      transfer.missing.contains(record.node)
+    else { return drop(.stale) }
+    compute(.store(slice, frames, from: record.name), &out)
+    transfer.elements += slice.rows * slice.columns
+    if slice.isLast { transfer.missing.remove(record.node) }
+    collecting = transfer
+    guard transfer.missing.isEmpty else { return }
+    guard transfer.elements == 2 * (plan.fcElements ?? transfer.elements / 2) else {
+      collecting = nil
+      out.append(.note("no checkpoint after \(transfer.steps) steps: a slice was lost"))
+      return
+    }
+    compute(.finishCheckpoint(steps: transfer.steps), &out)
+  }
+
+  mutating func checkpointed(
+    _ steps: UInt64, _ failure: String?, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    if collecting?.steps == steps { collecting = nil }
+    if let failure {
+      out.append(.note("checkpoint after \(steps) steps failed, training goes on: \(failure)"))
+    } else {
+      // The run may have gone back behind it meanwhile: then it will come by again.
+      if steps <= committedSteps { checkpointSteps = steps }
+      out.append(.note("checkpoint after \(steps) steps"))
+    }
+    releaseDeparting(now, &out)
+  }
+
+  // MARK: FC nodes that want to go
+
+  /// An FC node wants to go: its slice goes into a checkpoint first, so that next to nothing is
+  /// repeated when another node takes its place.
+  mutating func letGo(
+    _ record: MemberRecord, _ reason: String, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    guard plan.checkpointEvery > 0 else {
+      // Nowhere to put a checkpoint: the run ends, with its slice in the model.
+      return end(
+        Stop(outcome: .interrupted, reason: "\(record.name) leaves: \(reason)"), now, &out)
+    }
+    // One that takes over parameters holds nothing that the checkpoint does not.
+    guard state == .running || state == .paused, record.state == .active else {
+      if case .ending = state { return }
+      return release(record, reason, now, &out)
+    }
+    guard departing.insert(record.node).inserted else { return }
+    // While the run is paused there is no commit to wait for.
+    if state == .paused { beginCheckpoint(now, &out) }
+  }
+
+  private mutating func releaseDeparting(_ now: Microseconds, _ out: inout [Directive]) {
+    for record in departing.sorted().compactMap({ membership[$0] }) {
+      release(record, "its slices are in the checkpoint", now, &out)
+    }
+    departing = []
+  }
+
+  private mutating func release(
+    _ record: MemberRecord, _ reason: String, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    let stop = Stop(outcome: .interrupted, reason: "left the run")
+    out.append(.send(message(.stop(stop)), to: record.node))
+    lose(record, reason, now, &out)
+  }
+
+  /// Gives up a checkpoint whose slices do not come: the next one is a new chance.
+  mutating func watchCheckpoint(_ now: Microseconds, _ out: inout [Directive]) {
+    let patience: Microseconds = 60_000_000
+    guard let transfer = collecting, !transfer.missing.isEmpty, now > transfer.started + patience
+    else { return }
+    let late = transfer.missing.compactMap { membership[$0]?.name }.map { "\($0)" }.sorted()
+    collecting = nil
+    out.append(
+      .note(
+        "no checkpoint after \(transfer.steps) steps: no slices from "
+          + late.joined(separator: ", ")))
+  }
+
+  // MARK: Going back to one
+
+  /// An FC node is gone, and its slice with it.
+  mutating func loseSlice(
+    _ lost: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    guard plan.recutsOnLoss, plan.fcNodesWanted > 1 else { return rollBack(lost, now, &out) }
+    out.append(.recut(fcNodes: max(1, min(ready(.fc).count, plan.fcNodesWanted - 1))))
+    state = .over
+  }
+
+  /// An FC node is gone, and its slice with it: everybody goes back to the last checkpoint once
+  /// somebody has taken the free place.
+  private mutating func rollBack(
+    _ lost: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    guard let program else { return }
+    let repeated = committedSteps - min(committedSteps, checkpointSteps)
+    state = .paused
+    collecting = nil
+    departing.remove(lost.node)
+    outstanding = [:]
+    lastProgress = now
+    turn = program.turn(afterSteps: checkpointSteps)
+    lastCommit = nil
+    evaluationTally = nil
+    reports = [:]
+    measured = []
+    lastTransfer += 1
+    requiredRestore = lastTransfer
+    restoreSteps = checkpointSteps
+    restoreSent = []
+    let goal =
+      checkpointSteps > 0 ? "the checkpoint after \(checkpointSteps) steps" : "the initial values"
+    out.append(
+      .note(
+        "\(lost.name)'s slice of the fc layers is lost with it: back to \(goal), \(repeated) "
+          + "steps to repeat, once another fc node has come"))
+    compute(.rollBack(steps: checkpointSteps), &out)
+    for record in membership.ranked(.fc) {
+      membership.update(record.node) { $0.state = .preparing }
+      restore(record, &out)
+    }
+  }
+
+  /// Has an FC node take the parameters that the run goes on with.
+  mutating func restore(_ record: MemberRecord, _ out: inout [Directive]) {
+    guard restoreSent.insert(record.node).inserted else { return }
+    let isInitial = restoreSteps == 0
+    let body = Restore(transfer: requiredRestore, steps: restoreSteps, isInitial: isInitial)
+    out.append(.send(message(.restore(body)), to: record.node))
+    guard !isInitial else { return }
+    compute(.cut(rank: record.name.rank, transfer: requiredRestore), &out)
+  }
+
+  mutating func give(
+    _ slices: [(Slice, [Frame])], of transfer: UInt32, toRank rank: Int,
+    _ out: inout [Directive]
+  ) {
+    guard transfer == requiredRestore,
+      let record = membership.ranked(.fc).first(where: { $0.name.rank == rank })
+    else { return }
+    for (slice, frames) in slices {
+      out.append(.send(message(.slice(slice), frames), to: record.node))
+    }
+  }
+}

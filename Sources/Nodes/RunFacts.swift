@@ -1,0 +1,59 @@
+import Messages
+import Configuration
+import Coordination
+import Synchronization
+import Training
+
+/// What a checkpoint says about the run it was made in: kept by the socket thread, read by the
+/// thread that writes checkpoints.
+final class RunFacts: Sendable {
+  private let template: Mutex<CheckpointManifest>
+
+  init(_ run: RunContext, number: UInt64, resumed: Checkpoint?) {
+    let configuration = run.configuration
+    var manifest = CheckpointManifest(
+      run: Version.runName(number), software: Version.text,
+      network: configuration.network.name ?? "custom", steps: 0, epoch: 0,
+      seed: configuration.seed, globalBatch: configuration.globalBatch, trainingExamples: 0,
+      evaluationExamples: 0, datasetFingerprint: "", workers: 0, fcNodes: 0, view: 0)
+    if let resumed {
+      manifest.history =
+        resumed.manifest.history + [
+          "run \(manifest.run) resumed run \(resumed.manifest.run) after "
+            + "\(resumed.manifest.steps) steps"
+        ]
+    }
+    template = Mutex(manifest)
+  }
+
+  /// Takes over what has changed.
+  func update(_ core: ServerCore, _ monitor: RunMonitor) {
+    let latest = monitor.latest
+    template.withLock {
+      $0.view = core.view?.number ?? 0
+      $0.workers = core.view?.workers.count ?? 0
+      $0.fcNodes = core.view?.fcNodes.count ?? 0
+      $0.loss = latest.loss.flatMap { $0.isFinite ? $0 : nil }
+      $0.testAccuracy = latest.testAccuracy
+      if let facts = core.dataset {
+        $0.trainingExamples = facts.trainingExamples
+        $0.evaluationExamples = facts.evaluationExamples
+        $0.datasetFingerprint = Version.runName(facts.fingerprint)
+      }
+    }
+  }
+
+  /// Adds a line to the history that checkpoints carry.
+  func remember(_ text: String) { template.withLock { $0.history.append(text) } }
+
+  /// The description of a checkpoint after `steps` steps.
+  func manifest(steps: UInt64) -> CheckpointManifest {
+    var manifest = template.withLock { $0 }
+    manifest.steps = steps
+    if manifest.trainingExamples > 0 {
+      manifest.epoch =
+        Double(steps) * Double(manifest.globalBatch) / Double(manifest.trainingExamples)
+    }
+    return manifest
+  }
+}

@@ -1,0 +1,88 @@
+import Configuration
+import Glibc
+package import Messages
+package import Observability
+package import Training
+package import Transport
+
+/// A parameter server from its start to the end of the run: one `ServerNode`, and another one at
+/// the same address whenever the FC layers are cut anew among the FC nodes that are left.
+package struct ServerLife {
+  private let context: Context
+  private var run: RunContext
+  private var options: ServerOptions
+  private let log: Logger
+  private let commands: Mailbox<String>
+  private let signals: Signals?
+  private let probe: (any StepProbe)?
+  private let observer: (any RunObserver)?
+  private let onModel: (@Sendable (ModelTensors) -> Void)?
+
+  /// - Parameter onModel: sees the trained parameters at the end.
+  package init(
+    context: Context, run: RunContext, options: ServerOptions, log: Logger,
+    commands: Mailbox<String>, signals: Signals? = nil, probe: (any StepProbe)? = nil,
+    observer: (any RunObserver)? = nil, onModel: (@Sendable (ModelTensors) -> Void)? = nil
+  ) {
+    self.context = context
+    self.run = run
+    self.options = options
+    self.log = log
+    self.commands = commands
+    self.signals = signals
+    self.probe = probe
+    self.observer = observer
+    self.onModel = onModel
+  }
+
+  /// Runs to the end of the run, on the calling thread.
+  ///
+  /// - Parameter started: called once with the endpoint at which the server listens.
+  package mutating func runToEnd(started: (String) throws -> Void) throws -> Stop {
+    var node = try makeNode()
+    options.listen = node.endpoint
+    try started(node.endpoint)
+    while true {
+      switch try node.run() {
+      case .stop(let stop): return stop
+      case .recut(let fcNodes):
+        log.info("the fc layers are cut anew among \(fcNodes) fc nodes")
+        try prepare(fcNodes: fcNodes)
+        node = try Rebinding.retry { try makeNode() }
+      }
+    }
+  }
+
+  private func makeNode() throws -> ServerNode {
+    try ServerNode(
+      context: context, run: run, options: options, log: log, commands: commands, signals: signals,
+      probe: probe, observer: observer, onModel: onModel)
+  }
+
+  private mutating func prepare(fcNodes: Int) throws {
+    var configuration = run.configuration
+    configuration.cluster.fcNodes = fcNodes
+    run = try RunContext(configuration, inputs: run.inputs)
+    guard let directory = options.runDirectory else { return }
+    options.resume = directory.newestCheckpoint { log.warning($0) } ?? options.resume
+  }
+}
+
+/// Opening sockets where others have just been closed.
+enum Rebinding {
+  /// Calls `body` until the address is free: ZeroMQ lets go of one on a thread of its own, a moment
+  /// after the socket is closed.
+  ///
+  /// - Throws: what `body` throws, if it is anything else or the address stays taken for 5 s.
+  static func retry<Value>(_ body: () throws -> Value) throws -> Value {
+    let deadline = MonotonicClock.now() + 5_000_000
+    while true {
+      do {
+        return try body()
+      } catch let error as TransportError where error.code == EADDRINUSE {
+        guard MonotonicClock.now() < deadline else { throw error }
+        poll(nil, 0, 20)
+      }
+    }
+  }
+}

@@ -1,0 +1,38 @@
+import Glibc
+
+/// A checkpoint that could not be written, or that must not be believed: which file and why.
+package struct CheckpointError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// The file or directory.
+  package let path: String
+  /// What is wrong with it, or what failed and why.
+  package let reason: String
+
+  /// An error about one file or directory.
+  package init(path: String, reason: String) {
+    self.path = path
+    self.reason = reason
+  }
+
+  /// An error about a tensor file, as one about the checkpoint that it belongs to.
+  init(_ error: SafeTensorsError) { self.init(path: error.path, reason: error.reason) }
+
+  /// The error of a C call that has just failed: "cannot write: no space left on device".
+  static func system(_ failure: String, _ path: String) -> CheckpointError {
+    let code = errno
+    return CheckpointError(
+      path: path, reason: "\(failure): \(String(cString: strerror(code)).lowercased())")
+  }
+
+  /// "path: reason" on one line, whatever a damaged file has put into it.
+  package var description: String {
+    let text = "\(path): \(reason)"
+    let isPlain = text.unicodeScalars.allSatisfy { !Self.isControl($0) }
+    guard !isPlain else { return text }
+    return String(
+      String.UnicodeScalarView(text.unicodeScalars.map { Self.isControl($0) ? "?" : $0 }))
+  }
+
+  private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+    scalar.properties.generalCategory == .control || scalar == "\u{2028}" || scalar == "\u{2029}"
+  }
+}

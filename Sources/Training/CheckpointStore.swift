@@ -1,0 +1,131 @@
+import Glibc
+
+/// One parameter with its optimizer state, to be written; the memory is valid during the call.
+package struct CheckpointTensor {
+  /// torchvision's name: "features.0.weight".
+  package let name: String
+  /// Extents, outermost first.
+  package let shape: [Int]
+  /// Row-major.
+  package let value: UnsafeBufferPointer<Float>
+  /// The momentum's velocity of each value.
+  package let velocity: UnsafeBufferPointer<Float>
+
+  /// A parameter; both buffers have as many values as the shape says.
+  package init(
+    name: String, shape: [Int], value: UnsafeBufferPointer<Float>,
+    velocity: UnsafeBufferPointer<Float>
+  ) {
+    self.name = name
+    self.shape = shape
+    self.value = value
+    self.velocity = velocity
+  }
+}
+
+/// The checkpoints of a run: `RUN/checkpoints/step-00000500/` and so on.
+///
+/// A checkpoint is whole or not there: it is written as `step-00000500.new/`, every file of it
+/// synced to the disk, and then the directory renamed.
+package struct CheckpointStore: Sendable {
+  /// One checkpoint of the directory.
+  package struct Listing: Sendable {
+    /// Its directory.
+    package let path: String
+    /// Optimizer steps, by the directory's name.
+    package let steps: UInt64
+    /// What it says of itself, or why it is refused; its data is not read for that.
+    package let manifest: Result<CheckpointManifest, CheckpointError>
+
+    /// A checkpoint, after it was looked at.
+    package init(
+      path: String, steps: UInt64, manifest: Result<CheckpointManifest, CheckpointError>
+    ) {
+      self.path = path
+      self.steps = steps
+      self.manifest = manifest
+    }
+  }
+
+  /// Of a directory that is being written.
+  static let unfinishedSuffix = ".new"
+  /// Of a directory that is being removed.
+  static let removedSuffix = ".old"
+  private static let prefix = "step-"
+
+  /// Where the checkpoints are; made by the first write, in a parent that must be there.
+  package let directory: String
+  /// Complete checkpoints that a write leaves; at least its own.
+  package let keep: Int
+
+  /// A store; touches nothing yet.
+  package init(directory: String, keep: Int) {
+    self.directory = Folder.trimmed(directory)
+    self.keep = max(keep, 1)
+  }
+
+  /// All checkpoints, newest first; each is looked at, but its data is not read.
+  ///
+  /// A directory that is not there has none. One that cannot be read is listed itself, refused.
+  package func list() -> [Listing] {
+    let found: [(steps: UInt64, path: String)]
+    do throws(CheckpointError) {
+      found = try checkpoints()
+    } catch {
+      return [Listing(path: directory, steps: 0, manifest: .failure(error))]
+    }
+    return found.map { Self.listing(of: $0.path, steps: $0.steps) }
+  }
+
+  /// The newest checkpoint whose every byte is as it was written.
+  ///
+  /// - Parameter note: is given a line for each that was passed over: its file, and why.
+  package func newestGood(_ note: (String) -> Void) -> Checkpoint? {
+    let found: [(steps: UInt64, path: String)]
+    do throws(CheckpointError) {
+      for name in try Folder.entries(of: directory) where Self.isLeftOver(name) {
+        note("\(directory)/\(name): left over by a write that did not end, ignored")
+      }
+      found = try checkpoints()
+    } catch {
+      note("\(error)")
+      return nil
+    }
+    for (_, path) in found {
+      do throws(CheckpointError) {
+        return try Checkpoint(path: path)
+      } catch {
+        note("\(error)")
+      }
+    }
+    return nil
+  }
+
+  /// Directories by their names, newest first.
+  func checkpoints() throws(CheckpointError) -> [(steps: UInt64, path: String)] {
+    try Folder.entries(of: directory)
+      .compactMap { name in Self.steps(of: name).map { ($0, "\(directory)/\(name)") } }
+      .sorted { $0 > $1 }
+  }
+
+  /// "step-00000500".
+  static func name(ofStep steps: UInt64) -> String {
+    let digits = String(steps)
+    return prefix + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
+  }
+
+  /// The steps of "step-00000500"; nil for any other name.
+  static func steps(of name: String) -> UInt64? {
+    guard name.hasPrefix(prefix), let steps = UInt64(name.dropFirst(prefix.count)),
+      name == Self.name(ofStep: steps)
+    else { return nil }
+    return steps
+  }
+
+  /// Whether a name is one that only an interrupted write or removal leaves.
+  static func isLeftOver(_ name: String) -> Bool {
+    [unfinishedSuffix, removedSuffix].contains {
+      name.hasSuffix($0) && steps(of: String(name.dropLast($0.count))) != nil
+    }
+  }
+}

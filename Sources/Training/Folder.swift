@@ -1,0 +1,87 @@
+import CLinux
+import Glibc
+
+/// Directories of files, as the checkpoint store needs them.
+enum Folder {
+  /// Names of what a directory holds, without "." and "..", sorted; empty if it does not exist.
+  static func entries(of path: String) throws(CheckpointError) -> [String] {
+    guard let stream = opendir(path) else {
+      if errno == ENOENT { return [] }
+      throw .system("cannot be read", path)
+    }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while let entry = readdir(stream) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: $0.pointee)) {
+          String(cString: $0)
+        }
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+
+  /// Whether there is a directory of that name.
+  static func exists(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+  }
+
+  /// Makes a directory that is not there yet, in a parent that is.
+  static func make(_ path: String) throws(CheckpointError) {
+    guard mkdir(path, 0o755) == 0 else { throw .system("cannot be made", path) }
+  }
+
+  /// Waits until the disk has a directory's entries.
+  static func sync(_ path: String) throws(CheckpointError) {
+    let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw .system("cannot be opened", path) }
+    defer { close(descriptor) }
+    guard fsync(descriptor) == 0 else { throw .system("cannot be synced to the disk", path) }
+  }
+
+  /// Removes a directory and the files in it, as far as that goes: whoever removes something is
+  /// about to do, or has done, what matters more.
+  static func remove(_ path: String) {
+    for name in (try? entries(of: path)) ?? [] { unlink(path + "/" + name) }
+    rmdir(path)
+  }
+
+  /// The directory that a path lies in.
+  static func parent(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+
+  /// The last part of a path.
+  static func name(of path: String) -> String {
+    path.split(separator: "/").last.map(String.init) ?? path
+  }
+
+  /// A path without slashes at its end.
+  static func trimmed(_ path: String) -> String {
+    var path = path
+    while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+    return path
+  }
+
+  /// Puts a directory in the place of another, or where there is none, in one step if the file
+  /// system can. What stood there keeps its files, under the name `beside` or `aside`.
+  static func replace(
+    _ path: String, with beside: String, aside: String
+  ) throws(CheckpointError) {
+    guard exists(path) else {
+      guard rename(beside, path) == 0 else { throw .system("cannot be renamed", beside) }
+      return
+    }
+    if crosscut_exchange_names(beside, path) == 0 { return }
+    // Some network file systems cannot exchange: for a moment there is neither.
+    guard rename(path, aside) == 0 else { throw .system("cannot be renamed", path) }
+    guard rename(beside, path) == 0 else {
+      let error = CheckpointError.system("cannot be renamed", beside)
+      rename(aside, path)
+      throw error
+    }
+  }
+}

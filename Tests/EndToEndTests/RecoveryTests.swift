@@ -1,0 +1,179 @@
+import Foundation
+import Observability
+import Testing
+import Training
+
+/// Deaths of real processes that hold something, and what comes back from checkpoints.
+@Suite(.serialized, .timeLimit(.minutes(5)))
+struct RecoveryTests {
+  private let cluster: TinyCluster
+  private var run: String { cluster.run }
+
+  init() throws { cluster = try TinyCluster() }
+
+  private static let steps = 800
+  /// A small rate, so that sums in another order are not blown up over the steps.
+  private static let gentle = [
+    "--set", "optimizer.learningRate=0.0005", "--set", "checkpoint.everySteps=100", "--set",
+    "steps=\(steps)",
+  ]
+
+  /// The parameters at the end of the run that nothing disturbs: the same for all tests.
+  private static let undisturbed = Result {
+    let cluster = try TinyCluster()
+    let program = try cluster.train(gentle)
+    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    let model = try SafeTensorsReader(path: "\(cluster.run)/model.safetensors")
+    return try model.names.map { (name: $0, values: try model.tensor(named: $0).values) }
+  }
+
+  private func log(_ name: String) -> String { cluster.scratch.text("run/\(name).log") }
+
+  /// Checks that the run's model is that of the undisturbed one.
+  private func expectUndisturbed(
+    within tolerance: Float, _ location: SourceLocation = #_sourceLocation
+  ) throws {
+    let found = try SafeTensorsReader(path: "\(run)/model.safetensors")
+    let expected = try Self.undisturbed.get()
+    #expect(found.names == expected.map(\.name), sourceLocation: location)
+    for (name, values) in expected {
+      let difference = zip(values, try found.tensor(named: name).values).map { abs($0 - $1) }.max()
+      #expect(difference ?? 0 <= tolerance, "\(name)", sourceLocation: location)
+    }
+  }
+
+  @Test func `a run that is stopped and resumed gives the same bits`() throws {
+    let first = try cluster.train(Self.gentle)
+    let stopped = try cluster.reach(step: 150, at: try cluster.address())
+    first.send(SIGINT)
+    #expect(first.finish() == 0, "\(first.output)")
+    let second = try Program(["train", "--resume", run, "--listen", "tcp://127.0.0.1:0"])
+    #expect(second.finish(seconds: 120) == 0, "\(second.output)")
+    #expect(log("server").contains("goes on after"), "\(log("server"))")
+    let summary = try String(contentsOfFile: "\(run)/summary.json", encoding: .utf8)
+    #expect(try StatusRecord.decode(Array(summary.utf8)).step == 800)
+    #expect(stopped.step < 800)
+    try expectUndisturbed(within: 0)
+  }
+
+  @Test func `a run resumed with another number of workers and fc nodes goes on all the same`()
+    throws
+  {
+    let first = try cluster.train(Self.gentle)
+    _ = try cluster.reach(step: 150, at: try cluster.address())
+    first.send(SIGKILL)
+    first.finish()
+    cluster.expectNoOrphans(run)
+    let second = try Program([
+      "train", "--resume", run, "--workers", "3", "--fc-nodes", "1", "--listen",
+      "tcp://127.0.0.1:0",
+    ])
+    #expect(second.finish(seconds: 120) == 0, "\(second.output)")
+    try expectUndisturbed(within: 1e-5)
+  }
+
+  @Test func `a killed fc node is replaced, and the run goes on from the checkpoint`() throws {
+    let program = try cluster.train(Self.gentle)
+    let server = try cluster.address()
+    let before = try cluster.reach(step: 150, at: server)
+    let node = try #require(before.nodes.first { "\($0.name)" == "fc 1" })
+    kill(node.processID, SIGKILL)
+    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(program.output.contains("fc-1 started again"), "\(program.output)")
+    #expect(log("server").contains("back to the checkpoint after"), "\(log("server"))")
+    try expectUndisturbed(within: 0)
+    cluster.expectNoOrphans(server)
+  }
+
+  @Test func `a killed server comes back, and everybody joins it again`() throws {
+    let program = try cluster.train(Self.gentle)
+    let server = try cluster.address()
+    _ = try cluster.reach(step: 150, at: server)
+    let process = try #require(cluster.serverProcess())
+    kill(process, SIGKILL)
+    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(program.output.contains("server started again"), "\(program.output)")
+    #expect(log("worker-0").contains("joining again"), "\(log("worker-0"))")
+    try expectUndisturbed(within: 0)
+    cluster.expectNoOrphans(server)
+  }
+
+  @Test func `with recut the fc nodes that are left share the layers`() throws {
+    let program = try cluster.train(
+      ["--set", "cluster.fcLoss=recut"] + Self.gentle)
+    let server = try cluster.address()
+    let before = try cluster.reach(step: 150, at: server)
+    let node = try #require(before.nodes.first { "\($0.name)" == "fc 1" })
+    kill(node.processID, SIGKILL)
+    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(log("server").contains("cut anew among 1 fc nodes"), "\(log("server"))")
+    try expectUndisturbed(within: 1e-5)
+  }
+
+  @Test func `an fc node that is told to go leaves its slice behind`() throws {
+    let program = try cluster.train(Self.gentle)
+    let server = try cluster.address()
+    let before = try cluster.reach(step: 130, at: server)
+    let node = try #require(before.nodes.first { "\($0.name)" == "fc 0" })
+    kill(node.processID, SIGTERM)
+    let written = eventually(seconds: 30) {
+      log("server").contains("its slices are in the checkpoint")
+    }
+    #expect(written, "\(log("server"))")
+    let replacement = try Program(["fc", "--server", server, "--listen", "tcp://127.0.0.1:0"])
+    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(replacement.finish() == 0, "\(replacement.output)")
+    try expectUndisturbed(within: 0)
+  }
+
+  @Test func `a worker that was stopped too long joins again`() throws {
+    let program = try cluster.train(["--set", "steps=100000"])
+    let server = try cluster.address()
+    let before = try cluster.reach(step: 20, at: server)
+    let worker = try #require(before.nodes.first { "\($0.name)" == "worker 1" })
+    kill(worker.processID, SIGSTOP)
+    let gone = eventually(seconds: 20) {
+      log("server").contains("worker 1 is gone")
+    }
+    kill(worker.processID, SIGCONT)
+    #expect(gone, "\(log("server"))")
+    let back = eventually(seconds: 20) {
+      log("server").contains("view 3: worker 0, worker 1;")
+    }
+    #expect(back, "\(log("server")) \(log("worker-1"))")
+    program.send(SIGINT)
+    #expect(program.finish() == 0, "\(program.output)")
+  }
+
+  @Test func `a forgotten checkpoint is not taken for this run's`() throws {
+    let first = try cluster.train(["--set", "steps=120"])
+    #expect(first.finish() == 0, "\(first.output)")
+    let second = try cluster.train(["--set", "steps=120"])
+    #expect(second.finish() == 2, "\(second.output)")
+    #expect(second.output.contains("holds checkpoints of an earlier run: add --continue"))
+    // Longer now: it goes on from the checkpoint at the end.
+    let third = try cluster.train(["--set", "steps=160", "--continue"])
+    #expect(third.finish() == 0, "\(third.output)")
+    #expect(third.output.contains("done: 160 of 160 steps"), "\(third.output)")
+    #expect(log("server").contains("goes on after 120 steps"), "\(log("server"))")
+  }
+
+  @Test func `a disk that takes no checkpoint does not stop the training`() throws {
+    // A file where the folder should be: what no permission stops root from.
+    try FileManager.default.createDirectory(atPath: run, withIntermediateDirectories: true)
+    let program = try cluster.train(Self.gentle + ["--set", "steps=100000"])
+    let server = try cluster.address()
+    _ = try cluster.reach(step: 10, at: server)
+    try? FileManager.default.removeItem(atPath: "\(run)/checkpoints")
+    #expect(FileManager.default.createFile(atPath: "\(run)/checkpoints", contents: Data()))
+    let said = eventually(seconds: 30) {
+      log("server").contains("training goes on")
+    }
+    #expect(said, "\(log("server"))")
+    let record = try cluster.reach(step: 10, at: server)
+    #expect(record.events.contains { $0.text.contains("training goes on") }, "\(record.events)")
+    _ = try cluster.reach(step: record.step + 50, at: server)
+    program.send(SIGINT)
+    #expect(program.finish() == 0, "\(program.output)")
+  }
+}

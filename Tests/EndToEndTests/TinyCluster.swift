@@ -1,0 +1,78 @@
+import Foundation
+import Observability
+import Testing
+
+/// A folder with a configuration of a network that trains hundreds of steps a second, and the run
+/// that tests make of it.
+final class TinyCluster {
+  private static let network = """
+    {
+      network: {
+        name: "tiny", input: [1, 8, 8],
+        layers: [
+          { type: "conv", channels: 4, kernel: 3 }, "relu", { type: "maxpool", window: 2, stride: 2 },
+          { type: "fc", units: 16 }, "relu", { type: "dropout", rate: 0.2 }, { type: "fc", units: 4 },
+        ],
+      },
+      dataset: { kind: "synthetic", examples: 400, testExamples: 64 },
+      globalBatch: 16, steps: 60, evaluation: { everySteps: 30 },
+      cluster: { workers: 2, fcNodes: 2 },
+    }
+    """
+
+  let scratch: Scratch
+  let configuration: String
+  let run: String
+
+  init() throws {
+    scratch = try Scratch()
+    configuration = "\(scratch.path)/tiny.json5"
+    run = "\(scratch.path)/run"
+    try Self.network.write(toFile: configuration, atomically: true, encoding: .utf8)
+  }
+
+  /// `crosscut train` on a free port.
+  func train(_ more: [String] = [], runDirectory: String? = nil) throws -> Program {
+    try Program(
+      [
+        "train", configuration, "--run-dir", runDirectory ?? run, "--listen", "tcp://127.0.0.1:0",
+      ] + more)
+  }
+
+  /// The server's address once it has written it.
+  func address() throws -> String {
+    let file = "\(run)/server.address"
+    #expect(eventually(seconds: 20) { FileManager.default.fileExists(atPath: file) })
+    return try String(contentsOfFile: file, encoding: .utf8)
+      .trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+
+  /// Waits until the run has passed a step.
+  func reach(step: UInt64, at server: String) throws -> StatusRecord {
+    var last: StatusRecord?
+    let reached = eventually(seconds: 30) {
+      guard let (code, text) = try? Program.run("status", "--server", server, "--json"), code == 0,
+        let record = try? StatusRecord.decode(Array(text.utf8))
+      else { return false }
+      last = record
+      return record.step >= step
+    }
+    #expect(reached, "\(String(describing: last))")
+    return try #require(last)
+  }
+
+  /// The run's server process.
+  func serverProcess() -> Int32? {
+    processes(of: [run]).first { process in
+      let data = FileManager.default.contents(atPath: "/proc/\(process)/cmdline") ?? Data()
+      return data.split(separator: 0).dropFirst().first.map { Array($0) } == Array("server".utf8)
+    }
+  }
+
+  /// Nobody who knows the run is left.
+  func expectNoOrphans(_ server: String, _ location: SourceLocation = #_sourceLocation) {
+    #expect(
+      eventually(seconds: 5) { processes(of: [run, server]).isEmpty },
+      "left over: \(processes(of: [run, server]))", sourceLocation: location)
+  }
+}
