@@ -158,5 +158,7 @@ if Context.environment["CROSSCUT_FUZZ"] == "1" {
       name: "fuzz",
       dependencies: ["Wire", "Training", "Configuration", "Datasets", "Observability", "Tensors"],
       path: "Tests/Fuzz/Sources",
-      swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]))
+      swiftSettings: house + [.unsafeFlags(["-parse-as-library"])],
+      // gold, the default, has an internal error over what AddressSanitizer adds.
+      linkerSettings: [.unsafeFlags(["-use-ld=lld"])]))
 }

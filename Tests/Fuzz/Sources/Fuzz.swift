@@ -95,17 +95,33 @@ enum Decoder: String {
   private static func withFile(
     _ bytes: UnsafeBufferPointer<UInt8>, _ body: (Int32) -> Void
   ) {
-    let descriptor = memfd_create("fuzz", 0)
-    precondition(descriptor >= 0, "memfd_create: errno \(errno)")
+    var name = Array("/dev/shm/crosscut-fuzz-XXXXXX".utf8CString)
+    let descriptor = mkstemp(&name)
+    precondition(descriptor >= 0, "mkstemp: errno \(errno)")
+    unlink(name)
     defer { close(descriptor) }
     precondition(write(descriptor, bytes.baseAddress, bytes.count) == bytes.count)
     body(descriptor)
   }
 }
 
-/// Called by libFuzzer for each input.
-@_cdecl("LLVMFuzzerTestOneInput")
-public func testOneInput(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  Decoder.chosen.decode(UnsafeBufferPointer(start: bytes, count: count))
-  return 0
+/// libFuzzer's loop (llvm.org/docs/LibFuzzer.html, "Using libFuzzer as a library").
+@_silgen_name("LLVMFuzzerRunDriver")
+private func runDriver(
+  _ count: UnsafeMutablePointer<CInt>,
+  _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?>,
+  _ testOneInput: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
+) -> CInt
+
+/// The program's start, by the name that SwiftPM links an executable's `main` to.
+@_cdecl("fuzz_main")
+public func fuzzMain(
+  _ count: CInt, _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+) -> CInt {
+  var count = count
+  var arguments = arguments
+  return runDriver(&count, &arguments) { bytes, count in
+    Decoder.chosen.decode(UnsafeBufferPointer(start: bytes, count: count))
+    return 0
+  }
 }
