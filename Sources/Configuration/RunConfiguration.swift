@@ -115,7 +115,10 @@ package struct ScheduleConfiguration: Hashable, Sendable, ConfigurationSection {
   package enum Kind: String, Hashable, Sendable, CaseIterable, ConfigurationWord {
     /// One sub-batch of everybody's whole share: the paper's scheme (a).
     case gathered
-    static var planned: [String] { ["round-robin", "scattered"] }
+    /// Whole sub-batches, one worker each: the paper's scheme (b).
+    case roundRobin = "round-robin"
+    /// Sub-batches to which every worker gives a part: the paper's scheme (c).
+    case scattered
   }
 
   package enum FCUpdate: String, Hashable, Sendable, CaseIterable, ConfigurationWord {
@@ -125,8 +128,9 @@ package struct ScheduleConfiguration: Hashable, Sendable, ConfigurationSection {
   }
 
   package var kind = Kind.gathered
-  /// Sub-batches of a step; `gathered` has one.
-  package var subBatches = 1
+  /// Sub-batches of a step; `gathered` has one, the others as many as workers if this is 0. More:
+  /// less waiting for the FC nodes. Fewer: larger and so more efficient products.
+  package var subBatches = 0
   package var fcUpdate = FCUpdate.perStep
 
   package init() {}
@@ -134,11 +138,13 @@ package struct ScheduleConfiguration: Hashable, Sendable, ConfigurationSection {
   static var title: String { "schedule" }
   static var fields: [Field<ScheduleConfiguration>] {
     [
-      Field("kind", \.kind, "\"gathered\": everybody's whole share at once."),
       Field(
-        "subBatches", \.subBatches,
-        Rule { $0 == 1 ? nil : "must be 1 with the schedule \"gathered\", not \($0)" },
-        "Sub-batches of a step."),
+        "kind", \.kind,
+        "\"gathered\": everybody's whole share at once; \"scattered\": sub-batches of a part of"
+          + " each share, \"round-robin\": of one worker's rows, which are pipelined."),
+      Field(
+        "subBatches", \.subBatches, .between(0, 4096),
+        "Sub-batches of a step; 0: 1 if gathered, else one a worker."),
       Field("fcUpdate", \.fcUpdate, "When the FC weights step: \"per-step\"."),
     ]
   }

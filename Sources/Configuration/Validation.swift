@@ -51,6 +51,7 @@ extension RunConfiguration {
           + " \(cluster.memberTimeoutMilliseconds)")
     }
     try checkDecay(at: root.key("optimizer").key("decay"))
+    try checkSchedule(at: root.key("schedule").key("subBatches"))
     if case .synthetic(let synthetic) = dataset {
       try checkFit(
         shape: synthetic.shape ?? network.input, classes: synthetic.classes ?? plan.classes,
@@ -95,6 +96,22 @@ extension RunConfiguration {
     }
     guard nodes <= narrowest.count else {
       throw path.error("\(nodes) FC nodes cannot share the \(narrowest.count) \(narrowest.what)")
+    }
+  }
+
+  /// P: the sub-batches of a step.
+  package var subBatches: Int {
+    if schedule.kind == .gathered { return 1 }
+    return schedule.subBatches > 0 ? schedule.subBatches : cluster.workers
+  }
+
+  private func checkSchedule(at path: ConfigurationPath) throws(ConfigurationError) {
+    if schedule.kind == .gathered, schedule.subBatches > 1 {
+      throw path.error("must be 1 with the schedule \"gathered\", not \(schedule.subBatches)")
+    }
+    guard subBatches <= globalBatch else {
+      throw path.error(
+        "\(subBatches) sub-batches cannot share a global batch of \(globalBatch) examples")
     }
   }
 

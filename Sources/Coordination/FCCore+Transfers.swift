@@ -19,7 +19,7 @@ extension FCCore {
       }
       // Whatever was under way was computed from parameters that are now void.
       restoring = restore
-      stage = .idle
+      isIdle = true
       outstanding = [:]
       inbox = [:]
       working = nil

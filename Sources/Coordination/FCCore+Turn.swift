@@ -3,26 +3,59 @@ import Network
 import Tensors
 
 extension FCCore {
+  /// One sub-batch's way through a turn. Several are under way at a time: while one's exchange
+  /// travels, another is computed.
+  struct Lane: Sendable {
+    var stage = LaneStage.collecting
+  }
+
+  enum LaneStage: Hashable, Sendable {
+    /// Waits for the workers' features.
+    case collecting
+    /// Computes a segment.
+    case computing(Int)
+    /// Waits for the other FC nodes' parts of the exchange before segment `Int`.
+    case exchanging(Int)
+    case done
+  }
+
   // MARK: A turn
 
   mutating func collect(_ now: Microseconds, _ out: inout [Directive]) {
-    stage = .collecting
-    inbox = inbox.filter { $0.key >= turn }
-    clock.enter(.waitingForWorkers, now: now)
-    startIfComplete(now, &out)
+    isIdle = false
+    lanes = Array(repeating: Lane(), count: plan.subBatches.parts)
+    inbox = inbox.filter { $0.key.turn >= turn }
+    enterPhase(now)
+    for lane in lanes.indices { startIfComplete(lane, now, &out) }
   }
 
-  var shares: [Range<Int>] {
-    let count = gate.view?.workers.count ?? 0
-    return (0..<count).map { plan.share(position: $0, workers: count) }
+  /// Rows that each worker sends of a sub-batch, by position; `nil` from whom nothing comes.
+  func senders(_ lane: Int) -> [Range<Int>?] {
+    plan.senders(of: lane, workers: gate.view?.workers.count ?? 0)
   }
 
-  mutating func startIfComplete(_ now: Microseconds, _ out: inout [Directive]) {
-    guard stage == .collecting, let program, let view = gate.view, turn < program.count,
-      let features = inbox[turn]?.features
+  /// What this node is doing, by the lanes together: computing before waiting for its peers before
+  /// waiting for workers.
+  private mutating func enterPhase(_ now: Microseconds) {
+    var phase = PhaseClock.Phase.waitingForWorkers
+    for lane in lanes {
+      switch lane.stage {
+      case .computing:
+        phase = .compute
+      case .exchanging:
+        if phase != .compute { phase = .waitingForPeers }
+      case .collecting, .done: break
+      }
+    }
+    clock.enter(phase, now: now)
+  }
+
+  mutating func startIfComplete(_ lane: Int, _ now: Microseconds, _ out: inout [Directive]) {
+    guard lanes[lane].stage == .collecting, let program, let view = gate.view,
+      turn < program.count, let features = inbox[Key(turn: turn, subBatch: lane)]?.features
     else { return }
-    let shares = shares
-    guard shares.indices.allSatisfy({ shares[$0].isEmpty || features[$0] != nil }) else { return }
+    let senders = senders(lane)
+    guard senders.indices.allSatisfy({ senders[$0] == nil || features[$0] != nil }) else { return }
     // Features of this turn mean that the turn before is committed.
     committed(below: turn, &out)
     let kind = program[turn]
@@ -32,9 +65,10 @@ extension FCCore {
       }
     let pass = Pass(
       isTraining: kind.isTraining, step: step, examples: plan.examples(of: kind, view.dataset))
-    stage = .computing(0)
-    clock.enter(.compute, now: now)
-    compute(.start(pass, features.sorted { $0.key < $1.key }.map(\.value)), &out)
+    lanes[lane].stage = .computing(0)
+    enterPhase(now)
+    compute(
+      .start(pass, subBatch: lane, features.sorted { $0.key < $1.key }.map(\.value)), &out)
   }
 
   var segmentCount: Int {
@@ -42,46 +76,56 @@ extension FCCore {
     return program[turn].isTraining ? plan.trainingSegments : plan.evaluationSegments
   }
 
-  mutating func continueIfComplete(_ now: Microseconds, _ out: inout [Directive]) {
-    guard case .exchanging(let index) = stage, let view = gate.view, let program else { return }
-    let received = inbox[turn]?.exchanges[index - 1] ?? [:]
+  mutating func continueIfComplete(_ lane: Int, _ now: Microseconds, _ out: inout [Directive]) {
+    guard case .exchanging(let index) = lanes[lane].stage, let view = gate.view, let program
+    else { return }
+    let received = inbox[Key(turn: turn, subBatch: lane)]?.exchanges[index - 1] ?? [:]
     guard received.count == view.fcNodes.count - 1 else { return }
     let ordered = view.fcNodes.indices.map { received[$0] ?? [] }
-    stage = .computing(index)
-    clock.enter(.compute, now: now)
-    let isLast = index == segmentCount - 1
+    lanes[lane].stage = .computing(index)
+    enterPhase(now)
+    let last = segmentCount - 1
+    // The compute thread works in order: the turn is over with the last of the last segments.
+    let closesTurn =
+      index == last && lanes.allSatisfy { $0.stage == .done || $0.stage == .computing(last) }
     compute(
       .segment(
-        index: index, received: ordered, isLast: isLast,
-        deliver: isLast && program[turn].isTraining ? shares : nil), &out)
+        index: index, subBatch: lane, received: ordered, isLast: index == last,
+        deliver: index == last && program[turn].isTraining
+          ? senders(lane).compactMap { $0 } : nil,
+        closesTurn: closesTurn), &out)
   }
 
   mutating func finishedSegment(
-    _ index: Int, _ result: SegmentResult, _ now: Microseconds, _ out: inout [Directive]
+    _ index: Int, _ lane: Int, _ result: SegmentResult, _ now: Microseconds,
+    _ out: inout [Directive]
   ) {
     guard let view = gate.view, let program else { return }
     for (peer, frames) in result.outgoing.enumerated() where peer != position {
       out.append(
         .send(
-          message(.exchange(Exchange(turn: turn, subBatch: 0, index: index)), frames),
+          message(.exchange(Exchange(turn: turn, subBatch: lane, index: index)), frames),
           to: .member(view.fcNodes[peer].node)))
     }
-    for (worker, rows) in shares.enumerated()
-    where worker < result.featureGradients.count && !rows.isEmpty {
+    let receivers = senders(lane).enumerated().compactMap { worker, rows in
+      rows.map { (worker, $0) }
+    }
+    for ((worker, rows), frames) in zip(receivers, result.featureGradients) {
       let block = RowBlock(
         firstRow: rows.lowerBound, rows: rows.count, columns: plan.featureSlices[position].count)
+      let body = FeatureGradients(turn: turn, subBatch: lane, block: block)
       out.append(
-        .send(
-          message(
-            .featureGradients(FeatureGradients(turn: turn, subBatch: 0, block: block)),
-            result.featureGradients[worker]), to: .member(view.workers[worker].node)))
+        .send(message(.featureGradients(body), frames), to: .member(view.workers[worker].node)))
     }
     guard index == segmentCount - 1 else {
-      stage = .exchanging(index + 1)
-      clock.enter(.waitingForPeers, now: now)
-      continueIfComplete(now, &out)
+      lanes[lane].stage = .exchanging(index + 1)
+      enterPhase(now)
+      continueIfComplete(lane, now, &out)
       return
     }
+    lanes[lane].stage = .done
+    enterPhase(now)
+    guard lanes.allSatisfy({ $0.stage == .done }) else { return }
     if let report = result.report {
       let body = Report(
         turn: turn, subBatch: 0, lossSum: report.lossSum,
@@ -106,44 +150,46 @@ extension FCCore {
     _ message: Activations, from sender: NodeID, _ frames: [Frame], _ now: Microseconds,
     _ out: inout [Directive]
   ) {
-    guard let worker = gate.view?.workers.firstIndex(where: { $0.node == sender }) else {
-      return gate.count(.unexpected)
-    }
-    guard message.subBatch == 0 else { return gate.count(.unexpected) }
+    guard let worker = gate.view?.workers.firstIndex(where: { $0.node == sender }),
+      message.subBatch < plan.subBatches.parts, let rows = senders(message.subBatch)[worker]
+    else { return gate.count(.unexpected) }
     guard message.turn >= turn else { return gate.count(.stale) }
     guard message.turn <= turn + 1 else { return gate.count(.future) }
-    let rows = shares[worker]
     let columns = plan.featureSlices[position].count
     guard message.block.firstRow == rows.lowerBound, message.block.rows == rows.count,
       message.block.columns == columns, let labels = frames.first,
       labels.byteCount == rows.count * 4,
       frames.dropFirst().reduce(0, { $0 + $1.byteCount }) == rows.count * columns * 4
     else { return gate.count(.wrongSize) }
-    guard inbox[message.turn]?.features[worker] == nil else { return gate.count(.duplicate) }
-    inbox[message.turn, default: Inbox()].features[worker] = FeatureBlock(
-      rows: rows, frames: frames)
+    let key = Key(turn: message.turn, subBatch: message.subBatch)
+    guard inbox[key]?.features[worker] == nil else { return gate.count(.duplicate) }
+    inbox[key, default: Inbox()].features[worker] = FeatureBlock(rows: rows, frames: frames)
     clock.progressed(now: now)
-    startIfComplete(now, &out)
+    guard message.turn == turn, !isIdle else { return }
+    startIfComplete(message.subBatch, now, &out)
   }
 
   mutating func take(
     _ message: Exchange, from sender: NodeID, _ frames: [Frame], _ now: Microseconds,
     _ out: inout [Directive]
   ) {
-    guard let peer = gate.view?.fcNodes.firstIndex(where: { $0.node == sender }), peer != position
+    guard let peer = gate.view?.fcNodes.firstIndex(where: { $0.node == sender }), peer != position,
+      message.subBatch < plan.subBatches.parts
     else { return gate.count(.unexpected) }
-    guard message.subBatch == 0 else { return gate.count(.unexpected) }
     guard message.turn >= turn else { return gate.count(.stale) }
     guard message.turn <= turn + 1 else { return gate.count(.future) }
-    guard exchangeBytes.indices.contains(message.index),
-      exchangeBytes[message.index].indices.contains(peer),
-      frames.reduce(0, { $0 + $1.byteCount }) == exchangeBytes[message.index][peer]
+    let rows = plan.subBatches[message.subBatch].count
+    guard exchangeRowBytes.indices.contains(message.index),
+      exchangeRowBytes[message.index].indices.contains(peer),
+      frames.reduce(0, { $0 + $1.byteCount }) == exchangeRowBytes[message.index][peer] * rows
     else { return gate.count(.wrongSize) }
-    guard inbox[message.turn]?.exchanges[message.index]?[peer] == nil else {
+    let key = Key(turn: message.turn, subBatch: message.subBatch)
+    guard inbox[key]?.exchanges[message.index]?[peer] == nil else {
       return gate.count(.duplicate)
     }
-    inbox[message.turn, default: Inbox()].exchanges[message.index, default: [:]][peer] = frames
+    inbox[key, default: Inbox()].exchanges[message.index, default: [:]][peer] = frames
     clock.progressed(now: now)
-    continueIfComplete(now, &out)
+    guard message.turn == turn, !isIdle else { return }
+    continueIfComplete(message.subBatch, now, &out)
   }
 }

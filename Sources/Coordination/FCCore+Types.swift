@@ -36,12 +36,15 @@ extension FCCore {
 
   package enum Operation: Sendable {
     /// Segment 0: put the workers' rows together and compute.
-    case start(Pass, [FeatureBlock])
-    /// Segment `index`, with what the other FC nodes gave in the exchange before it, by position.
-    /// The last one of a turn makes the report; `deliver` lists the workers' rows to cut the
-    /// features' gradient into, in the last segment of a training turn.
-    case segment(index: Int, received: [[Frame]], isLast: Bool, deliver: [Range<Int>]?)
-    /// The gradients of the parameters.
+    case start(Pass, subBatch: Int, [FeatureBlock])
+    /// Segment `index` of a sub-batch, with what the other FC nodes gave in the exchange before it,
+    /// by position. `deliver` lists the workers' rows to cut the features' gradient into, in the
+    /// last segment of a training turn. The segment that closes the turn makes the report of all
+    /// sub-batches.
+    case segment(
+      index: Int, subBatch: Int, received: [[Frame]], isLast: Bool, deliver: [Range<Int>]?,
+      closesTurn: Bool)
+    /// The gradients of the parameters, summed over the sub-batches in their order.
     case gradients
     /// Let the parameters take the gradient of `step`: it is committed.
     case apply(step: UInt64)
@@ -66,7 +69,7 @@ extension FCCore {
     package var outgoing: [[Frame]]
     /// By `deliver`'s order; empty but in the last segment of a training turn.
     package var featureGradients: [[Frame]]
-    /// Loss, and a frame of counts; in the last segment of any turn.
+    /// Loss, and a frame of counts for the whole batch; in the segment that closes a turn.
     package var report: (lossSum: Double, counts: Frame)?
 
     package init(

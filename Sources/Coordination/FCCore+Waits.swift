@@ -26,8 +26,7 @@ extension FCCore {
     guard let view = gate.view, let program else {
       return [wait(.member(.server), "the next view")]
     }
-    switch stage {
-    case .idle:
+    if isIdle {
       let isCollecting = outstanding.values.contains {
         if case .collect = $0 { true } else { false }
       }
@@ -36,22 +35,27 @@ extension FCCore {
           ? wait(.own("compute thread"), "its slices")
           : wait(.member(.server), "the end of the run")
       ]
-    case .computing(let index):
-      return [wait(.own("compute thread"), "segment \(index) of turn \(turn)")]
-    case .collecting:
-      guard turn < program.count else {
-        return [wait(.member(.server), "the end of the run")]
-      }
-      guard !view.workers.isEmpty else { return [wait(.member(.server), "a view with workers")] }
-      let shares = shares
-      return view.workers.indices.compactMap { worker in
-        guard !shares[worker].isEmpty, inbox[turn]?.features[worker] == nil else { return nil }
-        return wait(.member(view.workers[worker].name), "features of turn \(turn)")
-      }
-    case .exchanging(let index):
-      return view.fcNodes.indices.compactMap { peer in
-        guard peer != position, inbox[turn]?.exchanges[index - 1]?[peer] == nil else { return nil }
-        return wait(.member(view.fcNodes[peer].name), "exchange \(index - 1) of turn \(turn)")
+    }
+    guard turn < program.count else { return [wait(.member(.server), "the end of the run")] }
+    guard !view.workers.isEmpty else { return [wait(.member(.server), "a view with workers")] }
+    return lanes.indices.flatMap { lane -> [Wait] in
+      let part = lanes.count > 1 ? ", sub-batch \(lane)" : ""
+      let inbox = inbox[Key(turn: turn, subBatch: lane)]
+      switch lanes[lane].stage {
+      case .done: return []
+      case .computing(let index):
+        return [wait(.own("compute thread"), "segment \(index) of turn \(turn)\(part)")]
+      case .collecting:
+        return zip(view.workers, senders(lane)).enumerated().compactMap { worker, sender in
+          guard sender.1 != nil, inbox?.features[worker] == nil else { return nil }
+          return wait(.member(sender.0.name), "features of turn \(turn)\(part)")
+        }
+      case .exchanging(let index):
+        return view.fcNodes.indices.compactMap { peer in
+          guard peer != position, inbox?.exchanges[index - 1]?[peer] == nil else { return nil }
+          return wait(
+            .member(view.fcNodes[peer].name), "exchange \(index - 1) of turn \(turn)\(part)")
+        }
       }
     }
   }

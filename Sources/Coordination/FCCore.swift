@@ -9,18 +9,13 @@ import Tensors
 /// applied once the turn is known to be committed, so a turn is applied exactly once whatever dies
 /// when (docs/design.md, "Membership").
 package struct FCCore: Sendable {
-  enum Stage: Hashable, Sendable {
-    /// No view, or the last one.
-    case idle
-    /// Waits for the workers' features.
-    case collecting
-    /// Computes a segment.
-    case computing(Int)
-    /// Waits for the other FC nodes' parts of the exchange before segment `Int`.
-    case exchanging(Int)
+  /// A sub-batch of a turn.
+  struct Key: Hashable, Sendable {
+    let turn: UInt64
+    let subBatch: Int
   }
 
-  /// What has come for one turn.
+  /// What has come for one sub-batch.
   struct Inbox: Sendable {
     var features: [Int: FeatureBlock] = [:]
     var exchanges: [Int: [Int: [Frame]]] = [:]
@@ -28,14 +23,17 @@ package struct FCCore: Sendable {
 
   let plan: RunPlan
   let identity: Header
-  /// Bytes of exchange `e` from position `j`: `[e][j]`.
-  let exchangeBytes: [[Int]]
+  /// Bytes of a row of exchange `e` from position `j`: `[e][j]`.
+  let exchangeRowBytes: [[Int]]
   var gate: ViewGate
   var program: TurnProgram?
   var position = 0
   var turn: UInt64 = 0
-  var stage = Stage.idle
-  var inbox: [UInt64: Inbox] = [:]
+  /// No view, or the last one: no turn is under way.
+  var isIdle = true
+  /// The sub-batches of the turn.
+  var lanes: [Lane] = []
+  var inbox: [Key: Inbox] = [:]
   /// Turns below this one are known to be committed.
   var committedBelow: UInt64 = 0
   /// A training turn whose gradient is computed or being computed, and not yet applied.
@@ -55,15 +53,15 @@ package struct FCCore: Sendable {
 
   /// - Parameters:
   ///   - identity: header of this node's messages; its view is filled in.
-  ///   - exchangeBytes: size of exchange `e`'s payload from position `j`, `[e][j]`, so that a wrong
-  ///     one is refused before the kernels see it.
+  ///   - exchangeRowBytes: size of a row of exchange `e`'s payload from position `j`, `[e][j]`, so
+  ///     that a wrong one is refused before the kernels see it.
   package init(
-    plan: RunPlan, identity: Header, serverIncarnation: UInt64, exchangeBytes: [[Int]],
+    plan: RunPlan, identity: Header, serverIncarnation: UInt64, exchangeRowBytes: [[Int]],
     now: Microseconds
   ) {
     self.plan = plan
     self.identity = identity
-    self.exchangeBytes = exchangeBytes
+    self.exchangeRowBytes = exchangeRowBytes
     gate = ViewGate(run: identity.run, serverIncarnation: serverIncarnation)
     clock = PhaseClock(.waitingForView, now: now)
   }
@@ -140,7 +138,7 @@ package struct FCCore: Sendable {
     self.program = program
     outstanding = [:]
     inbox = [:]
-    stage = .idle
+    isIdle = true
     guard let position = view.fcNodes.firstIndex(where: { $0.node == identity.sender }) else {
       out.append(.send(message(.goodbye), to: .server))
       out.append(.exit(Stop(outcome: .interrupted, reason: "left the run")))
@@ -209,9 +207,10 @@ package struct FCCore: Sendable {
     guard let operation = outstanding.removeValue(forKey: id) else { return }
     clock.progressed(now: now)
     switch (operation, outcome) {
-    case (.start, .segment(let result)): finishedSegment(0, result, now, &out)
-    case (.segment(let index, _, _, _), .segment(let result)):
-      finishedSegment(index, result, now, &out)
+    case (.start(_, let lane, _), .segment(let result)):
+      finishedSegment(0, lane, result, now, &out)
+    case (.segment(let index, let lane, _, _, _, _), .segment(let result)):
+      finishedSegment(index, lane, result, now, &out)
     case (.gradients, _), (.apply, _), (.redraw, _), (.place, _): break
     case (.collect, .slices(let slices)):
       for (slice, frames) in slices {

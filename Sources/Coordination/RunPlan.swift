@@ -23,6 +23,8 @@ package struct RunPlan: Hashable, Sendable {
   package var timing: Timing
   /// Training steps between two checkpoints; 0 makes none.
   package var checkpointEvery: UInt64 = 0
+  /// How a step is cut into sub-batches, which workers and FC nodes pipeline.
+  package var schedule = Schedule()
   /// With fewer workers the run pauses; at least 1.
   package var minimumWorkers = 1
   /// Whether the FC layers are cut anew when an FC node is lost; otherwise another must come.
@@ -111,11 +113,6 @@ package struct RunPlan: Hashable, Sendable {
     case .training(let step): step * UInt64(globalBatch)
     case .evaluation(_, let batch, _): batch * UInt64(globalBatch)
     }
-  }
-
-  /// Rows of the global batch of the worker at `position` of a view of `workers` workers.
-  package func share(position: Int, workers: Int) -> Range<Int> {
-    Partition(count: globalBatch, parts: workers)[position]
   }
 
   private static func steps(_ epochs: Double, _ facts: DatasetFacts, _ batch: Int) -> UInt64 {

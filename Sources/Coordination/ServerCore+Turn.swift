@@ -77,9 +77,10 @@ extension ServerCore {
   private mutating func commit(
     _ kind: Turn, _ view: View, _ now: Microseconds, _ out: inout [Directive]
   ) {
-    var shares: [NodeID: Range<Int>] = [:]
+    var shares: [NodeID: [Range<Int>]] = [:]
     for (position, member) in view.workers.enumerated() {
-      shares[member.node] = plan.share(position: position, workers: view.workers.count)
+      shares[member.node] = plan.blocks(position: position, workers: view.workers.count)
+        .map(\.rows)
     }
     let record = CommitRecord(turn: turn, kind: kind, view: view.number, shares: shares)
     lastCommit = record

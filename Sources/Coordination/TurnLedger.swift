@@ -44,6 +44,6 @@ package struct CommitRecord: Hashable, Sendable {
   package let turn: UInt64
   package let kind: Turn
   package let view: UInt32
-  /// Rows of the global batch by worker.
-  package let shares: [NodeID: Range<Int>]
+  /// Rows of the global batch by worker, one range a sub-batch that it has a part of.
+  package let shares: [NodeID: [Range<Int>]]
 }

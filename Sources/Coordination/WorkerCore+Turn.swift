@@ -5,37 +5,50 @@ import Tensors
 extension WorkerCore {
   // MARK: A turn
 
-  func span(of index: UInt64) -> BatchSpan? {
+  /// The examples of one of this worker's blocks in turn `index`.
+  func span(of index: UInt64, block: Int) -> BatchSpan? {
     guard let program, index < program.count else { return nil }
     let turn = program[index]
+    let rows = blocks[block].rows
     return BatchSpan(
       isTraining: turn.isTraining,
-      firstPosition: plan.firstPosition(of: turn) + UInt64(share.lowerBound), rows: share.count)
+      firstPosition: plan.firstPosition(of: turn) + UInt64(rows.lowerBound), rows: rows.count)
   }
 
   /// Starts on `turn`, or waits for the end if there is none.
   mutating func begin(_ now: Microseconds, _ out: inout [Directive]) {
-    guard let span = span(of: turn) else {
+    guard let program, turn < program.count else {
       clock.enter(.waitingForTurn, now: now)
       return
     }
-    nextStage = 0
-    gradients = Array(repeating: nil, count: gate.view?.fcNodes.count ?? 0)
-    clock.enter(.data, now: now)
-    compute(.load(span), &out)
+    forwardBlock = 0
+    backwardBlock = 0
+    isGoingBackward = false
+    let nodes = gate.view?.fcNodes.count ?? 0
+    gradients = Array(repeating: Array(repeating: nil, count: nodes), count: blocks.count)
+    load(now, &out)
     for ahead in 1...2 {
-      if let next = self.span(of: turn + UInt64(ahead)) { out.append(.prefetch(next)) }
+      for block in blocks.indices {
+        if let next = span(of: turn + UInt64(ahead), block: block) { out.append(.prefetch(next)) }
+      }
     }
+  }
+
+  private mutating func load(_ now: Microseconds, _ out: inout [Directive]) {
+    guard let span = span(of: turn, block: forwardBlock) else { return }
+    nextStage = 0
+    clock.enter(.data, now: now)
+    compute(.load(span, block: forwardBlock), &out)
   }
 
   /// Moves the forward pass on, as far as parameters and permission allow.
   mutating func proceed(_ now: Microseconds, _ out: inout [Directive]) {
-    guard let program, turn < program.count else { return }
+    guard let program, turn < program.count, forwardBlock < blocks.count else { return }
     let version = program.version(at: turn)
     if nextStage < plan.chunks.ofStage.count {
       if plan.chunks.ofStage[nextStage].isEmpty || installedVersion[nextStage] == version {
         clock.enter(.convolutionForward, now: now)
-        compute(.forward(stage: nextStage), &out)
+        compute(.forward(stage: nextStage, block: forwardBlock), &out)
       } else {
         clock.enter(.waitingForParameters, now: now)
       }
@@ -49,44 +62,71 @@ extension WorkerCore {
       clock.enter(.waitingForTurn, now: now)
       return
     }
-    guard share.count > 0 else { return passFeatures([], now, &out) }
+    guard blocks[forwardBlock].rows.count > 0 else { return passFeatures([], now, &out) }
     clock.enter(.convolutionForward, now: now)
-    compute(.features(columns: plan.featureSlices.ranges), &out)
+    compute(.features(block: forwardBlock, columns: plan.featureSlices.ranges), &out)
   }
 
+  /// Sends a block's features and goes on with the next block, while the FC nodes work on this one.
   mutating func passFeatures(
     _ frames: [[Frame]], _ now: Microseconds, _ out: inout [Directive]
   ) {
     guard let view = gate.view, let program else { return }
+    let block = blocks[forwardBlock]
     for (index, frames) in frames.enumerated() {
-      let block = RowBlock(
-        firstRow: share.lowerBound, rows: share.count, columns: plan.featureSlices[index].count)
+      let rows = RowBlock(
+        firstRow: block.rows.lowerBound, rows: block.rows.count,
+        columns: plan.featureSlices[index].count)
+      let body = Activations(turn: turn, subBatch: block.subBatch, block: rows)
       out.append(
-        .send(
-          message(.activations(Activations(turn: turn, subBatch: 0, block: block)), frames),
-          to: .member(view.fcNodes[index].node)))
+        .send(message(.activations(body), frames), to: .member(view.fcNodes[index].node)))
     }
+    forwardBlock += 1
+    guard forwardBlock == blocks.count else { return load(now, &out) }
     if program[turn].isTraining {
       clock.enter(.waitingForFC, now: now)
-      if share.isEmpty { backward(fromStage: plan.chunks.ofStage.count - 1, now, &out) }
+      absorbIfComplete(now, &out)
     } else {
       out.append(.send(message(.push(Push(turn: turn, chunk: nil))), to: .serverBulk))
       finishTurn(now, &out)
     }
   }
 
+  /// Starts the backward pass of the next block once every FC node's gradient of it is there.
+  private mutating func absorbIfComplete(_ now: Microseconds, _ out: inout [Directive]) {
+    guard forwardBlock == blocks.count, backwardBlock < blocks.count, !isGoingBackward else {
+      return
+    }
+    if blocks[backwardBlock].rows.isEmpty {
+      isGoingBackward = true
+      return backward(fromStage: plan.chunks.ofStage.count - 1, now, &out)
+    }
+    let complete = gradients[backwardBlock].compactMap { $0 }
+    guard complete.count == gradients[backwardBlock].count else { return }
+    isGoingBackward = true
+    clock.enter(.convolutionBackward, now: now)
+    compute(
+      .absorb(block: backwardBlock, gradients: complete, columns: plan.featureSlices.ranges), &out)
+  }
+
   mutating func backward(
     fromStage stage: Int, _ now: Microseconds, _ out: inout [Directive]
   ) {
+    let isLast = backwardBlock == blocks.count - 1
     guard stage >= 0 else {
+      isGoingBackward = false
+      backwardBlock += 1
+      guard isLast else {
+        clock.enter(.waitingForFC, now: now)
+        return absorbIfComplete(now, &out)
+      }
       if plan.chunks.chunks.isEmpty {
         out.append(.send(message(.push(Push(turn: turn, chunk: nil))), to: .serverBulk))
       }
-      finishTurn(now, &out)
-      return
+      return finishTurn(now, &out)
     }
     clock.enter(.convolutionBackward, now: now)
-    compute(.backward(stage: stage), &out)
+    compute(.backward(stage: stage, block: backwardBlock, isLast: isLast), &out)
   }
 
   mutating func finishTurn(_ now: Microseconds, _ out: inout [Directive]) {
@@ -130,25 +170,25 @@ extension WorkerCore {
     _ message: FeatureGradients, from sender: NodeID, _ frames: [Frame], _ now: Microseconds,
     _ out: inout [Directive]
   ) {
-    guard let index = gate.view?.fcNodes.firstIndex(where: { $0.node == sender }) else {
-      return gate.count(.unexpected)
-    }
-    // One sub-batch a turn is all there is so far.
-    guard message.subBatch == 0 else { return gate.count(.unexpected) }
+    guard let index = gate.view?.fcNodes.firstIndex(where: { $0.node == sender }),
+      let block = blocks.firstIndex(where: { $0.subBatch == message.subBatch })
+    else { return gate.count(.unexpected) }
     guard message.turn >= turn else { return gate.count(.stale) }
-    guard message.turn == turn else { return gate.count(.future) }
-    guard gradients[index] == nil else { return gate.count(.duplicate) }
-    guard clock.phase == .waitingForFC else { return gate.count(.future) }
+    // Of what this worker has not even sent there cannot be a gradient.
+    guard message.turn == turn, block < forwardBlock, gradients.indices.contains(block) else {
+      return gate.count(.future)
+    }
+    guard block >= backwardBlock, gradients[block][index] == nil else {
+      return gate.count(.duplicate)
+    }
+    let rows = blocks[block].rows
     let columns = plan.featureSlices[index].count
-    guard message.block.firstRow == share.lowerBound, message.block.rows == share.count,
+    guard message.block.firstRow == rows.lowerBound, message.block.rows == rows.count,
       message.block.columns == columns,
-      frames.reduce(0, { $0 + $1.byteCount }) == share.count * columns * 4
+      frames.reduce(0, { $0 + $1.byteCount }) == rows.count * columns * 4
     else { return gate.count(.wrongSize) }
-    gradients[index] = frames
+    gradients[block][index] = frames
     clock.progressed(now: now)
-    let complete = gradients.compactMap { $0 }
-    guard complete.count == gradients.count else { return }
-    clock.enter(.convolutionBackward, now: now)
-    compute(.absorb(gradients: complete, columns: plan.featureSlices.ranges), &out)
+    absorbIfComplete(now, &out)
   }
 }

@@ -25,7 +25,7 @@ extension WorkerCore {
     case exit(Stop)
   }
 
-  /// A worker's share of a turn, as the data loader understands it.
+  /// A worker's block of a turn, as the data loader understands it.
   package struct BatchSpan: Hashable, Sendable {
     package let isTraining: Bool
     /// Position in the training stream or index in the evaluation set of the first row.
@@ -35,18 +35,19 @@ extension WorkerCore {
 
   /// Work for the compute thread, done in the order given.
   package enum Operation: Sendable {
-    /// Plan memory for shares of `rows` examples.
-    case configure(rows: Int)
-    case load(BatchSpan)
+    /// Plan memory for blocks of so many examples each.
+    case configure(rows: [Int])
+    case load(BatchSpan, block: Int)
     /// Take a stage's parameters from its chunks.
     case install(stage: Int, chunks: [Frame])
-    case forward(stage: Int)
+    case forward(stage: Int, block: Int)
     /// Cut labels and features into what each FC node gets: `columns[j]` for position j.
-    case features(columns: [Range<Int>])
+    case features(block: Int, columns: [Range<Int>])
     /// Put the FC nodes' gradients of the features together.
-    case absorb(gradients: [[Frame]], columns: [Range<Int>])
-    /// Compute a stage's gradients and cut them into chunks.
-    case backward(stage: Int)
+    case absorb(block: Int, gradients: [[Frame]], columns: [Range<Int>])
+    /// Compute a stage's gradients and add them to those of the blocks before; cut the sum into
+    /// chunks after the last block.
+    case backward(stage: Int, block: Int, isLast: Bool)
   }
 
   /// What came of an operation.
@@ -54,7 +55,7 @@ extension WorkerCore {
     case done
     /// Frames for each FC node: labels, then row blocks.
     case features([[Frame]])
-    /// A frame for each chunk of the stage.
+    /// A frame for each chunk of the stage; none before the last block.
     case gradients([Frame])
     case failed(String)
   }

@@ -37,11 +37,19 @@ extension WorkerCore {
       }
       return [wait(.member(.server), "parameters of \(name), turn \(turn)")]
     case .waitingForFC:
-      return zip(gate.view?.fcNodes ?? [], gradients).compactMap { member, frames in
-        frames == nil ? wait(.member(member.name), "gradient of the features, turn \(turn)") : nil
+      guard backwardBlock < blocks.count, gradients.indices.contains(backwardBlock) else {
+        return [wait(.own("compute thread"), "turn \(turn)")]
+      }
+      let part = blocks.count > 1 ? ", sub-batch \(blocks[backwardBlock].subBatch)" : ""
+      return zip(gate.view?.fcNodes ?? [], gradients[backwardBlock]).compactMap { member, frames in
+        frames == nil
+          ? wait(.member(member.name), "gradient of the features, turn \(turn)\(part)") : nil
       }
     case .data: return [wait(.own("data loader"), "the batch of turn \(turn)")]
-    case .configuring: return [wait(.own("compute thread"), "memory for \(share.count) rows")]
+    case .configuring:
+      return [
+        wait(.own("compute thread"), "memory for \(blocks.reduce(0) { $0 + $1.rows.count }) rows")
+      ]
     case .convolutionForward, .convolutionBackward, .compute, .waitingForWorkers,
       .waitingForPeers:
       return [wait(.own("compute thread"), "\(clock.phase.rawValue) of turn \(turn)")]

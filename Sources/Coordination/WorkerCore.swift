@@ -4,9 +4,10 @@ import Tensors
 
 /// A worker's protocol: one event in, a list of directives out. No socket, clock or thread.
 ///
-/// A turn goes: load the share, forward stage by stage (each waits for its own parameters), give
-/// the FC nodes their columns of the features, take back their gradients, backward stage by stage,
-/// push each stage's gradient as it is made. In an evaluation turn it stops after the features.
+/// A turn goes, for one block of rows after the other: load it, forward stage by stage (each waits
+/// for its own parameters), give the FC nodes their columns of the features. Then, again block by
+/// block: take back the gradients, backward stage by stage. In the last block each stage's gradient,
+/// summed over the blocks, is pushed as it is made. An evaluation turn stops after the features.
 package struct WorkerCore: Sendable {
   let plan: RunPlan
   let identity: Header
@@ -14,19 +15,26 @@ package struct WorkerCore: Sendable {
   var gate: ViewGate
   var program: TurnProgram?
   var position = 0
-  var share = 0..<0
-  var configuredRows: Int?
+  /// What this worker computes of every turn; never empty, though its only block may be.
+  var blocks: [Block] = []
+  var configuredRows: [Int]?
 
   var turn: UInt64 = 0
   /// The last turn the server has allowed.
   var allowedTurn: UInt64 = 0
+  /// The block that goes forward and its next stage; all blocks have, if it is their number.
+  var forwardBlock = 0
   var nextStage = 0
+  /// The block that goes backward next, or does so now.
+  var backwardBlock = 0
+  var isGoingBackward = false
   /// Latest version and bytes of each chunk received and not yet installed.
   var arrived: [(version: UInt64, frame: Frame)?]
   var installedVersion: [UInt64?]
   /// The version being taken over by the compute thread.
   var installing: [UInt64?]
-  var gradients: [[Frame]?] = []
+  /// Gradients of the features by block and position of the FC node.
+  var gradients: [[[Frame]?]] = []
 
   var clock: PhaseClock
   var lastBeat: Microseconds?
@@ -140,18 +148,23 @@ package struct WorkerCore: Sendable {
     out.append(.meet(view.fcNodes))
     self.position = position
     turn = view.resumeTurn
+    forwardBlock = 0
+    backwardBlock = 0
+    isGoingBackward = false
     allowedTurn = view.resumeTurn
     guard !view.isFinal else {
       clock.enter(.ending, now: now)
       return
     }
-    let share = plan.share(position: position, workers: view.workers.count)
-    if share != self.share { out.append(.dropPrefetched) }
-    self.share = share
-    if configuredRows != share.count {
+    var blocks = plan.blocks(position: position, workers: view.workers.count)
+    if blocks.isEmpty { blocks = [Block(subBatch: 0, rows: 0..<0)] }
+    if blocks != self.blocks { out.append(.dropPrefetched) }
+    self.blocks = blocks
+    let rows = blocks.map(\.rows.count)
+    if configuredRows != rows {
       clock.enter(.configuring, now: now)
-      configuredRows = share.count
-      compute(.configure(rows: share.count), &out)
+      configuredRows = rows
+      compute(.configure(rows: rows), &out)
     } else {
       begin(now, &out)
     }
@@ -184,12 +197,13 @@ package struct WorkerCore: Sendable {
       installedVersion[stage] = installing[stage]
       installing[stage] = nil
       if clock.phase == .waitingForParameters, nextStage == stage { proceed(now, &out) }
-    case (.forward(let stage), _):
+    case (.forward(let stage, _), _):
       nextStage = stage + 1
       proceed(now, &out)
     case (.features, .features(let frames)): passFeatures(frames, now, &out)
     case (.absorb, _): backward(fromStage: plan.chunks.ofStage.count - 1, now, &out)
-    case (.backward(let stage), .gradients(let frames)):
+    case (.backward(let stage, _, _), .gradients(let frames)):
+      // None but after the last block.
       for (index, frame) in zip(plan.chunks.ofStage[stage], frames) {
         out.append(.send(message(.push(Push(turn: turn, chunk: index)), [frame]), to: .serverBulk))
       }

@@ -42,7 +42,7 @@ package final class DenseSlice {
   /// This node's among the FC nodes.
   let rank: Int
   /// Rows of every activation.
-  let rows: Int
+  package let rows: Int
   /// The run's.
   let seed: UInt64
   /// The fully connected layers, first to last.
@@ -77,7 +77,12 @@ package final class DenseSlice {
   ///   - rank: this node's among the FC nodes.
   ///   - rows: of the global batch, or of a sub-batch if the FC side runs several a step.
   ///   - seed: the run's.
-  package init(plan: NetworkPlan, cut: DenseCut, rank: Int, rows: Int, seed: UInt64) {
+  ///   - lender: the slice of another sub-batch of the same cut and rank, whose parameters and
+  ///     gradients this one uses; `nil` for parameters of its own.
+  package init(
+    plan: NetworkPlan, cut: DenseCut, rank: Int, rows: Int, seed: UInt64,
+    lender: DenseSlice? = nil
+  ) {
     precondition(rank >= 0 && rank < cut.nodes && rows >= 1, "rank \(rank), \(rows) rows")
     self.cut = cut
     self.rank = rank
@@ -103,7 +108,8 @@ package final class DenseSlice {
             DenseElementwise($0, units: units, rows: rows)
           },
           source: before.map { UnsafePointer($0.output) }
-            ?? UnsafePointer(featureMemory.floatPointer)))
+            ?? UnsafePointer(featureMemory.floatPointer),
+          lender: lender?.layers[layers.count]))
     }
     self.layers = layers
     softmax = SoftmaxSlice(classes: cut.classSlices, rank: rank, rows: rows)

@@ -29,14 +29,19 @@ final class DenseSliceLayer {
   let gathered: UnsafeMutablePointer<Float>?
 
   private let memory: [AlignedBuffer]
+  /// Whose weights these are, if they are not the layer's own.
+  private let lender: DenseSliceLayer?
 
   /// Plans the memory and draws the initial values.
   ///
-  /// - Parameter source: `[rows, own inputs]`, before the elementwise layers.
+  /// - Parameters:
+  ///   - source: `[rows, own inputs]`, before the elementwise layers.
+  ///   - lender: lends its weights and their gradients; `nil` for weights of its own.
   init(
     cut: DenseLayerCut, rank: Int, rows: Int, seed: UInt64, elementwise: [DenseElementwise],
-    source: UnsafePointer<Float>
+    source: UnsafePointer<Float>, lender: DenseSliceLayer?
   ) {
+    self.lender = lender
     self.cut = cut
     self.elementwise = elementwise
     self.source = source
@@ -61,8 +66,8 @@ final class DenseSliceLayer {
       return piece
     }
     let region = cut.weightRegion(rank: rank)
-    weight = parameter(cut.weight, region.rows, region.columns)
-    bias = parameter(cut.bias, cut.biasRange(rank: rank), 0..<1)
+    weight = lender?.weight ?? parameter(cut.weight, region.rows, region.columns)
+    bias = lender?.bias ?? parameter(cut.bias, cut.biasRange(rank: rank), 0..<1)
     output = allocate(rows * outputs.count)
     outputGradient = allocate(rows * outputs.count)
     let needed =

@@ -2,9 +2,11 @@
 ///
 /// Plain loops: the compiler makes vector instructions of them, while `SIMD8<Float>` written out
 /// was two to eight times slower for the baseline x86-64 that is shipped.
-enum DenseVector {
+package enum DenseVector {
   /// `target[i] += source[i]`.
-  static func add(_ source: UnsafeRawPointer, to target: UnsafeMutablePointer<Float>, count: Int) {
+  package static func add(
+    _ source: UnsafeRawPointer, to target: UnsafeMutablePointer<Float>, count: Int
+  ) {
     for index in 0..<count {
       target[index] += source.loadUnaligned(
         fromByteOffset: index * MemoryLayout<Float>.stride, as: Float.self)

@@ -9,7 +9,9 @@ import Training
 /// An FC node's computations: its slice of the fully connected layers.
 final class FCCompute: Performer {
   private let context: RunContext
-  private let slice: DenseSlice
+  /// One a sub-batch; the parameters are the first one's, which all use.
+  private let lanes: [DenseSlice]
+  private var slice: DenseSlice { lanes[0] }
   private let rank: Int
   private let pool = FramePool()
   private let probe: (any StepProbe)?
@@ -24,38 +26,58 @@ final class FCCompute: Performer {
     self.rank = rank
     self.probe = probe
     self.totalSteps = totalSteps
-    slice = DenseSlice(
-      plan: context.network, cut: context.cut, rank: rank, rows: context.plan.globalBatch,
-      seed: context.configuration.seed)
+    var lanes: [DenseSlice] = []
+    for rows in context.plan.subBatches.ranges {
+      let lane = DenseSlice(
+        plan: context.network, cut: context.cut, rank: rank, rows: rows.count,
+        seed: context.configuration.seed, lender: lanes.first)
+      for (index, row) in rows.enumerated() { lane.positions[index] = UInt32(row) }
+      lanes.append(lane)
+    }
+    self.lanes = lanes
     try context.inputs.parameters.check(against: context.network.parameters)
     try context.inputs.parameters.load(into: slice)
   }
 
   func close() {}
 
-  /// Bytes of exchange `e` from each rank.
-  var exchangeBytes: [[Int]] {
+  /// Bytes of a row of exchange `e` from each rank.
+  var exchangeRowBytes: [[Int]] {
     (0..<context.plan.trainingSegments - 1).map { exchange in
       (0..<context.cut.nodes).map { peer in
-        peer == rank ? 0 : slice.expectedBytes(exchange: exchange, from: peer)
+        peer == rank ? 0 : slice.expectedBytes(exchange: exchange, from: peer) / slice.rows
       }
     }
   }
 
   func perform(_ operation: FCCore.Operation) -> FCCore.Outcome {
     switch operation {
-    case .start(let pass, let blocks):
-      place(blocks)
-      if let row = slice.firstInvalidLabel {
-        return .failed("row \(row) has the label \(slice.labels[row]), which is no class")
+    case .start(let pass, let subBatch, let blocks):
+      let lane = lanes[subBatch]
+      place(blocks, in: lane, context.plan.subBatches[subBatch])
+      if let row = lane.firstInvalidLabel {
+        return .failed("row \(row) has the label \(lane.labels[row]), which is no class")
       }
-      slice.begin(
+      lane.begin(
         DensePass(training: pass.isTraining, step: pass.step, examples: pass.examples))
-      return run(segment: 0, [], isLast: false, deliver: nil)
-    case .segment(let index, let received, let isLast, let deliver):
-      return run(segment: index, received, isLast: isLast, deliver: deliver)
+      lane.run(segment: 0, received: [])
+      return .segment(FCCore.SegmentResult(outgoing: outgoing(of: lane, exchange: 0)))
+    case .segment(let index, let subBatch, let received, let isLast, let deliver, let closesTurn):
+      let lane = lanes[subBatch]
+      lane.run(segment: index, received: received)
+      guard isLast else {
+        return .segment(FCCore.SegmentResult(outgoing: outgoing(of: lane, exchange: index)))
+      }
+      return .segment(
+        FCCore.SegmentResult(
+          outgoing: [],
+          featureGradients: featureGradients(
+            of: lane, context.plan.subBatches[subBatch], deliver ?? []),
+          report: closesTurn ? report() : nil))
     case .gradients:
-      slice.computeParameterGradients()
+      for (index, lane) in lanes.enumerated() {
+        lane.computeParameterGradients(accumulate: index > 0)
+      }
       return .done
     case .apply(let step):
       context.update(slice, step: step, of: totalSteps(), probe: probe)
@@ -66,39 +88,50 @@ final class FCCompute: Performer {
     }
   }
 
-  private func place(_ blocks: [FCCore.FeatureBlock]) {
+  // MARK: A turn
+
+  /// - Parameter rows: of the global batch that the lane has.
+  private func place(
+    _ blocks: [FCCore.FeatureBlock], in lane: DenseSlice, _ rows: Range<Int>
+  ) {
     let columns = context.cut.featureSlices[rank].count
     for block in blocks {
       guard let labels = block.frames.first?.int32s.baseAddress else { continue }
-      (slice.labels + block.rows.lowerBound).update(from: labels, count: block.rows.count)
+      let first = block.rows.lowerBound - rows.lowerBound
+      (lane.labels + first).update(from: labels, count: block.rows.count)
       RowBlocks.place(
-        Array(block.frames.dropFirst()), into: slice.features, stride: columns, rows: block.rows,
-        columns: 0..<columns)
+        Array(block.frames.dropFirst()), into: lane.features, stride: columns,
+        rows: first..<first + block.rows.count, columns: 0..<columns)
     }
   }
 
-  private func run(
-    segment: Int, _ received: [[Frame]], isLast: Bool, deliver: [Range<Int>]?
-  ) -> FCCore.Outcome {
-    slice.run(segment: segment, received: received)
-    var result = FCCore.SegmentResult(outgoing: [])
-    guard isLast else {
-      result.outgoing = (0..<context.cut.nodes).map { peer in
-        peer == rank ? [] : slice.outgoing(exchange: segment, to: peer, pool: pool)
-      }
-      return .segment(result)
+  private func outgoing(of lane: DenseSlice, exchange: Int) -> [[Frame]] {
+    (0..<context.cut.nodes).map { peer in
+      peer == rank ? [] : lane.outgoing(exchange: exchange, to: peer, pool: pool)
     }
+  }
+
+  private func featureGradients(
+    of lane: DenseSlice, _ subBatch: Range<Int>, _ deliver: [Range<Int>]
+  ) -> [[Frame]] {
     let columns = context.cut.featureSlices[rank].count
-    result.featureGradients = (deliver ?? []).map { rows in
-      RowBlocks.frames(
-        of: slice.featureGradient, stride: columns, rows: rows, columns: 0..<columns, pool: pool)
+    return deliver.map { rows in
+      let first = rows.lowerBound - subBatch.lowerBound
+      return RowBlocks.frames(
+        of: lane.featureGradient, stride: columns, rows: first..<first + rows.count,
+        columns: 0..<columns, pool: pool)
     }
+  }
+
+  /// Loss and ranks of the whole batch, all lanes being done.
+  private func report() -> (lossSum: Double, counts: Frame) {
     let counts = pool.frame(byteCount: context.plan.globalBatch * 4) { target in
       guard let base = target.bindMemory(to: Int32.self).baseAddress else { return }
-      slice.writeRanks(into: base)
+      for (lane, rows) in zip(lanes, context.plan.subBatches.ranges) {
+        lane.writeRanks(into: base + rows.lowerBound)
+      }
     }
-    result.report = (slice.lossSum, counts)
-    return .segment(result)
+    return (lanes.reduce(0) { $0 + $1.lossSum }, counts)
   }
 
   // MARK: Whole parameters

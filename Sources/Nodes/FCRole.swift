@@ -20,7 +20,7 @@ final class FCRole: MemberRole {
       let compute = try FCCompute(
         context: start.context, rank: start.rank, probe: start.probe,
         totalSteps: { totalSteps.value })
-      return (compute, compute.exchangeBytes)
+      return (compute, compute.exchangeRowBytes)
     }
   }
 
@@ -47,10 +47,10 @@ final class FCRole: MemberRole {
     var out: [MemberDirective] = []
     for report in compute.reports.drain() {
       switch report {
-      case .prepared(let exchangeBytes):
+      case .prepared(let exchangeRowBytes):
         core = FCCore(
           plan: start.context.plan, identity: start.identity,
-          serverIncarnation: start.serverIncarnation, exchangeBytes: exchangeBytes, now: now)
+          serverIncarnation: start.serverIncarnation, exchangeRowBytes: exchangeRowBytes, now: now)
         out.append(.note("ready: slice \(start.rank) of \(start.context.cut.nodes)"))
       case .failed(let reason): throw NodeError(reason)
       case .finished(let id, let outcome):

@@ -11,8 +11,11 @@ final class WorkerCompute: Performer {
   private let context: RunContext
   private let loader: BatchLoader
   private let pool = FramePool()
-  private var stack: ConvolutionStack?
-  private var labels: Frame?
+  /// One a block of rows.
+  private var stacks: [ConvolutionStack] = []
+  private var labels: [Frame?] = []
+  /// The gradient of each stage, summed over the blocks so far; unused with a single block.
+  private var sums: [AlignedBuffer] = []
   /// A stage's parameter vector put together from its chunks, or its gradient before it is cut.
   private let vector: AlignedBuffer
 
@@ -28,35 +31,42 @@ final class WorkerCompute: Performer {
   func perform(_ operation: WorkerCore.Operation) -> WorkerCore.Outcome {
     switch operation {
     case .configure(let rows): return configure(rows: rows)
-    case .load(let span): return load(span)
+    case .load(let span, let block): return load(span, block)
     case .install(let stage, let chunks):
       install(stage, chunks)
       return .done
-    case .forward(let stage):
-      stack?.forward(stage: stage)
+    case .forward(let stage, let block):
+      stacks[block].forward(stage: stage)
       return .done
-    case .features(let columns): return features(columns)
-    case .absorb(let gradients, let columns):
-      absorb(gradients, columns)
+    case .features(let block, let columns): return features(block, columns)
+    case .absorb(let block, let gradients, let columns):
+      absorb(stacks[block], gradients, columns)
       return .done
-    case .backward(let stage): return backward(stage)
+    case .backward(let stage, let block, let isLast): return backward(stage, block, isLast)
     }
   }
 
-  private func configure(rows: Int) -> WorkerCore.Outcome {
-    stack = nil
+  private func configure(rows: [Int]) -> WorkerCore.Outcome {
+    stacks = []
+    labels = Array(repeating: nil, count: rows.count)
+    if rows.count > 1, sums.isEmpty {
+      sums = context.network.stages.map { AlignedBuffer(floats: $0.parameterCount) }
+    }
     do throws(KernelError) {
-      stack = try ConvolutionStack(
-        plan: context.network, rows: rows, training: true,
-        algorithm: context.convolutionAlgorithm)
+      for rows in rows {
+        stacks.append(
+          try ConvolutionStack(
+            plan: context.network, rows: rows, training: true,
+            algorithm: context.convolutionAlgorithm))
+      }
       return .done
     } catch {
       return .failed("\(error)")
     }
   }
 
-  private func load(_ span: WorkerCore.BatchSpan) -> WorkerCore.Outcome {
-    guard let stack else { return .failed("no memory is planned") }
+  private func load(_ span: WorkerCore.BatchSpan, _ block: Int) -> WorkerCore.Outcome {
+    let stack = stacks[block]
     do throws(DatasetError) {
       let batch = try loader.take(BatchRequest(span))
       defer { loader.recycle(batch) }
@@ -64,7 +74,7 @@ final class WorkerCompute: Performer {
         target.update(from: source, count: batch.images.count)
       }
       let values = batch.labels
-      labels = pool.frame(byteCount: values.count * 4) { target in
+      labels[block] = pool.frame(byteCount: values.count * 4) { target in
         target.copyMemory(from: UnsafeRawBufferPointer(values))
       }
       return .done
@@ -80,11 +90,12 @@ final class WorkerCompute: Performer {
       (vector.floatPointer + offset).update(from: source, count: chunk.floats.count)
       offset += chunk.floats.count
     }
-    stack?.setParameters(stage: stage, from: vector.floatPointer)
+    for stack in stacks { stack.setParameters(stage: stage, from: vector.floatPointer) }
   }
 
-  private func features(_ columns: [Range<Int>]) -> WorkerCore.Outcome {
-    guard let stack, let labels, let base = stack.features.baseAddress else {
+  private func features(_ block: Int, _ columns: [Range<Int>]) -> WorkerCore.Outcome {
+    let stack = stacks[block]
+    guard let labels = labels[block], let base = stack.features.baseAddress else {
       return .failed("features before a batch")
     }
     let stride = context.network.features
@@ -96,8 +107,10 @@ final class WorkerCompute: Performer {
       })
   }
 
-  private func absorb(_ gradients: [[Frame]], _ columns: [Range<Int>]) {
-    guard let stack, let base = stack.featureGradient.baseAddress else { return }
+  private func absorb(
+    _ stack: ConvolutionStack, _ gradients: [[Frame]], _ columns: [Range<Int>]
+  ) {
+    guard let base = stack.featureGradient.baseAddress else { return }
     for (frames, range) in zip(gradients, columns) {
       RowBlocks.place(
         frames, into: base, stride: context.network.features, rows: 0..<stack.rows,
@@ -105,18 +118,23 @@ final class WorkerCompute: Performer {
     }
   }
 
-  private func backward(_ stage: Int) -> WorkerCore.Outcome {
+  private func backward(_ stage: Int, _ block: Int, _ isLast: Bool) -> WorkerCore.Outcome {
     let chunks = context.plan.chunks
-    guard let stack else { return .failed("no memory is planned") }
+    let stack = stacks[block]
     stack.backward(stage: stage)
     guard !chunks.ofStage[stage].isEmpty else { return .gradients([]) }
-    if stack.rows > 0 {
-      stack.writeGradient(stage: stage, into: vector.floatPointer)
-    } else {
-      // An empty share adds nothing to the sum.
-      vector.floatPointer.update(
-        repeating: 0, count: context.network.stages[stage].parameterCount)
+    // An empty share's gradient is zero.
+    stack.writeGradient(stage: stage, into: vector.floatPointer)
+    if stacks.count > 1 {
+      let count = context.network.stages[stage].parameterCount
+      let sum = sums[stage].floatPointer
+      // In the order of the blocks, so that the same shape gives the same bits.
+      if block > 0 {
+        DenseVector.add(sum, to: vector.floatPointer, count: count)
+      }
+      if !isLast { sum.update(from: vector.floatPointer, count: count) }
     }
+    guard isLast else { return .gradients([]) }
     return .gradients(
       chunks.ofStage[stage].map { index in
         let range = chunks.chunks[index].range

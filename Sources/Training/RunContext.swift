@@ -38,6 +38,9 @@ package struct RunContext: Sendable {
       fcElements: cut.layers.reduce(0) { $0 + $1.weight.shape.count + $1.bias.shape.count },
       timing: timing)
     plan.checkpointEvery = UInt64(configuration.checkpoint.everySteps)
+    plan.schedule = Schedule(
+      subBatches: configuration.subBatches,
+      dealsWhole: configuration.schedule.kind == .roundRobin)
     plan.minimumWorkers = cluster.minimumWorkers
     plan.recutsOnLoss = cluster.fcLoss == .recut
     self.plan = plan

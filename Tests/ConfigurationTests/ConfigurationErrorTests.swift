@@ -90,8 +90,8 @@ import Testing
         + " did you mean \"pytorch\"?"
     ),
     (
-      "{ schedule: { kind: \"round-robin\" } }",
-      "schedule.kind: \"round-robin\" is not built yet; this version has \"gathered\""
+      "{ schedule: { kind: \"scattered\", subBatches: 4000 } }",
+      "schedule.subBatches: 4000 sub-batches cannot share a global batch of 128 examples"
     ),
     (
       "{ consistency: \"ssp:3\" }",

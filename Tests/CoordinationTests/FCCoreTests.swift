@@ -54,6 +54,48 @@ import Testing
     #expect(scene.core.droppedMessages == 0)
   }
 
+  @Test func `one sub-batch is computed while another's exchange travels`() {
+    var plan = Fixture.plan()
+    plan.schedule = Schedule(subBatches: 2)
+    var scene = FCScene(plan)
+    _ = scene.enter(Fixture.view())
+    var said = scene.features(of: 0, turn: 0, rows: 0..<1)
+    said += scene.features(of: 1, turn: 0, rows: 1..<2)
+    said += scene.finish()
+    #expect(said == ["train 4 at step 0: 0+1 1+1", "exchange 0, turn 0 -> node 12"])
+    said = scene.features(of: 1, turn: 0, subBatch: 1, rows: 3..<4)
+    #expect(
+      scene.waits == [
+        "fc 1: exchange 0 of turn 0, sub-batch 0", "worker 0: features of turn 0, sub-batch 1",
+      ])
+    said = scene.features(of: 0, turn: 0, subBatch: 1, rows: 2..<3) + scene.finish()
+    #expect(
+      said == ["sub-batch 1: train 4 at step 0: 2+1 3+1", "exchange 0, turn 0 -> node 12"])
+    // The second overtakes the first.
+    said = []
+    for index in 0..<3 {
+      said += scene.exchange(index, turn: 0, subBatch: 1)
+      said += scene.finish()
+    }
+    #expect(
+      said.suffix(3) == [
+        "sub-batch 1: segment 3 with 0 1, the last, for 2+1 3+1",
+        "gradients 2+1, turn 0 -> node 1", "gradients 3+1, turn 0 -> node 2",
+      ])
+    said = []
+    for index in 0..<3 {
+      said += scene.exchange(index, turn: 0)
+      said += scene.finish()
+    }
+    // The turn is over with the last of its sub-batches.
+    #expect(
+      said.suffix(4) == [
+        "gradients 0+1, turn 0 -> node 1", "gradients 1+1, turn 0 -> node 2",
+        "report of 4, turn 0 -> server, bulk", "gradients",
+      ])
+    #expect(scene.core.currentTurn == 1)
+  }
+
   @Test func `an evaluation turn gives a report and nothing to apply`() {
     var scene = FCScene()
     // Steps 0 and 1 first, as the node must have applied them itself.

@@ -20,7 +20,7 @@ struct FCScene {
     }
     core = FCCore(
       plan: plan, identity: Fixture.header(NodeID(11), view: 0),
-      serverIncarnation: Fixture.serverIncarnation, exchangeBytes: bytes, now: 1000)
+      serverIncarnation: Fixture.serverIncarnation, exchangeRowBytes: bytes, now: 1000)
   }
 
   mutating func send(_ message: Message) -> [String] { carryOut(.message(message)) }
@@ -35,12 +35,13 @@ struct FCScene {
   mutating func enter(_ view: View) -> [String] { receive(.view(view), view: view.number) }
 
   mutating func features(
-    of worker: Int, turn: UInt64, rows: Range<Int>, columns: Int = 2, labels: Int? = nil,
+    of worker: Int, turn: UInt64, subBatch: Int = 0, rows: Range<Int>, columns: Int = 2,
+    labels: Int? = nil,
     values: Int? = nil, view: UInt32? = nil
   ) -> [String] {
     let block = RowBlock(firstRow: rows.lowerBound, rows: rows.count, columns: columns)
     return receive(
-      .activations(Activations(turn: turn, subBatch: 0, block: block)),
+      .activations(Activations(turn: turn, subBatch: subBatch, block: block)),
       frames: [
         Fixture.integers(labels ?? rows.count), Fixture.floats(values ?? rows.count * columns),
       ], from: Fixture.member(.worker, worker).node, view: view)
@@ -52,11 +53,13 @@ struct FCScene {
   }
 
   mutating func exchange(
-    _ index: Int, from fc: Int = 1, turn: UInt64, values: Int? = nil, view: UInt32? = nil
+    _ index: Int, from fc: Int = 1, turn: UInt64, subBatch: Int = 0, values: Int? = nil,
+    view: UInt32? = nil
   ) -> [String] {
     receive(
-      .exchange(Exchange(turn: turn, subBatch: 0, index: index)),
-      frames: [Fixture.floats(values ?? index + fc + 1)], from: Fixture.member(.fc, fc).node,
+      .exchange(Exchange(turn: turn, subBatch: subBatch, index: index)),
+      frames: [Fixture.floats(values ?? (index + fc + 1) * plan.subBatches[subBatch].count)],
+      from: Fixture.member(.fc, fc).node,
       view: view)
   }
 
@@ -100,7 +103,7 @@ struct FCScene {
     let outgoing = (0..<plan.fcNodesWanted).map { $0 == 0 ? [] : [Fixture.floats(1)] }
     switch operation {
     case .start: return .segment(FCCore.SegmentResult(outgoing: outgoing))
-    case .segment(_, _, let isLast, let deliver):
+    case .segment(_, _, _, let isLast, let deliver, _):
       guard isLast else { return .segment(FCCore.SegmentResult(outgoing: outgoing)) }
       return .segment(
         FCCore.SegmentResult(
@@ -139,11 +142,11 @@ struct FCScene {
 extension FCCore.Operation {
   var brief: String {
     switch self {
-    case .start(let pass, let blocks):
-      "\(pass.isTraining ? "train" : "evaluate") \(pass.examples) at step \(pass.step): "
+    case .start(let pass, let subBatch, let blocks):
+      "\(subBatch == 0 ? "" : "sub-batch \(subBatch): ")\(pass.isTraining ? "train" : "evaluate") \(pass.examples) at step \(pass.step): "
         + blocks.map(\.rows.brief).joined(separator: " ")
-    case .segment(let index, let received, let isLast, let deliver):
-      "segment \(index) with \(received.map { "\($0.count)" }.joined(separator: " "))"
+    case .segment(let index, let subBatch, let received, let isLast, let deliver, _):
+      "\(subBatch == 0 ? "" : "sub-batch \(subBatch): ")segment \(index) with \(received.map { "\($0.count)" }.joined(separator: " "))"
         + (isLast ? ", the last" : "")
         + (deliver.map { ", for \($0.map(\.brief).joined(separator: " "))" } ?? "")
     case .gradients: "gradients"

@@ -1,4 +1,5 @@
 import Messages
+import Tensors
 import Testing
 
 @testable import Coordination
@@ -9,10 +10,31 @@ import Testing
     workers: Int, globalBatch: Int
   ) {
     let plan = Fixture.plan(globalBatch: globalBatch)
-    let shares = (0..<workers).map { plan.share(position: $0, workers: workers) }
+    let shares = (0..<workers).map {
+      plan.blocks(position: $0, workers: workers).first?.rows ?? 0..<0
+    }
     #expect(shares.flatMap { Array($0) } == Array(0..<globalBatch))
     let sizes = shares.map(\.count)
     #expect((sizes.max() ?? 0) - (sizes.min() ?? 0) <= 1)
+  }
+
+  @Test(arguments: [(1, 2), (2, 2), (3, 2), (3, 5), (7, 4), (2, 9)], [false, true])
+  func `blocks cover every sub-batch once, whoever has them`(
+    shape: (workers: Int, subBatches: Int), dealsWhole: Bool
+  ) {
+    var plan = Fixture.plan(globalBatch: 9)
+    plan.schedule = Schedule(subBatches: shape.subBatches, dealsWhole: dealsWhole)
+    let blocks = (0..<shape.workers).map { plan.blocks(position: $0, workers: shape.workers) }
+    #expect(blocks.joined().allSatisfy { !$0.rows.isEmpty })
+    for subBatch in 0..<shape.subBatches {
+      let senders = plan.senders(of: subBatch, workers: shape.workers)
+      let rows = senders.compactMap { $0 }
+      #expect(rows.flatMap { Array($0) } == Array(plan.subBatches[subBatch]))
+      if dealsWhole { #expect(rows.count == 1) }
+      for (worker, rows) in senders.enumerated() {
+        #expect(blocks[worker].first { $0.subBatch == subBatch }?.rows == rows)
+      }
+    }
   }
 
   @Test(arguments: [

@@ -79,7 +79,8 @@ import Testing
     #expect(
       record
         == CommitRecord(
-          turn: 0, kind: .training(step: 0), view: 1, shares: [NodeID(1): 0..<2, NodeID(2): 2..<4]))
+          turn: 0, kind: .training(step: 0), view: 1,
+          shares: [NodeID(1): [0..<2], NodeID(2): [2..<4]]))
   }
 
   // MARK: Measures

@@ -76,6 +76,56 @@ import Testing
     #expect(scene.core.droppedMessages == 0)
   }
 
+  @Test func `with sub-batches the next block goes forward while the fc nodes have the first`() {
+    var plan = Fixture.plan()
+    plan.schedule = Schedule(subBatches: 2)
+    var scene = WorkerScene(plan)
+    var said = scene.enter(Fixture.view())
+    #expect(said.last == "configure 1 + 1 rows")
+    _ = scene.allParameters(version: 0)
+    said = scene.finish()
+    #expect(
+      said.filter { $0.hasPrefix("prefetch training") }
+        == ["prefetch training 4+1", "prefetch training 6+1"])
+    // Two installs, the batch, two stages, the features of block 0.
+    said = scene.finish(6)
+    #expect(
+      said.suffix(3) == [
+        "features 0+1, turn 0 -> node 11", "features 0+1, turn 0 -> node 12",
+        "load training 2+1",
+      ])
+    // Its gradients may come before block 1 has gone forward; forward goes first.
+    said = scene.gradients(from: 0, turn: 0, rows: 0..<1)
+    said += scene.gradients(from: 1, turn: 0, rows: 0..<1)
+    #expect(said == [])
+    // Of a block that was not sent there can be none.
+    said = scene.gradients(from: 1, turn: 0, subBatch: 1, rows: 2..<3)
+    #expect(scene.core.gate.dropped == [.future: 1])
+    said = scene.finish(4)
+    #expect(
+      said == [
+        "forward 0 of block 1", "forward 1 of block 1", "features 0+2 2+2 of block 1",
+        "features 2+1, turn 0 -> node 11", "features 2+1, turn 0 -> node 12", "absorb 2",
+      ])
+    // Nothing is pushed before the last block.
+    said = scene.finish(3)
+    #expect(said == ["backward 1", "backward 0"])
+    #expect(
+      scene.waits == [
+        "fc 0: gradient of the features, turn 0, sub-batch 1",
+        "fc 1: gradient of the features, turn 0, sub-batch 1",
+      ])
+    said = scene.gradients(from: 0, turn: 0, subBatch: 1, rows: 2..<3)
+    said += scene.gradients(from: 1, turn: 0, subBatch: 1, rows: 2..<3)
+    #expect(said == ["absorb 2 of block 1"])
+    said = scene.finish(2)
+    #expect(
+      said == [
+        "backward 1 of block 1", "push of chunk 2, turn 0 -> server, bulk",
+        "backward 0 of block 1",
+      ])
+  }
+
   @Test func `parameters of the next version are installed while the batch is loaded`() {
     var scene = Self.waitingForGradients()
     _ = scene.gradients(from: 0, turn: 0)

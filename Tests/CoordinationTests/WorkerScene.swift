@@ -45,12 +45,13 @@ struct WorkerScene {
   }
 
   mutating func gradients(
-    from fc: Int, turn: UInt64, rows: Range<Int> = 0..<2, values: Int? = nil
+    from fc: Int, turn: UInt64, subBatch: Int = 0, rows: Range<Int> = 0..<2,
+    values: Int? = nil
   ) -> [String] {
     let columns = plan.featureSlices[fc].count
     let block = RowBlock(firstRow: rows.lowerBound, rows: rows.count, columns: columns)
     return receive(
-      .featureGradients(FeatureGradients(turn: turn, subBatch: 0, block: block)),
+      .featureGradients(FeatureGradients(turn: turn, subBatch: subBatch, block: block)),
       frames: [Fixture.floats(values ?? rows.count * columns)],
       from: Fixture.member(.fc, fc).node)
   }
@@ -80,9 +81,10 @@ struct WorkerScene {
 
   private func outcome(of operation: WorkerCore.Operation) -> WorkerCore.Outcome {
     switch operation {
-    case .features(let columns):
+    case .features(_, let columns):
       .features(columns.map { [Fixture.integers(2), Fixture.floats(2 * $0.count)] })
-    case .backward(let stage):
+    case .backward(_, _, isLast: false): .gradients([])
+    case .backward(let stage, _, _):
       .gradients(
         plan.chunks.ofStage[stage].map { Fixture.floats(plan.chunks.chunks[$0].range.count) })
     default: .done
@@ -125,13 +127,18 @@ extension WorkerCore.BatchSpan {
 extension WorkerCore.Operation {
   var brief: String {
     switch self {
-    case .configure(let rows): "configure \(rows) rows"
-    case .load(let span): "load \(span.brief)"
+    case .configure(let rows):
+      "configure \(rows.map { "\($0)" }.joined(separator: " + ")) rows"
+    case .load(let span, _): "load \(span.brief)"
     case .install(let stage, let chunks): "install stage \(stage) from \(chunks.count)"
-    case .forward(let stage): "forward \(stage)"
-    case .features(let columns): "features \(columns.map(\.brief).joined(separator: " "))"
-    case .absorb(let gradients, _): "absorb \(gradients.count)"
-    case .backward(let stage): "backward \(stage)"
+    case .forward(let stage, let block): "forward \(stage)\(of(block))"
+    case .features(let block, let columns):
+      "features \(columns.map(\.brief).joined(separator: " "))\(of(block))"
+    case .absorb(let block, let gradients, _): "absorb \(gradients.count)\(of(block))"
+    case .backward(let stage, let block, _): "backward \(stage)\(of(block))"
     }
   }
+
+  /// Nothing for the first block, which is the only one of most scenes.
+  private func of(_ block: Int) -> String { block == 0 ? "" : " of block \(block)" }
 }

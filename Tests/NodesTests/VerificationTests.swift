@@ -1,3 +1,4 @@
+import Configuration
 import Network
 import Observability
 import Testing
@@ -27,6 +28,21 @@ struct VerificationTests {
     #expect(report.tensors.contains { $0.gradient.relative > 0 } == (workers * fcNodes > 1))
     // The same gradients through the same optimizer: the same bits.
     #expect(report.tensors.allSatisfy { $0.parameter == 0 })
+    #expect(report.loss.relative < 1e-5)
+  }
+
+  @Test(arguments: [
+    (ScheduleConfiguration.Kind.scattered, 0), (.scattered, 4), (.roundRobin, 0), (.roundRobin, 5),
+  ])
+  func `a cluster that pipelines sub-batches trains the same`(
+    kind: ScheduleConfiguration.Kind, subBatches: Int
+  ) throws {
+    var configuration = try TinyRun.configuration(workers: 3, fcNodes: 2)
+    configuration.schedule.kind = kind
+    configuration.schedule.subBatches = subBatches
+    let report = try run(Verification(configuration, steps: Self.steps, tolerance: 1e-4))
+    #expect(report.findings.isEmpty, "\(report.findings)")
+    #expect(report.tensors.contains { $0.gradient.relative > 0 })
     #expect(report.loss.relative < 1e-5)
   }
 

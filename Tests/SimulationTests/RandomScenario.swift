@@ -52,6 +52,7 @@ struct RandomScenario: CustomStringConvertible {
     }
     options.faults.append((300_000_000, .giveUp))
     options.checkpointEvery = UInt64(below(4))
+    options.schedule = Schedule(subBatches: 1 + below(4) * below(2), dealsWhole: oneIn(2))
     self.options = options
   }
 
@@ -60,7 +61,8 @@ struct RandomScenario: CustomStringConvertible {
     CROSSCUT_SIMULATION_SEED=\(seed): \(options.workers) workers, \(options.fcNodes) fc nodes, \
     \(options.steps) steps of \(options.globalBatch), evaluation of \
     \(options.evaluationExamples) every \(options.evaluateEvery), delays up to \
-    \(options.maximumDelay) us, \(options.duplicates)/256 twice; \
+    \(options.maximumDelay) us, \(options.schedule.subBatches) sub-batches \
+    (\(options.schedule.dealsWhole ? "whole" : "parts")), \(options.duplicates)/256 twice; \
     \(options.faults.dropLast(9).map { "\($0.0): \($0.1)" }.joined(separator: ", "))
     """
   }

@@ -21,6 +21,7 @@ struct SimulatedCluster {
     var duplicates: UInt32 = 0
     /// Steps between checkpoints; 0 makes none.
     var checkpointEvery: UInt64 = 0
+    var schedule = Schedule()
     /// (time, what), in any order.
     var faults: [(Microseconds, Fault)] = []
   }
@@ -106,6 +107,7 @@ struct SimulatedCluster {
       evaluationSegments: cut.segmentCount(training: false), length: .steps(options.steps),
       evaluation: .everySteps(options.evaluateEvery), fcElements: network.features, timing: timing)
     plan.checkpointEvery = options.checkpointEvery
+    plan.schedule = options.schedule
     self.plan = plan
     model = ToyModel(
       columns: network.features, chunkSizes: chunks.chunks.map(\.range.count),
@@ -234,10 +236,10 @@ struct SimulatedCluster {
       nodes[id] = SimulatedNode(worker: core, model, plan, facts)
     } else {
       let sizes = Array(
-        repeating: Array(repeating: options.globalBatch * 4, count: options.fcNodes),
+        repeating: Array(repeating: 4, count: options.fcNodes),
         count: plan.trainingSegments - 1)
       let core = FCCore(
-        plan: plan, identity: identity, serverIncarnation: 99, exchangeBytes: sizes, now: now)
+        plan: plan, identity: identity, serverIncarnation: 99, exchangeRowBytes: sizes, now: now)
       nodes[id] = SimulatedNode(
         fc: core, columns: plan.featureSlices[record.name.rank], model, plan, facts)
     }

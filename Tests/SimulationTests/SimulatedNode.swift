@@ -29,10 +29,13 @@ final class SimulatedNode {
   private var columns = 0..<0
   private var weights: [Int32] = []
   private var weightGradient: [Int32] = []
-  private var features: [[Int32]] = []
-  private var logits: [Int32] = []
-  private var gradients: [[Int32]] = []
-  private var span: WorkerCore.BatchSpan?
+  /// By sub-batch.
+  private var features: [Int: [[Int32]]] = [:]
+  private var logits: [Int: [Int32]] = [:]
+  /// By block; and the sums over the blocks so far, by chunk.
+  private var gradients: [Int: [[Int32]]] = [:]
+  private var sums: [Int: [Int32]] = [:]
+  private var spans: [Int: WorkerCore.BatchSpan] = [:]
   private var pass: FCCore.Pass?
   private var stored: [Int32?] = []
   /// Checkpoints by their steps, and the one that is coming in.
@@ -143,31 +146,36 @@ final class SimulatedNode {
     if broken { return .failed("simulated: out of memory") }
     switch operation {
     case .configure, .forward: return .done
-    case .load(let span):
-      self.span = span
+    case .load(let span, let block):
+      spans[block] = span
       return .done
     case .install(let stage, let frames):
       for (chunk, frame) in zip(plan.chunks.ofStage[stage], frames) {
         chunks[chunk] = values([frame])
       }
       return .done
-    case .features(let columns): return features(columns)
-    case .absorb(let frames, let columns):
+    case .features(let block, let columns): return features(block, columns)
+    case .absorb(let block, let frames, let columns):
       let parts = zip(frames, columns).map { matrix(values($0), columns: $1.count) }
-      gradients = (0..<(span?.rows ?? 0)).map { row in
+      gradients[block] = (0..<(spans[block]?.rows ?? 0)).map { row in
         parts.flatMap { $0.isEmpty ? [] : $0[row] }
       }
       return .done
-    case .backward(let stage):
+    case .backward(let stage, let block, let isLast):
       // A share without rows has no part in the sum.
-      let rows = span?.rows == 0 ? [] : gradients
-      return .gradients(
-        plan.chunks.ofStage[stage].map { frame(model.chunkGradient($0, rows)) })
+      let rows = spans[block]?.rows == 0 ? [] : gradients[block] ?? []
+      for chunk in plan.chunks.ofStage[stage] {
+        let gradient = model.chunkGradient(chunk, rows)
+        let before = block == 0 ? gradient.map { _ in 0 } : sums[chunk] ?? []
+        sums[chunk] = zip(before, gradient).map { $0 &+ $1 }
+      }
+      guard isLast else { return .gradients([]) }
+      return .gradients(plan.chunks.ofStage[stage].map { frame(sums[$0] ?? []) })
     }
   }
 
-  private func features(_ columns: [Range<Int>]) -> WorkerCore.Outcome {
-    guard let span else { return .failed("no batch") }
+  private func features(_ block: Int, _ columns: [Range<Int>]) -> WorkerCore.Outcome {
+    guard let span = spans[block] else { return .failed("no batch") }
     let rows = model.features(
       isTraining: span.isTraining, firstPosition: span.firstPosition, rows: span.rows,
       chunks: chunks)
@@ -182,17 +190,20 @@ final class SimulatedNode {
   func perform(_ operation: FCCore.Operation) -> FCCore.Outcome {
     if broken { return .failed("simulated: out of memory") }
     switch operation {
-    case .start(let pass, let blocks):
+    case .start(let pass, let lane, let blocks):
       self.pass = pass
-      features = blocks.sorted { $0.rows.lowerBound < $1.rows.lowerBound }.flatMap {
+      let rows = blocks.sorted { $0.rows.lowerBound < $1.rows.lowerBound }.flatMap {
         matrix(values(Array($0.frames.dropFirst())), columns: columns.count)
       }
-      return .segment(result(partial: model.partialLogits(features, weights)))
-    case .segment(let index, let received, let isLast, let deliver):
-      return .segment(segment(index, received, isLast, deliver))
+      features[lane] = rows
+      return .segment(result(partial: model.partialLogits(rows, weights)))
+    case .segment(let index, let lane, let received, let isLast, let deliver, let closesTurn):
+      return .segment(segment(index, lane, received, isLast, deliver, closesTurn))
     case .gradients:
-      weightGradient = weights.indices.map {
-        model.weightGradient(features, logits, column: $0)
+      weightGradient = weights.indices.map { column in
+        features.keys.reduce(0) {
+          $0 &+ model.weightGradient(features[$1] ?? [], logits[$1] ?? [], column: column)
+        }
       }
       return .done
     case .apply:
@@ -222,23 +233,30 @@ final class SimulatedNode {
   }
 
   private func segment(
-    _ index: Int, _ received: [[Frame]], _ isLast: Bool, _ deliver: [Range<Int>]?
+    _ index: Int, _ lane: Int, _ received: [[Frame]], _ isLast: Bool, _ deliver: [Range<Int>]?,
+    _ closesTurn: Bool
   ) -> FCCore.SegmentResult {
-    let own = model.partialLogits(features, weights)
+    let own = model.partialLogits(features[lane] ?? [], weights)
     if index == 1 {
-      logits = own
+      var sum = own
       for frames in received where !frames.isEmpty {
-        for (row, value) in values(frames).enumerated() { logits[row] &+= value }
+        for (row, value) in values(frames).enumerated() { sum[row] &+= value }
       }
+      logits[lane] = sum
     }
     guard isLast else { return result(partial: own) }
     var result = FCCore.SegmentResult(outgoing: [])
-    let examples = pass?.examples ?? 0
-    let counts = (0..<plan.globalBatch).map { Int32($0 < examples ? 0 : -1) }
-    result.report = (Double(examples), frame(counts))
+    if closesTurn {
+      let examples = pass?.examples ?? 0
+      let counts = (0..<plan.globalBatch).map { Int32($0 < examples ? 0 : -1) }
+      result.report = (Double(examples), frame(counts))
+    }
     if let deliver {
-      let gradient = model.featureGradient(logits, weights)
-      result.featureGradients = deliver.map { rows in [frame(gradient[rows].flatMap { $0 })] }
+      let gradient = model.featureGradient(logits[lane] ?? [], weights)
+      let first = plan.subBatches[lane].lowerBound
+      result.featureGradients = deliver.map { rows in
+        [frame(gradient[rows.lowerBound - first..<rows.upperBound - first].flatMap { $0 })]
+      }
     }
     return result
   }

@@ -29,7 +29,7 @@ extension SimulatedCluster {
       next = record.turn + 1
     }
     for record in commits {
-      let covered = record.shares.values.flatMap { Array($0) }.sorted()
+      let covered = record.shares.values.joined().joined().sorted()
       #expect(covered == Array(0..<options.globalBatch), "turn \(record.turn) \(story)")
     }
     #expect(
