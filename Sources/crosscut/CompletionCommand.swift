@@ -10,7 +10,9 @@ enum CompletionCommand {
     ],
     positionals: [Positional(name: "SHELL", help: "bash or zsh.", isRequired: true)],
     examples: [
-      Example(line: "source <(crosscut completion bash)", meaning: "In ~/.bashrc.")
+      Example(
+        line: "crosscut completion bash",
+        meaning: "In ~/.bashrc: source <(crosscut completion bash).")
     ],
     run: run)
 

@@ -25,11 +25,8 @@ enum KeygenCommand {
         line: "crosscut keygen --out keys --node gpu1 --node gpu2",
         meaning: "Keys for a server and two machines."),
       Example(
-        line: "crosscut server --key-file keys/server.key", meaning: "The server that goes with it."
-      ),
-      Example(
-        line: "crosscut worker --server tcp://10.0.0.1:5555 --key-file gpu1.key",
-        meaning: "On the machine that gpu1.key was copied to."),
+        line: "crosscut keygen --out keys --node gpu3",
+        meaning: "A key for one more; crosscut server --key-file keys/server.key needs no restart."),
     ],
     run: run)
 

@@ -4,7 +4,7 @@ enum ManCommand {
     words: ["man"],
     summary: "print the manual page, as man reads it",
     details: ["Made from the same descriptions as the help: crosscut man > crosscut.1."],
-    examples: [Example(line: "crosscut man | man -l -", meaning: "Read it.")],
+    examples: [Example(line: "crosscut man", meaning: "Followed by | man -l - : read it.")],
     run: run)
 
   /// - Throws: if standard output cannot be written to.

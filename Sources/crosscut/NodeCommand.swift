@@ -9,8 +9,6 @@ import Transport
 enum NodeCommand {
   /// Runs a worker or an FC node to the end of its run.
   static func runMember(_ role: Role, _ arguments: ParsedArguments) throws -> Int32 {
-    let signals = try Signals()
-    try ParentDeath.watchIfChild()
     let log = Logger(descriptor: 2, name: role.rawValue, level: level(arguments))
     let patience = MemberOptions(role: role, server: "").joinTimeoutSeconds
     let credentials = try arguments.credentials(waiting: patience) { log.info($0) }
@@ -21,6 +19,8 @@ enum NodeCommand {
         staysHere: Endpoint.isLocal(options.server))
     }
     options.preferredRank = arguments.integer("rank-hint") ?? -1
+    let signals = try Signals()
+    try ParentDeath.watchIfChild()
     let context = try Context()
     let stop: Stop
     do {

@@ -31,8 +31,9 @@ enum TokenCommand {
     ],
     examples: [
       Example(
-        line: "crosscut token runs/mine | ssh gpu1 crosscut worker --join -",
-        meaning: "A worker on another machine, without any file there."),
+        line: "crosscut token runs/mine",
+        meaning: "Followed by | ssh gpu1 crosscut worker --join - : a worker there, without a file."
+      ),
       Example(
         line: "crosscut token --key-file keys/server.key --server tcp://10.0.0.1:5555 --once",
         meaning: "For one machine only."),
