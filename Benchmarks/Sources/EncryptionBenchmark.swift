@@ -29,22 +29,24 @@ enum EncryptionBenchmark {
     let context = try Context()
     defer { context.terminate() }
     let ready = try Mailbox<String>()
+    let done = try Mailbox<Bool>()
     let receiver = try OwnedThread(name: "receiver") {
       guard let hub = try? Hub(context: context, listen: "tcp://127.0.0.1:0", security: security)
       else { return ready.close() }
       ready.post(hub.boundEndpoint ?? "")
       let credit = Frame(copying: [UInt8(1)])
-      var count = 0
-      while count < messages {
-        guard (try? hub.wait(milliseconds: 1000, wakeUp: nil)) != nil else { break }
-        while let (link, _) = (try? hub.receive()) ?? nil {
-          count += 1
-          _ = hub.send([credit], to: link)
-        }
+      // Until the sender has all of its credit: a connection that ends takes what is under way along.
+      while done.count == 0 {
+        guard (try? hub.wait(milliseconds: 1000, wakeUp: done.wakeUp)) != nil else { break }
+        _ = hub.takeEvents()
+        while let (link, _) = (try? hub.receive()) ?? nil { _ = hub.send([credit], to: link) }
       }
       hub.close(lingerMilliseconds: 1000)
     }
-    defer { receiver.join() }
+    defer {
+      done.post(true)
+      receiver.join()
+    }
     guard let endpoint = ready.take() else {
       throw BenchmarkError(description: "the receiver cannot listen")
     }
