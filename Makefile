@@ -9,13 +9,15 @@ SWIFT ?= swift
 PREFIX ?= /usr/local
 # Passed on to `crosscut train` and to the benchmarks: make train ARGS="--workers 4"
 ARGS ?=
+# Of each decoder under `make fuzz`.
+SECONDS ?= 60
 
 # Swift's own libraries go into the binary, so that it runs where Swift is not installed.
 RELEASE := -c release --static-swift-stdlib -Xlinker -s
 BINARY := .build/release/crosscut
 SWIFT_SOURCES := Package.swift Sources Tests Benchmarks
 
-BENCHMARKS := convolution-stack cluster-step
+BENCHMARKS := convolution-stack cluster-step encryption
 
 # Suites with threads, sockets or buffers that change hands; the others have nothing to find here
 # that they would not show without. Processes of their own (EndToEndTests) are out of reach.
@@ -62,6 +64,10 @@ sanitize: packages ## run the tests under ThreadSanitizer and AddressSanitizer (
 	@$(SWIFT) test --disable-xctest --sanitize=address --scratch-path .build-asan \
 	  --filter '$(ADDRESS_SUITES)'
 
+.PHONY: fuzz
+fuzz: packages ## fuzz the decoders of outside bytes, each for SECONDS (60); ARGS="wire idx" picks some
+	@scripts/fuzz $(SECONDS) $(ARGS)
+
 .PHONY: test-compose
 test-compose: ## run docker-compose.yml for real: build, up, scale, kill, down (needs root or Docker)
 	@scripts/test-compose
@@ -77,9 +83,13 @@ install: ## copy the built crosscut to $(DESTDIR)$(PREFIX)/bin; PREFIX is /usr/l
 	@install -D -m 755 $(BINARY) "$(DESTDIR)$(PREFIX)/bin/crosscut"
 	@echo "$(DESTDIR)$(PREFIX)/bin/crosscut"
 
+.PHONY: package
+package: build ## make a Debian package of the built crosscut, with man page, completion and units
+	@scripts/package
+
 .PHONY: clean
 clean: ## remove everything built; runs/ stays
-	@rm -rf .build .build-tsan .build-asan
+	@rm -rf .build .build-tsan .build-asan .build-fuzz
 
 .PHONY: swift
 swift:

@@ -146,7 +146,7 @@ let package = Package(
       name: "NodesTests",
       dependencies: [
         "Nodes", "Configuration", "Messages", "Observability", "Training", "Network", "Tensors",
-        "Kernels",
+        "Kernels", "Transport",
       ], swiftSettings: house),
     .testTarget(
       name: "crosscutTests", dependencies: ["crosscut", "Configuration", "Nodes", "Training"],
@@ -155,7 +155,20 @@ let package = Package(
       name: "PaperTests", dependencies: ["Configuration", "Network", "Kernels", "Tensors"],
       swiftSettings: house),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["crosscut", "Observability", "Training"],
+      name: "EndToEndTests", dependencies: ["crosscut", "Observability", "Training", "Nodes"],
       swiftSettings: house),
   ]
 )
+
+// The decoders of outside bytes under libFuzzer: only for scripts/fuzz, as it links with a `main`
+// of libFuzzer's own.
+if Context.environment["CROSSCUT_FUZZ"] == "1" {
+  package.targets.append(
+    .executableTarget(
+      name: "fuzz",
+      dependencies: ["Wire", "Training", "Configuration", "Datasets", "Observability", "Tensors"],
+      path: "Tests/Fuzz/Sources",
+      swiftSettings: house + [.unsafeFlags(["-parse-as-library"])],
+      // gold, the default, has an internal error over what AddressSanitizer adds.
+      linkerSettings: [.unsafeFlags(["-use-ld=lld"])]))
+}

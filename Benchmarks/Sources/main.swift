@@ -3,6 +3,7 @@ let benchmarks: [(name: String, run: ([String]) throws -> Void)] = [
   ("convolution-stack", ConvolutionStackBenchmark.run),
   ("cluster-step", ClusterStepBenchmark.run),
   ("loader", LoaderBenchmark.run),
+  ("encryption", EncryptionBenchmark.run),
 ]
 
 let arguments = Array(CommandLine.arguments.dropFirst())

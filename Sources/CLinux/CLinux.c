@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "include/CLinux.h"
 
+#include <sys/timex.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -71,4 +72,9 @@ uint64_t crosscut_resident_bytes(void) {
 
 int crosscut_exchange_names(const char *one, const char *other) {
   return renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE);
+}
+
+int crosscut_clock_is_synchronised(void) {
+  struct timex state = {0};
+  return adjtimex(&state) >= 0 && !(state.status & STA_UNSYNC);
 }

@@ -3,7 +3,7 @@ import Glibc
 /// What this machine is called.
 package enum Host {
   /// The host's name, as `hostname` prints it.
-  static var name: String {
+  package static var name: String {
     var buffer = [CChar](repeating: 0, count: 256)
     guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
     return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)

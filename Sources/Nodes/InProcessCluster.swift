@@ -26,17 +26,21 @@ package final class InProcessCluster: Sendable {
   private let http: HTTPServer.Options?
   private let ends = Mutex<[MemberEnd]>([])
   private let serverCommands: Mailbox<String>
+  /// For what comes from outside this process.
+  private let security: ServerSecurity?
 
   /// - Parameters:
   ///   - inputs: what all nodes are given instead of finding it by the configuration.
   ///   - listen: the server's endpoint; `nil` keeps the cluster to itself (inproc).
   ///   - http: the server's web page; `nil` for none.
+  ///   - security: keys, should `listen` be reachable from elsewhere.
   ///   - probe: sees every gradient before it is applied.
   ///   - onModel: sees the trained parameters at the end, on the server's compute thread.
   ///   - log: makes the log of a node by its name.
   package init(
     _ configuration: RunConfiguration, inputs: RunInputs = RunInputs(), listen: String? = nil,
-    http: HTTPServer.Options? = nil, runDirectory: RunDirectory? = nil, resume: Checkpoint? = nil,
+    http: HTTPServer.Options? = nil, security: ServerSecurity? = nil,
+    runDirectory: RunDirectory? = nil, resume: Checkpoint? = nil,
     probe: (any StepProbe)? = nil, observer: (any RunObserver)? = nil,
     onModel: (@Sendable (ModelTensors) -> Void)? = nil,
     log makeLog: @escaping @Sendable (String) throws -> Logger
@@ -45,6 +49,7 @@ package final class InProcessCluster: Sendable {
     self.makeLog = makeLog
     self.listen = listen
     self.http = http
+    self.security = security
     self.runDirectory = runDirectory
     self.resume = resume
     self.probe = probe
@@ -69,11 +74,12 @@ package final class InProcessCluster: Sendable {
   ) throws -> Stop {
     let context = try Context()
     defer { context.terminate() }
+    var options = ServerOptions(
+      listen: listen ?? "inproc://server", runDirectory: runDirectory, resume: resume,
+      threads: threads(of: 1), http: http)
+    options.security = security
     var server = ServerLife(
-      context: context, run: run,
-      options: ServerOptions(
-        listen: listen ?? "inproc://server", runDirectory: runDirectory, resume: resume,
-        threads: threads(of: 1), http: http),
+      context: context, run: run, options: options,
       log: try makeLog("server"), commands: serverCommands, signals: signals, probe: probe,
       observer: observer, onModel: onModel)
     let cluster = run.configuration.cluster
@@ -118,6 +124,7 @@ package final class InProcessCluster: Sendable {
     options.preferredRank = rank
     options.inputs = run.inputs
     options.threads = threads(of: count)
+    options.security = try security.map { try MemberSecurity(beside: $0) }
     let name = "\(NodeName(role, rank))"
     return try OwnedThread(name: name) { [self, options] in
       let outcome: Result<Stop, NodeError>

@@ -24,6 +24,8 @@ package final class LocalCluster {
   private let configuration: RunConfiguration
   private let directory: RunDirectory
   private let signals: Signals
+  /// The keys of a cluster that encrypts.
+  private let keys: KeyDirectory?
   private let resume: String?
   private var server: ChildProcess?
   private var serverRestarts = 0
@@ -50,11 +52,13 @@ package final class LocalCluster {
   ///   - resume: a checkpoint to go on from.
   ///   - signals: with SIGCHLD; made before any thread.
   ///   - serverArguments: further options of `crosscut server`.
+  ///   - keys: encrypts everything with them.
   package init(
     _ configuration: RunConfiguration, directory: RunDirectory, resume: String? = nil,
-    signals: Signals, serverArguments: [String] = []
+    signals: Signals, serverArguments: [String] = [], keys: KeyDirectory? = nil
   ) {
     self.serverArguments = serverArguments
+    self.keys = keys
     self.resume = resume
     self.configuration = configuration
     self.directory = directory
@@ -71,7 +75,8 @@ package final class LocalCluster {
     try startMembers(endpoint)
     let context = try Context()
     defer { context.terminate() }
-    let client = try StatusClient(context: context, endpoint: endpoint)
+    let credentials = try keys.map { try Credentials.keyFile(NodeKeyFile(path: $0.serverKey)) }
+    let client = try StatusClient(context: context, endpoint: endpoint, credentials: credentials)
     defer { client.close() }
     var stopping: (since: Double, signals: Int)?
     var announced: Set<String> = []
@@ -141,8 +146,8 @@ package final class LocalCluster {
       "server",
       [
         "server", directory.configuration, "--listen", listen, "--run-dir", directory.path,
-      ] + serverArguments + (resume.map { ["--resume", $0] } ?? [])
-        + (hasBegun ? ["--continue"] : []), threads: 1)
+      ] + serverArguments + (keys.map { ["--key-file", $0.serverKey] } ?? ["--insecure"])
+        + (resume.map { ["--resume", $0] } ?? []) + (hasBegun ? ["--continue"] : []), threads: 1)
     server = child
     let deadline = Self.seconds() + 20
     while Self.seconds() < deadline {
@@ -158,16 +163,18 @@ package final class LocalCluster {
   private func startMembers(_ endpoint: String) throws(NodeError) {
     let cluster = configuration.cluster
     let wanted = configuration.compute.threadsPerNode
+    let nodeKey = keys.map { ["--key-file", $0.nodeKey(KeyDirectory.firstNode)] } ?? []
     func threads(_ count: Int) -> Int { wanted > 0 ? wanted : max(1, Host.cores / count) }
     for rank in 0..<cluster.fcNodes {
       try startMember(
         "fc-\(rank)",
-        ["fc", "--server", endpoint, "--listen", "tcp://127.0.0.1:0", "--rank-hint", "\(rank)"],
+        ["fc", "--server", endpoint, "--listen", "tcp://127.0.0.1:0", "--rank-hint", "\(rank)"]
+          + nodeKey,
         threads: threads(cluster.fcNodes))
     }
     for rank in 0..<cluster.workers {
       try startMember(
-        "worker-\(rank)", ["worker", "--server", endpoint, "--rank-hint", "\(rank)"],
+        "worker-\(rank)", ["worker", "--server", endpoint, "--rank-hint", "\(rank)"] + nodeKey,
         threads: threads(cluster.workers))
     }
   }

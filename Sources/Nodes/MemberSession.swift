@@ -27,6 +27,8 @@ package struct MemberOptions: Sendable {
   package var serverTimeoutSeconds: Int
   /// What the node is given instead of finding it by the configuration that the server sends.
   package var inputs: RunInputs
+  /// Keys; `nil` encrypts nothing.
+  package var security: MemberSecurity?
 
   package init(role: Role, server: String) {
     self.role = role
@@ -38,29 +40,6 @@ package struct MemberOptions: Sendable {
     serverTimeoutSeconds = 10
     inputs = RunInputs()
   }
-}
-
-/// What a role does between the socket loop and its core.
-protocol MemberRole: AnyObject {
-  /// Readable when the compute thread has something to say.
-  var wakeUp: WakeUp { get }
-  /// Whether the core runs: data is open, memory planned.
-  var isPrepared: Bool { get }
-  var viewNumber: UInt32 { get }
-  func deliver(_ message: Message, now: Microseconds) -> [MemberDirective]
-  func takeReports(now: Microseconds) throws(NodeError) -> [MemberDirective]
-  func tick(now: Microseconds) -> [MemberDirective]
-  func leave(reason: String, now: Microseconds) -> [MemberDirective]
-  /// Joins the role's threads.
-  func stop()
-}
-
-/// A core's directives, less those that the role carries out itself.
-enum MemberDirective {
-  case send(Message, Destination)
-  case meet([Member])
-  case note(String)
-  case exit(Stop)
 }
 
 /// The socket thread of a worker or FC node: joins the server, feeds the core, carries out its
@@ -89,6 +68,8 @@ package final class MemberSession {
   private var serverLostAt: Microseconds?
   private var refusals: UInt64 = 0
   private var complained: Set<Hub.Link> = []
+  private var handshakes = HandshakeWatch()
+  private var strangers = StrangerLog()
   private var largestGap: Microseconds = 0
   private var result: End?
   private let started = MonotonicClock.now()
@@ -133,9 +114,12 @@ package final class MemberSession {
     self.abandoned = abandoned
     incarnation = UInt64.random(in: 1...UInt64.max)
     identity = Header(run: 0, view: 0, sender: NodeID(0), incarnation: incarnation)
-    hub = try Hub(context: context, listen: options.role == .fc ? options.listen : nil)
-    control = try hub.dial(options.server)
-    bulk = try hub.dial(options.server)
+    let security = options.security
+    hub = try Hub(
+      context: context, listen: options.role == .fc ? options.listen : nil,
+      security: security.map { .shared($0.cluster) } ?? HubSecurity())
+    control = try hub.dial(options.server, with: security?.server)
+    bulk = try hub.dial(options.server, with: security?.server)
   }
 
   /// Runs until the server ends the run or this node leaves.
@@ -175,7 +159,7 @@ package final class MemberSession {
     while let number = signals?.next() { leave(Signals.name(number), now) }
     // A member of a view hears the server's last word; who never joined would look for it on.
     for reason in abandoned?.drain() ?? [] where role?.viewNumber ?? 0 == 0 { leave(reason, now) }
-    watch(now)
+    try watch(now)
     var budget = 256
     while budget > 0, result == nil, let (link, parts) = try hub.receive() {
       budget -= 1
@@ -286,16 +270,22 @@ package final class MemberSession {
   }
 
   /// Notices a server that is gone for good.
-  private func watch(_ now: Microseconds) {
+  private func watch(_ now: Microseconds) throws {
     for event in hub.takeEvents() {
       switch event {
       case .connected(let link):
-        if link == control { serverLostAt = nil }
+        if link == control {
+          serverLostAt = nil
+          handshakes.connected()
+        }
       case .disconnected(let link):
         if link == control, serverLostAt == nil, role != nil {
           serverLostAt = now
           log.warning("lost the connection to the server, trying again")
         }
+      case .handshakeFailed(let link, let failure): try failed(link, failure, now)
+      case .strangerRefused(let failure, let address):
+        if let line = strangers.note(failure, address: address, now: now) { log.warning(line) }
       default: break
       }
     }
@@ -305,6 +295,26 @@ package final class MemberSession {
       result = .joinAgain(
         reason: "the server at \(options.server) has been gone for "
           + "\(options.serverTimeoutSeconds) s")
+    }
+  }
+
+  /// Says what is wrong with a connection that does not come about, and ends where it never will.
+  private func failed(
+    _ link: Hub.Link, _ failure: HandshakeFailure, _ now: Microseconds
+  ) throws {
+    guard link == control else {
+      if link != bulk, complained.insert(link).inserted {
+        let node = routes.first { $0.value == link }?.key
+        log.error("no connection to \(node.map { "\($0)" } ?? "a node"): \(failure)")
+      }
+      return
+    }
+    let text = Credentials.explain(
+      failure, at: options.server, with: options.security?.credentials)
+    switch handshakes.judge(failure, now: now) {
+    case .wait: break
+    case .tell: log.warning(text)
+    case .giveUp: throw NodeError(text)
     }
   }
 
@@ -369,15 +379,4 @@ package final class MemberSession {
       }
     }
   }
-}
-
-/// What a role is made from once the server has welcomed it.
-struct RoleStart: Sendable {
-  let context: RunContext
-  let identity: Header
-  let serverIncarnation: UInt64
-  let threads: Int
-  let probe: (any StepProbe)?
-  /// The rank the server gave.
-  let rank: Int
 }

@@ -67,6 +67,9 @@ package struct RunDirectory: Hashable, Sendable {
   /// Where its web page is, if it has one.
   package var pageAddress: String { path + "/http.address" }
 
+  /// The keys of a run that encrypts.
+  package var keys: KeyDirectory { KeyDirectory(path + "/keys") }
+
   /// The log of one process, "worker-1.log".
   package func log(_ name: String) -> String { "\(path)/\(name).log" }
 

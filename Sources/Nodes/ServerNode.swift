@@ -15,6 +15,8 @@ package struct ServerOptions: Sendable {
   /// Where model, metrics and resolved configuration go; `nil` writes nothing.
   package var runDirectory: RunDirectory?
   package var threads: Int
+  /// Keys; `nil` encrypts nothing and lets everybody in.
+  package var security: ServerSecurity?
   /// Where the run goes on; `nil` starts anew.
   package var resume: Checkpoint?
   /// The web page and its endpoints; `nil` for none.
@@ -62,6 +64,8 @@ package final class ServerNode {
   private let configurationText: Frame
   private var refusals: UInt64 = 0
   private var complained: Set<Hub.Link> = []
+  private let keyDesk: KeyDesk?
+  private var strangers = StrangerLog()
   private var result: End?
 
   /// How a server's part in a run ended.
@@ -93,7 +97,10 @@ package final class ServerNode {
     incarnation = UInt64.random(in: 1...UInt64.max)
     let number = UInt64.random(in: 1...UInt64.max)
     identity = Header(run: number, view: 0, sender: .server, incarnation: incarnation)
-    hub = try Hub(context: transport, listen: options.listen)
+    hub = try Hub(
+      context: transport, listen: options.listen,
+      security: options.security?.hub ?? HubSecurity())
+    keyDesk = options.security.map { KeyDesk(security: $0) }
     let now = MonotonicClock.now()
     let resumeSteps = options.resume?.manifest.steps ?? 0
     var plan = run.plan
@@ -203,7 +210,12 @@ package final class ServerNode {
       }
     }
     for event in hub.takeEvents() {
-      if case .peerClosed(let link) = event { lost(link) }
+      switch event {
+      case .peerClosed(let link): lost(link)
+      case .strangerRefused(let failure, let address): refused(failure, address)
+      case .acceptFailed(let error): log.error("no new connection can be taken: \(error)")
+      default: break
+      }
     }
     for report in compute.reports.drain() {
       switch report {
@@ -244,7 +256,40 @@ package final class ServerNode {
 
   // MARK: What comes in
 
+  private func refused(_ failure: HandshakeFailure, _ address: String?) {
+    let now = MonotonicClock.now()
+    if let line = strangers.note(failure, address: address, now: now) { log.warning(line) }
+    if let trouble = options.security?.allowed.trouble,
+      let line = strangers.note(failure, address: address, detail: trouble, now: now)
+    {
+      log.warning(line)
+    }
+  }
+
+  /// Answers what precedes a join, and what someone may not say.
+  ///
+  /// - Returns: whether the message has been dealt with.
+  private func isForKeyDesk(_ link: Hub.Link, _ parts: [Frame]) -> Bool {
+    guard let keyDesk else { return false }
+    let outcome = keyDesk.handle(parts, from: hub.caller(link)) {
+      if case .statusRequest = (try? WireCodec.decode(parts))?.body { true } else { false }
+    }
+    switch outcome {
+    case .pass: return false
+    case .answered(let reply, let line):
+      if let line { log.info(line) }
+      _ = hub.send(reply, to: link)
+    case .forbidden: refuseOnce(link, "its sender may only ask for a key and for the status")
+    }
+    return true
+  }
+
   private func receive(_ link: Hub.Link, _ parts: [Frame]) {
+    guard !isForKeyDesk(link, parts) else { return }
+    if let first = parts.first, first.bytes.elementsEqual(ServerCheck.greeting) {
+      _ = hub.send(parts, to: link)
+      return
+    }
     let message: Message
     do throws(WireError) {
       message = try WireCodec.decode(parts)

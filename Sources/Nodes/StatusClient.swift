@@ -10,14 +10,18 @@ package final class StatusClient {
   private let hub: Hub
   private let link: Hub.Link
   private let endpoint: String
+  private let credentials: Credentials?
   private let identity = Header(
     run: 0, view: 0, sender: NodeID(0), incarnation: UInt64.random(in: 1...UInt64.max))
 
-  /// - Parameter endpoint: the server's address, "tcp://host:5555".
-  package init(context: Context, endpoint: String) throws {
+  /// - Parameters:
+  ///   - endpoint: the server's address, "tcp://host:5555".
+  ///   - credentials: for a server that asks for them.
+  package init(context: Context, endpoint: String, credentials: Credentials? = nil) throws {
     self.endpoint = endpoint
+    self.credentials = credentials
     hub = try Hub(context: context, listen: nil)
-    link = try hub.dial(endpoint)
+    link = try hub.dial(endpoint, with: credentials?.dialing)
   }
 
   /// Asks once.
@@ -26,16 +30,25 @@ package final class StatusClient {
   package func status(timeoutMilliseconds: Int = 2500) throws -> StatusRecord {
     _ = hub.send(try WireCodec.encode(Message(identity, .statusRequest)), to: link)
     let deadline = MonotonicClock.now() + UInt64(timeoutMilliseconds) * 1000
+    var failure: HandshakeFailure?
     while true {
       let now = MonotonicClock.now()
       guard now < deadline else {
+        if let failure {
+          throw NodeError(Credentials.explain(failure, at: endpoint, with: credentials))
+        }
         throw NodeError(
           "no server answers at \(endpoint) (waited \(timeoutMilliseconds) ms): is it running, "
             + "and is the address right?")
       }
       _ = try hub.wait(milliseconds: Int((deadline - now) / 1000) + 1, wakeUp: nil)
       // A hub with events that nobody has taken does not wait: this would spin.
-      _ = hub.takeEvents()
+      for case .handshakeFailed(_, let why) in hub.takeEvents() {
+        failure = why
+        // A server that hangs up may start just now; ZeroMQ tries again.
+        if case .hungUp = why { continue }
+        throw NodeError(Credentials.explain(why, at: endpoint, with: credentials))
+      }
       while let (_, parts) = try hub.receive() {
         let message: Message
         do throws(WireError) {

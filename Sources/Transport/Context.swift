@@ -9,6 +9,7 @@ package final class Context: @unchecked Sendable {
   let handle: UnsafeMutableRawPointer
   private let isTerminated = Atomic(false)
   private let lastMonitor = Atomic<UInt64>(0)
+  private let gatekeeper = Mutex<Gatekeeper?>(nil)
 
   /// - Parameters:
   ///   - ioThreads: one carries about 1 GB/s; more help only with several busy connections.
@@ -29,6 +30,20 @@ package final class Context: @unchecked Sendable {
   package func terminate() {
     guard !isTerminated.exchange(true, ordering: .sequentiallyConsistent) else { return }
     _ = retryingInterrupts { zmq_ctx_term(handle) }
+    gatekeeper.withLock { gatekeeper in
+      gatekeeper?.join()
+      gatekeeper = nil
+    }
+  }
+
+  /// Who decides about callers here; started when the first socket that encrypts listens.
+  func startedGatekeeper() throws(TransportError) -> Gatekeeper {
+    try gatekeeper.withLock { gatekeeper throws(TransportError) in
+      if let gatekeeper { return gatekeeper }
+      let started = try Gatekeeper(context: self)
+      gatekeeper = started
+      return started
+    }
   }
 
   /// An inproc endpoint nobody else of this context uses.

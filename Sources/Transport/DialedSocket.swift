@@ -17,7 +17,8 @@ final class DialedSocket {
   var link: Hub.Link { .dialed(number) }
 
   init(
-    number: UInt32, endpoint: String, routingID: String, options: HubOptions, context: Context
+    number: UInt32, endpoint: String, routingID: String, options: HubOptions,
+    security: HubSecurity.Dialing?, context: Context
   ) throws(TransportError) {
     self.number = number
     self.endpoint = endpoint
@@ -26,6 +27,7 @@ final class DialedSocket {
     var socket = try Socket(.dealer, context: context)
     try options.apply(to: &socket)
     try socket.set(ZMQ_ROUTING_ID, bytes: Array(routingID.utf8))
+    if let security { try socket.dial(with: security) }
     let events =
       ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED
       | handshakeFailures
@@ -117,7 +119,7 @@ final class DialedSocket {
         if !hasJustBroken { hub.note(.connectFailed(link)) }
         hasJustBroken = false
       default:
-        hub.note(.handshakeFailed(link, reason: handshakeFailure(record)))
+        hub.note(.handshakeFailed(link, handshakeFailure(record)))
       }
     }
   }
@@ -133,14 +135,18 @@ let handshakeFailures =
   ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
   | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
 
-/// One of `handshakeFailures` in words.
-func handshakeFailure(_ record: SocketMonitor.Record) -> String {
+/// What one of `handshakeFailures` means.
+func handshakeFailure(_ record: SocketMonitor.Record) -> HandshakeFailure {
   switch record.event {
   case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
-    "protocol error 0x\(String(UInt32(bitPattern: record.value), radix: 16))"
-  case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: "refused, status \(record.value)"
+    switch record.value {
+    case ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH: .securityMismatch
+    case ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC: .wrongKey
+    default: .protocolError("0x\(String(UInt32(bitPattern: record.value), radix: 16))")
+    }
+  case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: .keyRefused
   default:
-    zmq_strerror(record.value).map { String(cString: $0) } ?? "error \(record.value)"
+    .hungUp(zmq_strerror(record.value).map { String(cString: $0) } ?? "error \(record.value)")
   }
 }
 

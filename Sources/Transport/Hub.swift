@@ -29,14 +29,19 @@ package final class Hub {
     /// A hint, to be probed: after a quick change of connections it may name one that had closed
     /// before. Never on inproc, and never of one who has not said anything.
     case peerClosed(Link)
-    /// Somebody at the listening socket (`nil`), or the one dialed, does not speak the protocol.
-    case handshakeFailed(Link?, reason: String)
+    /// Somebody at the listening socket, from `address`, was sent away or does not speak the
+    /// protocol.
+    case strangerRefused(HandshakeFailure, address: String?)
+    /// The one dialed answers, but not as it should. Where ZeroMQ tries again by itself
+    /// (`hungUp`), this comes again.
+    case handshakeFailed(Link, HandshakeFailure)
     /// The listening socket cannot take another connection: no descriptor is left, usually.
     case acceptFailed(TransportError)
   }
 
   let context: Context
   let options: HubOptions
+  private let security: HubSecurity
   private let owner = pthread_self()
   private let identity: String
   var listener: Listener?
@@ -65,17 +70,20 @@ package final class Hub {
   ///     dials. An ipc path is locked as long as the hub listens.
   ///   - identity: what dialed peers see at the start of this hub's routing ids, to tell nodes
   ///     apart when looking at traffic; the rest of an id is random.
+  ///   - security: keys, and who is let in.
   /// - Throws: `TransportError` that says what is wrong with the endpoint.
   package init(
     context: Context, listen endpoint: String?, identity: String? = nil,
-    options: HubOptions = HubOptions()
+    options: HubOptions = HubOptions(), security: HubSecurity = HubSecurity()
   ) throws(TransportError) {
     self.context = context
     self.options = options
+    self.security = security
     // ZeroMQ takes at most 255 bytes; the random part has 33.
     self.identity = String(decoding: (identity ?? "crosscut").utf8.prefix(200), as: UTF8.self)
     if let endpoint {
-      let listener = try Listener(endpoint, options: options, context: context)
+      let listener = try Listener(
+        endpoint, options: options, security: security.listening, context: context)
       self.listener = listener
       boundEndpoint = listener.boundEndpoint
     } else {
@@ -87,9 +95,12 @@ package final class Hub {
 
   /// Dials `endpoint`; the answer comes as an event, and messages may be sent meanwhile.
   ///
+  /// - Parameter security: instead of the hub's own.
   /// - Throws: `TransportError` for an endpoint that can never work. One that does not answer
   ///   yet is dialed until it does.
-  package func dial(_ endpoint: String) throws(TransportError) -> Link {
+  package func dial(
+    _ endpoint: String, with security: HubSecurity.Dialing? = nil
+  ) throws(TransportError) -> Link {
     checkThread()
     let number = lastDialed + 1
     // Random, so that a connection half dead cannot lock out the one that replaces it.
@@ -100,7 +111,7 @@ package final class Hub {
     }
     let socket = try DialedSocket(
       number: number, endpoint: endpoint, routingID: "\(identity) \(random.joined())",
-      options: options, context: context)
+      options: options, security: security ?? self.security.dialing, context: context)
     lastDialed = number
     dialed.append(socket)
     if socket.isConnected { note(.connected(socket.link)) }
@@ -161,6 +172,14 @@ package final class Hub {
       }
     }
     return nil
+  }
+
+  /// What `HubSecurity.Listening.admit` called who dialed this hub, as of its last message; `nil` of
+  /// anybody else, and of everybody where nothing is encrypted.
+  package func caller(_ link: Link) -> String? {
+    checkThread()
+    guard case .accepted(let routingID) = link else { return nil }
+    return listener?.callers[routingID]
   }
 
   /// What happened to connections since the last call, oldest first.

@@ -1,4 +1,5 @@
 import CZeroMQ
+import Glibc
 import Tensors
 
 /// A hub's listening socket: a ROUTER, its monitor, and a queue for each peer that is behind.
@@ -18,9 +19,17 @@ final class Listener {
   private var peerOfDescriptor: [Int32: [UInt8]] = [:]
   /// Descriptors of connections that have closed and not been accepted anew.
   private var closedDescriptors: Set<Int32> = []
+  /// What the gatekeeper calls those who have spoken, by routing id.
+  private(set) var callers: [[UInt8]: String] = [:]
+  private let domain: String?
+  private let gatekeeper: Gatekeeper?
+  /// IP addresses of connections, by descriptor.
+  private var addresses: [Int32: String] = [:]
+  /// Handshakes that failed, oldest first, whose connections end next.
+  private var failures: [HandshakeFailure] = []
 
   init(
-    _ endpoint: String, options: HubOptions, context: Context
+    _ endpoint: String, options: HubOptions, security: HubSecurity.Listening?, context: Context
   ) throws(TransportError) {
     let lock = try EndpointLock.take(for: endpoint)
     var socket = try Socket(.router, context: context)
@@ -30,6 +39,16 @@ final class Listener {
     try socket.set(ZMQ_ROUTER_MANDATORY, 1)
     // A newcomer with the routing id of another gets nothing of what is meant for that one.
     try socket.set(ZMQ_ROUTER_HANDOVER, 0)
+    if let security {
+      let gatekeeper = try context.startedGatekeeper()
+      let domain = gatekeeper.register(security.admit)
+      self.gatekeeper = gatekeeper
+      self.domain = domain
+      try socket.listen(with: security.keys, domain: domain)
+    } else {
+      gatekeeper = nil
+      domain = nil
+    }
     let events =
       ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_CLOSED
       | handshakeFailures
@@ -46,7 +65,10 @@ final class Listener {
     self.socket = socket
   }
 
-  deinit { monitor = nil }
+  deinit {
+    monitor = nil
+    if let domain { gatekeeper?.unregister(domain) }
+  }
 
   /// The handles to poll: messages, events.
   var handles: (socket: UnsafeMutableRawPointer, monitor: UnsafeMutableRawPointer?) {
@@ -133,9 +155,10 @@ final class Listener {
   /// The next message, `nil` when there is none.
   func receive(_ hub: Hub) throws(TransportError) -> (link: Hub.Link, parts: [Frame])? {
     while let id = try socket.receivePart() {
-      guard id.more, let first = try socket.receivePart() else { continue }
+      guard id.more, let first = try socket.receivePart(naming: domain != nil) else { continue }
       let routingID = Array(id.frame.bytes)
       try notePeer(routingID, on: first.source, hub)
+      if domain != nil, callers[routingID] != first.caller { note(first.caller, of: routingID) }
       guard let parts = try socket.receiveRest(after: first, hub) else { continue }
       if hungUp.contains(routingID) {
         hub.droppedMessages += 1
@@ -161,6 +184,15 @@ final class Listener {
     if closedDescriptors.contains(descriptor) { hub.note(.peerClosed(.accepted(routingID))) }
   }
 
+  /// Remembers what the gatekeeper calls a peer; forgets, of too many, those who have gone.
+  private func note(_ caller: String?, of routingID: [UInt8]) {
+    if callers.count >= 4096 {
+      let present = Set(peerOfDescriptor.values)
+      callers = callers.filter { present.contains($0.key) }
+    }
+    callers[routingID] = caller
+  }
+
   /// Tells `hub` what the monitor has seen.
   func collectEvents(_ hub: Hub) throws(TransportError) {
     while let record = try monitor?.next() {
@@ -168,8 +200,14 @@ final class Listener {
       case ZMQ_EVENT_ACCEPTED:
         closedDescriptors.remove(record.value)
         peerOfDescriptor[record.value] = nil
+        addresses[record.value] = peerAddress(of: record.value)
       case ZMQ_EVENT_DISCONNECTED:
         closedDescriptors.insert(record.value)
+        let address = addresses.removeValue(forKey: record.value)
+        // ZeroMQ tells of a failure without its connection. Nobody has spoken by that.
+        if peerOfDescriptor[record.value] == nil, !failures.isEmpty {
+          hub.note(.strangerRefused(failures.removeFirst(), address: address))
+        }
         if let peer = peerOfDescriptor.removeValue(forKey: record.value) {
           hub.note(.peerClosed(.accepted(peer)))
         }
@@ -178,8 +216,29 @@ final class Listener {
           .acceptFailed(
             TransportError(call: "accept", code: record.value, endpoint: boundEndpoint)))
       case ZMQ_EVENT_CLOSED: break
-      default: hub.note(.handshakeFailed(nil, reason: handshakeFailure(record)))
+      default:
+        if failures.count >= 64 {
+          hub.note(.strangerRefused(failures.removeFirst(), address: nil))
+        }
+        failures.append(handshakeFailure(record))
       }
     }
+  }
+
+  /// The IP address at the other end, `nil` for a connection that is closed already or has none.
+  private func peerAddress(of descriptor: Int32) -> String? {
+    var address = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+    let code = withUnsafeMutablePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+        getpeername(descriptor, address, &length) == 0
+          ? getnameinfo(address, length, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) : -1
+      }
+    }
+    guard code == 0, address.ss_family != sa_family_t(AF_UNIX) else { return nil }
+    let name = String(
+      decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return name.hasPrefix("::ffff:") ? String(name.dropFirst(7)) : name
   }
 }

@@ -14,12 +14,15 @@ struct Socket: ~Copyable {
     case dealer
     /// One end of an exclusive pair: socket monitors.
     case pair
+    /// Answers one question after the other: the gatekeeper.
+    case reply
 
     fileprivate var code: Int32 {
       switch self {
       case .router: ZMQ_ROUTER
       case .dealer: ZMQ_DEALER
       case .pair: ZMQ_PAIR
+      case .reply: ZMQ_REP
       }
     }
   }
@@ -40,6 +43,9 @@ struct Socket: ~Copyable {
     let more: Bool
     /// The descriptor of the connection it came by; -1 on inproc.
     let source: Int32
+    /// What the gatekeeper calls who sent it; `nil` on a connection that does not encrypt, and but
+    /// for the first part where it is asked for.
+    var caller: String?
   }
 
   /// Smaller frames are copied into ZeroMQ's message: cheaper than its note of foreign memory.
@@ -51,7 +57,11 @@ struct Socket: ~Copyable {
   private var incoming: UnsafeMutablePointer<zmq_msg_t>
 
   init(_ kind: Kind, context: Context) throws(TransportError) {
-    guard let handle = zmq_socket(context.handle, kind.code) else { throw .last("zmq_socket") }
+    try self.init(kind, contextHandle: context.handle)
+  }
+
+  init(_ kind: Kind, contextHandle: UnsafeMutableRawPointer) throws(TransportError) {
+    guard let handle = zmq_socket(contextHandle, kind.code) else { throw .last("zmq_socket") }
     self.handle = handle
     incoming = Self.newMessage()
   }
@@ -90,6 +100,22 @@ struct Socket: ~Copyable {
     guard zmq_setsockopt(handle, option, bytes, bytes.count) == 0 else {
       throw .last("zmq_setsockopt(\(option))")
     }
+  }
+
+  /// Encrypts what comes in over connections that others make, who must have `domain`'s leave.
+  ///
+  /// The gatekeeper must be there already: without one ZeroMQ lets everybody in.
+  mutating func listen(with keys: KeyPair, domain: String) throws(TransportError) {
+    try set(ZMQ_CURVE_SERVER, 1)
+    try set(ZMQ_CURVE_SECRETKEY, bytes: keys.secret)
+    try set(ZMQ_ZAP_DOMAIN, bytes: Array(domain.utf8))
+  }
+
+  /// Encrypts the connection to one who has `security.peer`'s secret half.
+  mutating func dial(with security: HubSecurity.Dialing) throws(TransportError) {
+    try set(ZMQ_CURVE_SERVERKEY, bytes: security.peer.bytes)
+    try set(ZMQ_CURVE_PUBLICKEY, bytes: security.keys.publicKey.bytes)
+    try set(ZMQ_CURVE_SECRETKEY, bytes: security.keys.secret)
   }
 
   mutating func bind(_ endpoint: String) throws(TransportError) {
@@ -207,7 +233,9 @@ struct Socket: ~Copyable {
   /// The frame owns ZeroMQ's message and its bytes are 8-byte aligned. ZeroMQ hands out small
   /// messages as windows into its receive buffer, at any address: those are copied, since floats
   /// are read in place.
-  mutating func receivePart() throws(TransportError) -> Part? {
+  ///
+  /// - Parameter naming: also asks what the gatekeeper calls the sender.
+  mutating func receivePart(naming: Bool = false) throws(TransportError) -> Part? {
     let handle = handle
     let message = incoming
     let count = retryingInterrupts { zmq_msg_recv(message, handle, ZMQ_DONTWAIT) }
@@ -217,10 +245,12 @@ struct Socket: ~Copyable {
     }
     let more = zmq_msg_more(message) == 1
     let source = zmq_msg_get(message, ZMQ_SRCFD)
+    let caller = naming ? zmq_msg_gets(message, "User-Id").map { String(cString: $0) } : nil
     let bytes = UnsafeRawBufferPointer(start: zmq_msg_data(message), count: zmq_msg_size(message))
     if bytes.count < Self.copiedBytes || Int(bitPattern: bytes.baseAddress) % 8 != 0 {
       // The message itself is emptied by the next zmq_msg_recv into it.
-      return Part(frame: Frame(copying: Array(bytes)), more: more, source: source)
+      return Part(
+        frame: Frame(copying: Array(bytes)), more: more, source: source, caller: caller)
     }
     incoming = Self.newMessage()
     // Closed once, by the frame's last reference, on whatever thread: nobody else has it.
@@ -229,6 +259,6 @@ struct Socket: ~Copyable {
       zmq_msg_close(owned)
       owned.deallocate()
     }
-    return Part(frame: frame, more: more, source: source)
+    return Part(frame: frame, more: more, source: source, caller: caller)
   }
 }

@@ -5,15 +5,17 @@ enum FCCommand {
   static let command = Command(
     words: ["fc"],
     summary: "run an FC node: a slice of every fully connected layer",
-    details: ["Everything but the server's address comes from the server."],
+    details: ["Everything but the server's address and the key comes from the server."],
     options: [
       Option(
         name: "server", value: .text("ENDPOINT"),
-        help: "The parameter server, e.g. tcp://10.0.0.1:5555.", isRequired: true),
+        help: "The parameter server, e.g. tcp://10.0.0.1:5555; a token says it too."),
+      .keyFile, .join,
       Option(
         name: "listen", value: .text("ENDPOINT"),
         help: "Where workers and other FC nodes connect to; port 0 takes a free one.",
-        standard: "tcp://*:0"),
+        standard: "tcp://*:0, or tcp://127.0.0.1:0 without a key and a server on this machine"),
+      .insecure,
       Option(
         name: "rank-hint", value: .integer("N", 0...4095),
         help: "The rank to ask for; the server decides.",

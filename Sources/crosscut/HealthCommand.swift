@@ -11,7 +11,7 @@ enum HealthCommand {
       "Prints the run's state in one line and ends within three seconds, whatever happens: made for"
         + " health checks."
     ],
-    options: [.observedServer],
+    options: [.observedServer, .keyFile, .join],
     examples: [
       Example(
         line: "crosscut health", meaning: "On the machine or in the container of the server."),
@@ -31,13 +31,13 @@ enum HealthCommand {
 
   /// - Throws: why there is no answer.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    let endpoint = arguments.string("server") ?? Endpoint.standardServer
-    try Endpoint.check(endpoint, written: arguments.label("server"), command: "health")
+    let credentials = try arguments.credentials()
+    let endpoint = try arguments.serverAddress(credentials, standard: Endpoint.standardServer)
     let context = try Context()
     // ZeroMQ's end would wait for a name lookup under way, and that may take longer than three
     // seconds; the process's end does not.
     _ = Unmanaged.passRetained(context)
-    let client = try StatusClient(context: context, endpoint: endpoint)
+    let client = try StatusClient(context: context, endpoint: endpoint, credentials: credentials)
     let record = try client.status(timeoutMilliseconds: patience)
     try Console.print(line(record) + "\n")
     return exitCode(record)

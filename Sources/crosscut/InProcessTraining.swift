@@ -10,12 +10,14 @@ struct InProcessTraining {
   private let configuration: RunConfiguration
   private let directory: RunDirectory
   private let signals: Signals
+  private let keys: KeyDirectory?
   private let resume: Checkpoint?
 
   init(
     _ configuration: RunConfiguration, _ directory: RunDirectory, _ signals: Signals,
-    resume: Checkpoint?
+    keys: KeyDirectory?, resume: Checkpoint?
   ) {
+    self.keys = keys
     self.resume = resume
     self.configuration = configuration
     self.directory = directory
@@ -30,11 +32,13 @@ struct InProcessTraining {
     try directory.claim()
     let cluster = try InProcessCluster(
       configuration, listen: listen ?? "tcp://127.0.0.1:0", http: http,
+      security: try keys.map { try ServerSecurity(keyFile: $0.serverKey) },
       runDirectory: directory, resume: resume,
       log: { name in
         try Logger(path: directory.log(name.replacing(" ", with: "-")), name: name)
       })
-    let observer = try Observer(display)
+    let credentials = try keys.map { try Credentials.keyFile(NodeKeyFile(path: $0.serverKey)) }
+    let observer = try Observer(display, credentials)
     defer { observer.stop() }
     let stop = try cluster.runToEnd(signals: signals, page: { display.note("page: \($0)") }) {
       observer.start($0)
@@ -48,10 +52,12 @@ struct InProcessTraining {
   /// Asks the server for its status on a thread of its own and shows it.
   private final class Observer {
     private let display: ProgressDisplay
+    private let credentials: Credentials?
     private let done: Mailbox<Bool>
     private var thread: OwnedThread?
 
-    init(_ display: ProgressDisplay) throws {
+    init(_ display: ProgressDisplay, _ credentials: Credentials?) throws {
+      self.credentials = credentials
       self.display = display
       done = try Mailbox()
     }
@@ -60,10 +66,14 @@ struct InProcessTraining {
       // Only this thread shows anything until `stop` has joined it.
       nonisolated(unsafe) let display = display
       let done = done
+      let credentials = credentials
       thread = try? OwnedThread(name: "display") {
         guard let context = try? Context() else { return }
         defer { context.terminate() }
-        guard let client = try? StatusClient(context: context, endpoint: endpoint) else { return }
+        guard
+          let client = try? StatusClient(
+            context: context, endpoint: endpoint, credentials: credentials)
+        else { return }
         defer { client.close() }
         while done.take(milliseconds: 200) == nil {
           if let record = try? client.status(timeoutMilliseconds: 500) { display.show(record) }

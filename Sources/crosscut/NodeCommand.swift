@@ -9,18 +9,31 @@ import Transport
 enum NodeCommand {
   /// Runs a worker or an FC node to the end of its run.
   static func runMember(_ role: Role, _ arguments: ParsedArguments) throws -> Int32 {
+    let log = Logger(descriptor: 2, name: role.rawValue, level: level(arguments))
+    let patience = MemberOptions(role: role, server: "").joinTimeoutSeconds
+    let credentials = try arguments.credentials(waiting: patience) { log.info($0) }
+    var options = MemberOptions(role: role, server: try arguments.serverAddress(credentials))
+    if role == .fc {
+      options.listen = try Endpoint.listening(
+        arguments, standard: ("tcp://*:0", "tcp://127.0.0.1:0"), isSecure: credentials != nil,
+        staysHere: Endpoint.isLocal(options.server))
+    }
+    options.preferredRank = arguments.integer("rank-hint") ?? -1
     let signals = try Signals()
     try ParentDeath.watchIfChild()
-    var options = MemberOptions(role: role, server: arguments.string("server") ?? "")
-    try Endpoint.check(
-      options.server, written: arguments.label("server"),
-      command: arguments.command.name)
-    if role == .fc, let listen = arguments.string("listen") { options.listen = listen }
-    options.preferredRank = arguments.integer("rank-hint") ?? -1
-    let log = Logger(descriptor: 2, name: role.rawValue, level: level(arguments))
     let context = try Context()
     let stop: Stop
     do {
+      if let credentials {
+        options.security = try KeyRequest.run(
+          context: context, endpoint: options.server, credentials: credentials,
+          timeoutSeconds: options.joinTimeoutSeconds, signals: signals, log: log)
+        guard options.security != nil else {
+          context.terminate()
+          log.info("interrupted before the server answered")
+          return ExitCode.success
+        }
+      }
       stop = try MemberSession.runToEnd(
         context: context, options: options, log: log, signals: signals)
     } catch {
@@ -60,5 +73,61 @@ enum Endpoint {
     guard let colon = parts[1].lastIndex(of: ":"), colon > parts[1].startIndex,
       let port = Int(parts[1][parts[1].index(after: colon)...]), (0...65_535).contains(port)
     else { throw fail("expected a host and a port, like tcp://host:5555") }
+  }
+
+  /// Whether only processes of this machine reach an address.
+  static func isLocal(_ endpoint: String) -> Bool {
+    guard endpoint.hasPrefix("tcp://") else { return true }
+    let host = host(of: endpoint)
+    if host == "localhost" || host == "lo" || host == "::1" { return true }
+    let bytes = host.split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }
+    return bytes.count == 4 && !bytes.contains(nil) && bytes[0] == 127
+  }
+
+  /// Whether an address stands for all of a machine's.
+  static func isWildcard(_ endpoint: String) -> Bool {
+    endpoint.hasPrefix("tcp://") && ["*", "0.0.0.0", "::"].contains(host(of: endpoint))
+  }
+
+  private static func host(of endpoint: String) -> String {
+    let rest = endpoint.dropFirst("tcp://".count)
+    guard let colon = rest.lastIndex(of: ":") else { return String(rest) }
+    let host = rest[..<colon]
+    return host.hasPrefix("[") && host.hasSuffix("]")
+      ? String(host.dropFirst().dropLast()) : String(host)
+  }
+
+  /// Where to listen: without keys on this machine only, unless --insecure says otherwise.
+  ///
+  /// - Parameters:
+  ///   - standard: where nothing is said: `open` for all, `local` for this machine.
+  ///   - staysHere: whether those who would come are on this machine anyway.
+  /// - Throws: `UsageError` in one line that says what to do.
+  static func listening(
+    _ arguments: ParsedArguments, standard: (open: String, local: String), isSecure: Bool,
+    staysHere: Bool
+  ) throws(UsageError) -> String {
+    let command = arguments.command.name
+    let mayBeOpen = isSecure || arguments.has("insecure")
+    guard let given = arguments.string("listen") else {
+      if mayBeOpen { return standard.open }
+      guard staysHere else {
+        throw UsageError(
+          command: command,
+          message: "would listen for other machines without encryption: give --key-file FILE or "
+            + "--join TOKEN, or --insecure on a network you trust")
+      }
+      return standard.local
+    }
+    try check(given, written: arguments.label("listen"), command: command)
+    guard mayBeOpen || isLocal(given) else {
+      let remedy = command == "fc" ? "--key-file FILE or --join TOKEN" : "--secure"
+      throw UsageError(
+        command: command,
+        message:
+          "\(arguments.label("listen")) \"\(given)\" can be reached from other machines, and "
+          + "nothing would be encrypted: give \(remedy), or --insecure on a network you trust")
+    }
+    return given
   }
 }

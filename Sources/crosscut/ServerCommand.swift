@@ -18,9 +18,18 @@ enum ServerCommand {
     options: [
       Option(
         name: "listen", value: .text("ENDPOINT"),
-        help: "Where workers, FC nodes and crosscut status connect to.", standard: "tcp://*:5555"),
-      .http(standard: "off"), .httpTokenFile, .set, .workers, .fcNodes, .runDirectory, .seed,
-      .resume, .goOn, .tensorboard, .verbose,
+        help: "Where workers, FC nodes and crosscut status connect to.",
+        standard: "tcp://*:5555, or tcp://127.0.0.1:5555 without a key"),
+      Option(
+        name: "key-file", value: .text("FILE"),
+        help: "The server's key, made by crosscut keygen: encrypt everything and let in only those"
+          + " of allowed-keys beside it."),
+      Option(
+        name: "secure",
+        help: "The same; makes the folder of keys where there is none: that of --key-file, or keys"
+          + " of the run's directory."),
+      .insecure, .http(standard: "off"), .httpTokenFile, .set, .workers, .fcNodes, .runDirectory,
+      .seed, .resume, .goOn, .tensorboard, .verbose,
     ],
     examples: [
       Example(
@@ -38,8 +47,10 @@ enum ServerCommand {
     try ParentDeath.watchIfChild()
     let resumed = try ResumedRun(arguments)
     let configuration = try arguments.runConfiguration(resumed: resumed)
-    let listen = arguments.string("listen") ?? "tcp://*:5555"
-    try Endpoint.check(listen, written: arguments.label("listen"), command: "server")
+    let isSecure = arguments.has("secure") || arguments.has("key-file")
+    let listen = try Endpoint.listening(
+      arguments, standard: ("tcp://*:5555", Endpoint.standardServer), isSecure: isSecure,
+      staysHere: true)
     let http = try arguments.httpOptions(standard: "off")
     let run = try RunContext(configuration)
     let directory = try RunDirectory(
@@ -48,6 +59,12 @@ enum ServerCommand {
     try directory.claim()
     try directory.write(configuration)
     let log = Logger(descriptor: 2, name: "server", level: NodeCommand.level(arguments))
+    var options = ServerOptions(
+      listen: listen, runDirectory: directory, resume: resumed?.checkpoint, http: http)
+    options.security = try security(arguments, directory, log)
+    if !isSecure, !Endpoint.isLocal(listen) {
+      log.warning("nothing is encrypted, and whoever reaches \(listen) can join (--insecure)")
+    }
     if let http, !http.address.isLoopback, http.token == nil {
       log.warning(
         "the page at \(http.address) is open to everybody who reaches it: see --http-token-file")
@@ -56,10 +73,8 @@ enum ServerCommand {
     let stop: Stop
     do {
       var server = ServerLife(
-        context: context, run: run,
-        options: ServerOptions(
-          listen: listen, runDirectory: directory, resume: resumed?.checkpoint, http: http),
-        log: log, commands: try Mailbox(), signals: signals)
+        context: context, run: run, options: options, log: log, commands: try Mailbox(),
+        signals: signals)
       stop = try server.runToEnd(page: { try directory.write(pageAddress: $0) }) {
         try directory.write(address: $0)
       }
@@ -69,5 +84,23 @@ enum ServerCommand {
     }
     context.terminate()
     return stop.outcome == .failed ? ExitCode.failure : ExitCode.success
+  }
+
+  /// The server's key and list, made first if need be; `nil` where nothing is to be encrypted.
+  private static func security(
+    _ arguments: ParsedArguments, _ run: RunDirectory, _ log: Logger
+  ) throws -> ServerSecurity? {
+    let given = arguments.string("key-file")
+    guard arguments.has("secure") || given != nil else { return nil }
+    let path = given ?? run.keys.serverKey
+    if arguments.has("secure") {
+      let keys = try KeyDirectory(ofServerKey: path)
+      if !keys.exists {
+        try keys.create()
+        log.info(
+          "made keys in \(keys.path): nodes join with \(keys.nodeKey(KeyDirectory.firstNode))")
+      }
+    }
+    return try ServerSecurity(keyFile: path)
   }
 }

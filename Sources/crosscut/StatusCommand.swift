@@ -8,7 +8,7 @@ enum StatusCommand {
     words: ["status"],
     summary: "show what a running cluster does, node by node",
     options: [
-      .observedServer,
+      .observedServer, .keyFile, .join,
       Option(name: "watch", help: "Show it again every second until Ctrl-C."),
       .json,
       Option(
@@ -29,11 +29,11 @@ enum StatusCommand {
 
   /// - Throws: why there is no status.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    let endpoint = arguments.string("server") ?? Endpoint.standardServer
-    try Endpoint.check(endpoint, written: arguments.label("server"), command: "status")
+    let credentials = try arguments.credentials()
+    let endpoint = try arguments.serverAddress(credentials, standard: Endpoint.standardServer)
     let context = try Context()
     defer { context.terminate() }
-    let client = try StatusClient(context: context, endpoint: endpoint)
+    let client = try StatusClient(context: context, endpoint: endpoint, credentials: credentials)
     defer { client.close() }
     guard arguments.has("watch") else {
       try Console.print(text(try client.status(), arguments))

@@ -21,8 +21,12 @@ enum TrainCommand {
         name: "listen", value: .text("ENDPOINT"),
         help: "Where the server listens, for crosscut status and for more workers.",
         standard: "tcp://127.0.0.1:5555, or a free port if that one is in use"),
-      .http(standard: HTTPArguments.trainStandard), .httpTokenFile, .runDirectory, .seed, .resume,
-      .goOn, .tensorboard,
+      Option(
+        name: "secure",
+        help: "Encrypt everything, and let in only those who have a key: RUN/keys has them, and"
+          + " crosscut token RUN prints a token for more workers."),
+      .insecure, .http(standard: HTTPArguments.trainStandard), .httpTokenFile, .runDirectory,
+      .seed, .resume, .goOn, .tensorboard,
       Option(
         name: "dry-run",
         help:
@@ -57,8 +61,9 @@ enum TrainCommand {
         TrainingPlan(context, OpenDataset(context), runDirectory: directory).text)
       return ExitCode.success
     }
-    if let listen = arguments.string("listen") {
-      try Endpoint.check(listen, written: arguments.label("listen"), command: "train")
+    if arguments.has("listen") {
+      _ = try Endpoint.listening(
+        arguments, standard: ("", ""), isSecure: arguments.has("secure"), staysHere: true)
     }
     let http = try arguments.httpOptions(standard: HTTPArguments.trainStandard)
     // What is wrong with the data is said before any process starts.
@@ -68,17 +73,19 @@ enum TrainCommand {
       configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))
     try ResumedRun.refuseForgotten(directory, resumed, arguments)
     try directory.write(configuration)
+    let keys = arguments.has("secure") ? directory.keys : nil
+    try keys?.create()
     let display = ProgressDisplay(configuration, directory)
     try display.begin(inProcess: arguments.has("in-process"))
     let record: StatusRecord
     if arguments.has("in-process") {
       record = try InProcessTraining(
-        configuration, directory, signals, resume: resumed?.checkpoint
+        configuration, directory, signals, keys: keys, resume: resumed?.checkpoint
       ).run(listen: arguments.string("listen"), http: http, display)
     } else {
       record = try LocalCluster(
         configuration, directory: directory, resume: resumed?.checkpoint.path, signals: signals,
-        serverArguments: arguments.httpServerArguments(http)
+        serverArguments: arguments.httpServerArguments(http), keys: keys
       ).run(
         listen: arguments.string("listen")
       ) { report in

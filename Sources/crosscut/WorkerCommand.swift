@@ -5,11 +5,12 @@ enum WorkerCommand {
   static let command = Command(
     words: ["worker"],
     summary: "run a worker: a replica of the conv layers, on its share of the data",
-    details: ["Everything but the server's address comes from the server."],
+    details: ["Everything but the server's address and the key comes from the server."],
     options: [
       Option(
         name: "server", value: .text("ENDPOINT"),
-        help: "The parameter server, e.g. tcp://10.0.0.1:5555.", isRequired: true),
+        help: "The parameter server, e.g. tcp://10.0.0.1:5555; a token says it too."),
+      .keyFile, .join,
       Option(
         name: "rank-hint", value: .integer("N", 0...4095),
         help: "The rank to ask for; the server decides.",
@@ -18,7 +19,10 @@ enum WorkerCommand {
     ],
     examples: [
       Example(
-        line: "crosscut worker --server tcp://10.0.0.1:5555", meaning: "Join the run over there.")
+        line: "crosscut worker --server tcp://10.0.0.1:5555", meaning: "Join the run over there."),
+      Example(
+        line: "crosscut worker --join @token",
+        meaning: "Join a cluster that encrypts; the file holds what crosscut token has printed."),
     ],
     run: run)
 

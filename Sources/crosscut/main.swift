@@ -3,6 +3,7 @@ import Glibc
 
 Console.ignoreBrokenPipes()
 
+SecretArguments.hide()
 KernelThreads.makePassive()
 
 let environment = Environment.ofProcess()

@@ -10,7 +10,10 @@ struct CommandLineTests {
       ["train", "--worker", "2"],
       "crosscut train: unknown option --worker; did you mean --workers?\n"
     ),
-    (["worker"], "crosscut worker: missing --server ENDPOINT (or CROSSCUT_SERVER)\n"),
+    (
+      ["worker"],
+      "crosscut worker: missing --server ENDPOINT (or CROSSCUT_SERVER), or --join TOKEN\n"
+    ),
     (
       ["worker", "--server", "localhost"],
       "crosscut worker: --server \"localhost\": expected an address like tcp://host:5555\n"

@@ -136,7 +136,7 @@ import Testing
     var isTold = false
     try pump(
       [server],
-      events: { _, event in if case .handshakeFailed(nil, _) = event { isTold = true } },
+      events: { _, event in if case .strangerRefused = event { isTold = true } },
       until: { isTold })
     Glibc.close(descriptor)
   }

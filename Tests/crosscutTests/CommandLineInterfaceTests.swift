@@ -75,9 +75,9 @@ import Testing
     ("trian", "crosscut: unknown command \"trian\"; did you mean \"train\"?"),
     (
       "zebra",
-      "crosscut: unknown command \"zebra\"; there are train, server, worker, fc, status, nodes,"
-        + " logs, stop, health, metrics, compare, evaluate, predict, verify, model, data,"
-        + " checkpoint, help"
+      "crosscut: unknown command \"zebra\"; there are train, server, worker, fc, keygen, token,"
+        + " status, nodes, logs, stop, health, doctor, metrics, compare, evaluate, predict, verify,"
+        + " model, data, checkpoint, completion, man, help"
     ),
     ("--hepl", "crosscut: unknown option --hepl; did you mean --help?"),
     ("--watch status", "crosscut: unknown option --watch"),
@@ -87,7 +87,7 @@ import Testing
     ("model show", "crosscut model show: missing NAME"),
     ("help trian", "crosscut: unknown command \"trian\"; did you mean \"train\"?"),
     ("help train now", "crosscut help: unexpected argument \"now\""),
-    ("worker", "crosscut worker: missing --server ENDPOINT (or CROSSCUT_SERVER)"),
+    ("worker", "crosscut worker: missing --server ENDPOINT (or CROSSCUT_SERVER), or --join TOKEN"),
     ("verify fashion --step 3", "crosscut verify: unknown option --step; did you mean --steps?"),
     ("status now", "crosscut status: unexpected argument \"now\""),
     (

@@ -96,9 +96,9 @@ import Testing
   @Test func `a required option is missed by name`() {
     #expect(
       throws: UsageError(
-        command: "worker", message: "missing --server ENDPOINT (or CROSSCUT_SERVER)")
+        command: "keygen", message: "missing --out DIR (or CROSSCUT_OUT)")
     ) {
-      try ParsedArguments([], of: WorkerCommand.command)
+      try ParsedArguments([], of: KeygenCommand.command)
     }
   }
 

@@ -27,3 +27,5 @@ int crosscut_wait_term_signal(int status);
 uint64_t crosscut_resident_bytes(void);
 /* Exchanges two names in one step; -1 with errno where the file system cannot. */
 int crosscut_exchange_names(const char *one, const char *other);
+/* Whether the system's clock is kept right from outside (NTP): 1 or 0. */
+int crosscut_clock_is_synchronised(void);

@@ -5,14 +5,15 @@ struct CommandLineInterface {
   static let version = "crosscut 0.1.0"
 
   /// In the order of the overview.
-  static let allCommands = [
+  static let allCommands: [Command] = [
     TrainCommand.command, ServerCommand.command, WorkerCommand.command, FCCommand.command,
-    StatusCommand.command, NodesCommand.command, LogsCommand.command, StopCommand.command,
-    HealthCommand.command, MetricsCommand.command, CompareCommand.command,
-    EvaluateCommand.command, PredictCommand.command, VerifyCommand.command,
-    ModelShowCommand.command, DataPrepareCommand.command, DataInfoCommand.command,
-    DataPreviewCommand.command, CheckpointCommand.list, CheckpointCommand.verify,
-    CheckpointCommand.show, HelpCommand.command,
+    KeygenCommand.command, TokenCommand.command, StatusCommand.command, NodesCommand.command,
+    LogsCommand.command, StopCommand.command, HealthCommand.command, DoctorCommand.command,
+    MetricsCommand.command, CompareCommand.command, EvaluateCommand.command,
+    PredictCommand.command, VerifyCommand.command, ModelShowCommand.command,
+    DataPrepareCommand.command, DataInfoCommand.command, DataPreviewCommand.command,
+    CheckpointCommand.list, CheckpointCommand.verify, CheckpointCommand.show,
+    CompletionCommand.command, ManCommand.command, HelpCommand.command,
   ]
 
   let commands: [Command]

@@ -1,0 +1,76 @@
+import Glibc
+
+/// Small files that only their owner may read.
+enum SecretFile {
+  /// Larger than any key file or list here.
+  private static let mostBytes = 4 * 1024 * 1024
+
+  /// The text of a file that others than its owner and group cannot read.
+  ///
+  /// - Throws: `NodeError` that names the file.
+  static func read(_ path: String) throws(NodeError) -> String {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw NodeError("cannot read \(path): \(reason())") }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      throw NodeError("cannot read \(path): it is no file")
+    }
+    guard status.st_mode & (S_IROTH | S_IWOTH) == 0 else {
+      throw NodeError("\(path) can be read or written by everybody: chmod 600 \(path)")
+    }
+    guard status.st_size <= mostBytes else {
+      throw NodeError("\(path) is too large for a key file")
+    }
+    return try readAll(descriptor, path)
+  }
+
+  /// Everything up to the end of a descriptor.
+  static func readAll(_ descriptor: Int32, _ path: String) throws(NodeError) -> String {
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 65_536)
+    while true {
+      let count = Glibc.read(descriptor, &buffer, buffer.count)
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else { throw NodeError("cannot read \(path): \(reason())") }
+      guard count > 0 else { break }
+      bytes += buffer[0..<count]
+      guard bytes.count <= mostBytes else { throw NodeError("\(path) is too large") }
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// Writes a file beside and renames it, readable for its owner alone.
+  ///
+  /// - Parameter replacing: whether a file of that name may be there.
+  /// - Throws: `NodeError` that names the file.
+  static func write(_ path: String, _ text: String, replacing: Bool) throws(NodeError) {
+    let beside = "\(path).\(getpid()).new"
+    let descriptor = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    guard descriptor >= 0 else { throw NodeError("cannot write \(path): \(reason())") }
+    var rest = Array(text.utf8)[...]
+    var isWritten = true
+    while !rest.isEmpty, isWritten {
+      let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+      if count < 0, errno == EINTR { continue }
+      isWritten = count > 0
+      if isWritten { rest = rest.dropFirst(count) }
+    }
+    isWritten = isWritten && fsync(descriptor) == 0
+    var why = reason()
+    close(descriptor)
+    if isWritten {
+      // `link` fails where the name is taken, also between a look and the call.
+      let isPlaced = replacing ? rename(beside, path) == 0 : link(beside, path) == 0
+      if isPlaced {
+        unlink(beside)
+        return
+      }
+      why = reason()
+    }
+    unlink(beside)
+    throw NodeError("cannot write \(path): \(why)")
+  }
+
+  static func reason() -> String { String(cString: strerror(errno)) }
+}

@@ -1,0 +1,12 @@
+import Glibc
+
+/// Small texts that come from a file or a pipe.
+package enum TextFile {
+  /// - Throws: `NodeError` that names the file; also if everybody can read it.
+  package static func read(path: String) throws(NodeError) -> String { try SecretFile.read(path) }
+
+  /// - Parameter name: what to call it in an error.
+  package static func read(descriptor: Int32, name: String) throws(NodeError) -> String {
+    try SecretFile.readAll(descriptor, name)
+  }
+}

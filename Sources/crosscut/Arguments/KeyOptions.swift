@@ -1,0 +1,109 @@
+import Configuration
+import Glibc
+import Nodes
+
+extension Option {
+  static let keyFile = Option(
+    name: "key-file", value: .text("FILE"),
+    help: "This node's key, made by crosscut keygen: nodes/NAME.key of the server's folder of keys."
+  )
+  static let join = Option(
+    name: "join", value: .text("TOKEN"),
+    help: "The word that crosscut token has printed: it stands for address and key. @FILE reads it"
+      + " from a file, - from standard input.")
+  static let insecure = Option(
+    name: "insecure",
+    help: "Listen beyond this machine without encryption and without asking who comes: for networks"
+      + " you trust.")
+}
+
+extension ParsedArguments {
+  /// What the command is to show at the server; `nil` for neither --key-file nor --join.
+  ///
+  /// - Parameter waiting: waits up to this many seconds for the key file, which a server may be
+  ///   about to make; tells `note` of it.
+  /// - Throws: `NodeError` for an unreadable file or token.
+  func credentials(
+    waiting seconds: Int = 0, note: (String) -> Void = { _ in }
+  ) throws -> Credentials? {
+    let hasFile = has("key-file"), hasToken = has("join")
+    // Of what stands on the command line and what comes from the environment the former holds.
+    let takesToken =
+      hasToken && (!hasFile || isInherited("key-file") || !isInherited("join"))
+    if hasFile, hasToken, isInherited("key-file") == isInherited("join") {
+      throw UsageError(
+        command: command.name,
+        message: "\(label("key-file")) and \(label("join")) exclude each other")
+    }
+    if takesToken { return .token(try JoinToken(text: try joinText())) }
+    guard let path = string("key-file") else { return nil }
+    try Self.wait(for: path, seconds: seconds, note)
+    return .keyFile(try NodeKeyFile(path: path))
+  }
+
+  private func joinText() throws -> String {
+    let text = string("join") ?? ""
+    if text == "-" { return try TextFile.read(descriptor: STDIN_FILENO, name: "standard input") }
+    if text.hasPrefix("@") { return try TextFile.read(path: String(text.dropFirst())) }
+    return text
+  }
+
+  /// In a container the server makes the keys, and may come up later than its members.
+  private static func wait(for path: String, seconds: Int, _ note: (String) -> Void) throws {
+    guard seconds > 0, access(path, F_OK) != 0, errno == ENOENT else { return }
+    note("waiting for the key file \(path), which the server makes when it first starts")
+    for _ in 0..<(seconds * 10) {
+      guard access(path, F_OK) != 0 else { return }
+      // A signal ends the process here as it would anywhere before it joins.
+      poll(nil, 0, 100)
+    }
+  }
+
+  /// The server's address: --server, or what the token says.
+  ///
+  /// - Parameter standard: where there is neither.
+  func serverAddress(_ credentials: Credentials?, standard: String? = nil) throws -> String {
+    if let given = string("server") {
+      try Endpoint.check(given, written: label("server"), command: command.name)
+      return given
+    }
+    if case .token(let token) = credentials {
+      try Endpoint.check(token.address, written: "the token's", command: command.name)
+      return token.address
+    }
+    guard let standard else {
+      throw UsageError(
+        command: command.name,
+        message: "missing --server ENDPOINT (or CROSSCUT_SERVER), or --join TOKEN")
+    }
+    return standard
+  }
+}
+
+/// Keeps a token given on the command line out of `ps`.
+enum SecretArguments {
+  /// Starts this program anew with the token in the environment, which only the user can see.
+  static func hide() {
+    var words = CommandLine.arguments
+    var token: String?
+    var index = 1
+    while index < words.count, words[index] != "--" {
+      let isPair = words[index] == "--join" && index + 1 < words.count
+      guard isPair || words[index].hasPrefix("--join=") else {
+        index += 1
+        continue
+      }
+      let value = isPair ? words[index + 1] : String(words[index].dropFirst("--join=".count))
+      // A file's name and the dash for standard input are no secrets; an empty word is an error.
+      guard !value.isEmpty, !value.hasPrefix("@"), !value.hasPrefix("-") else { return }
+      token = value
+      words.removeSubrange(index...(isPair ? index + 1 : index))
+    }
+    guard let token else { return }
+    setenv(Environment.variable(of: "join"), token, 1)
+    var arguments = words.map { strdup($0) } + [nil]
+    execv(Host.executable, &arguments)
+    // Without /proc it goes on: with the token in sight, but with the same meaning.
+    for argument in arguments { free(argument) }
+  }
+}

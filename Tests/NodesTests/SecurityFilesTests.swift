@@ -1,0 +1,133 @@
+import Foundation
+import Testing
+import Transport
+
+@testable import Nodes
+
+/// Key files, the list of those let in, tokens, and what is told about strangers.
+@Suite struct SecurityFilesTests {
+  private let folder = NSTemporaryDirectory() + "crosscut-keys-\(UUID().uuidString)"
+  private var keys: KeyDirectory { KeyDirectory(folder) }
+
+  private func made() throws -> (directory: KeyDirectory, server: ServerKeyFile) {
+    try keys.create()
+    return (keys, try ServerKeyFile(path: keys.serverKey))
+  }
+
+  private func clean() { try? FileManager.default.removeItem(atPath: folder) }
+
+  @Test func `a node's key names its server, which has it on the list`() throws {
+    defer { clean() }
+    let (directory, server) = try made()
+    let node = try NodeKeyFile(path: directory.nodeKey("node"))
+    #expect(node.server == server.keys.publicKey)
+    let list = try AllowedKeys(path: directory.allowedKeys)
+    #expect(list.standing(of: node.keys.publicKey) == .node(node.keys.publicKey, name: "node"))
+    #expect(list.standing(of: server.cluster.publicKey) == nil)
+    // Making them again changes nothing.
+    try directory.create()
+    #expect(try NodeKeyFile(path: directory.nodeKey("node")).keys.publicKey == node.keys.publicKey)
+    #expect(throws: NodeError.self) { try directory.addNode("node") }
+    #expect(throws: NodeError.self) { try directory.addNode("../node") }
+  }
+
+  @Test func `a list that changes is read again, and a broken one leaves the old one in force`()
+    throws
+  {
+    defer { clean() }
+    let (directory, _) = try made()
+    let node = try NodeKeyFile(path: directory.nodeKey("node")).keys.publicKey
+    let list = try AllowedKeys(path: directory.allowedKeys)
+    try directory.addNode("second")
+    let second = try NodeKeyFile(path: directory.nodeKey("second")).keys.publicKey
+    #expect(list.standing(of: second) == .node(second, name: "second"))
+    let text = try String(contentsOfFile: directory.allowedKeys, encoding: .utf8)
+    func write(_ text: String) throws {
+      try SecretFile.write(directory.allowedKeys, text, replacing: true)
+    }
+    try write(text + "nonsense\n")
+    #expect(list.standing(of: node) != nil)
+    #expect(list.trouble?.contains("line 6: expected") == true, "\(list.trouble ?? "")")
+    try write(text.split(separator: "\n").filter { !$0.hasSuffix(" node") }.joined(separator: "\n"))
+    #expect(list.standing(of: node) == nil)
+    #expect(list.standing(of: second) != nil)
+    #expect(list.trouble == nil)
+  }
+
+  @Test func `a token holds for its time, and once if so issued`() throws {
+    defer { clean() }
+    let (directory, server) = try made()
+    let many = try JoinToken.issue(server, address: "tcp://h:1", seconds: 60, once: false)
+    let once = try JoinToken.issue(server, address: "tcp://h:1", seconds: 60, once: true)
+    let first = try KeyPair.generate().publicKey
+    let second = try KeyPair.generate().publicKey
+    let list = try AllowedKeys(path: directory.allowedKeys)
+    try list.enrol(first, as: "a", by: once.keys.publicKey)
+    #expect(list.standing(of: first) == .node(first, name: "a"))
+    #expect(list.standing(of: once.keys.publicKey) == nil)
+    #expect(throws: NodeError.self) { try list.enrol(second, as: "b", by: once.keys.publicKey) }
+    try list.enrol(second, as: "b", by: many.keys.publicKey)
+    #expect(throws: NodeError.self) { try list.enrol(second, as: "b", by: first) }
+
+    let later = Int(Date().timeIntervalSince1970) + 61
+    let expired = try AllowedKeys(path: directory.allowedKeys) { later }
+    #expect(expired.standing(of: many.keys.publicKey) == nil)
+    #expect(throws: NodeError.self) { try expired.enrol(first, as: "c", by: many.keys.publicKey) }
+    #expect(expired.standing(of: second) == .node(second, name: "b"))
+  }
+
+  @Test func `a token is one word that gives it back`() throws {
+    let pair = try KeyPair.generate()
+    let token = JoinToken(address: "tcp://[fe80::1]:5555", server: pair.publicKey, keys: pair)
+    let again = try JoinToken(text: " \(token.text)\n")
+    #expect(again.address == token.address)
+    #expect(again.keys.secretHex == pair.secretHex)
+    #expect(!"\(token)".contains(pair.secretHex))
+    for text in ["", "x", String(token.text.dropLast(30)), token.text + " more"] {
+      let error = #expect(throws: NodeError.self) { try JoinToken(text: text) }
+      #expect(error?.message.contains(pair.secretHex) == false)
+    }
+  }
+
+  @Test(arguments: [
+    ("", "\"secret\""), ("kind node\nsecret 00\n", "\"secret\""), ("a b c\n", "not a key file"),
+  ])
+  func `a file that is no key is refused by name`(text: String, expected: String) throws {
+    defer { clean() }
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    let path = folder + "/x.key"
+    try SecretFile.write(path, text, replacing: false)
+    let error = #expect(throws: NodeError.self) { try NodeKeyFile(path: path) }
+    #expect(error?.message.contains(path) == true)
+    #expect(error?.message.contains(expected) == true, "\(error?.message ?? "")")
+  }
+
+  @Test func `a stranger is told of once, and many fill no log`() {
+    var log = StrangerLog()
+    #expect(
+      log.note(.keyRefused, address: "10.0.0.9", now: 1)
+        == "refused a connection from 10.0.0.9: its key is not in allowed-keys, or its token is "
+        + "over")
+    #expect(log.note(.keyRefused, address: "10.0.0.9", now: 2) == nil)
+    #expect(log.note(.keyRefused, address: nil, now: 2) == nil)
+    let lines = (0..<100).compactMap {
+      log.note(.wrongKey, address: "10.0.1.\($0)", now: UInt64($0) + 3)
+    }
+    #expect(lines.count == 9)
+    #expect(log.count == 103)
+    let next = log.note(.wrongKey, address: "10.0.0.9", now: 61_000_000)
+    #expect(next?.hasSuffix("; 91 more since the last such line") == true, "\(next ?? "")")
+  }
+
+  @Test func `a handshake that is hung up in is told of after two seconds and given up after ten`()
+  {
+    var watch = HandshakeWatch()
+    let verdicts = [0, 1, 3, 4, 9, 11].map {
+      watch.judge(.hungUp("Broken pipe"), now: 5 + UInt64($0) * 1_000_000)
+    }
+    #expect(verdicts == [.wait, .wait, .tell, .wait, .wait, .giveUp])
+    watch.connected()
+    #expect(watch.judge(.hungUp("Broken pipe"), now: 99_000_000) == .wait)
+    #expect(watch.judge(.keyRefused, now: 99_000_000) == .giveUp)
+  }
+}
