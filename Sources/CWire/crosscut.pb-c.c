@@ -1961,7 +1961,7 @@ const ProtobufCMessageDescriptor crosscut__v1__refusal__descriptor =
   (ProtobufCMessageInit) crosscut__v1__refusal__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[6] =
+static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[7] =
 {
   {
     "number",
@@ -2035,19 +2035,32 @@ static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[6] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "rate_reductions",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__View, rate_reductions),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__view__field_indices_by_name[] = {
   5,   /* field[5] = dataset */
   3,   /* field[3] = fc_nodes */
   4,   /* field[4] = is_final */
   0,   /* field[0] = number */
+  6,   /* field[6] = rate_reductions */
   1,   /* field[1] = resume_turn */
   2,   /* field[2] = workers */
 };
 static const ProtobufCIntRange crosscut__v1__view__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__view__descriptor =
 {
@@ -2057,7 +2070,7 @@ const ProtobufCMessageDescriptor crosscut__v1__view__descriptor =
   "Crosscut__V1__View",
   "crosscut.v1",
   sizeof(Crosscut__V1__View),
-  6,
+  7,
   crosscut__v1__view__field_descriptors,
   crosscut__v1__view__field_indices_by_name,
   1,  crosscut__v1__view__number_ranges,
@@ -2566,7 +2579,7 @@ const ProtobufCMessageDescriptor crosscut__v1__wait__descriptor =
   (ProtobufCMessageInit) crosscut__v1__wait__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__advance__field_descriptors[1] =
+static const ProtobufCFieldDescriptor crosscut__v1__advance__field_descriptors[2] =
 {
   {
     "turn",
@@ -2580,14 +2593,27 @@ static const ProtobufCFieldDescriptor crosscut__v1__advance__field_descriptors[1
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "rate_reductions",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Advance, rate_reductions),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__advance__field_indices_by_name[] = {
+  1,   /* field[1] = rate_reductions */
   0,   /* field[0] = turn */
 };
 static const ProtobufCIntRange crosscut__v1__advance__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__advance__descriptor =
 {
@@ -2597,7 +2623,7 @@ const ProtobufCMessageDescriptor crosscut__v1__advance__descriptor =
   "Crosscut__V1__Advance",
   "crosscut.v1",
   sizeof(Crosscut__V1__Advance),
-  1,
+  2,
   crosscut__v1__advance__field_descriptors,
   crosscut__v1__advance__field_indices_by_name,
   1,  crosscut__v1__advance__number_ranges,

@@ -2,7 +2,7 @@
 ///
 /// A function of the sequence of errors alone. Who measures (the server; a single process) keeps
 /// it, and it is part of what a run must remember to go on.
-package struct ValidationProgress: Hashable, Sendable {
+package struct ValidationProgress: Codable, Hashable, Sendable {
   /// The lowest error; `nil` before the first evaluation.
   package private(set) var best: Double?
   /// Evaluations since then.
@@ -11,6 +11,9 @@ package struct ValidationProgress: Hashable, Sendable {
   package private(set) var sinceChange: Int
   /// How often the learning rate of the decay `plateau` has been multiplied by its factor.
   package private(set) var reductions: Int
+
+  /// Steps before the last evaluation; one that is run again after a resume counts once.
+  package private(set) var lastStep: UInt64?
 
   /// The start of a run, or what an earlier process remembered.
   package init(best: Double? = nil, sinceBest: Int = 0, sinceChange: Int = 0, reductions: Int = 0) {
@@ -21,7 +24,13 @@ package struct ValidationProgress: Hashable, Sendable {
   }
 
   /// Takes an evaluation's error (1 - accuracy); one that is no number is no lower.
-  package mutating func observe(error: Double, _ decay: DecayConfiguration) {
+  ///
+  /// - Parameter step: optimizer steps before it; `nil` where none is ever run twice.
+  package mutating func observe(error: Double, step: UInt64? = nil, _ decay: DecayConfiguration) {
+    if let step {
+      if let lastStep, step <= lastStep { return }
+      lastStep = step
+    }
     if error < (best ?? .infinity) * (1 - decay.threshold) {
       best = error
       (sinceBest, sinceChange) = (0, 0)

@@ -63,11 +63,14 @@ package struct View: Hashable, Sendable {
   package let dataset: DatasetFacts
   /// The last view of a run: commit what is committed, then hand in the slices.
   package let isFinal: Bool
+  /// How often the validation error has lowered the learning rate so far.
+  package var rateReductions: Int
 
   package init(
     number: UInt32, resumeTurn: UInt64, workers: [Member], fcNodes: [Member],
-    dataset: DatasetFacts, isFinal: Bool = false
+    dataset: DatasetFacts, isFinal: Bool = false, rateReductions: Int = 0
   ) {
+    self.rateReductions = rateReductions
     self.number = number
     self.resumeTurn = resumeTurn
     self.workers = workers

@@ -145,7 +145,12 @@ package struct Refusal: Hashable, Sendable {
 /// A turn has been committed: everybody may work on turn `turn`, and turn `turn - 1` is final.
 package struct Advance: Hashable, Sendable {
   package var turn: UInt64
-  package init(turn: UInt64) { self.turn = turn }
+  /// How often the validation error has lowered the learning rate so far.
+  package var rateReductions: Int
+  package init(turn: UInt64, rateReductions: Int = 0) {
+    self.turn = turn
+    self.rateReductions = rateReductions
+  }
 }
 
 /// A member announces that it goes.

@@ -17,15 +17,19 @@ final class FCCompute: Performer {
   private let probe: (any StepProbe)?
   /// Steps of the whole run, which the learning rate's decay depends on.
   private let totalSteps: @Sendable () -> UInt64
+  /// How often validation has lowered the learning rate. It changes between an evaluation and the
+  /// step after it, when no step is under way here.
+  private let reductions: @Sendable () -> Int
 
   init(
     context: RunContext, rank: Int, probe: (any StepProbe)?,
-    totalSteps: @escaping @Sendable () -> UInt64
+    totalSteps: @escaping @Sendable () -> UInt64, reductions: @escaping @Sendable () -> Int
   ) throws(TrainingError) {
     self.context = context
     self.rank = rank
     self.probe = probe
     self.totalSteps = totalSteps
+    self.reductions = reductions
     var lanes: [DenseSlice] = []
     for rows in context.plan.subBatches.ranges {
       let lane = DenseSlice(
@@ -83,7 +87,8 @@ final class FCCompute: Performer {
       }
       return .done
     case .apply(let step):
-      context.update(slice, step: step, of: totalSteps(), probe: probe)
+      context.update(
+        slice, step: step, of: totalSteps(), reductions: reductions(), probe: probe)
       return .done
     case .collect(let transfer): return .slices(collect(transfer))
     case .redraw: return redraw()

@@ -9,17 +9,20 @@ import Transport
 final class FCRole: MemberRole {
   private let start: RoleStart
   private let compute: ComputeThread<FCCore.Operation, FCCore.Outcome, [[Int]]>
-  private let totalSteps: TotalSteps
+  private let totalSteps: SharedNumber
+  private let rateReductions: SharedNumber
   private var core: FCCore?
 
   init(_ start: RoleStart) throws(TransportError) {
     self.start = start
-    let totalSteps = TotalSteps()
+    let totalSteps = SharedNumber()
     self.totalSteps = totalSteps
+    let rateReductions = SharedNumber()
+    self.rateReductions = rateReductions
     compute = try ComputeThread(name: "compute", threads: start.threads) {
       let compute = try FCCompute(
         context: start.context, rank: start.rank, probe: start.probe,
-        totalSteps: { totalSteps.value })
+        totalSteps: { totalSteps.value }, reductions: { Int(rateReductions.value) })
       return (compute, compute.exchangeRowBytes)
     }
   }
@@ -29,8 +32,12 @@ final class FCRole: MemberRole {
   var viewNumber: UInt32 { core?.viewNumber ?? 0 }
 
   func deliver(_ message: Message, now: Microseconds) -> [MemberDirective] {
-    if case .view(let view) = message.body {
+    switch message.body {
+    case .view(let view):
       totalSteps.value = start.context.plan.totalSteps(view.dataset)
+      rateReductions.value = UInt64(view.rateReductions)
+    case .advance(let advance): rateReductions.value = UInt64(advance.rateReductions)
+    default: break
     }
     return carryOut(core?.handle(.message(message), now: now) ?? [])
   }
@@ -77,13 +84,14 @@ final class FCRole: MemberRole {
   }
 }
 
-/// The length of the run, known with the first view and read by the compute thread.
-final class TotalSteps: Sendable {
-  private let steps = Atomic<UInt64>(0)
+/// What the socket thread learns and the compute thread reads: the length of the run, the learning
+/// rate's reductions.
+final class SharedNumber: Sendable {
+  private let number = Atomic<UInt64>(0)
   init() {}
 
   var value: UInt64 {
-    get { steps.load(ordering: .sequentiallyConsistent) }
-    set { steps.store(newValue, ordering: .sequentiallyConsistent) }
+    get { number.load(ordering: .sequentiallyConsistent) }
+    set { number.store(newValue, ordering: .sequentiallyConsistent) }
   }
 }

@@ -8,6 +8,8 @@ import Training
 /// thread that writes checkpoints.
 final class RunFacts: Sendable {
   private let template: Mutex<CheckpointManifest>
+  /// Validation as it was when each checkpoint was begun: it may have gone on since.
+  private let validations = Mutex<[UInt64: ValidationProgress]>([:])
 
   init(_ run: RunContext, number: UInt64, resumed: Checkpoint?) {
     let configuration = run.configuration
@@ -46,10 +48,21 @@ final class RunFacts: Sendable {
   /// Adds a line to the history that checkpoints carry.
   func remember(_ text: String) { template.withLock { $0.history.append(text) } }
 
+  /// Keeps what the evaluations had shown when the checkpoint after `steps` steps was begun.
+  func keep(_ validation: ValidationProgress, steps: UInt64) {
+    validations.withLock { $0[steps] = validation }
+  }
+
+  /// What the evaluations had shown after `steps` steps, for a run that goes back there.
+  func validation(steps: UInt64) -> ValidationProgress {
+    validations.withLock { $0[steps] } ?? ValidationProgress()
+  }
+
   /// The description of a checkpoint after `steps` steps.
   func manifest(steps: UInt64) -> CheckpointManifest {
     var manifest = template.withLock { $0 }
     manifest.steps = steps
+    manifest.validation = validation(steps: steps)
     if manifest.trainingExamples > 0 {
       manifest.epoch =
         Double(steps) * Double(manifest.globalBatch) / Double(manifest.trainingExamples)

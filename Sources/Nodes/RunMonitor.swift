@@ -29,6 +29,8 @@ struct RunMonitor {
   private var recent: [Tally] = []
   private var examplesDone: UInt64 = 0
   private var turnsDone: UInt64 = 0
+  /// How often validation has lowered the learning rate.
+  var rateReductions = 0
 
   /// Steps over which the status averages loss and accuracy: fewer follow faster, more are calmer.
   private static let recentSteps = 50
@@ -111,7 +113,8 @@ struct RunMonitor {
         step: step + 1, secondsSinceStart: seconds(now),
         loss: tally.lossSum / Double(tally.examples),
         accuracy: Double(tally.top1) / Double(tally.examples),
-        learningRate: context.configuration.learningRate(step: Int(step), of: Int(total)),
+        learningRate: context.configuration.learningRate(
+          step: Int(step), of: Int(total), reductions: rateReductions),
         imagesPerSecond: rate.rate(at: seconds(now))))
     recent.append(tally)
     if recent.count > Self.recentSteps { recent.removeFirst() }
@@ -127,7 +130,8 @@ struct RunMonitor {
       step: step + 1, epoch: epoch(afterSteps: step + 1, core),
       loss: window.lossSum / Double(window.examples),
       accuracy: Double(window.top1) / Double(window.examples),
-      learningRate: context.configuration.learningRate(step: Int(step), of: Int(total)),
+      learningRate: context.configuration.learningRate(
+        step: Int(step), of: Int(total), reductions: rateReductions),
       imagesPerSecond: rate.rate(at: seconds(now)), secondsSinceStart: seconds(now))
     metrics?.append(line)
     tensorBoard?.append(line)

@@ -21,6 +21,8 @@ final class ServerCompute: Performer {
   private let pool = FramePool()
   private let probe: (any StepProbe)?
   private let totalSteps: @Sendable () -> UInt64
+  /// How often validation has lowered the learning rate.
+  private let reductions: @Sendable () -> Int
   /// Model and checkpoints.
   private let archive: ServerArchive
   /// Where the first layer's filters are put up when somebody wants to see them.
@@ -31,7 +33,7 @@ final class ServerCompute: Performer {
   init(
     context: RunContext, archive: ServerArchive, resumeSteps: UInt64, probe: (any StepProbe)?,
     board: StatusBoard? = nil, tensorBoard: BoardWriter? = nil,
-    totalSteps: @escaping @Sendable () -> UInt64
+    totalSteps: @escaping @Sendable () -> UInt64, reductions: @escaping @Sendable () -> Int
   ) throws {
     self.context = context
     self.archive = archive
@@ -39,6 +41,7 @@ final class ServerCompute: Performer {
     self.board = board
     self.tensorBoard = tensorBoard
     self.totalSteps = totalSteps
+    self.reductions = reductions
     stages = context.network.stages
     committed = ConvolutionalVersion(stages)
     working = ConvolutionalVersion(stages)
@@ -150,7 +153,7 @@ final class ServerCompute: Performer {
           region: ParameterRegion(
             elements: part.lowerBound - first..<part.upperBound - first, of: entry),
           values: gradient + (part.lowerBound - chunk.range.lowerBound))
-        context.sgd(entry, step: step, of: totalSteps()).update(
+        context.sgd(entry, step: step, of: totalSteps(), reductions: reductions()).update(
           count: part.count,
           gradient: gradient + (part.lowerBound - chunk.range.lowerBound),
           weight: UnsafePointer(committed.values[chunk.stage].floatPointer + part.lowerBound),

@@ -8,32 +8,6 @@ package import Training
 package import Transport
 import Wire
 
-/// How a parameter server is started.
-package struct ServerOptions: Sendable {
-  /// Where members and observers dial in.
-  package var listen: String
-  /// Where model, metrics and resolved configuration go; `nil` writes nothing.
-  package var runDirectory: RunDirectory?
-  package var threads: Int
-  /// Keys; `nil` encrypts nothing and lets everybody in.
-  package var security: ServerSecurity?
-  /// Where the run goes on; `nil` starts anew.
-  package var resume: Checkpoint?
-  /// The web page and its endpoints; `nil` for none.
-  package var http: HTTPServer.Options?
-
-  package init(
-    listen: String, runDirectory: RunDirectory? = nil, resume: Checkpoint? = nil, threads: Int = 0,
-    http: HTTPServer.Options? = nil
-  ) {
-    self.listen = listen
-    self.runDirectory = runDirectory
-    self.resume = resume
-    self.threads = threads
-    self.http = http
-  }
-}
-
 /// The parameter server's socket thread: feeds `ServerCore`, carries out its directives, answers
 /// observers.
 package final class ServerNode {
@@ -45,7 +19,8 @@ package final class ServerNode {
   private let identity: Header
   private var core: ServerCore
   private let compute: ComputeThread<ServerCore.Operation, ServerCore.Outcome, Bool>
-  private let totalSteps = TotalSteps()
+  private let totalSteps = SharedNumber()
+  private let rateReductions = SharedNumber()
   private var validation = ValidationProgress()
   private var monitor: RunMonitor
   private let http: HTTPServer?
@@ -83,12 +58,6 @@ package final class ServerNode {
     commands: Mailbox<String>, signals: Signals? = nil, probe: (any StepProbe)? = nil,
     observer: (any RunObserver)? = nil, onModel: (@Sendable (ModelTensors) -> Void)? = nil
   ) throws {
-    guard run.configuration.optimizer.decay.kind != .plateau else {
-      throw ConfigurationError(
-        keyPath: "optimizer.decay.kind",
-        "\"plateau\" is not built yet on a cluster; this version has \"steps\" and the others there"
-      )
-    }
     context = run
     self.options = options
     self.log = log
@@ -109,6 +78,9 @@ package final class ServerNode {
     core = ServerCore(plan: plan, identity: identity, resumeSteps: resumeSteps, now: now)
     configurationText = Frame(copying: Array(run.configuration.resolvedJSON().utf8))
     facts = RunFacts(run, number: number, resumed: options.resume)
+    validation = options.resume?.manifest.validation ?? ValidationProgress()
+    facts.keep(validation, steps: resumeSteps)
+    rateReductions.value = UInt64(validation.reductions)
     monitor = try RunMonitor(
       run: number, context: run, directory: options.runDirectory, observer: observer, log: log)
     let board = monitor.board
@@ -125,13 +97,14 @@ package final class ServerNode {
       "seed": "\(run.configuration.seed)",
     ]
     compute = try ComputeThread(name: "compute", threads: options.threads) {
-      [totalSteps, writer, options] in
+      [totalSteps, rateReductions, writer, options] in
       let archive = ServerArchive(
         context: run, modelPath: options.runDirectory?.model, metadata: metadata,
         checkpoints: store, resumed: options.resume, writer: writer, onModel: onModel)
       let compute = try ServerCompute(
         context: run, archive: archive, resumeSteps: resumeSteps, probe: probe,
-        board: board, tensorBoard: tensorBoard, totalSteps: { totalSteps.value })
+        board: board, tensorBoard: tensorBoard, totalSteps: { totalSteps.value },
+        reductions: { Int(rateReductions.value) })
       return (compute, true)
     }
   }
@@ -365,7 +338,8 @@ package final class ServerNode {
   private func carryOut(_ directives: [ServerCore.Directive]) {
     for directive in directives {
       switch directive {
-      case .send(let message, let node):
+      case .send(let original, let node):
+        let message = stamped(original)
         // Parameters take the bulk connection, once it is known: until a worker's first push they
         // may as well take the other.
         var link = controlLinks[node]
@@ -377,14 +351,16 @@ package final class ServerNode {
         if let link = visitors[incarnation] ?? node.flatMap({ controlLinks[$0] }) {
           refuse(link, reason)
         }
-      case .compute(let id, let operation): compute.submit(id, operation)
+      case .compute(let id, let operation):
+        keepValidation(operation)
+        compute.submit(id, operation)
       case .committed(let record):
         monitor.committed(record, core, MonotonicClock.now())
         facts.update(core, monitor)
       case .measured(_, let step, let tally): monitor.measured(step, tally, core)
       case .evaluated(let step, let tally):
         monitor.evaluated(step, tally)
-        validate(tally)
+        validate(step, tally)
       case .note(let text):
         log.info(text)
         monitor.event(text)
@@ -395,11 +371,49 @@ package final class ServerNode {
     }
   }
 
-  private func validate(_ tally: Tally) {
+  private func validate(_ step: UInt64, _ tally: Tally) {
     let configuration = context.configuration
-    validation.observe(error: 1 - tally.accuracy, configuration.optimizer.decay)
+    validation.observe(
+      error: 1 - tally.accuracy, step: step, configuration.optimizer.decay)
+    if UInt64(validation.reductions) > rateReductions.value {
+      let text =
+        "the validation error has stopped falling: learning rate times "
+        + "\(configuration.optimizer.decay.factor)"
+      log.info(text)
+      monitor.event(text)
+    }
+    rateReductions.value = UInt64(validation.reductions)
+    monitor.rateReductions = validation.reductions
     // Not from within: other directives of this evaluation are still to be carried out.
     if let reason = validation.reasonToStop(configuration.evaluation) { _ = commands.post(reason) }
+  }
+
+  /// What the evaluations have shown belongs to the parameters: it goes into a checkpoint with them,
+  /// and back with them.
+  private func keepValidation(_ operation: ServerCore.Operation) {
+    switch operation {
+    case .beginCheckpoint(let steps), .save(let steps): facts.keep(validation, steps: steps)
+    case .rollBack(let steps):
+      validation = facts.validation(steps: steps)
+      rateReductions.value = UInt64(validation.reductions)
+      monitor.rateReductions = validation.reductions
+    default: break
+    }
+  }
+
+  /// The message with the learning rate's reductions so far, which the FC nodes must know.
+  private func stamped(_ message: Message) -> Message {
+    var message = message
+    switch message.body {
+    case .advance(var advance):
+      advance.rateReductions = validation.reductions
+      message.body = .advance(advance)
+    case .view(var view):
+      view.rateReductions = validation.reductions
+      message.body = .view(view)
+    default: break
+    }
+    return message
   }
 
   private func welcome(_ node: NodeID, _ incarnation: UInt64) {

@@ -1,3 +1,5 @@
+package import Configuration
+
 /// What a checkpoint says of itself: which run it is of, how far that was, and what its files are.
 ///
 /// Stored as `manifest.json` (`ManifestText`). A reader ignores keys that it does not know; what
@@ -59,6 +61,8 @@ package struct CheckpointManifest: Codable, Hashable, Sendable {
   package var loss: Double?
   /// Part of the test set that the last evaluation got right, if there was one.
   package var testAccuracy: Double?
+  /// What the evaluations have shown; absent in checkpoints of earlier versions.
+  package var validation: ValidationProgress?
   /// One line for each event worth keeping: resumed from, FC node lost.
   package var history: [String]
   /// The other files; the store fills them in.

@@ -53,12 +53,12 @@ extension Message {
       try check(push.turn, "push.turn")
       if let chunk = push.chunk { try check(chunk, from: 0, "push.chunk") }
       try expectFrames(push.chunk == nil ? 0 : 1, "push")
-      try expectWholeItems(frames[...], of: 4, "push")
+      try expectWholeItems(frames[...], of: 2, "push")
     case .parameters(let parameters):
       try check(parameters.version, "parameters.version")
       try check(parameters.chunk, from: 0, "parameters.chunk")
       try expectFrames(1, "parameters")
-      try expectWholeItems(frames[...], of: 4, "parameters")
+      try expectWholeItems(frames[...], of: 2, "parameters")
     case .activations(let activations):
       try check(activations.turn, "activations.turn")
       try check(activations.subBatch, from: 0, "activations.sub-batch")
@@ -70,19 +70,21 @@ extension Message {
             + " \(activations.block.rows) rows")
       }
       try expectMatrix(
-        frames.dropFirst(), activations.block.rows, activations.block.columns, "activations")
+        frames.dropFirst(), activations.block.rows, activations.block.columns, "activations",
+        mayBeHalf: true)
     case .featureGradients(let gradients):
       try check(gradients.turn, "feature gradients.turn")
       try check(gradients.subBatch, from: 0, "feature gradients.sub-batch")
       try gradients.block.check("feature gradients.block")
       try expectMatrix(
-        frames[...], gradients.block.rows, gradients.block.columns, "feature gradients")
+        frames[...], gradients.block.rows, gradients.block.columns, "feature gradients",
+        mayBeHalf: true)
     case .exchange(let exchange):
       try check(exchange.turn, "exchange.turn")
       try check(exchange.subBatch, from: 0, "exchange.sub-batch")
       try check(exchange.index, from: 0, "exchange.index")
       try expectSomeFrames("exchange")
-      try expectWholeItems(frames[...], of: 4, "exchange")
+      try expectWholeItems(frames[...], of: 2, "exchange")
     case .report(let report):
       try check(report.turn, "report.turn")
       try check(report.subBatch, from: 0, "report.sub-batch")
@@ -123,16 +125,21 @@ extension Message {
     }
   }
 
-  /// The frames hold `[rows, columns]` floats, each frame whole rows of them.
+  /// The frames hold `[rows, columns]` numbers, each frame whole rows of them.
+  ///
+  /// - Parameter mayBeHalf: whether they may be bf16; which of the two the run's configuration says,
+  ///   and the cores check.
   private func expectMatrix(
-    _ frames: ArraySlice<Frame>, _ rows: Int, _ columns: Int, _ body: StaticString
+    _ frames: ArraySlice<Frame>, _ rows: Int, _ columns: Int, _ body: StaticString,
+    mayBeHalf: Bool = false
   ) throws(WireError) {
-    try expectWholeItems(frames, of: 4 * columns, body)
-    let found = frames.reduce(0) { $0 + $1.byteCount }
-    guard found == 4 * rows * columns else {
+    let received = frames.reduce(0) { $0 + $1.byteCount }
+    let size = mayBeHalf && received == 2 * rows * columns ? 2 : 4
+    try expectWholeItems(frames, of: size * columns, body)
+    guard received == size * rows * columns else {
       throw .invalid(
         field: "\(body).frames",
-        found: "\(found) bytes instead of \(4 * rows * columns) for [\(rows), \(columns)]")
+        found: "\(received) bytes instead of \(4 * rows * columns) for [\(rows), \(columns)]")
     }
   }
 }

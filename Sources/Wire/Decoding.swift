@@ -24,7 +24,8 @@ extension Body {
     case CROSSCUT__V1__ENVELOPE__BODY_HEARTBEAT:
       self = .heartbeat(try Heartbeat(try required(envelope.heartbeat, "heartbeat")))
     case CROSSCUT__V1__ENVELOPE__BODY_ADVANCE:
-      self = .advance(Advance(turn: try required(envelope.advance, "advance").turn))
+      let value = try required(envelope.advance, "advance")
+      self = .advance(Advance(turn: value.turn, rateReductions: Int(value.rate_reductions)))
     case CROSSCUT__V1__ENVELOPE__BODY_LEAVE:
       let value = try required(envelope.leave, "leave")
       self = .leave(Leave(reason: try text(value.reason, "leave.reason")))
@@ -107,7 +108,7 @@ extension View {
       workers: try Self.members(value.workers, value.n_workers, "view.workers"),
       fcNodes: try Self.members(value.fc_nodes, value.n_fc_nodes, "view.fc nodes"),
       dataset: DatasetFacts(try required(value.dataset, "view.dataset")),
-      isFinal: value.is_final != 0)
+      isFinal: value.is_final != 0, rateReductions: Int(value.rate_reductions))
   }
 
   private static func members(

@@ -42,7 +42,10 @@ extension EncodingArena {
       envelope.heartbeat = heartbeat(value)
     case .advance(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_ADVANCE
-      envelope.advance = make(crosscut__v1__advance__init) { $0.turn = value.turn }
+      envelope.advance = make(crosscut__v1__advance__init) {
+        $0.turn = value.turn
+        $0.rate_reductions = UInt32(truncatingIfNeeded: value.rateReductions)
+      }
     case .leave(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_LEAVE
       envelope.leave = make(crosscut__v1__leave__init) { $0.reason = string(value.reason) }
@@ -164,6 +167,7 @@ extension EncodingArena {
       $0.fc_nodes = array(value.fcNodes.map(member))
       $0.is_final = value.isFinal ? 1 : 0
       $0.dataset = dataset(value.dataset)
+      $0.rate_reductions = UInt32(truncatingIfNeeded: value.rateReductions)
     }
   }
 

@@ -33,4 +33,32 @@ struct SingleProcessTests {
       for (a, b) in zip(values, cluster.parameters[name] ?? []) { #expect(abs(a - b) < 2e-4) }
     }
   }
+
+  @Test func `the rate falls with the validation error, on every node at the same step`() throws {
+    // No error is so much lower than the one before: every evaluation is one too many.
+    let plateau = [
+      "optimizer.decay.kind=plateau", "optimizer.decay.threshold=0.9",
+      "optimizer.decay.patience=1", "evaluation.everySteps=4",
+    ]
+    let single = try train(plateau)
+    let cluster = try TinyRun.train(TinyRun.configuration(plateau, workers: 3, fcNodes: 2))
+    let constant = try train(["evaluation.everySteps=4"])
+    for (name, values) in single.parameters {
+      for (a, b) in zip(values, cluster.parameters[name] ?? []) { #expect(abs(a - b) < 2e-4) }
+    }
+    for (a, b) in zip(single.losses, cluster.losses) { #expect(abs(a - b) < 2e-4) }
+    // Were the rate not lowered, the end would be another.
+    let last = try #require(single.losses.last)
+    #expect(abs(last - (constant.losses.last ?? last)) > 1e-3)
+  }
+
+  @Test func `with bf16 on the wire a cluster trains nearly the same`() throws {
+    let single = try train()
+    let wire = ["activations", "gradients", "parameters"].map { "wire.\($0)=bf16" }
+    let cluster = try TinyRun.train(TinyRun.configuration(wire, workers: 3, fcNodes: 2))
+    #expect(cluster.losses.count == single.losses.count)
+    for (a, b) in zip(single.losses, cluster.losses) { #expect(abs(a - b) < 0.02 * a) }
+    // Had nothing been rounded, they would agree to 2e-4.
+    #expect(zip(single.losses, cluster.losses).contains { abs($0 - $1) > 2e-4 })
+  }
 }

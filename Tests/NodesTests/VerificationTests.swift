@@ -1,6 +1,5 @@
 import Configuration
 import Network
-import Tensors
 import Observability
 import Testing
 import Training
@@ -45,18 +44,6 @@ struct VerificationTests {
     #expect(report.findings.isEmpty, "\(report.findings)")
     #expect(report.tensors.contains { $0.gradient.relative > 0 })
     #expect(report.loss.relative < 1e-5)
-  }
-
-  @Test func `with bf16 on the wire a cluster trains nearly the same`() throws {
-    var configuration = try TinyRun.configuration(workers: 3, fcNodes: 2)
-    configuration.wire.activations = .bf16
-    configuration.wire.gradients = .bf16
-    configuration.wire.parameters = .bf16
-    let report = try run(Verification(configuration, steps: Self.steps, tolerance: 0.1))
-    #expect(report.findings.isEmpty, "\(report.findings)")
-    // Had nothing been rounded, the gradients would be equal to 1e-5.
-    #expect(report.tensors.contains { $0.gradient.relative > 1e-4 })
-    #expect(report.loss.relative < 0.01)
   }
 
   /// Spoils one element of one gradient.

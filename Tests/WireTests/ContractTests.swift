@@ -69,7 +69,7 @@ import Testing
     (
       "feature gradients.frames",
       .featureGradients(FeatureGradients(turn: 0, subBatch: 0, block: block)),
-      [Samples.floats(3)]
+      [Samples.floats(4)]
     ),
     ("push.chunk", .push(Push(turn: 0, chunk: -1)), [Samples.floats(1)]),
     ("push.chunk", .push(Push(turn: 0, chunk: 1 << 31)), [Samples.floats(1)]),

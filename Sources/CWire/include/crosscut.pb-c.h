@@ -339,10 +339,14 @@ struct  Crosscut__V1__View
    * What the workers train on: all of them see the same. Required.
    */
   Crosscut__V1__DatasetFacts *dataset;
+  /*
+   * How often the validation error has lowered the learning rate so far.
+   */
+  uint32_t rate_reductions;
 };
 #define CROSSCUT__V1__VIEW__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__view__descriptor) \
-    , 0, 0, 0,NULL, 0,NULL, 0, NULL }
+    , 0, 0, 0,NULL, 0,NULL, 0, NULL, 0 }
 
 
 /*
@@ -512,10 +516,14 @@ struct  Crosscut__V1__Advance
 {
   ProtobufCMessage base;
   uint64_t turn;
+  /*
+   * How often the validation error has lowered the learning rate so far.
+   */
+  uint32_t rate_reductions;
 };
 #define CROSSCUT__V1__ADVANCE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__advance__descriptor) \
-    , 0 }
+    , 0, 0 }
 
 
 /*
@@ -582,8 +590,9 @@ typedef enum {
 
 /*
  * Worker -> server: the gradient of one chunk, summed over the worker's share of the turn's
- * batch. One raw frame: the chunk's floats. Or, with `evaluated`, the worker's word that it has
- * done its part of an evaluation turn; then no raw frame.
+ * batch. One raw frame: the chunk's numbers, floats or bf16 (`wire.gradients` of the configuration).
+ * Or, with `evaluated`, the worker's word that it has done its part of an evaluation turn; then no
+ * raw frame.
  */
 struct  Crosscut__V1__Push
 {
@@ -605,7 +614,7 @@ struct  Crosscut__V1__Push
 
 /*
  * Server -> worker, unasked as each chunk is complete: the parameters after `version` steps. One
- * raw frame: the chunk's floats.
+ * raw frame: the chunk's numbers, floats or bf16 (`wire.parameters`).
  */
 struct  Crosscut__V1__Parameters
 {
@@ -647,8 +656,8 @@ struct  Crosscut__V1__RowBlock
 
 /*
  * Worker -> FC node: the features of its examples, only that node's columns. Raw frame 0:
- * [rows] labels, 32-bit integers, -1 for padding. Then [rows, columns] floats, in one or more
- * frames of whole rows.
+ * [rows] labels, 32-bit integers, -1 for padding. Then [rows, columns] numbers, floats or bf16
+ * (`wire.activations`), in one or more frames of whole rows.
  */
 struct  Crosscut__V1__Activations
 {
@@ -669,8 +678,8 @@ struct  Crosscut__V1__Activations
 
 
 /*
- * FC node -> worker: the finished gradient of the same block. [rows, columns] floats, in one or
- * more raw frames of whole rows.
+ * FC node -> worker: the finished gradient of the same block. [rows, columns] numbers, floats or
+ * bf16 (`wire.activations`), in one or more raw frames of whole rows.
  */
 struct  Crosscut__V1__FeatureGradients
 {
@@ -689,7 +698,8 @@ struct  Crosscut__V1__FeatureGradients
 
 /*
  * FC node -> every other FC node, between two segments of computation. One or more raw frames
- * of floats; what they are follows from the exchange's index.
+ * of floats or bf16 (`wire.activations`; the loss always of floats); what they are follows from the
+ * exchange's index.
  */
 struct  Crosscut__V1__Exchange
 {

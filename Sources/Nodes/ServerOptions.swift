@@ -1,0 +1,28 @@
+package import Observability
+package import Training
+
+/// How a parameter server is started.
+package struct ServerOptions: Sendable {
+  /// Where members and observers dial in.
+  package var listen: String
+  /// Where model, metrics and resolved configuration go; `nil` writes nothing.
+  package var runDirectory: RunDirectory?
+  package var threads: Int
+  /// Keys; `nil` encrypts nothing and lets everybody in.
+  package var security: ServerSecurity?
+  /// Where the run goes on; `nil` starts anew.
+  package var resume: Checkpoint?
+  /// The web page and its endpoints; `nil` for none.
+  package var http: HTTPServer.Options?
+
+  package init(
+    listen: String, runDirectory: RunDirectory? = nil, resume: Checkpoint? = nil, threads: Int = 0,
+    http: HTTPServer.Options? = nil
+  ) {
+    self.listen = listen
+    self.runDirectory = runDirectory
+    self.resume = resume
+    self.threads = threads
+    self.http = http
+  }
+}
