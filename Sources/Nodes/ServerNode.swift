@@ -20,8 +20,7 @@ package final class ServerNode {
   private var core: ServerCore
   private let compute: ComputeThread<ServerCore.Operation, ServerCore.Outcome, Bool>
   private let totalSteps = SharedNumber()
-  private let rateReductions = SharedNumber()
-  private var validation = ValidationProgress()
+  private var validation: ValidationKeeper
   private var monitor: RunMonitor
   private let http: HTTPServer?
   private let facts: RunFacts
@@ -78,9 +77,7 @@ package final class ServerNode {
     core = ServerCore(plan: plan, identity: identity, resumeSteps: resumeSteps, now: now)
     configurationText = Frame(copying: Array(run.configuration.resolvedJSON().utf8))
     facts = RunFacts(run, number: number, resumed: options.resume)
-    validation = options.resume?.manifest.validation ?? ValidationProgress()
-    facts.keep(validation, steps: resumeSteps)
-    rateReductions.value = UInt64(validation.reductions)
+    validation = ValidationKeeper(run.configuration, facts, resumed: options.resume)
     monitor = try RunMonitor(
       run: number, context: run, directory: options.runDirectory, observer: observer, log: log)
     let board = monitor.board
@@ -97,14 +94,14 @@ package final class ServerNode {
       "seed": "\(run.configuration.seed)",
     ]
     compute = try ComputeThread(name: "compute", threads: options.threads) {
-      [totalSteps, rateReductions, writer, options] in
+      [totalSteps, reductions = validation.reductions, writer, options] in
       let archive = ServerArchive(
         context: run, modelPath: options.runDirectory?.model, metadata: metadata,
         checkpoints: store, resumed: options.resume, writer: writer, onModel: onModel)
       let compute = try ServerCompute(
         context: run, archive: archive, resumeSteps: resumeSteps, probe: probe,
         board: board, tensorBoard: tensorBoard, totalSteps: { totalSteps.value },
-        reductions: { Int(rateReductions.value) })
+        reductions: { Int(reductions.value) })
       return (compute, true)
     }
   }
@@ -339,7 +336,7 @@ package final class ServerNode {
     for directive in directives {
       switch directive {
       case .send(let original, let node):
-        let message = stamped(original)
+        let message = validation.stamped(original)
         // Parameters take the bulk connection, once it is known: until a worker's first push they
         // may as well take the other.
         var link = controlLinks[node]
@@ -352,7 +349,8 @@ package final class ServerNode {
           refuse(link, reason)
         }
       case .compute(let id, let operation):
-        keepValidation(operation)
+        validation.follow(operation)
+        monitor.rateReductions = validation.progress.reductions
         compute.submit(id, operation)
       case .committed(let record):
         monitor.committed(record, core, MonotonicClock.now())
@@ -372,48 +370,14 @@ package final class ServerNode {
   }
 
   private func validate(_ step: UInt64, _ tally: Tally) {
-    let configuration = context.configuration
-    validation.observe(
-      error: 1 - tally.accuracy, step: step, configuration.optimizer.decay)
-    if UInt64(validation.reductions) > rateReductions.value {
-      let text =
-        "the validation error has stopped falling: learning rate times "
-        + "\(configuration.optimizer.decay.factor)"
-      log.info(text)
-      monitor.event(text)
+    let (note, stop) = validation.observe(step, tally)
+    monitor.rateReductions = validation.progress.reductions
+    if let note {
+      log.info(note)
+      monitor.event(note)
     }
-    rateReductions.value = UInt64(validation.reductions)
-    monitor.rateReductions = validation.reductions
     // Not from within: other directives of this evaluation are still to be carried out.
-    if let reason = validation.reasonToStop(configuration.evaluation) { _ = commands.post(reason) }
-  }
-
-  /// What the evaluations have shown belongs to the parameters: it goes into a checkpoint with them,
-  /// and back with them.
-  private func keepValidation(_ operation: ServerCore.Operation) {
-    switch operation {
-    case .beginCheckpoint(let steps), .save(let steps): facts.keep(validation, steps: steps)
-    case .rollBack(let steps):
-      validation = facts.validation(steps: steps)
-      rateReductions.value = UInt64(validation.reductions)
-      monitor.rateReductions = validation.reductions
-    default: break
-    }
-  }
-
-  /// The message with the learning rate's reductions so far, which the FC nodes must know.
-  private func stamped(_ message: Message) -> Message {
-    var message = message
-    switch message.body {
-    case .advance(var advance):
-      advance.rateReductions = validation.reductions
-      message.body = .advance(advance)
-    case .view(var view):
-      view.rateReductions = validation.reductions
-      message.body = .view(view)
-    default: break
-    }
-    return message
+    if let stop { _ = commands.post(stop) }
   }
 
   private func welcome(_ node: NodeID, _ incarnation: UInt64) {
