@@ -56,6 +56,10 @@ bench: packages ## run all benchmarks, or one with its options: ARGS="cluster-st
 	@$(if $(ARGS),.build/release/benchmarks $(ARGS),for name in $(BENCHMARKS); do \
 	  echo "== $$name"; .build/release/benchmarks $$name; done)
 
+.PHONY: chaos
+chaos: build ## kill and stop random processes of a training cluster for SECONDS (60)
+	@scripts/chaos $(SECONDS) $(ARGS)
+
 .PHONY: reproduce
 reproduce: build ## the 2012 paper's experiments on CIFAR-10: DATA=cifar10.tar.gz, QUICK=1 for a first look
 	@scripts/reproduce --data "$(or $(DATA),$(error DATA names CIFAR-10, a folder or a .tar.gz))" \

@@ -28,7 +28,7 @@ package final class LocalCluster {
   private let keys: KeyDirectory?
   private let resume: String?
   private var server: ChildProcess?
-  private var serverRestarts = 0
+  private var serverDeaths = DeathCount()
   /// Whether the run had begun: a death before has a reason that another start does not mend.
   private var hasBegun = false
   private var members: [Supervised] = []
@@ -41,12 +41,8 @@ package final class LocalCluster {
     var process: ChildProcess
     let arguments: [String]
     let threads: Int
-    var restarts = 0
+    var deaths = DeathCount()
   }
-
-  /// Replacements of one member: a process that dies again and again has a reason that another
-  /// start does not mend.
-  private static let mostRestarts = 5
 
   /// - Parameters:
   ///   - resume: a checkpoint to go on from.
@@ -140,13 +136,24 @@ package final class LocalCluster {
     return endpoint
   }
 
+  /// The server's further options; once it has run, its page stays where people look at it.
+  private var laterServerArguments: [String] {
+    guard hasBegun, let index = serverArguments.firstIndex(of: "--http"),
+      let page = RunDirectory.text(of: directory.pageAddress)?.split(separator: "/").dropFirst()
+        .first
+    else { return serverArguments }
+    var arguments = serverArguments
+    arguments[index + 1] = String(page)
+    return arguments
+  }
+
   /// Starts the server and waits for its address.
   private func launchServer(_ listen: String) throws(NodeError) -> String? {
     let child = try spawn(
       "server",
       [
         "server", directory.configuration, "--listen", listen, "--run-dir", directory.path,
-      ] + serverArguments + (keys.map { ["--key-file", $0.serverKey] } ?? ["--insecure"])
+      ] + laterServerArguments + (keys.map { ["--key-file", $0.serverKey] } ?? ["--insecure"])
         + (resume.map { ["--resume", $0] } ?? []) + (hasBegun ? ["--continue"] : []), threads: 1)
     server = child
     let deadline = Self.seconds() + 20
@@ -230,8 +237,8 @@ package final class LocalCluster {
     for index in members.indices {
       guard let end = members[index].process.poll(), end != .exited(0) else { continue }
       let name = members[index].process.name
-      if name.hasPrefix("fc"), configuration.cluster.fcLoss == .recut, record.view > 0 { continue }
-      guard record.view > 0, members[index].restarts < Self.mostRestarts else {
+      if name.hasPrefix("fc"), configuration.cluster.fcLoss == .recut, hasBegun { continue }
+      guard hasBegun, members[index].deaths.mayRestart() else {
         let isNeeded =
           record.state == .gathering
           || !members.contains { $0.process.name.hasPrefix("worker") && $0.process.poll() == nil }
@@ -240,7 +247,6 @@ package final class LocalCluster {
       }
       members[index].process = try spawn(
         name, members[index].arguments, threads: members[index].threads)
-      members[index].restarts += 1
       report(.note("\(name) started again (process \(members[index].process.processID))"))
     }
   }
@@ -252,14 +258,16 @@ package final class LocalCluster {
   private func replaceServer(
     _ endpoint: String, _ report: (Report) -> Void
   ) throws(NodeError) -> Bool {
-    guard hasBegun, case .killed = server?.end, directory.readSummary() == nil,
-      serverRestarts < Self.mostRestarts
-    else { return false }
-    serverRestarts += 1
-    unlink(directory.address)
-    guard try launchServer(endpoint) != nil, let server else { return false }
-    report(.note("server started again (process \(server.processID))"))
-    return true
+    // It may be killed again while it starts.
+    while hasBegun, case .killed = server?.end, directory.readSummary() == nil,
+      serverDeaths.mayRestart()
+    {
+      unlink(directory.address)
+      guard try launchServer(endpoint) != nil, let server else { continue }
+      report(.note("server started again (process \(server.processID))"))
+      return true
+    }
+    return false
   }
 
   /// Makes a reluctant end happen.
