@@ -24,7 +24,7 @@ ADDRESS_SUITES := TensorsTests|WireTests|TransportTests|DatasetsTests|NodesTests
 
 .PHONY: help
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: train
 train: build ## train the preset fashion on this machine; ARGS="..." goes to crosscut train
@@ -53,6 +53,10 @@ bench: packages ## run all benchmarks, or one with its options: ARGS="cluster-st
 	@$(SWIFT) build $(RELEASE) --product benchmarks
 	@$(if $(ARGS),.build/release/benchmarks $(ARGS),for name in $(BENCHMARKS); do \
 	  echo "== $$name"; .build/release/benchmarks $$name; done)
+
+.PHONY: bench-network
+bench-network: build ## measure on an emulated Ethernet, as root; ARGS="--with-ddp python3 --hosts 4"
+	@scripts/bench-network $(ARGS)
 
 .PHONY: sanitize
 sanitize: packages ## run the tests under ThreadSanitizer and AddressSanitizer (takes a while)
