@@ -21,8 +21,8 @@ let package = Package(
     .executableTarget(
       name: "crosscut",
       dependencies: [
-        "Nodes", "Configuration", "Observability", "Messages", "Transport", "Training", "Network",
-        "Tensors", "CLinux",
+        "Nodes", "Configuration", "Observability", "Messages", "Transport", "Training", "Planning",
+        "Network", "Tensors", "CLinux",
       ],
       swiftSettings: house),
 
@@ -41,8 +41,8 @@ let package = Package(
     .target(
       name: "Training",
       dependencies: [
-        "Coordination", "Messages", "Kernels", "Datasets", "Configuration", "Network", "Tensors",
-        "CZlib", "CLinux",
+        "Coordination", "Messages", "Kernels", "Datasets", "Configuration", "Planning", "Network",
+        "Tensors", "CZlib", "CLinux",
       ],
       swiftSettings: hot),
 
@@ -73,6 +73,9 @@ let package = Package(
     // Layers over oneDNN; Reference/ holds a naive twin of each.
     .target(
       name: "Kernels", dependencies: ["Network", "Tensors", "COneDNN"], swiftSettings: hot),
+
+    // Bytes, times and scaling of a cluster by arithmetic: pure.
+    .target(name: "Planning", dependencies: ["Network", "Tensors"], swiftSettings: hot),
 
     // Layer specs, shapes, parameter table, the cut: pure.
     .target(name: "Network", dependencies: ["Tensors"], swiftSettings: house),
@@ -116,6 +119,12 @@ let package = Package(
       swiftSettings: house),
     .testTarget(
       name: "TransportTests", dependencies: ["Transport", "Tensors"], swiftSettings: house),
+    .testTarget(
+      name: "PlanningTests",
+      dependencies: [
+        "Planning", "Nodes", "Training", "Configuration", "Observability", "Messages", "Transport",
+        "Network",
+      ], swiftSettings: house),
     .testTarget(
       name: "CoordinationTests", dependencies: ["Coordination", "Messages", "Network", "Tensors"],
       swiftSettings: house),

@@ -76,7 +76,7 @@ import Testing
     (
       "zebra",
       "crosscut: unknown command \"zebra\"; there are train, server, worker, fc, status, health,"
-        + " evaluate, verify, model, checkpoint, help"
+        + " evaluate, verify, model, plan, checkpoint, help"
     ),
     ("--hepl", "crosscut: unknown option --hepl; did you mean --help?"),
     ("--watch status", "crosscut: unknown option --watch"),

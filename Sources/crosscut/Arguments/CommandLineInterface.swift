@@ -8,7 +8,7 @@ struct CommandLineInterface {
   static let allCommands = [
     TrainCommand.command, ServerCommand.command, WorkerCommand.command, FCCommand.command,
     StatusCommand.command, HealthCommand.command, EvaluateCommand.command, VerifyCommand.command,
-    ModelShowCommand.command, CheckpointCommand.list, CheckpointCommand.verify,
+    ModelShowCommand.command, PlanCommand.command, CheckpointCommand.list, CheckpointCommand.verify,
     CheckpointCommand.show, HelpCommand.command,
   ]
 
