@@ -26,7 +26,7 @@ ADDRESS_SUITES := TensorsTests|WireTests|TransportTests|DatasetsTests|NodesTests
 
 .PHONY: help
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: train
 train: build ## train the preset fashion on this machine; ARGS="..." goes to crosscut train
@@ -64,6 +64,10 @@ chaos: build ## kill and stop random processes of a training cluster for SECONDS
 reproduce: build ## the 2012 paper's experiments on CIFAR-10: DATA=cifar10.tar.gz, QUICK=1 for a first look
 	@scripts/reproduce --data "$(or $(DATA),$(error DATA names CIFAR-10, a folder or a .tar.gz))" \
 	  $(if $(QUICK),--quick) $(ARGS)
+
+.PHONY: bench-network
+bench-network: build ## measure on an emulated Ethernet, as root; ARGS="--with-ddp python3 --hosts 4"
+	@scripts/bench-network $(ARGS)
 
 .PHONY: sanitize
 sanitize: packages ## run the tests under ThreadSanitizer and AddressSanitizer (takes a while)

@@ -21,7 +21,7 @@ let package = Package(
     .executableTarget(
       name: "crosscut",
       dependencies: [
-        "Nodes", "Configuration", "Observability", "Messages", "Transport", "Training",
+        "Nodes", "Configuration", "Observability", "Messages", "Transport", "Training", "Planning",
         "Coordination", "Datasets", "Network", "Tensors", "CLinux",
       ],
       swiftSettings: house),
@@ -44,8 +44,8 @@ let package = Package(
     .target(
       name: "Training",
       dependencies: [
-        "Coordination", "Messages", "Kernels", "Datasets", "Configuration", "Network", "Tensors",
-        "CZlib", "CLinux",
+        "Coordination", "Messages", "Kernels", "Datasets", "Configuration", "Planning", "Network",
+        "Tensors", "CZlib", "CLinux",
       ],
       swiftSettings: hot),
 
@@ -78,6 +78,9 @@ let package = Package(
     // Layers over oneDNN; Reference/ holds a naive twin of each.
     .target(
       name: "Kernels", dependencies: ["Network", "Tensors", "COneDNN"], swiftSettings: hot),
+
+    // Bytes, times and scaling of a cluster by arithmetic: pure.
+    .target(name: "Planning", dependencies: ["Network", "Tensors"], swiftSettings: hot),
 
     // Layer specs, shapes, parameter table, the cut: pure.
     .target(name: "Network", dependencies: ["Tensors"], swiftSettings: house),
@@ -126,6 +129,12 @@ let package = Package(
       swiftSettings: house),
     .testTarget(
       name: "TransportTests", dependencies: ["Transport", "Tensors"], swiftSettings: house),
+    .testTarget(
+      name: "PlanningTests",
+      dependencies: [
+        "Planning", "Nodes", "Training", "Configuration", "Observability", "Messages", "Transport",
+        "Network",
+      ], swiftSettings: house),
     .testTarget(
       name: "CoordinationTests", dependencies: ["Coordination", "Messages", "Network", "Tensors"],
       swiftSettings: house),

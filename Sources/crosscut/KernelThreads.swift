@@ -5,7 +5,7 @@ import Nodes
 enum KernelThreads {
   /// Commands that call kernels.
   private static let computing: Set<String> = [
-    "train", "server", "worker", "fc", "verify", "evaluate",
+    "train", "server", "worker", "fc", "verify", "evaluate", "plan",
   ]
 
   /// Starts this program anew with `OMP_WAIT_POLICY=passive` where nothing is said about it.

@@ -77,7 +77,7 @@ import Testing
       "zebra",
       "crosscut: unknown command \"zebra\"; there are train, server, worker, fc, keygen, token,"
         + " status, nodes, logs, stop, health, doctor, metrics, compare, evaluate, predict, verify,"
-        + " model, data, checkpoint, completion, man, help"
+        + " model, plan, data, checkpoint, completion, man, help"
     ),
     ("--hepl", "crosscut: unknown option --hepl; did you mean --help?"),
     ("--watch status", "crosscut: unknown option --watch"),

@@ -1,0 +1,59 @@
+/// A cluster that a forecast is made for: who there is, where, and what connects them.
+package struct ClusterShape: Hashable, Sendable {
+  /// The 2014 paper's schemes.
+  package enum Schedule: String, Hashable, Sendable, CaseIterable {
+    case gathered
+    case roundRobin = "round-robin"
+    case scattered
+  }
+
+  /// Which processes share a machine, and so its link.
+  package enum Layout: String, Hashable, Sendable, CaseIterable {
+    /// Every worker, every FC node and the server has a machine.
+    case separate
+    /// FC node i is beside worker i, the server beside worker 0.
+    case beside
+  }
+
+  /// Bytes of a value that travels.
+  package struct WireBytes: Hashable, Sendable {
+    package var activations = 4
+    package var gradients = 4
+    package var parameters = 4
+
+    package init() {}
+  }
+
+  /// K.
+  package var workers: Int
+  /// M.
+  package var fcNodes: Int
+  /// G, over all workers.
+  package var globalBatch: Int
+  package var schedule = Schedule.gathered
+  /// P; 1 if gathered.
+  package var subBatches = 1
+  package var layout = Layout.separate
+  package var wire = WireBytes()
+  /// What a link carries each way; `nil` where it never is in the way.
+  package var linkBytesPerSecond: Double?
+  /// From one process to the other, whatever the size.
+  package var latencySeconds = 0.0003
+  /// Cores of a machine that kernels have; below 1 where several emulated machines share a core.
+  package var coresPerHost = 8.0
+
+  package init(workers: Int, fcNodes: Int, globalBatch: Int) {
+    precondition(workers >= 1 && fcNodes >= 1 && globalBatch >= 1, "\(workers), \(fcNodes)")
+    self.workers = workers
+    self.fcNodes = fcNodes
+    self.globalBatch = globalBatch
+  }
+
+  /// Machines.
+  package var hosts: Int {
+    layout == .separate ? workers + fcNodes + 1 : max(workers, fcNodes)
+  }
+
+  /// Examples of the largest share.
+  package var share: Int { (globalBatch + workers - 1) / workers }
+}

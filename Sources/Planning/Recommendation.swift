@@ -1,0 +1,116 @@
+package import Network
+
+/// The fastest way found to run a number of workers, and what it is to give.
+package struct Recommendation: Sendable {
+  package let shape: ClusterShape
+  package let forecast: StepForecast
+
+  package var imagesPerSecond: Double { forecast.imagesPerSecond(shape) }
+
+  /// Tries FC nodes in powers of two up to as many as workers, and the three schedules; the
+  /// simplest within 1 % of the fastest is taken.
+  ///
+  /// - Parameters:
+  ///   - base: says everything else: batch, layout, link, wire.
+  ///   - fcNodes: only so many; `nil` for any.
+  package init(
+    _ plan: NetworkPlan, _ base: ClusterShape, _ speeds: Speeds, fcNodes: Int? = nil
+  ) {
+    var best: Recommendation?
+    for shape in Self.candidates(plan, base, fcNodes: fcNodes) {
+      let found = Recommendation(shape, StepForecast(plan, shape, speeds))
+      // Machines count: twice as many FC nodes must pay for themselves.
+      if let held = best, found.merit <= held.merit * 1.01 { continue }
+      best = found
+    }
+    self = best ?? Recommendation(base, StepForecast(plan, base, speeds))
+  }
+
+  private init(_ shape: ClusterShape, _ forecast: StepForecast) {
+    self.shape = shape
+    self.forecast = forecast
+  }
+
+  /// Images a second; with machines of their own for the FC nodes, per machine.
+  private var merit: Double {
+    shape.layout == .beside ? imagesPerSecond : imagesPerSecond / Double(shape.hosts)
+  }
+
+  private static func candidates(
+    _ plan: NetworkPlan, _ base: ClusterShape, fcNodes: Int?
+  ) -> [ClusterShape] {
+    var nodes = [fcNodes ?? 1]
+    if fcNodes == nil {
+      while let last = nodes.last, last * 2 <= min(base.workers, plan.classes) {
+        nodes.append(last * 2)
+      }
+      if base.workers <= plan.classes, nodes.last != base.workers { nodes.append(base.workers) }
+    }
+    var shapes: [ClusterShape] = []
+    for count in nodes {
+      var shape = base
+      shape.fcNodes = count
+      for (schedule, parts) in [
+        (ClusterShape.Schedule.gathered, 1), (.scattered, 2), (.scattered, 4), (.scattered, 8),
+        (.roundRobin, min(base.workers, 16)),
+      ] where parts <= base.share && (schedule == .gathered || parts > 1) {
+        (shape.schedule, shape.subBatches) = (schedule, parts)
+        shapes.append(shape)
+      }
+    }
+    return shapes
+  }
+}
+
+/// Images a second and efficiency for growing numbers of workers, each with the same share.
+package struct ScalingForecast: Sendable {
+  package struct Row: Sendable {
+    /// What is recommended for so many workers.
+    package let recommendation: Recommendation
+    package let ring: Double
+    package let parameterServer: Double
+
+    package var workers: Int { recommendation.shape.workers }
+  }
+
+  package let rows: [Row]
+  /// One machine that trains alone.
+  package let single: Double
+
+  /// - Parameters:
+  ///   - base: its share of the batch is every worker's.
+  ///   - counts: of workers.
+  package init(
+    _ plan: NetworkPlan, _ base: ClusterShape, _ speeds: Speeds,
+    counts: [Int] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
+  ) {
+    let share = base.share
+    var alone = base
+    (alone.workers, alone.fcNodes, alone.globalBatch) = (1, 1, share)
+    alone.layout = .beside
+    // A machine's own cores can pipeline too; the faster way is the measure.
+    single = max(
+      Double(share) / Rival.ring.seconds(plan, alone, speeds),
+      Recommendation(plan, alone, speeds, fcNodes: 1).imagesPerSecond)
+    rows = counts.map { count in
+      var shape = base
+      (shape.workers, shape.globalBatch) = (count, count * share)
+      func rate(_ rival: Rival) -> Double {
+        Double(shape.globalBatch) / rival.seconds(plan, shape, speeds)
+      }
+      return Row(
+        recommendation: Recommendation(plan, shape, speeds), ring: rate(.ring),
+        parameterServer: rate(.parameterServer))
+    }
+  }
+
+  /// Of what as many machines would do that never wait for each other.
+  package func efficiency(_ row: Row) -> Double {
+    row.recommendation.imagesPerSecond / (Double(row.recommendation.shape.hosts) * single)
+  }
+
+  /// The most workers whose efficiency is at least `bar`.
+  package func mostWorkers(efficiency bar: Double) -> Int {
+    rows.last { efficiency($0) >= bar }?.workers ?? 1
+  }
+}

@@ -1,0 +1,118 @@
+package import Network
+import Tensors
+
+/// Bytes of one training step, by arithmetic: what must cross, without headers.
+///
+/// With d features, G examples, r of them a worker's, c conv parameters, and M FC nodes, each
+/// worker sends `r d` features and `c` gradients and receives as many; an FC node adds for each
+/// layer `(M - 1) / M * min(in, out) * G` values in each direction, forward and again backward.
+package struct Traffic: Hashable, Sendable {
+  /// Both ways of one process or machine.
+  package struct Bytes: Hashable, Sendable {
+    package var sent = 0
+    package var received = 0
+
+    package init(sent: Int = 0, received: Int = 0) {
+      self.sent = sent
+      self.received = received
+    }
+
+    package static func + (a: Self, b: Self) -> Self {
+      Bytes(sent: a.sent + b.sent, received: a.received + b.received)
+    }
+  }
+
+  /// What FC node 0, which has the largest slices, exchanges with the other FC nodes for a layer.
+  package struct Layer: Hashable, Sendable {
+    package let name: String
+    package let form: FullyConnected.Form
+    /// What one pass moves in the form taken and in the other one, forward and backward.
+    package let sent: Int
+    package let other: Int
+  }
+
+  package let workers: [Bytes]
+  package let fcNodes: [Bytes]
+  package let server: Bytes
+  /// Machines in the order of their numbers; separate: workers, FC nodes, server.
+  package let hosts: [Bytes]
+  package let layers: [Layer]
+
+  package init(_ plan: NetworkPlan, _ shape: ClusterShape) {
+    let cut = DenseCut(plan, nodes: shape.fcNodes)
+    let rows = Partition(count: shape.globalBatch, parts: shape.workers)
+    let conv = plan.stages.reduce(0) { $0 + $1.parameterCount }
+    let (a, g, p) = (shape.wire.activations, shape.wire.gradients, shape.wire.parameters)
+    let batch = shape.globalBatch
+    workers = rows.ranges.map { share in
+      Bytes(
+        sent: share.count * (plan.features * a + 4 * shape.fcNodes) + conv * g,
+        received: share.count * plan.features * a + conv * p)
+    }
+    let exchanged = Self.exchanged(cut, rows: batch, valueBytes: a)
+    fcNodes = (0..<shape.fcNodes).map { node in
+      let features = batch * cut.featureSlices[node].count * a
+      // Labels come, ranks go to the server.
+      return exchanged[node]
+        + Bytes(sent: features + batch * 4, received: features + batch * 4)
+    }
+    server = Bytes(
+      sent: shape.workers * conv * p,
+      received: shape.workers * conv * g + shape.fcNodes * batch * 4)
+    layers = cut.layers.map { Self.layer($0, nodes: shape.fcNodes, rows: batch, valueBytes: a) }
+    guard shape.layout == .beside else {
+      hosts = workers + fcNodes + [server]
+      return
+    }
+    var hosts = Array(repeating: Bytes(), count: shape.hosts)
+    for (index, worker) in workers.enumerated() { hosts[index] = hosts[index] + worker }
+    for (index, node) in fcNodes.enumerated() { hosts[index] = hosts[index] + node }
+    hosts[0] = hosts[0] + server
+    // What stays on a machine does not cross its link.
+    for index in 0..<min(shape.workers, shape.fcNodes) {
+      let features = rows[index].count * cut.featureSlices[index].count * a
+      let local = 2 * features + rows[index].count * 4
+      hosts[index].sent -= local
+      hosts[index].received -= local
+    }
+    let local = conv * (g + p) + batch * 4
+    hosts[0].sent -= local
+    hosts[0].received -= local
+    self.hosts = hosts
+  }
+
+  /// Of the machine with the busiest link.
+  package var busiest: Bytes {
+    hosts.max { max($0.sent, $0.received) < max($1.sent, $1.received) } ?? Bytes()
+  }
+
+  /// Sent by all machines, per machine.
+  package var meanSent: Double {
+    Double(hosts.reduce(0) { $0 + $1.sent }) / Double(max(hosts.count, 1))
+  }
+
+  private static func layer(
+    _ layer: DenseLayerCut, nodes: Int, rows: Int, valueBytes: Int
+  ) -> Layer {
+    func moved(_ slices: Partition) -> Int {
+      ((nodes - 1) * slices[0].count + slices.count - slices[0].count) * rows * valueBytes
+    }
+    let (gather, scatter) = (moved(layer.inputSlices), moved(layer.outputSlices))
+    let gathers = layer.form == .gatherInput
+    return Layer(
+      name: layer.name, form: layer.form, sent: gathers ? gather : scatter,
+      other: gathers ? scatter : gather)
+  }
+
+  /// Bytes of all exchanges among the FC nodes, by node.
+  private static func exchanged(_ cut: DenseCut, rows: Int, valueBytes: Int) -> [Bytes] {
+    (0..<cut.nodes).map { node in
+      (0..<cut.segmentCount(training: true) - 1).reduce(Bytes()) { sum, segment in
+        let moved = cut.moved(afterSegment: segment, rank: node)
+        // The loss's three numbers a row stay 32-bit.
+        let size = rows * (segment == cut.layers.count ? 4 : valueBytes)
+        return sum + Bytes(sent: moved.sent * size, received: moved.received * size)
+      }
+    }
+  }
+}

@@ -1,0 +1,92 @@
+import Configuration
+import Network
+import Planning
+
+extension PlanReport {
+  /// The report for programs; keys are only ever added. Units end the names.
+  var json: JSONValue {
+    .object([
+      .init("network", .string(name)),
+      .init("kernels", .string(source)),
+      .init("cluster", Self.json(shape)),
+      .init(
+        "layers",
+        .array(
+          traffic.layers.map { layer in
+            .object([
+              .init("name", .string(layer.name)),
+              .init("form", .string(layer.form.rawValue)),
+              .init("bytesSent", .int(2 * layer.sent)),
+              .init("bytesSentInOtherForm", .int(2 * layer.other)),
+            ])
+          })),
+      .init(
+        "bytesPerStep",
+        .object([
+          .init("worker", Self.json(traffic.workers.first ?? Traffic.Bytes())),
+          .init("fcNode", Self.json(traffic.fcNodes.first ?? Traffic.Bytes())),
+          .init("server", Self.json(traffic.server)),
+          .init("hosts", .array(traffic.hosts.map(Self.json))),
+        ])),
+      .init(
+        "step",
+        .object([
+          .init("seconds", .double(forecast.seconds)),
+          .init("imagesPerSecond", .double(forecast.imagesPerSecond(shape))),
+          .init("busiestLinkSeconds", .double(forecast.linkSeconds)),
+          .init(
+            "criticalPath",
+            .array(
+              forecast.critical.map {
+                .object([
+                  .init("what", .string($0.kind.rawValue)), .init("seconds", .double($0.seconds)),
+                ])
+              })),
+          .init("tasks", .array(forecast.tasks.map(Self.json))),
+        ])),
+      .init(
+        "recommended",
+        .object([
+          .init("cluster", Self.json(recommendation.shape)),
+          .init("imagesPerSecond", .double(recommendation.imagesPerSecond)),
+        ])),
+      .init(
+        "forecast",
+        .array(
+          scaling.rows.map { row in
+            .object([
+              .init("workers", .int(row.workers)),
+              .init("cluster", Self.json(row.recommendation.shape)),
+              .init("imagesPerSecond", .double(row.recommendation.imagesPerSecond)),
+              .init("efficiency", .double(scaling.efficiency(row))),
+              .init("ringImagesPerSecond", .double(row.ring)),
+              .init("parameterServerImagesPerSecond", .double(row.parameterServer)),
+            ])
+          })),
+    ])
+  }
+
+  private static func json(_ shape: ClusterShape) -> JSONValue {
+    .object([
+      .init("workers", .int(shape.workers)),
+      .init("fcNodes", .int(shape.fcNodes)),
+      .init("hosts", .int(shape.hosts)),
+      .init("globalBatch", .int(shape.globalBatch)),
+      .init("schedule", .string(shape.schedule.rawValue)),
+      .init("subBatches", .int(shape.subBatches)),
+      .init("layout", .string(shape.layout.rawValue)),
+      .init("linkBytesPerSecond", shape.linkBytesPerSecond.map(JSONValue.double) ?? .null),
+    ])
+  }
+
+  private static func json(_ bytes: Traffic.Bytes) -> JSONValue {
+    .object([.init("sent", .int(bytes.sent)), .init("received", .int(bytes.received))])
+  }
+
+  private static func json(_ task: TaskGraph.Task) -> JSONValue {
+    .object([
+      .init("kind", .string(task.kind.rawValue)), .init("name", .string(task.name)),
+      .init("startSeconds", .double(task.start)), .init("endSeconds", .double(task.end)),
+    ])
+  }
+}

@@ -1,0 +1,85 @@
+import Configuration
+import Network
+import Planning
+import Testing
+
+@Suite struct StepForecastTests {
+  private static func alexNet() throws -> NetworkPlan {
+    try RunConfiguration.parse(text: "{ network: \"alexnet-owt\" }", source: "test").networkPlan()
+  }
+
+  private static func shape(
+    _ workers: Int, _ nodes: Int, link: Double?, layout: ClusterShape.Layout = .separate
+  ) -> ClusterShape {
+    var shape = ClusterShape(workers: workers, fcNodes: nodes, globalBatch: 32 * workers)
+    (shape.layout, shape.linkBytesPerSecond) = (layout, link)
+    return shape
+  }
+
+  @Test(arguments: ClusterShape.Schedule.allCases, ClusterShape.Layout.allCases)
+  func `without links in the way a step is not shorter than its work`(
+    schedule: ClusterShape.Schedule, layout: ClusterShape.Layout
+  ) throws {
+    let plan = try Self.alexNet()
+    let speeds = Speeds(plan, flops: 1e11)
+    var shape = Self.shape(4, 4, link: nil, layout: layout)
+    (shape.schedule, shape.subBatches) = (schedule, schedule == .gathered ? 1 : 4)
+    shape.latencySeconds = 0
+    let forecast = StepForecast(plan, shape, speeds)
+    #expect(forecast.seconds >= speeds.convolution(32) * 0.999)
+    let longest: Double = speeds.convolution(32) + 1.2 * speeds.dense(128) / 4 + 0.2
+    #expect(forecast.seconds <= longest)
+  }
+
+  @Test func `a slow link is the step`() throws {
+    let plan = try Self.alexNet()
+    let shape = Self.shape(4, 4, link: 1e6, layout: .beside)
+    let forecast = StepForecast(plan, shape, Speeds(plan, flops: 1e13))
+    let busiest = Traffic(plan, shape).busiest
+    let link = Double(max(busiest.sent, busiest.received)) / 1e6
+    #expect(forecast.seconds >= link * 0.98, "\(forecast.seconds) of \(link)")
+    // Up and down partly follow one another.
+    #expect(forecast.seconds <= link * 2.1, "\(forecast.seconds) of \(link)")
+  }
+
+  @Test(arguments: ClusterShape.Schedule.allCases)
+  func `the critical path adds up to the step`(schedule: ClusterShape.Schedule) throws {
+    let plan = try Self.alexNet()
+    var shape = Self.shape(4, 2, link: 25e6)
+    (shape.schedule, shape.subBatches) = (schedule, schedule == .gathered ? 1 : 8)
+    let forecast = StepForecast(plan, shape, Speeds(plan, flops: 1e11))
+    let sum = forecast.critical.reduce(0) { $0 + $1.seconds }
+    #expect(abs(sum / forecast.seconds - 1) < 0.02, "\(sum) of \(forecast.seconds)")
+  }
+
+  /// 2014 paper, section 4: (a) waits for all features and for the FC part, (c) for a part of them.
+  @Test func `sub-batches hide what a gathered step waits for`() throws {
+    let plan = try Self.alexNet()
+    let speeds = Speeds(plan, flops: 1e12)
+    var shape = Self.shape(8, 8, link: 119e6)
+    let gathered = StepForecast(plan, shape, speeds).seconds
+    (shape.schedule, shape.subBatches) = (.scattered, 4)
+    #expect(StepForecast(plan, shape, speeds).seconds < gathered)
+  }
+
+  @Test(arguments: [1, 2, 4, 16])
+  func `a recommendation is no slower a machine than what was asked for`(workers: Int) throws {
+    let plan = try Self.alexNet()
+    let speeds = Speeds(plan, flops: 1e11)
+    let shape = Self.shape(workers, 1, link: 119e6)
+    let asked = StepForecast(plan, shape, speeds).imagesPerSecond(shape) / Double(shape.hosts)
+    let best = Recommendation(plan, shape, speeds)
+    #expect(best.imagesPerSecond / Double(best.shape.hosts) >= asked * 0.99)
+  }
+
+  @Test func `efficiency falls with the workers, and one machine alone has all of it`() throws {
+    let plan = try Self.alexNet()
+    let shape = Self.shape(4, 4, link: 119e6, layout: .beside)
+    let scaling = ScalingForecast(plan, shape, Speeds(plan, flops: 1e11), counts: [1, 4, 16, 64])
+    let values = scaling.rows.map(scaling.efficiency)
+    #expect(abs(values[0] - 1) < 0.05, "\(values)")
+    for (fewer, more) in zip(values, values.dropFirst()) {
+      #expect(fewer >= more * 0.99, "\(values)")
+    }
+  }
+}

@@ -1,0 +1,121 @@
+import Configuration
+import Messages
+import Network
+import Nodes
+import Observability
+import Planning
+import Synchronization
+import Testing
+import Training
+import Transport
+
+/// The bytes that the plan predicts against those that a cluster counts.
+@Suite(.timeLimit(.minutes(3)), .serialized)
+struct TrafficTests {
+  /// Large enough that headers and heartbeats are next to nothing.
+  static let text = """
+    {
+      network: {
+        input: [3, 16, 16],
+        layers: [
+          { type: "conv", channels: 32, kernel: 5, padding: 2 }, "relu",
+          { type: "maxpool", window: 2, stride: 2 },
+          { type: "conv", channels: 32, kernel: 5, padding: 2 }, "relu",
+          { type: "fc", units: 512 }, "relu",
+          { type: "fc", units: 768 }, "relu",
+          { type: "fc", units: 100 },
+        ],
+      },
+      dataset: { kind: "synthetic", examples: 256, testExamples: 64 },
+      globalBatch: 96, steps: 100000, evaluation: { everyEpochs: 0, atEnd: false },
+      cluster: { heartbeatMilliseconds: 20 },
+      compute: { threadsPerNode: 1 },
+    }
+    """
+
+  static func configuration(workers: Int, fcNodes: Int) throws -> RunConfiguration {
+    try RunConfiguration.parse(
+      text: text, source: "traffic",
+      overrides: ["cluster.workers=\(workers)", "cluster.fcNodes=\(fcNodes)"].map {
+        ConfigurationOverride($0)
+      })
+  }
+
+  @Test(arguments: [(1, 1), (2, 2), (3, 2), (1, 4)])
+  func `bytes a step are those the nodes count`(workers: Int, fcNodes: Int) throws {
+    let configuration = try Self.configuration(workers: workers, fcNodes: fcNodes)
+    let traffic = Traffic(
+      try configuration.networkPlan(),
+      ClusterShape(
+        workers: workers, fcNodes: fcNodes, globalBatch: configuration.globalBatch))
+    let counted = try Self.count(configuration)
+    for (node, bytes) in counted {
+      let expected =
+        node.role == .worker ? traffic.workers[node.rank] : traffic.fcNodes[node.rank]
+      let sent: Double = bytes.sent / Double(expected.sent)
+      let received: Double = bytes.received / Double(expected.received)
+      #expect(abs(sent - 1) < 0.03, "\(node) sent \(sent) of \(expected.sent)")
+      #expect(abs(received - 1) < 0.03, "\(node) received \(received) of \(expected.received)")
+    }
+    #expect(counted.count == workers + fcNodes)
+  }
+
+  /// Bytes a turn of every node between two of its heartbeats, at least 60 turns apart.
+  ///
+  /// A heartbeat's counters may be up to a turn off its turn: below 2 %.
+  private static func count(
+    _ configuration: RunConfiguration
+  ) throws -> [(NodeName, (sent: Double, received: Double))] {
+    let endpoint = "ipc:///tmp/crosscut-traffic-\(UInt64.random(in: 1...UInt64.max))"
+    let cluster = try InProcessCluster(
+      configuration, listen: endpoint,
+      log: { Logger(descriptor: 2, name: $0, level: .warning) })
+    let ended = Mutex<Result<Stop, any Error>?>(nil)
+    let thread = try OwnedThread(name: "cluster") {
+      let result = Result { try cluster.runToEnd() }
+      ended.withLock { $0 = result }
+    }
+    defer {
+      cluster.stop("counted")
+      thread.join()
+    }
+    let context = try Context()
+    let client = try StatusClient(context: context, endpoint: endpoint)
+    defer {
+      client.close()
+      context.terminate()
+    }
+    let first = try nodes(client, ended, after: [:], turns: 8)
+    let start = Dictionary(uniqueKeysWithValues: first.map { ($0.name, $0.turn) })
+    let last = try nodes(client, ended, after: start, turns: 60)
+    return zip(first, last).map { before, after in
+      let turns = Double(after.turn - before.turn)
+      return (
+        after.name,
+        (
+          sent: Double(after.bytesSent - before.bytesSent) / turns,
+          received: Double(after.bytesReceived - before.bytesReceived) / turns
+        )
+      )
+    }
+  }
+
+  /// The nodes once each of them has done so many turns since `start`.
+  private static func nodes(
+    _ client: StatusClient, _ ended: borrowing Mutex<Result<Stop, any Error>?>,
+    after start: [NodeName: UInt64], turns: UInt64
+  ) throws -> [NodeRecord] {
+    while true {
+      if let result = ended.withLock({ $0 }) {
+        throw NodeError("the cluster ended: \(result)")
+      }
+      let record = try client.status(timeoutMilliseconds: 60_000)
+      let wanted = record.workersWanted + record.fcNodesWanted
+      if record.nodes.count == wanted,
+        record.nodes.allSatisfy({ $0.turn >= start[$0.name, default: 0] + turns })
+      {
+        return record.nodes
+      }
+    }
+  }
+}
