@@ -27,6 +27,7 @@ ADDRESS_SUITES := TensorsTests|WireTests|TransportTests|DatasetsTests|NodesTests
 .PHONY: help
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: train
 train: build ## train the preset fashion on this machine; ARGS="..." goes to crosscut train
@@ -84,6 +85,10 @@ fuzz: packages ## fuzz the decoders of outside bytes, each for SECONDS (60); ARG
 .PHONY: test-compose
 test-compose: ## run docker-compose.yml for real: build, up, scale, kill, down (needs root or Docker)
 	@scripts/test-compose
+
+.PHONY: check-kubernetes
+check-kubernetes: ## check deploy/kubernetes against the published schemas (needs kubernetes-validate)
+	@scripts/check-kubernetes
 
 .PHONY: test-page
 test-page: packages ## look at the page of a run in headless Chromium (needs Debian's chromium)
