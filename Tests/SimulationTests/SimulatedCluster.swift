@@ -69,6 +69,8 @@ struct SimulatedCluster {
   /// When anything but a heartbeat last happened.
   var lastMove: Microseconds = 1
   var commits: [CommitRecord] = []
+  /// Commits and goings back, in order: what a ledger of the run says.
+  var audit: StepAudit
   var evaluations: [(step: UInt64, tally: Tally)] = []
   var measured: [UInt64] = []
   var notes: [String] = []
@@ -87,6 +89,7 @@ struct SimulatedCluster {
 
   init(seed: UInt64, _ options: Options) {
     self.options = options
+    audit = StepAudit(globalBatch: options.globalBatch)
     let spec: [LayerSpec] = [
       LayerSpec(.convolution(Convolution(channels: 2, kernel: 2))),
       LayerSpec(.convolution(Convolution(channels: 1, kernel: 1))),
@@ -292,8 +295,12 @@ struct SimulatedCluster {
     case .welcome(let node, let incarnation): welcome(node, incarnation)
     case .refuse(let incarnation, let reason):
       notes.append("\(now) server refuses \(incarnation): \(reason)")
-    case .compute(let operation, let work): enqueue(.server(operation, work), at: .server)
-    case .committed(let record): commits.append(record)
+    case .compute(let operation, let work):
+      if case .rollBack(let steps) = work { audit.take(.wentOn(afterSteps: steps)) }
+      enqueue(.server(operation, work), at: .server)
+    case .committed(let record):
+      commits.append(record)
+      audit.take(.committed(record))
     case .measured(let turn, _, _): measured.append(turn)
     case .evaluated(let step, let tally): evaluations.append((step, tally))
     case .note(let text): notes.append("\(now) server: \(text)")

@@ -32,6 +32,8 @@ extension SimulatedCluster {
       let covered = record.shares.values.joined().joined().sorted()
       #expect(covered == Array(0..<options.globalBatch), "turn \(record.turn) \(story)")
     }
+    #expect(audit.findings() == [], "\(story)")
+    #expect(audit.steps == program.version(at: serverCore.turn), "\(story)")
     #expect(
       evaluations.allSatisfy { $0.tally.examples == Int(options.evaluationExamples) }, "\(story)")
 

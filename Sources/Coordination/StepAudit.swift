@@ -1,0 +1,117 @@
+package import Messages
+
+/// One thing that a run's ledger says, in the order in which it happened.
+package enum LedgerEntry: Hashable, Sendable {
+  /// A turn was applied.
+  case committed(CommitRecord)
+  /// The run goes on from a checkpoint: what was applied after its steps no longer counts.
+  case wentOn(afterSteps: UInt64)
+}
+
+/// Proves from a ledger that in the lineage that survives every row of every step's global batch
+/// was applied exactly once, in order; or names what was not.
+///
+/// Training steps count. An evaluation changes nothing, so one that is missing or repeated does not
+/// concern the trained parameters.
+package struct StepAudit: Sendable {
+  /// What is wrong, and where.
+  package enum Finding: Hashable, Sendable, CustomStringConvertible {
+    /// Steps that nobody has applied.
+    case missing(steps: Range<UInt64>)
+    case repeated(step: UInt64, times: Int)
+    /// A step was applied after a later one.
+    case late(step: UInt64)
+    /// Rows that no worker had.
+    case hole(step: UInt64, rows: Range<Int>)
+    /// Rows that a second worker had, or the same one twice.
+    case overlap(step: UInt64, rows: Range<Int>, node: NodeID)
+    /// Rows that the global batch does not have.
+    case outside(step: UInt64, rows: Range<Int>, node: NodeID)
+
+    package var description: String {
+      switch self {
+      case .missing(let steps) where steps.count == 1: "step \(steps.lowerBound) was not applied"
+      case .missing(let steps):
+        "steps \(steps.lowerBound) to \(steps.upperBound - 1) were not applied"
+      case .repeated(let step, let times): "step \(step) was applied \(times) times"
+      case .late(let step): "step \(step) was applied after a later one"
+      case .hole(let step, let rows): "step \(step): nobody had \(Self.text(rows))"
+      case .overlap(let step, let rows, let node):
+        "step \(step): \(node) had \(Self.text(rows)), which had been counted"
+      case .outside(let step, let rows, let node):
+        "step \(step): \(node) had \(Self.text(rows)), outside the global batch"
+      }
+    }
+
+    private static func text(_ rows: Range<Int>) -> String {
+      rows.count == 1
+        ? "row \(rows.lowerBound)" : "rows \(rows.lowerBound) to \(rows.upperBound - 1)"
+    }
+  }
+
+  private let globalBatch: Int
+  private var applied: [UInt64: [CommitRecord]] = [:]
+  private var late: Set<UInt64> = []
+  /// Steps of the surviving lineage so far.
+  package private(set) var steps: UInt64 = 0
+  /// Steps that were applied and given up again by going back to a checkpoint.
+  package private(set) var discarded = 0
+
+  /// - Parameter globalBatch: examples in each step.
+  package init(globalBatch: Int) { self.globalBatch = globalBatch }
+
+  /// Takes the ledger's next entry.
+  package mutating func take(_ entry: LedgerEntry) {
+    switch entry {
+    case .wentOn(let after):
+      let givenUp = applied.filter { $0.key >= after }
+      discarded += givenUp.values.reduce(0) { $0 + $1.count }
+      for step in givenUp.keys { applied[step] = nil }
+      late = late.filter { $0 < after }
+      // Where the ledger has fewer steps than the checkpoint, they show up as missing.
+      steps = after
+    case .committed(let record):
+      guard case .training(let step) = record.kind else { return }
+      if step < steps, applied[step] == nil { late.insert(step) }
+      applied[step, default: []].append(record)
+      steps = max(steps, step == .max ? step : step + 1)
+    }
+  }
+
+  /// Everything that is wrong, by step; empty is the proof.
+  package func findings() -> [Finding] {
+    var found: [Finding] = []
+    var next: UInt64 = 0
+    for (step, records) in applied.sorted(by: { $0.key < $1.key }) {
+      if step > next { found.append(.missing(steps: next..<step)) }
+      next = step == .max ? step : step + 1
+      if late.contains(step) { found.append(.late(step: step)) }
+      if records.count > 1 { found.append(.repeated(step: step, times: records.count)) }
+      for record in records { found += findings(step, record) }
+    }
+    if next < steps { found.append(.missing(steps: next..<steps)) }
+    return found
+  }
+
+  private func findings(_ step: UInt64, _ record: CommitRecord) -> [Finding] {
+    let shares = record.shares.flatMap { node, ranges in ranges.map { (node: node, rows: $0) } }
+      .filter { !$0.rows.isEmpty }
+      .sorted { ($0.rows.lowerBound, $0.node) < ($1.rows.lowerBound, $1.node) }
+    var found: [Finding] = []
+    var next = 0
+    for (node, rows) in shares {
+      let inside = rows.clamped(to: 0..<globalBatch)
+      if inside != rows { found.append(.outside(step: step, rows: rows, node: node)) }
+      guard !inside.isEmpty else { continue }
+      if inside.lowerBound > next {
+        found.append(.hole(step: step, rows: next..<inside.lowerBound))
+      } else if inside.lowerBound < next {
+        let twice = inside.lowerBound..<min(next, inside.upperBound)
+        found.append(.overlap(step: step, rows: twice, node: node))
+      }
+      next = max(next, inside.upperBound)
+    }
+    if next < globalBatch { found.append(.hole(step: step, rows: next..<globalBatch)) }
+    return found
+  }
+}
