@@ -88,6 +88,9 @@ enum PlanCommand {
       case .scattered: .scattered
       }
     shape.subBatches = configuration.subBatches
+    shape.wire.activations = configuration.wire.activations.bytes
+    shape.wire.gradients = configuration.wire.gradients.bytes
+    shape.wire.parameters = configuration.wire.parameters.bytes
     shape.linkBytesPerSecond = try rate(arguments.string("link") ?? "1gbit", arguments)
     let layout = arguments.string("layout") ?? ClusterShape.Layout.separate.rawValue
     guard let known = ClusterShape.Layout(rawValue: layout) else {
