@@ -592,6 +592,51 @@ void   crosscut__v1__advance__free_unpacked
   assert(message->base.descriptor == &crosscut__v1__advance__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   crosscut__v1__rate_change__init
+                     (Crosscut__V1__RateChange         *message)
+{
+  static const Crosscut__V1__RateChange init_value = CROSSCUT__V1__RATE_CHANGE__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__rate_change__get_packed_size
+                     (const Crosscut__V1__RateChange *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__rate_change__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__rate_change__pack
+                     (const Crosscut__V1__RateChange *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__rate_change__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__rate_change__pack_to_buffer
+                     (const Crosscut__V1__RateChange *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__rate_change__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__RateChange *
+       crosscut__v1__rate_change__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__RateChange *)
+     protobuf_c_message_unpack (&crosscut__v1__rate_change__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__rate_change__free_unpacked
+                     (Crosscut__V1__RateChange *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__rate_change__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   crosscut__v1__leave__init
                      (Crosscut__V1__Leave         *message)
 {
@@ -1273,7 +1318,103 @@ void   crosscut__v1__status_reply__free_unpacked
   assert(message->base.descriptor == &crosscut__v1__status_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[25] =
+void   crosscut__v1__command_request__checkpoint_now__init
+                     (Crosscut__V1__CommandRequest__CheckpointNow         *message)
+{
+  static const Crosscut__V1__CommandRequest__CheckpointNow init_value = CROSSCUT__V1__COMMAND_REQUEST__CHECKPOINT_NOW__INIT;
+  *message = init_value;
+}
+void   crosscut__v1__command_request__init
+                     (Crosscut__V1__CommandRequest         *message)
+{
+  static const Crosscut__V1__CommandRequest init_value = CROSSCUT__V1__COMMAND_REQUEST__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__command_request__get_packed_size
+                     (const Crosscut__V1__CommandRequest *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__command_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__command_request__pack
+                     (const Crosscut__V1__CommandRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__command_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__command_request__pack_to_buffer
+                     (const Crosscut__V1__CommandRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__command_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__CommandRequest *
+       crosscut__v1__command_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__CommandRequest *)
+     protobuf_c_message_unpack (&crosscut__v1__command_request__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__command_request__free_unpacked
+                     (Crosscut__V1__CommandRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__command_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   crosscut__v1__command_reply__init
+                     (Crosscut__V1__CommandReply         *message)
+{
+  static const Crosscut__V1__CommandReply init_value = CROSSCUT__V1__COMMAND_REPLY__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__command_reply__get_packed_size
+                     (const Crosscut__V1__CommandReply *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__command_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__command_reply__pack
+                     (const Crosscut__V1__CommandReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__command_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__command_reply__pack_to_buffer
+                     (const Crosscut__V1__CommandReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__command_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__CommandReply *
+       crosscut__v1__command_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__CommandReply *)
+     protobuf_c_message_unpack (&crosscut__v1__command_reply__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__command_reply__free_unpacked
+                     (Crosscut__V1__CommandReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__command_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[27] =
 {
   {
     "protocol_version",
@@ -1575,11 +1716,37 @@ static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "command_request",
+    82,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, command_request),
+    &crosscut__v1__command_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "command_reply",
+    83,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, command_reply),
+    &crosscut__v1__command_reply__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__envelope__field_indices_by_name[] = {
   16,   /* field[16] = activations */
   10,   /* field[10] = advance */
   21,   /* field[21] = collect */
+  26,   /* field[26] = command_reply */
+  25,   /* field[25] = command_request */
   18,   /* field[18] = exchange */
   17,   /* field[17] = feature_gradients */
   13,   /* field[13] = goodbye */
@@ -1611,7 +1778,7 @@ static const ProtobufCIntRange crosscut__v1__envelope__number_ranges[6 + 1] =
   { 48, 16 },
   { 64, 19 },
   { 80, 23 },
-  { 0, 25 }
+  { 0, 27 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor =
 {
@@ -1621,7 +1788,7 @@ const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor =
   "Crosscut__V1__Envelope",
   "crosscut.v1",
   sizeof(Crosscut__V1__Envelope),
-  25,
+  27,
   crosscut__v1__envelope__field_descriptors,
   crosscut__v1__envelope__field_indices_by_name,
   6,  crosscut__v1__envelope__number_ranges,
@@ -1961,7 +2128,7 @@ const ProtobufCMessageDescriptor crosscut__v1__refusal__descriptor =
   (ProtobufCMessageInit) crosscut__v1__refusal__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[7] =
+static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[8] =
 {
   {
     "number",
@@ -2047,12 +2214,25 @@ static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[7] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "rate_changes",
+    8,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__View, n_rate_changes),
+    offsetof(Crosscut__V1__View, rate_changes),
+    &crosscut__v1__rate_change__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__view__field_indices_by_name[] = {
   5,   /* field[5] = dataset */
   3,   /* field[3] = fc_nodes */
   4,   /* field[4] = is_final */
   0,   /* field[0] = number */
+  7,   /* field[7] = rate_changes */
   6,   /* field[6] = rate_reductions */
   1,   /* field[1] = resume_turn */
   2,   /* field[2] = workers */
@@ -2060,7 +2240,7 @@ static const unsigned crosscut__v1__view__field_indices_by_name[] = {
 static const ProtobufCIntRange crosscut__v1__view__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__view__descriptor =
 {
@@ -2070,7 +2250,7 @@ const ProtobufCMessageDescriptor crosscut__v1__view__descriptor =
   "Crosscut__V1__View",
   "crosscut.v1",
   sizeof(Crosscut__V1__View),
-  7,
+  8,
   crosscut__v1__view__field_descriptors,
   crosscut__v1__view__field_indices_by_name,
   1,  crosscut__v1__view__number_ranges,
@@ -2579,7 +2759,7 @@ const ProtobufCMessageDescriptor crosscut__v1__wait__descriptor =
   (ProtobufCMessageInit) crosscut__v1__wait__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__advance__field_descriptors[2] =
+static const ProtobufCFieldDescriptor crosscut__v1__advance__field_descriptors[3] =
 {
   {
     "turn",
@@ -2605,15 +2785,28 @@ static const ProtobufCFieldDescriptor crosscut__v1__advance__field_descriptors[2
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "rate_changes",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Advance, n_rate_changes),
+    offsetof(Crosscut__V1__Advance, rate_changes),
+    &crosscut__v1__rate_change__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__advance__field_indices_by_name[] = {
+  2,   /* field[2] = rate_changes */
   1,   /* field[1] = rate_reductions */
   0,   /* field[0] = turn */
 };
 static const ProtobufCIntRange crosscut__v1__advance__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__advance__descriptor =
 {
@@ -2623,11 +2816,62 @@ const ProtobufCMessageDescriptor crosscut__v1__advance__descriptor =
   "Crosscut__V1__Advance",
   "crosscut.v1",
   sizeof(Crosscut__V1__Advance),
-  2,
+  3,
   crosscut__v1__advance__field_descriptors,
   crosscut__v1__advance__field_indices_by_name,
   1,  crosscut__v1__advance__number_ranges,
   (ProtobufCMessageInit) crosscut__v1__advance__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__rate_change__field_descriptors[2] =
+{
+  {
+    "first_step",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__RateChange, first_step),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "factor",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__RateChange, factor),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__rate_change__field_indices_by_name[] = {
+  1,   /* field[1] = factor */
+  0,   /* field[0] = first_step */
+};
+static const ProtobufCIntRange crosscut__v1__rate_change__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__rate_change__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.RateChange",
+  "RateChange",
+  "Crosscut__V1__RateChange",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__RateChange),
+  2,
+  crosscut__v1__rate_change__field_descriptors,
+  crosscut__v1__rate_change__field_indices_by_name,
+  1,  crosscut__v1__rate_change__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__rate_change__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor crosscut__v1__leave__field_descriptors[1] =
@@ -3513,6 +3757,139 @@ const ProtobufCMessageDescriptor crosscut__v1__status_reply__descriptor =
   crosscut__v1__status_reply__field_indices_by_name,
   0,  crosscut__v1__status_reply__number_ranges,
   (ProtobufCMessageInit) crosscut__v1__status_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+#define crosscut__v1__command_request__checkpoint_now__field_descriptors NULL
+#define crosscut__v1__command_request__checkpoint_now__field_indices_by_name NULL
+#define crosscut__v1__command_request__checkpoint_now__number_ranges NULL
+const ProtobufCMessageDescriptor crosscut__v1__command_request__checkpoint_now__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.CommandRequest.CheckpointNow",
+  "CheckpointNow",
+  "Crosscut__V1__CommandRequest__CheckpointNow",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__CommandRequest__CheckpointNow),
+  0,
+  crosscut__v1__command_request__checkpoint_now__field_descriptors,
+  crosscut__v1__command_request__checkpoint_now__field_indices_by_name,
+  0,  crosscut__v1__command_request__checkpoint_now__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__command_request__checkpoint_now__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__command_request__field_descriptors[3] =
+{
+  {
+    "stop",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    offsetof(Crosscut__V1__CommandRequest, command_case),
+    offsetof(Crosscut__V1__CommandRequest, stop),
+    NULL,
+    &protobuf_c_empty_string,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "checkpoint_now",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__CommandRequest, command_case),
+    offsetof(Crosscut__V1__CommandRequest, checkpoint_now),
+    &crosscut__v1__command_request__checkpoint_now__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "learning_rate",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    offsetof(Crosscut__V1__CommandRequest, command_case),
+    offsetof(Crosscut__V1__CommandRequest, learning_rate),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__command_request__field_indices_by_name[] = {
+  1,   /* field[1] = checkpoint_now */
+  2,   /* field[2] = learning_rate */
+  0,   /* field[0] = stop */
+};
+static const ProtobufCIntRange crosscut__v1__command_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__command_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.CommandRequest",
+  "CommandRequest",
+  "Crosscut__V1__CommandRequest",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__CommandRequest),
+  3,
+  crosscut__v1__command_request__field_descriptors,
+  crosscut__v1__command_request__field_indices_by_name,
+  1,  crosscut__v1__command_request__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__command_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__command_reply__field_descriptors[2] =
+{
+  {
+    "text",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__CommandReply, text),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "ok",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__CommandReply, ok),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__command_reply__field_indices_by_name[] = {
+  1,   /* field[1] = ok */
+  0,   /* field[0] = text */
+};
+static const ProtobufCIntRange crosscut__v1__command_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__command_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.CommandReply",
+  "CommandReply",
+  "Crosscut__V1__CommandReply",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__CommandReply),
+  2,
+  crosscut__v1__command_reply__field_descriptors,
+  crosscut__v1__command_reply__field_indices_by_name,
+  1,  crosscut__v1__command_reply__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__command_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCEnumValue crosscut__v1__role__enum_values_by_number[5] =

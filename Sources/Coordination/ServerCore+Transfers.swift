@@ -17,9 +17,10 @@ extension ServerCore {
 
   /// Begins a checkpoint after a committed training step, if one is due and none is under way.
   mutating func beginCheckpointIfDue(_ now: Microseconds, _ out: inout [Directive]) {
-    guard plan.checkpointEvery > 0 else { return }
-    let isDue = committedSteps % plan.checkpointEvery == 0 || !departing.isEmpty
-    if isDue { beginCheckpoint(now, &out) }
+    let isRegular = plan.checkpointEvery > 0 && committedSteps % plan.checkpointEvery == 0
+    guard isRegular || !departing.isEmpty || checkpointAsked, collecting == nil else { return }
+    checkpointAsked = false
+    beginCheckpoint(now, &out)
   }
 
   private mutating func beginCheckpoint(_ now: Microseconds, _ out: inout [Directive]) {

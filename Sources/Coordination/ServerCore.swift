@@ -16,6 +16,8 @@ package struct ServerCore: Sendable {
     case tick
     /// The operator ends the run.
     case stop(reason: String)
+    /// The operator wants a checkpoint after the next step, besides those that are due.
+    case checkpointNow
     /// The checkpoint that was begun last is on disk, or could not be written.
     case checkpointed(steps: UInt64, failure: String?)
   }
@@ -111,6 +113,8 @@ package struct ServerCore: Sendable {
   /// its last.
   var slices: [NodeID: Set<Slice>] = [:]
   var slicesDone: Set<NodeID> = []
+  /// Whether the operator wants a checkpoint that has not been begun.
+  var checkpointAsked = false
   /// A checkpoint whose slices are on their way.
   var collecting: CheckpointTransfer?
   /// Number of the last transfer of slices, in either direction.
@@ -174,6 +178,7 @@ package struct ServerCore: Sendable {
       if let record = membership[node] { lose(record, "its connection closed", now, &out) }
     case .tick: tick(now, &out)
     case .checkpointed(let steps, let failure): checkpointed(steps, failure, now, &out)
+    case .checkpointNow: checkpointAsked = true
     case .stop(let reason):
       end(Stop(outcome: .interrupted, reason: reason), now, &out)
     }

@@ -65,12 +65,16 @@ package struct View: Hashable, Sendable {
   package let isFinal: Bool
   /// How often the validation error has lowered the learning rate so far.
   package var rateReductions: Int
+  /// What an operator has made of the learning rate; those changes that are over are left out.
+  package var rateChanges: [RateChange]
 
   package init(
     number: UInt32, resumeTurn: UInt64, workers: [Member], fcNodes: [Member],
-    dataset: DatasetFacts, isFinal: Bool = false, rateReductions: Int = 0
+    dataset: DatasetFacts, isFinal: Bool = false, rateReductions: Int = 0,
+    rateChanges: [RateChange] = []
   ) {
     self.rateReductions = rateReductions
+    self.rateChanges = rateChanges
     self.number = number
     self.resumeTurn = resumeTurn
     self.workers = workers

@@ -46,6 +46,8 @@ package enum Limits {
   package static let frameBytes = 4 * 1024 * 1024
   /// Most bulk frames behind one header.
   package static let frames = 1024
+  /// Most changes of the learning rate that a view or an advance carries.
+  package static let rateChanges = 8
   /// Longest string in a header.
   package static let stringBytes = 4096
 }
@@ -94,6 +96,8 @@ package enum Body: Sendable, Hashable {
   case statusRequest
   /// Frames: the status record as JSON, cut where it must be.
   case statusReply
+  case commandRequest(OperatorCommand)
+  case commandReply(CommandReply)
 }
 
 /// A process asks to become a member.
@@ -147,9 +151,12 @@ package struct Advance: Hashable, Sendable {
   package var turn: UInt64
   /// How often the validation error has lowered the learning rate so far.
   package var rateReductions: Int
-  package init(turn: UInt64, rateReductions: Int = 0) {
+  /// What an operator has made of the learning rate; those changes that are over are left out.
+  package var rateChanges: [RateChange]
+  package init(turn: UInt64, rateReductions: Int = 0, rateChanges: [RateChange] = []) {
     self.turn = turn
     self.rateReductions = rateReductions
+    self.rateChanges = rateChanges
   }
 }
 

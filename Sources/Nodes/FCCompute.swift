@@ -20,16 +20,19 @@ final class FCCompute: Performer {
   /// How often validation has lowered the learning rate. It changes between an evaluation and the
   /// step after it, when no step is under way here.
   private let reductions: @Sendable () -> Int
+  private let rates: RateSheet
 
   init(
     context: RunContext, rank: Int, probe: (any StepProbe)?,
-    totalSteps: @escaping @Sendable () -> UInt64, reductions: @escaping @Sendable () -> Int
+    totalSteps: @escaping @Sendable () -> UInt64, reductions: @escaping @Sendable () -> Int,
+    rates: RateSheet
   ) throws(TrainingError) {
     self.context = context
     self.rank = rank
     self.probe = probe
     self.totalSteps = totalSteps
     self.reductions = reductions
+    self.rates = rates
     var lanes: [DenseSlice] = []
     for rows in context.plan.subBatches.ranges {
       let lane = DenseSlice(
@@ -88,7 +91,8 @@ final class FCCompute: Performer {
       return .done
     case .apply(let step):
       context.update(
-        slice, step: step, of: totalSteps(), reductions: reductions(), probe: probe)
+        slice, step: step, of: totalSteps(), reductions: reductions(),
+        rateFactor: rates.factor(at: step), probe: probe)
       return .done
     case .collect(let transfer): return .slices(collect(transfer))
     case .redraw: return redraw()

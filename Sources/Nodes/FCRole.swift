@@ -11,6 +11,7 @@ final class FCRole: MemberRole {
   private let compute: ComputeThread<FCCore.Operation, FCCore.Outcome, [[Int]]>
   private let totalSteps: SharedNumber
   private let rateReductions: SharedNumber
+  private let rates: RateSheet
   private var core: FCCore?
 
   init(_ start: RoleStart) throws(TransportError) {
@@ -19,10 +20,13 @@ final class FCRole: MemberRole {
     self.totalSteps = totalSteps
     let rateReductions = SharedNumber()
     self.rateReductions = rateReductions
+    let rates = RateSheet()
+    self.rates = rates
     compute = try ComputeThread(name: "compute", threads: start.threads) {
       let compute = try FCCompute(
         context: start.context, rank: start.rank, probe: start.probe,
-        totalSteps: { totalSteps.value }, reductions: { Int(rateReductions.value) })
+        totalSteps: { totalSteps.value }, reductions: { Int(rateReductions.value) },
+        rates: rates)
       return (compute, compute.exchangeRowBytes)
     }
   }
@@ -36,7 +40,10 @@ final class FCRole: MemberRole {
     case .view(let view):
       totalSteps.value = start.context.plan.totalSteps(view.dataset)
       rateReductions.value = UInt64(view.rateReductions)
-    case .advance(let advance): rateReductions.value = UInt64(advance.rateReductions)
+      rates.changes = view.rateChanges
+    case .advance(let advance):
+      rateReductions.value = UInt64(advance.rateReductions)
+      rates.changes = advance.rateChanges
     default: break
     }
     return carryOut(core?.handle(.message(message), now: now) ?? [])

@@ -1,6 +1,7 @@
 import Messages
 import Configuration
 import Coordination
+import Messages
 import Synchronization
 import Training
 
@@ -10,6 +11,7 @@ final class RunFacts: Sendable {
   private let template: Mutex<CheckpointManifest>
   /// Validation as it was when each checkpoint was begun: it may have gone on since.
   private let validations = Mutex<[UInt64: ValidationProgress]>([:])
+  private let rates = Mutex<[UInt64: [RateChange]]>([:])
 
   init(_ run: RunContext, number: UInt64, resumed: Checkpoint?) {
     let configuration = run.configuration
@@ -49,8 +51,9 @@ final class RunFacts: Sendable {
   func remember(_ text: String) { template.withLock { $0.history.append(text) } }
 
   /// Keeps what the evaluations had shown when the checkpoint after `steps` steps was begun.
-  func keep(_ validation: ValidationProgress, steps: UInt64) {
+  func keep(_ validation: ValidationProgress, _ changes: [RateChange], steps: UInt64) {
     validations.withLock { $0[steps] = validation }
+    rates.withLock { $0[steps] = changes.isEmpty ? nil : changes }
   }
 
   /// What the evaluations had shown after `steps` steps, for a run that goes back there.
@@ -63,6 +66,7 @@ final class RunFacts: Sendable {
     var manifest = template.withLock { $0 }
     manifest.steps = steps
     manifest.validation = validation(steps: steps)
+    manifest.rateChanges = rates.withLock { $0[steps] }
     if manifest.trainingExamples > 0 {
       manifest.epoch =
         Double(steps) * Double(manifest.globalBatch) / Double(manifest.trainingExamples)

@@ -31,6 +31,8 @@ struct RunMonitor {
   private var turnsDone: UInt64 = 0
   /// How often validation has lowered the learning rate.
   var rateReductions = 0
+  /// What operators have made of it.
+  let rates: RateSheet
 
   /// Steps over which the status averages loss and accuracy: fewer follow faster, more are calmer.
   private static let recentSteps = 50
@@ -40,9 +42,10 @@ struct RunMonitor {
 
   init(
     run: UInt64, context: RunContext, directory: RunDirectory?, observer: (any RunObserver)?,
-    log: Logger
+    log: Logger, rates: RateSheet = RateSheet()
   ) throws {
     self.context = context
+    self.rates = rates
     self.directory = directory
     self.observer = observer
     self.log = log
@@ -113,8 +116,7 @@ struct RunMonitor {
         step: step + 1, secondsSinceStart: seconds(now),
         loss: tally.lossSum / Double(tally.examples),
         accuracy: Double(tally.top1) / Double(tally.examples),
-        learningRate: context.configuration.learningRate(
-          step: Int(step), of: Int(total), reductions: rateReductions),
+        learningRate: learningRate(step: step, of: total),
         imagesPerSecond: rate.rate(at: seconds(now))))
     recent.append(tally)
     if recent.count > Self.recentSteps { recent.removeFirst() }
@@ -130,8 +132,7 @@ struct RunMonitor {
       step: step + 1, epoch: epoch(afterSteps: step + 1, core),
       loss: window.lossSum / Double(window.examples),
       accuracy: Double(window.top1) / Double(window.examples),
-      learningRate: context.configuration.learningRate(
-        step: Int(step), of: Int(total), reductions: rateReductions),
+      learningRate: learningRate(step: step, of: total),
       imagesPerSecond: rate.rate(at: seconds(now)), secondsSinceStart: seconds(now))
     metrics?.append(line)
     tensorBoard?.append(line)
@@ -192,6 +193,13 @@ struct RunMonitor {
     return true
   }
 
+  /// The rate that the weights' update of a step goes by.
+  private func learningRate(step: UInt64, of total: UInt64) -> Double {
+    rates.factor(at: step)
+      * context.configuration.learningRate(
+        step: Int(step), of: Int(total), reductions: rateReductions)
+  }
+
   private func epoch(afterSteps steps: UInt64, _ core: ServerCore) -> Double {
     guard let facts = core.dataset, facts.trainingExamples > 0 else { return 0 }
     return Double(steps) * Double(context.plan.globalBatch) / Double(facts.trainingExamples)
@@ -209,8 +217,8 @@ struct RunMonitor {
     record.totalEpochs = epoch(afterSteps: record.totalSteps, core)
     record.elapsedSeconds = seconds(now)
     record.view = core.view?.number ?? 0
-    record.learningRate = context.configuration.learningRate(
-      step: Int(min(record.step, max(record.totalSteps, 1) - 1)), of: Int(record.totalSteps))
+    record.learningRate = learningRate(
+      step: min(record.step, max(record.totalSteps, 1) - 1), of: record.totalSteps)
     record.imagesPerSecond = rate.rate(at: seconds(now))
     record.etaSeconds = rate.secondsLeft(
       remaining: (record.totalSteps - min(record.step, record.totalSteps))

@@ -23,6 +23,7 @@ final class ServerCompute: Performer {
   private let totalSteps: @Sendable () -> UInt64
   /// How often validation has lowered the learning rate.
   private let reductions: @Sendable () -> Int
+  private let rates: RateSheet
   /// Model and checkpoints.
   private let archive: ServerArchive
   /// Where the first layer's filters are put up when somebody wants to see them.
@@ -33,7 +34,8 @@ final class ServerCompute: Performer {
   init(
     context: RunContext, archive: ServerArchive, resumeSteps: UInt64, probe: (any StepProbe)?,
     board: StatusBoard? = nil, tensorBoard: BoardWriter? = nil,
-    totalSteps: @escaping @Sendable () -> UInt64, reductions: @escaping @Sendable () -> Int
+    totalSteps: @escaping @Sendable () -> UInt64, reductions: @escaping @Sendable () -> Int,
+    rates: RateSheet
   ) throws {
     self.context = context
     self.archive = archive
@@ -42,6 +44,7 @@ final class ServerCompute: Performer {
     self.tensorBoard = tensorBoard
     self.totalSteps = totalSteps
     self.reductions = reductions
+    self.rates = rates
     stages = context.network.stages
     committed = ConvolutionalVersion(stages)
     working = ConvolutionalVersion(stages)
@@ -153,7 +156,10 @@ final class ServerCompute: Performer {
           region: ParameterRegion(
             elements: part.lowerBound - first..<part.upperBound - first, of: entry),
           values: gradient + (part.lowerBound - chunk.range.lowerBound))
-        context.sgd(entry, step: step, of: totalSteps(), reductions: reductions()).update(
+        context.sgd(
+          entry, step: step, of: totalSteps(), reductions: reductions(),
+          rateFactor: rates.factor(at: step)
+        ).update(
           count: part.count,
           gradient: gradient + (part.lowerBound - chunk.range.lowerBound),
           weight: UnsafePointer(committed.values[chunk.stage].floatPointer + part.lowerBound),

@@ -13,18 +13,18 @@ import Wire
 package final class ServerNode {
   private let context: RunContext
   private let options: ServerOptions
-  private let hub: Hub
-  private let log: Logger
+  let hub: Hub
+  let log: Logger
   private let incarnation: UInt64
-  private let identity: Header
-  private var core: ServerCore
+  let identity: Header
+  var core: ServerCore
   private let compute: ComputeThread<ServerCore.Operation, ServerCore.Outcome, Bool>
-  private let totalSteps = SharedNumber()
-  private var validation: ValidationKeeper
-  private var monitor: RunMonitor
+  let totalSteps = SharedNumber()
+  var validation: ValidationKeeper
+  var monitor: RunMonitor
   private let http: HTTPServer?
   private let facts: RunFacts
-  private let writer: CheckpointWriter?
+  let writer: CheckpointWriter?
   /// Asks the server to end the run: in-process owners post here.
   private let commands: Mailbox<String>
   /// The first signal ends the run in order, the second one at once.
@@ -36,9 +36,9 @@ package final class ServerNode {
   private var controlLinks: [NodeID: Hub.Link] = [:]
   private var bulkLinks: [NodeID: Hub.Link] = [:]
   private let configurationText: Frame
-  private var refusals: UInt64 = 0
+  var refusals: UInt64 = 0
   private var complained: Set<Hub.Link> = []
-  private let keyDesk: KeyDesk?
+  let keyDesk: KeyDesk?
   private var strangers = StrangerLog()
   private var result: End?
 
@@ -79,7 +79,8 @@ package final class ServerNode {
     facts = RunFacts(run, number: number, resumed: options.resume)
     validation = ValidationKeeper(run.configuration, facts, resumed: options.resume)
     monitor = try RunMonitor(
-      run: number, context: run, directory: options.runDirectory, observer: observer, log: log)
+      run: number, context: run, directory: options.runDirectory, observer: observer, log: log,
+      rates: validation.rates)
     let board = monitor.board
     let tensorBoard = monitor.tensorBoard
     http = try options.http.map { try HTTPServer($0, board: board) }
@@ -94,14 +95,15 @@ package final class ServerNode {
       "seed": "\(run.configuration.seed)",
     ]
     compute = try ComputeThread(name: "compute", threads: options.threads) {
-      [totalSteps, reductions = validation.reductions, writer, options] in
+
+      [totalSteps, reductions = validation.reductions, rates = validation.rates, writer, options] in
       let archive = ServerArchive(
         context: run, modelPath: options.runDirectory?.model, metadata: metadata,
         checkpoints: store, resumed: options.resume, writer: writer, onModel: onModel)
       let compute = try ServerCompute(
         context: run, archive: archive, resumeSteps: resumeSteps, probe: probe,
         board: board, tensorBoard: tensorBoard, totalSteps: { totalSteps.value },
-        reductions: { Int(reductions.value) })
+        reductions: { Int(reductions.value) }, rates: rates)
       return (compute, true)
     }
   }
@@ -242,7 +244,11 @@ package final class ServerNode {
   private func isForKeyDesk(_ link: Hub.Link, _ parts: [Frame]) -> Bool {
     guard let keyDesk else { return false }
     let outcome = keyDesk.handle(parts, from: hub.caller(link)) {
-      if case .statusRequest = (try? WireCodec.decode(parts))?.body { true } else { false }
+      switch (try? WireCodec.decode(parts))?.body {
+      // Who has a token only is told so in answer to a command.
+      case .statusRequest, .commandRequest: true
+      default: false
+      }
     }
     switch outcome {
     case .pass: return false
@@ -272,6 +278,7 @@ package final class ServerNode {
     switch message.body {
     case .statusRequest:
       return reply(to: link)
+    case .commandRequest(let command): return obey(command, link)
     case .join(let join):
       visitors[header.incarnation] = link
       guard join.softwareVersion == Version.text else {
@@ -320,23 +327,13 @@ package final class ServerNode {
     send(Message(identity, .refusal(refusal)), over: link)
   }
 
-  private func reply(to link: Hub.Link) {
-    let now = MonotonicClock.now()
-    let record = monitor.record(core, refusals: refusals + hub.droppedMessages, now: now)
-    let text = record.json()
-    let frames = stride(from: 0, to: text.count, by: Limits.frameBytes).map {
-      Frame(copying: Array(text[$0..<min($0 + Limits.frameBytes, text.count)]))
-    }
-    send(Message(identity, .statusReply, frames: frames), over: link)
-  }
-
   // MARK: What goes out
 
-  private func carryOut(_ directives: [ServerCore.Directive]) {
+  func carryOut(_ directives: [ServerCore.Directive]) {
     for directive in directives {
       switch directive {
       case .send(let original, let node):
-        let message = validation.stamped(original)
+        let message = validation.stamped(original, steps: core.committedSteps)
         // Parameters take the bulk connection, once it is known: until a worker's first push they
         // may as well take the other.
         var link = controlLinks[node]
@@ -387,7 +384,7 @@ package final class ServerNode {
     send(Message(identity, body, frames: [configurationText]), over: link)
   }
 
-  private func send(_ message: Message, over link: Hub.Link) {
+  func send(_ message: Message, over link: Hub.Link) {
     do throws(WireError) {
       if !hub.send(try WireCodec.encode(message), to: link) {
         log.warning("a message could not be sent: the peer is gone or its queue is full")

@@ -1,11 +1,11 @@
 import Coordination
-import Messages
+package import Messages
 package import Observability
 import Tensors
 package import Transport
 import Wire
 
-/// Asks a server for its status; holds one connection, so that asking again is cheap.
+/// Asks a server for its status, and gives it commands; holds one connection, so that asking again is cheap.
 package final class StatusClient {
   private let hub: Hub
   private let link: Hub.Link
@@ -28,7 +28,30 @@ package final class StatusClient {
   ///
   /// - Throws: `NodeError` if nothing, or nothing sensible, answers in time.
   package func status(timeoutMilliseconds: Int = 2500) throws -> StatusRecord {
-    _ = hub.send(try WireCodec.encode(Message(identity, .statusRequest)), to: link)
+    try ask(.statusRequest, timeoutMilliseconds) { message in
+      guard case .statusReply = message.body else { return nil }
+      return try StatusRecord.decode(message.frames.flatMap { Array($0.bytes) })
+    }
+  }
+
+  /// Has the server do something.
+  ///
+  /// - Returns: what the server says that it does.
+  /// - Throws: `NodeError` with the server's reason if it does not, or if nothing answers in time.
+  package func command(
+    _ command: OperatorCommand, timeoutMilliseconds: Int = 5000
+  ) throws -> String {
+    try ask(.commandRequest(command), timeoutMilliseconds) { message in
+      guard case .commandReply(let reply) = message.body else { return nil }
+      guard reply.ok else { throw NodeError("the server at \(endpoint): \(reply.text)") }
+      return reply.text
+    }
+  }
+
+  private func ask<Answer>(
+    _ body: Body, _ timeoutMilliseconds: Int, _ answer: (Message) throws -> Answer?
+  ) throws -> Answer {
+    _ = hub.send(try WireCodec.encode(Message(identity, body)), to: link)
     let deadline = MonotonicClock.now() + UInt64(timeoutMilliseconds) * 1000
     var failure: HandshakeFailure?
     while true {
@@ -56,13 +79,10 @@ package final class StatusClient {
         } catch {
           throw NodeError("\(endpoint) answers, but not as this crosscut's server: \(error)")
         }
-        switch message.body {
-        case .statusReply:
-          return try StatusRecord.decode(message.frames.flatMap { Array($0.bytes) })
-        case .refusal(let refusal):
+        if case .refusal(let refusal) = message.body {
           throw NodeError("the server at \(endpoint) refused to answer: \(refusal.reason)")
-        default: continue
         }
+        if let answer = try answer(message) { return answer }
       }
     }
   }

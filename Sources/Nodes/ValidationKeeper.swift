@@ -10,6 +10,9 @@ struct ValidationKeeper {
   private(set) var progress: ValidationProgress
   /// How often the learning rate was lowered, for the server's compute thread.
   let reductions = SharedNumber()
+  /// What operators have made of it, for the same. Going back to a checkpoint leaves it alone: the
+  /// same steps go by the same rates again.
+  let rates: RateSheet
   private let facts: RunFacts
   private let configuration: RunConfiguration
 
@@ -18,7 +21,8 @@ struct ValidationKeeper {
     self.facts = facts
     self.configuration = configuration
     progress = resumed?.manifest.validation ?? ValidationProgress()
-    facts.keep(progress, steps: resumed?.manifest.steps ?? 0)
+    rates = RateSheet(resumed?.manifest.rateChanges ?? [])
+    facts.keep(progress, rates.changes, steps: resumed?.manifest.steps ?? 0)
     reductions.value = UInt64(progress.reductions)
   }
 
@@ -40,7 +44,8 @@ struct ValidationKeeper {
   /// Notices that a checkpoint is begun, or that the run goes back to one.
   mutating func follow(_ operation: ServerCore.Operation) {
     switch operation {
-    case .beginCheckpoint(let steps), .save(let steps): facts.keep(progress, steps: steps)
+    case .beginCheckpoint(let steps), .save(let steps):
+      facts.keep(progress, rates.changes, steps: steps)
     case .rollBack(let steps):
       progress = facts.validation(steps: steps)
       reductions.value = UInt64(progress.reductions)
@@ -48,15 +53,33 @@ struct ValidationKeeper {
     }
   }
 
-  /// The message with the learning rate's reductions so far, where it carries them.
-  func stamped(_ message: Message) -> Message {
+  /// Scales the schedule so that the learning rate of the weights is `rate` at `step`.
+  ///
+  /// - Returns: the factor; `nil` where the schedule has come to 0, or the factor is beyond what a
+  ///   number can say.
+  func setRate(_ rate: Double, at step: UInt64, of totalSteps: UInt64) -> Double? {
+    let scheduled = configuration.learningRate(
+      step: Int(step), of: Int(totalSteps), reductions: progress.reductions)
+    let factor = rate / scheduled
+    guard factor.isFinite, factor > 0 else { return nil }
+    rates.changes = rates.changes.adding(RateChange(firstStep: step, factor: factor))
+    return factor
+  }
+
+  /// The message with what has become of the learning rate, where it carries that.
+  ///
+  /// - Parameter steps: committed so far; an FC node may be one behind.
+  func stamped(_ message: Message, steps: UInt64) -> Message {
     var message = message
+    let changes = rates.changes.mattering(from: max(steps, 1) - 1)
     switch message.body {
     case .advance(var advance):
       advance.rateReductions = progress.reductions
+      advance.rateChanges = changes
       message.body = .advance(advance)
     case .view(var view):
       view.rateReductions = progress.reductions
+      view.rateChanges = changes
       message.body = .view(view)
     default: break
     }

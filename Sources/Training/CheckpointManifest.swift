@@ -1,4 +1,5 @@
 package import Configuration
+package import Messages
 
 /// What a checkpoint says of itself: which run it is of, how far that was, and what its files are.
 ///
@@ -63,6 +64,8 @@ package struct CheckpointManifest: Codable, Hashable, Sendable {
   package var testAccuracy: Double?
   /// What the evaluations have shown; absent in checkpoints of earlier versions.
   package var validation: ValidationProgress?
+  /// What operators have made of the learning rate; absent where they have let it alone.
+  package var rateChanges: [RateChange]?
   /// One line for each event worth keeping: resumed from, FC node lost.
   package var history: [String]
   /// The other files; the store fills them in.

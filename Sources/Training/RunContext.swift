@@ -52,13 +52,18 @@ package struct RunContext: Sendable {
   /// The optimizer's constants for one parameter at `step` of a run of `totalSteps`: the one place
   /// where a learning rate is computed.
   ///
-  /// - Parameter reductions: what validation has asked for so far; the same on every node.
+  /// - Parameters:
+  ///   - reductions: what validation has asked for so far; the same on every node.
+  ///   - rateFactor: what the operator has the scheduled rate multiplied by at this step.
   package func sgd(
-    _ entry: ParameterTable.Entry, step: UInt64, of totalSteps: UInt64, reductions: Int = 0
+    _ entry: ParameterTable.Entry, step: UInt64, of totalSteps: UInt64, reductions: Int = 0,
+    rateFactor: Double = 1
   ) -> SGD {
     let optimizer = configuration.optimizer
-    let rate = configuration.learningRate(
-      step: Int(step), of: Int(totalSteps), dense: entry.dense, reductions: reductions)
+    let rate =
+      rateFactor
+      * configuration.learningRate(
+        step: Int(step), of: Int(totalSteps), dense: entry.dense, reductions: reductions)
     let isBias = entry.kind == .bias
     return SGD(
       learningRate: Float(isBias ? rate * optimizer.biasLearningRateFactor : rate),
@@ -78,13 +83,16 @@ extension RunContext {
   /// Applies an FC slice's gradients: one step of the optimizer on every piece.
   package func update(
     _ slice: DenseSlice, step: UInt64, of totalSteps: UInt64, reductions: Int = 0,
-    probe: (any StepProbe)?
+    rateFactor: Double = 1, probe: (any StepProbe)?
   ) {
     for parameter in slice.parameters {
       probe?.gradient(
         step: step, of: parameter.entry, region: parameter.region,
         values: UnsafePointer(parameter.gradient))
-      sgd(parameter.entry, step: step, of: totalSteps, reductions: reductions).update(
+      sgd(
+        parameter.entry, step: step, of: totalSteps, reductions: reductions,
+        rateFactor: rateFactor
+      ).update(
         count: parameter.count, gradient: UnsafePointer(parameter.gradient),
         weight: UnsafePointer(parameter.value), velocity: UnsafePointer(parameter.velocity),
         newWeight: parameter.value, newVelocity: parameter.velocity)

@@ -182,6 +182,16 @@ package final class Hub {
     return listener?.callers[routingID]
   }
 
+  /// Whether who dialed this hub is on the same machine: by a socket's path, within the process, or
+  /// from a loopback address.
+  package func isLocal(_ link: Link) -> Bool {
+    checkThread()
+    guard case .accepted(let routingID) = link, let listener else { return false }
+    guard listener.boundEndpoint.hasPrefix("tcp://") else { return true }
+    guard let address = listener.address(of: routingID) else { return false }
+    return address == "::1" || address.hasPrefix("127.")
+  }
+
   /// What happened to connections since the last call, oldest first.
   package func takeEvents() -> [Event] {
     checkThread()

@@ -41,6 +41,7 @@ extension Message {
       try expectFrames(0, "heartbeat")
     case .advance(let advance):
       try check(advance.turn, "advance.turn")
+      try RateChange.check(advance.rateChanges, "advance.rate changes")
       try expectFrames(0, "advance")
     case .leave(let leave):
       try check(leave.reason, "leave.reason")
@@ -102,6 +103,16 @@ extension Message {
       try expectFrames(0, "restore")
     case .statusRequest: try expectFrames(0, "status request")
     case .statusReply: try expectSomeFrames("status reply")
+    case .commandRequest(let command):
+      switch command {
+      case .stop(let reason): try check(reason, "command request.stop")
+      case .checkpointNow: break
+      case .setLearningRate(let rate): try check(positive: rate, "command request.learning rate")
+      }
+      try expectFrames(0, "command request")
+    case .commandReply(let reply):
+      try check(reply.text, "command reply.text")
+      try expectFrames(0, "command reply")
     }
   }
 
@@ -159,6 +170,7 @@ extension View {
     guard number > 0 else { throw .invalid(field: "view.number", found: "0") }
     try Wire.check(resumeTurn, "view.resume turn")
     try dataset.check("view.dataset")
+    try RateChange.check(rateChanges, "view.rate changes")
     try Self.check(workers, .worker, "view.workers")
     try Self.check(fcNodes, .fc, "view.fc nodes")
   }
@@ -180,6 +192,23 @@ extension View {
       }
       lastRank = member.name.rank
       try Wire.check(member.endpoint, field)
+    }
+  }
+}
+
+extension RateChange {
+  fileprivate static func check(
+    _ changes: [RateChange], _ field: StaticString
+  ) throws(WireError) {
+    try Wire.check(changes.count, from: 0, to: Limits.rateChanges, field)
+    var lowest: UInt64 = 0
+    for change in changes {
+      try Wire.check(change.firstStep, field)
+      guard change.firstStep >= lowest else {
+        throw .invalid(field: "\(field)", found: "step \(change.firstStep) out of order")
+      }
+      lowest = change.firstStep + 1
+      try Wire.check(positive: change.factor, field)
     }
   }
 }
@@ -266,6 +295,12 @@ private func check(
 private func check(_ count: UInt64, _ field: StaticString) throws(WireError) {
   guard count <= largestCounter else {
     throw .invalid(field: "\(field)", found: "\(count), above \(largestCounter)")
+  }
+}
+
+private func check(positive number: Double, _ field: StaticString) throws(WireError) {
+  guard number.isFinite && number > 0 else {
+    throw .invalid(field: "\(field)", found: "\(number), not a number above 0")
   }
 }
 

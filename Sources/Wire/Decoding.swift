@@ -25,7 +25,11 @@ extension Body {
       self = .heartbeat(try Heartbeat(try required(envelope.heartbeat, "heartbeat")))
     case CROSSCUT__V1__ENVELOPE__BODY_ADVANCE:
       let value = try required(envelope.advance, "advance")
-      self = .advance(Advance(turn: value.turn, rateReductions: Int(value.rate_reductions)))
+      self = .advance(
+        Advance(
+          turn: value.turn, rateReductions: Int(value.rate_reductions),
+          rateChanges: try RateChange.list(
+            value.rate_changes, value.n_rate_changes, "advance.rate changes")))
     case CROSSCUT__V1__ENVELOPE__BODY_LEAVE:
       let value = try required(envelope.leave, "leave")
       self = .leave(Leave(reason: try text(value.reason, "leave.reason")))
@@ -37,6 +41,13 @@ extension Body {
     case CROSSCUT__V1__ENVELOPE__BODY_GOODBYE: self = .goodbye
     case CROSSCUT__V1__ENVELOPE__BODY_STATUS_REQUEST: self = .statusRequest
     case CROSSCUT__V1__ENVELOPE__BODY_STATUS_REPLY: self = .statusReply
+    case CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REQUEST:
+      self = .commandRequest(
+        try OperatorCommand(try required(envelope.command_request, "command request")))
+    case CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REPLY:
+      let value = try required(envelope.command_reply, "command reply")
+      self = .commandReply(
+        CommandReply(text: try text(value.text, "command reply.text"), ok: value.ok != 0))
     default: self = try Body(bulk: envelope)
     }
   }
@@ -108,7 +119,9 @@ extension View {
       workers: try Self.members(value.workers, value.n_workers, "view.workers"),
       fcNodes: try Self.members(value.fc_nodes, value.n_fc_nodes, "view.fc nodes"),
       dataset: DatasetFacts(try required(value.dataset, "view.dataset")),
-      isFinal: value.is_final != 0, rateReductions: Int(value.rate_reductions))
+      isFinal: value.is_final != 0, rateReductions: Int(value.rate_reductions),
+      rateChanges: try RateChange.list(
+        value.rate_changes, value.n_rate_changes, "view.rate changes"))
   }
 
   private static func members(
@@ -124,6 +137,33 @@ extension View {
           name: try NodeName(value.name, field), endpoint: try text(value.endpoint, field)))
     }
     return members
+  }
+}
+
+extension OperatorCommand {
+  init(_ value: Crosscut__V1__CommandRequest) throws(WireError) {
+    switch value.command_case {
+    case CROSSCUT__V1__COMMAND_REQUEST__COMMAND_STOP:
+      self = .stop(reason: try text(value.stop, "command request.stop"))
+    case CROSSCUT__V1__COMMAND_REQUEST__COMMAND_CHECKPOINT_NOW: self = .checkpointNow
+    case CROSSCUT__V1__COMMAND_REQUEST__COMMAND_LEARNING_RATE:
+      self = .setLearningRate(value.learning_rate)
+    default: throw .missing(field: "command request.command")
+    }
+  }
+}
+
+extension RateChange {
+  fileprivate static func list(
+    _ first: UnsafeMutablePointer<UnsafeMutablePointer<Crosscut__V1__RateChange>?>?, _ count: Int,
+    _ field: StaticString
+  ) throws(WireError) -> [RateChange] {
+    var changes: [RateChange] = []
+    for pointer in UnsafeBufferPointer(start: first, count: first == nil ? 0 : count) {
+      let value = try required(pointer, field)
+      changes.append(RateChange(firstStep: value.first_step, factor: value.factor))
+    }
+    return changes
   }
 }
 

@@ -45,6 +45,8 @@ extension EncodingArena {
       envelope.advance = make(crosscut__v1__advance__init) {
         $0.turn = value.turn
         $0.rate_reductions = UInt32(truncatingIfNeeded: value.rateReductions)
+        $0.n_rate_changes = value.rateChanges.count
+        $0.rate_changes = array(value.rateChanges.map(rateChange))
       }
     case .leave(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_LEAVE
@@ -64,6 +66,15 @@ extension EncodingArena {
     case .statusReply:
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_STATUS_REPLY
       envelope.status_reply = make(crosscut__v1__status_reply__init)
+    case .commandRequest(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REQUEST
+      envelope.command_request = command(value)
+    case .commandReply(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REPLY
+      envelope.command_reply = make(crosscut__v1__command_reply__init) {
+        $0.text = string(value.text)
+        $0.ok = value.ok ? 1 : 0
+      }
     case .collect(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_COLLECT
       envelope.collect = make(crosscut__v1__collect__init) {
@@ -168,6 +179,33 @@ extension EncodingArena {
       $0.is_final = value.isFinal ? 1 : 0
       $0.dataset = dataset(value.dataset)
       $0.rate_reductions = UInt32(truncatingIfNeeded: value.rateReductions)
+      $0.n_rate_changes = value.rateChanges.count
+      $0.rate_changes = array(value.rateChanges.map(rateChange))
+    }
+  }
+
+  private func command(
+    _ value: OperatorCommand
+  ) -> UnsafeMutablePointer<Crosscut__V1__CommandRequest> {
+    make(crosscut__v1__command_request__init) {
+      switch value {
+      case .stop(let reason):
+        $0.command_case = CROSSCUT__V1__COMMAND_REQUEST__COMMAND_STOP
+        $0.stop = string(reason)
+      case .checkpointNow:
+        $0.command_case = CROSSCUT__V1__COMMAND_REQUEST__COMMAND_CHECKPOINT_NOW
+        $0.checkpoint_now = make(crosscut__v1__command_request__checkpoint_now__init)
+      case .setLearningRate(let rate):
+        $0.command_case = CROSSCUT__V1__COMMAND_REQUEST__COMMAND_LEARNING_RATE
+        $0.learning_rate = rate
+      }
+    }
+  }
+
+  private func rateChange(_ value: RateChange) -> UnsafeMutablePointer<Crosscut__V1__RateChange> {
+    make(crosscut__v1__rate_change__init) {
+      $0.first_step = value.firstStep
+      $0.factor = value.factor
     }
   }
 

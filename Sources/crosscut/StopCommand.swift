@@ -1,23 +1,37 @@
 import Glibc
+import Messages
 import Nodes
 import Observability
 import Transport
 
-/// `crosscut stop`: the orderly end of a run on this machine, as by Ctrl-C.
+/// `crosscut stop`: the orderly end of a run, as by Ctrl-C.
 enum StopCommand {
   static let command = Command(
     words: ["stop"],
-    summary: "end a run on this machine in order, and save its model",
+    summary: "end a run in order, and save its model",
     details: [
       "Tells the run's server, as Ctrl-C in its terminal would; waits until it has collected and"
-        + " saved the model. It has to be called on the server's machine, by its user."
+        + " saved the model. With --server it tells the server at that address, wherever it is, and"
+        + " does not wait; by itself the newest run on this machine, of this user."
     ],
     positionals: [
       Positional(name: "RUN", help: "The run's directory; by itself the newest one under runs/.")
     ],
+    options: [
+      Option(
+        name: "server", value: .text("ENDPOINT"),
+        help: "The parameter server to tell, instead of a run's directory."),
+      .keyFile, .join,
+      Option(
+        name: "reason", value: .text("TEXT"), help: "For the event log (with --server).",
+        standard: "asked by the operator"),
+    ],
     examples: [
       Example(line: "crosscut stop", meaning: "The newest run."),
       Example(line: "crosscut stop runs/mine", meaning: "Another one."),
+      Example(
+        line: "crosscut stop --server tcp://10.0.0.1:5555 --key-file node.key",
+        meaning: "On another machine."),
     ],
     exitCodes: [
       ExitCode(code: ExitCode.success, meaning: "The run has ended."),
@@ -31,6 +45,15 @@ enum StopCommand {
 
   /// - Throws: `NodeError` if the run does not run or does not end.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
+    let remote = arguments.string("server") != nil
+    if remote, arguments.positional(0) == nil || !arguments.isInherited("server") {
+      guard arguments.positional(0) == nil else {
+        throw UsageError(
+          command: "stop", message: "RUN and \(arguments.label("server")) exclude each other")
+      }
+      return try OperatorCommands.send(
+        .stop(reason: arguments.string("reason") ?? "asked by the operator"), arguments)
+    }
     let folder = try RunFolders.find(arguments.positional(0))
     let directory = try RunDirectory(folder)
     guard let process = directory.serverProcess else {

@@ -39,6 +39,9 @@ final class TinyCluster {
       ] + more)
   }
 
+  /// What a file of the scratch folder holds.
+  func text(_ name: String) -> String { scratch.text(name) }
+
   /// The server's address once it has written it.
   func address() throws -> String {
     let file = "\(run)/server.address"

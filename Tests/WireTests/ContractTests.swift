@@ -106,6 +106,17 @@ import Testing
     ("collect.turn", .collect(Collect(transfer: 1, turn: .max)), []),
     ("restore.steps", .restore(Restore(transfer: 1, steps: .max, isInitial: false)), []),
     ("status reply.frames", .statusReply, []), ("status request.frames", .statusRequest, [labels]),
+    ("command request.learning rate", .commandRequest(.setLearningRate(0)), []),
+    ("command request.learning rate", .commandRequest(.setLearningRate(.nan)), []),
+    (
+      "advance.rate changes",
+      .advance(
+        Advance(
+          turn: 0,
+          rateChanges: [
+            RateChange(firstStep: 5, factor: 1), RateChange(firstStep: 5, factor: 1),
+          ])), []
+    ),
     ("goodbye.frames", .goodbye, [labels]),
     ("welcome.frames", .welcome(Welcome(node: .server, rank: 0)), []),
     ("refusal.reason", .refusal(Refusal(reason: String(repeating: "x", count: 4097))), []),

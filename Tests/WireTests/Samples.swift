@@ -68,6 +68,18 @@ enum Samples {
     (.view(view), []),
     (.heartbeat(heartbeat), []),
     (.advance(Advance(turn: 813)), []),
+    (
+      .advance(
+        Advance(
+          turn: 813, rateReductions: 2,
+          rateChanges: [
+            RateChange(firstStep: 0, factor: 0.5), RateChange(firstStep: 814, factor: 1.25),
+          ])), []
+    ),
+    (.commandRequest(.stop(reason: "asked by the user")), []),
+    (.commandRequest(.checkpointNow), []),
+    (.commandRequest(.setLearningRate(0.001)), []),
+    (.commandReply(CommandReply(text: "the run ends", ok: true)), []),
     (.leave(Leave(reason: "SIGTERM")), []),
     (.stop(Stop(outcome: .interrupted, reason: "asked by the user")), []),
     (.goodbye, []),

@@ -28,6 +28,7 @@ typedef struct Crosscut__V1__Telemetry Crosscut__V1__Telemetry;
 typedef struct Crosscut__V1__StepTimes Crosscut__V1__StepTimes;
 typedef struct Crosscut__V1__Wait Crosscut__V1__Wait;
 typedef struct Crosscut__V1__Advance Crosscut__V1__Advance;
+typedef struct Crosscut__V1__RateChange Crosscut__V1__RateChange;
 typedef struct Crosscut__V1__Leave Crosscut__V1__Leave;
 typedef struct Crosscut__V1__Stop Crosscut__V1__Stop;
 typedef struct Crosscut__V1__Goodbye Crosscut__V1__Goodbye;
@@ -44,6 +45,9 @@ typedef struct Crosscut__V1__Restore Crosscut__V1__Restore;
 typedef struct Crosscut__V1__Slice Crosscut__V1__Slice;
 typedef struct Crosscut__V1__StatusRequest Crosscut__V1__StatusRequest;
 typedef struct Crosscut__V1__StatusReply Crosscut__V1__StatusReply;
+typedef struct Crosscut__V1__CommandRequest Crosscut__V1__CommandRequest;
+typedef struct Crosscut__V1__CommandRequest__CheckpointNow Crosscut__V1__CommandRequest__CheckpointNow;
+typedef struct Crosscut__V1__CommandReply Crosscut__V1__CommandReply;
 
 
 /* --- enums --- */
@@ -129,7 +133,9 @@ typedef enum {
   CROSSCUT__V1__ENVELOPE__BODY_COLLECT = 66,
   CROSSCUT__V1__ENVELOPE__BODY_RESTORE = 67,
   CROSSCUT__V1__ENVELOPE__BODY_STATUS_REQUEST = 80,
-  CROSSCUT__V1__ENVELOPE__BODY_STATUS_REPLY = 81
+  CROSSCUT__V1__ENVELOPE__BODY_STATUS_REPLY = 81,
+  CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REQUEST = 82,
+  CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REPLY = 83
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(CROSSCUT__V1__ENVELOPE__BODY__CASE)
 } Crosscut__V1__Envelope__BodyCase;
 
@@ -183,6 +189,8 @@ struct  Crosscut__V1__Envelope
     Crosscut__V1__Restore *restore;
     Crosscut__V1__StatusRequest *status_request;
     Crosscut__V1__StatusReply *status_reply;
+    Crosscut__V1__CommandRequest *command_request;
+    Crosscut__V1__CommandReply *command_reply;
   };
 };
 #define CROSSCUT__V1__ENVELOPE__INIT \
@@ -343,10 +351,15 @@ struct  Crosscut__V1__View
    * How often the validation error has lowered the learning rate so far.
    */
   uint32_t rate_reductions;
+  /*
+   * What an operator has made of the learning rate, by ascending first step; at most 8.
+   */
+  size_t n_rate_changes;
+  Crosscut__V1__RateChange **rate_changes;
 };
 #define CROSSCUT__V1__VIEW__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__view__descriptor) \
-    , 0, 0, 0,NULL, 0,NULL, 0, NULL, 0 }
+    , 0, 0, 0,NULL, 0,NULL, 0, NULL, 0, 0,NULL }
 
 
 /*
@@ -520,9 +533,32 @@ struct  Crosscut__V1__Advance
    * How often the validation error has lowered the learning rate so far.
    */
   uint32_t rate_reductions;
+  /*
+   * As in a view.
+   */
+  size_t n_rate_changes;
+  Crosscut__V1__RateChange **rate_changes;
 };
 #define CROSSCUT__V1__ADVANCE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__advance__descriptor) \
+    , 0, 0, 0,NULL }
+
+
+/*
+ * The scheduled learning rate is multiplied by `factor` from a step on, until the next change. Those
+ * that are over are left out.
+ */
+struct  Crosscut__V1__RateChange
+{
+  ProtobufCMessage base;
+  uint64_t first_step;
+  /*
+   * Finite and above 0.
+   */
+  double factor;
+};
+#define CROSSCUT__V1__RATE_CHANGE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__rate_change__descriptor) \
     , 0, 0 }
 
 
@@ -848,6 +884,65 @@ struct  Crosscut__V1__StatusReply
      }
 
 
+struct  Crosscut__V1__CommandRequest__CheckpointNow
+{
+  ProtobufCMessage base;
+};
+#define CROSSCUT__V1__COMMAND_REQUEST__CHECKPOINT_NOW__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__command_request__checkpoint_now__descriptor) \
+     }
+
+
+typedef enum {
+  CROSSCUT__V1__COMMAND_REQUEST__COMMAND__NOT_SET = 0,
+  CROSSCUT__V1__COMMAND_REQUEST__COMMAND_STOP = 1,
+  CROSSCUT__V1__COMMAND_REQUEST__COMMAND_CHECKPOINT_NOW = 2,
+  CROSSCUT__V1__COMMAND_REQUEST__COMMAND_LEARNING_RATE = 3
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(CROSSCUT__V1__COMMAND_REQUEST__COMMAND__CASE)
+} Crosscut__V1__CommandRequest__CommandCase;
+
+/*
+ * Observer -> server: an operator's command; answered by a CommandReply. Taken from those who have
+ * a node's key, and where nothing is encrypted from the server's own machine. No raw frame.
+ */
+struct  Crosscut__V1__CommandRequest
+{
+  ProtobufCMessage base;
+  Crosscut__V1__CommandRequest__CommandCase command_case;
+  union {
+    /*
+     * End the run in order; the text is the reason, for people.
+     */
+    char *stop;
+    Crosscut__V1__CommandRequest__CheckpointNow *checkpoint_now;
+    /*
+     * The scheduled learning rate is scaled so that it has this value now. Finite and above 0.
+     */
+    double learning_rate;
+  };
+};
+#define CROSSCUT__V1__COMMAND_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__command_request__descriptor) \
+    , CROSSCUT__V1__COMMAND_REQUEST__COMMAND__NOT_SET, {0} }
+
+
+/*
+ * Server -> observer. No raw frame.
+ */
+struct  Crosscut__V1__CommandReply
+{
+  ProtobufCMessage base;
+  /*
+   * What has been done, or why it has not: one sentence for people.
+   */
+  char *text;
+  protobuf_c_boolean ok;
+};
+#define CROSSCUT__V1__COMMAND_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__command_reply__descriptor) \
+    , (char *)protobuf_c_empty_string, 0 }
+
+
 /* Crosscut__V1__Envelope methods */
 void   crosscut__v1__envelope__init
                      (Crosscut__V1__Envelope         *message);
@@ -1094,6 +1189,25 @@ Crosscut__V1__Advance *
                       const uint8_t       *data);
 void   crosscut__v1__advance__free_unpacked
                      (Crosscut__V1__Advance *message,
+                      ProtobufCAllocator *allocator);
+/* Crosscut__V1__RateChange methods */
+void   crosscut__v1__rate_change__init
+                     (Crosscut__V1__RateChange         *message);
+size_t crosscut__v1__rate_change__get_packed_size
+                     (const Crosscut__V1__RateChange   *message);
+size_t crosscut__v1__rate_change__pack
+                     (const Crosscut__V1__RateChange   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__rate_change__pack_to_buffer
+                     (const Crosscut__V1__RateChange   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__RateChange *
+       crosscut__v1__rate_change__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__rate_change__free_unpacked
+                     (Crosscut__V1__RateChange *message,
                       ProtobufCAllocator *allocator);
 /* Crosscut__V1__Leave methods */
 void   crosscut__v1__leave__init
@@ -1383,6 +1497,47 @@ Crosscut__V1__StatusReply *
 void   crosscut__v1__status_reply__free_unpacked
                      (Crosscut__V1__StatusReply *message,
                       ProtobufCAllocator *allocator);
+/* Crosscut__V1__CommandRequest__CheckpointNow methods */
+void   crosscut__v1__command_request__checkpoint_now__init
+                     (Crosscut__V1__CommandRequest__CheckpointNow         *message);
+/* Crosscut__V1__CommandRequest methods */
+void   crosscut__v1__command_request__init
+                     (Crosscut__V1__CommandRequest         *message);
+size_t crosscut__v1__command_request__get_packed_size
+                     (const Crosscut__V1__CommandRequest   *message);
+size_t crosscut__v1__command_request__pack
+                     (const Crosscut__V1__CommandRequest   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__command_request__pack_to_buffer
+                     (const Crosscut__V1__CommandRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__CommandRequest *
+       crosscut__v1__command_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__command_request__free_unpacked
+                     (Crosscut__V1__CommandRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Crosscut__V1__CommandReply methods */
+void   crosscut__v1__command_reply__init
+                     (Crosscut__V1__CommandReply         *message);
+size_t crosscut__v1__command_reply__get_packed_size
+                     (const Crosscut__V1__CommandReply   *message);
+size_t crosscut__v1__command_reply__pack
+                     (const Crosscut__V1__CommandReply   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__command_reply__pack_to_buffer
+                     (const Crosscut__V1__CommandReply   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__CommandReply *
+       crosscut__v1__command_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__command_reply__free_unpacked
+                     (Crosscut__V1__CommandReply *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Crosscut__V1__Envelope_Closure)
@@ -1423,6 +1578,9 @@ typedef void (*Crosscut__V1__Wait_Closure)
                   void *closure_data);
 typedef void (*Crosscut__V1__Advance_Closure)
                  (const Crosscut__V1__Advance *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__RateChange_Closure)
+                 (const Crosscut__V1__RateChange *message,
                   void *closure_data);
 typedef void (*Crosscut__V1__Leave_Closure)
                  (const Crosscut__V1__Leave *message,
@@ -1472,6 +1630,15 @@ typedef void (*Crosscut__V1__StatusRequest_Closure)
 typedef void (*Crosscut__V1__StatusReply_Closure)
                  (const Crosscut__V1__StatusReply *message,
                   void *closure_data);
+typedef void (*Crosscut__V1__CommandRequest__CheckpointNow_Closure)
+                 (const Crosscut__V1__CommandRequest__CheckpointNow *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__CommandRequest_Closure)
+                 (const Crosscut__V1__CommandRequest *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__CommandReply_Closure)
+                 (const Crosscut__V1__CommandReply *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -1493,6 +1660,7 @@ extern const ProtobufCMessageDescriptor crosscut__v1__telemetry__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__step_times__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__wait__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__advance__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__rate_change__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__leave__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__stop__descriptor;
 extern const ProtobufCEnumDescriptor    crosscut__v1__stop__outcome__descriptor;
@@ -1510,6 +1678,9 @@ extern const ProtobufCMessageDescriptor crosscut__v1__restore__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__slice__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__status_request__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__status_reply__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__command_request__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__command_request__checkpoint_now__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__command_reply__descriptor;
 
 PROTOBUF_C__END_DECLS
 

@@ -8,11 +8,13 @@ struct CommandLineInterface {
   static let allCommands: [Command] = [
     TrainCommand.command, ServerCommand.command, WorkerCommand.command, FCCommand.command,
     KeygenCommand.command, TokenCommand.command, StatusCommand.command, NodesCommand.command,
-    LogsCommand.command, StopCommand.command, HealthCommand.command, DoctorCommand.command,
+    LogsCommand.command, StopCommand.command, OperatorCommands.set, HealthCommand.command,
+    DoctorCommand.command,
     MetricsCommand.command, CompareCommand.command, EvaluateCommand.command,
     PredictCommand.command, VerifyCommand.command, ModelShowCommand.command, PlanCommand.command,
     DataPrepareCommand.command, DataInfoCommand.command, DataPreviewCommand.command,
     CheckpointCommand.list, CheckpointCommand.verify, CheckpointCommand.show,
+    OperatorCommands.checkpointNow,
     CompletionCommand.command, ManCommand.command, HelpCommand.command,
   ]
 

@@ -1,0 +1,55 @@
+/// What an operator has a running server do.
+package enum OperatorCommand: Hashable, Sendable {
+  /// End the run in order.
+  case stop(reason: String)
+  /// Make a checkpoint at the next opportunity, besides those that are due.
+  case checkpointNow
+  /// Scale the scheduled learning rate so that it has this value now; finite and above 0.
+  case setLearningRate(Double)
+}
+
+/// The server's answer to an operator's command.
+package struct CommandReply: Hashable, Sendable {
+  /// What has been done, or why it has not: one sentence.
+  package var text: String
+  /// Whether the command has been taken.
+  package var ok: Bool
+
+  package init(text: String, ok: Bool) {
+    self.text = text
+    self.ok = ok
+  }
+}
+
+/// An operator's change of the learning rate: the schedule's value times `factor` from a step on.
+package struct RateChange: Codable, Hashable, Sendable {
+  /// The first step, from 0, that goes by it.
+  package var firstStep: UInt64
+  /// Finite and above 0; of the schedule's value, not of the change before.
+  package var factor: Double
+
+  package init(firstStep: UInt64, factor: Double) {
+    self.firstStep = firstStep
+    self.factor = factor
+  }
+}
+
+extension [RateChange] {
+  /// What the scheduled learning rate is multiplied by at `step`: 1 before the first change.
+  package func factor(at step: UInt64) -> Double {
+    last { $0.firstStep <= step }?.factor ?? 1
+  }
+
+  /// Those that still matter to a node which may be as far back as `step`, oldest first.
+  ///
+  /// At most `Limits.rateChanges`.
+  package func mattering(from step: UInt64) -> [RateChange] {
+    let current = lastIndex { $0.firstStep <= step } ?? startIndex
+    return Array(self[current...].prefix(Limits.rateChanges))
+  }
+
+  /// The changes with one more, which takes the place of those that were to come after it.
+  package func adding(_ change: RateChange) -> [RateChange] {
+    filter { $0.firstStep < change.firstStep } + [change]
+  }
+}

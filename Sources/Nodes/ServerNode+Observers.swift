@@ -1,0 +1,92 @@
+import Coordination
+import Messages
+import Observability
+import Tensors
+import Transport
+
+extension ServerNode {
+  /// Answers with the status.
+  func reply(to link: Hub.Link) {
+    let now = MonotonicClock.now()
+    let record = monitor.record(core, refusals: refusals + hub.droppedMessages, now: now)
+    let text = record.json()
+    let frames = stride(from: 0, to: text.count, by: Limits.frameBytes).map {
+      Frame(copying: Array(text[$0..<min($0 + Limits.frameBytes, text.count)]))
+    }
+    send(Message(identity, .statusReply, frames: frames), over: link)
+  }
+
+  /// Does what an operator asks for, if he may; answers, and writes it into the event log.
+  func obey(_ command: OperatorCommand, _ link: Hub.Link) {
+    let reply: CommandReply
+    if let objection = objection(to: link) {
+      reply = CommandReply(text: objection, ok: false)
+      log.warning("refused an operator's command: \(objection)")
+    } else {
+      reply = carryOut(command)
+      let text = "operator: \(reply.text)"
+      log.info(text)
+      monitor.event(text, .note)
+    }
+    send(Message(identity, .commandReply(reply)), over: link)
+  }
+
+  /// Why whoever is at the other end may not give commands; `nil` if he may.
+  private func objection(to link: Hub.Link) -> String? {
+    guard keyDesk != nil else {
+      return hub.isLocal(link)
+        ? nil
+        : "this server has no keys and takes commands from its own machine only: call it there, or"
+          + " start it with --secure"
+    }
+    if case .node = Standing(hub.caller(link)) { return nil }
+    return "commands need a node's key: give --key-file FILE"
+  }
+
+  private func carryOut(_ command: OperatorCommand) -> CommandReply {
+    let now = MonotonicClock.now()
+    switch core.state {
+    case .gathering, .running, .paused: break
+    case .ending, .farewell, .over: return CommandReply(text: "the run is ending", ok: false)
+    }
+    switch command {
+    case .stop(let reason):
+      carryOut(core.handle(.stop(reason: reason), now: now))
+      return CommandReply(text: "the run ends: \(reason)", ok: true)
+    case .checkpointNow:
+      guard writer != nil else {
+        return CommandReply(
+          text: "no checkpoint: the run has no run directory to put it in", ok: false)
+      }
+      carryOut(core.handle(.checkpointNow, now: now))
+      return CommandReply(
+        text: "a checkpoint follows the next step, after \(core.committedSteps) so far", ok: true)
+    case .setLearningRate(let rate): return setRate(rate)
+    }
+  }
+
+  private func setRate(_ rate: Double) -> CommandReply {
+    guard totalSteps.value > 0 else {
+      return CommandReply(
+        text: "the learning rate can be set once the length of the run is known, with its first"
+          + " worker", ok: false)
+    }
+    // The step under way goes on as it began, and FC nodes may hear of this while they compute the
+    // next: the one after that is the first that is the same everywhere.
+    let step = core.committedSteps + Self.notice
+    guard step < totalSteps.value else {
+      return CommandReply(text: "no steps are left for another learning rate", ok: false)
+    }
+    guard let factor = validation.setRate(rate, at: step, of: totalSteps.value) else {
+      return CommandReply(
+        text: "the schedule's learning rate is 0 at step \(step), which cannot be scaled to"
+          + " \(rate)", ok: false)
+    }
+    return CommandReply(
+      text: "learning rate \(rate) from step \(step) on (the schedule times"
+        + " \(factor))", ok: true)
+  }
+
+  /// Steps between a change of the learning rate and the first that goes by it.
+  private static var notice: UInt64 { 2 }
+}
