@@ -1,5 +1,6 @@
 import Coordination
 import Network
+import Synchronization
 import Tensors
 import Training
 import Transport
@@ -25,6 +26,8 @@ final class CheckpointWriter: Sendable {
   /// For the socket thread; its wake-up belongs in that thread's poll.
   let reports: Mailbox<Report>
   private let thread: OwnedThread
+  /// Held while a checkpoint is written: the last one waits for the one before it.
+  private let turn: TurnLock
 
   /// - Parameter manifest: makes the description of a checkpoint from its steps.
   init(
@@ -36,10 +39,14 @@ final class CheckpointWriter: Sendable {
     self.manifest = manifest
     self.jobs = jobs
     self.reports = reports
+    let turn = TurnLock()
+    self.turn = turn
     thread = try OwnedThread(name: "checkpoints") {
       while let job = jobs.take() {
         let result = Result { () throws(CheckpointError) in
-          try Self.write(job, store, manifest(job.steps))
+          try turn.hold { () throws(CheckpointError) in
+            try Self.write(job, store, manifest(job.steps))
+          }
         }
         reports.post(Report(steps: job.steps, result: result))
       }
@@ -58,7 +65,9 @@ final class CheckpointWriter: Sendable {
     String, CheckpointError
   > {
     Result { () throws(CheckpointError) in
-      try Self.write(Job(steps: steps, parameters: parameters), store, manifest(steps))
+      try turn.hold { () throws(CheckpointError) in
+        try Self.write(Job(steps: steps, parameters: parameters), store, manifest(steps))
+      }
     }
   }
 
@@ -86,5 +95,20 @@ final class CheckpointWriter: Sendable {
       throw CheckpointError(path: "checkpoint", reason: "no slice of \(missing)")
     }
     return try store.write(manifest, tensors: tensors)
+  }
+}
+
+/// One writer at a time.
+private final class TurnLock: Sendable {
+  private let mutex = Mutex(())
+
+  func hold<Value>(
+    _ body: () throws(CheckpointError) -> Value
+  ) throws(CheckpointError) -> Value {
+    let result: Result<Value, CheckpointError> = mutex.withLock { _ in
+      nonisolated(unsafe) let body = body  // runs here and now, while the lock is held
+      return Result { () throws(CheckpointError) in try body() }
+    }
+    return try result.get()
   }
 }

@@ -1,3 +1,4 @@
+import Tensors
 import Configuration
 import Planning
 import Training
