@@ -124,7 +124,7 @@ import Testing
 
   @Test(
     .enabled(if: access(IDXDataset.fashionMNISTDirectory, F_OK) == 0),
-    .timeLimit(.minutes(2)))
+    .timeLimit(.minutes(10)))
   func `Fashion-MNIST is what its authors say`() throws {
     let pair = try IDXDataset.open(directory: IDXDataset.fashionMNISTDirectory)
     #expect(pair.train.count == 60_000)

@@ -31,7 +31,7 @@ import Testing
     Case(name: "vgg-a", overrides: ["network.input=[3, 32, 32]"]),
   ]
 
-  @Test(.timeLimit(.minutes(2)), arguments: cases)
+  @Test(.timeLimit(.minutes(10)), arguments: cases)
   func `logits and all gradients are PyTorch's`(_ test: Case) throws {
     let plan = try Self.plan(test)
     let golden = try Self.golden(test.name)
