@@ -106,7 +106,7 @@ let package = Package(
       name: "benchmarks",
       dependencies: [
         "Kernels", "Nodes", "Network", "Tensors", "Configuration", "Training", "Observability",
-        "Transport", "Coordination", "Messages", "Datasets", "CTurboJPEG",
+        "Transport", "Coordination", "Messages", "Datasets", "Wire", "CTurboJPEG", "CZeroMQ",
       ],
       path: "Benchmarks/Sources", swiftSettings: house),
 

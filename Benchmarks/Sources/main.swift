@@ -4,6 +4,7 @@ let benchmarks: [(name: String, run: ([String]) throws -> Void)] = [
   ("cluster-step", ClusterStepBenchmark.run),
   ("loader", LoaderBenchmark.run),
   ("encryption", EncryptionBenchmark.run),
+  ("goodput", GoodputBenchmark.run),
 ]
 
 let arguments = Array(CommandLine.arguments.dropFirst())

@@ -1414,7 +1414,97 @@ void   crosscut__v1__command_reply__free_unpacked
   assert(message->base.descriptor == &crosscut__v1__command_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[27] =
+void   crosscut__v1__trace_request__init
+                     (Crosscut__V1__TraceRequest         *message)
+{
+  static const Crosscut__V1__TraceRequest init_value = CROSSCUT__V1__TRACE_REQUEST__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__trace_request__get_packed_size
+                     (const Crosscut__V1__TraceRequest *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__trace_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__trace_request__pack
+                     (const Crosscut__V1__TraceRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__trace_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__trace_request__pack_to_buffer
+                     (const Crosscut__V1__TraceRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__trace_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__TraceRequest *
+       crosscut__v1__trace_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__TraceRequest *)
+     protobuf_c_message_unpack (&crosscut__v1__trace_request__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__trace_request__free_unpacked
+                     (Crosscut__V1__TraceRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__trace_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   crosscut__v1__trace_report__init
+                     (Crosscut__V1__TraceReport         *message)
+{
+  static const Crosscut__V1__TraceReport init_value = CROSSCUT__V1__TRACE_REPORT__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__trace_report__get_packed_size
+                     (const Crosscut__V1__TraceReport *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__trace_report__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__trace_report__pack
+                     (const Crosscut__V1__TraceReport *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__trace_report__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__trace_report__pack_to_buffer
+                     (const Crosscut__V1__TraceReport *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__trace_report__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__TraceReport *
+       crosscut__v1__trace_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__TraceReport *)
+     protobuf_c_message_unpack (&crosscut__v1__trace_report__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__trace_report__free_unpacked
+                     (Crosscut__V1__TraceReport *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__trace_report__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[29] =
 {
   {
     "protocol_version",
@@ -1740,6 +1830,30 @@ static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "trace_request",
+    96,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, trace_request),
+    &crosscut__v1__trace_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "trace_report",
+    97,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, trace_report),
+    &crosscut__v1__trace_report__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__envelope__field_indices_by_name[] = {
   16,   /* field[16] = activations */
@@ -1767,10 +1881,12 @@ static const unsigned crosscut__v1__envelope__field_indices_by_name[] = {
   24,   /* field[24] = status_reply */
   23,   /* field[23] = status_request */
   12,   /* field[12] = stop */
+  28,   /* field[28] = trace_report */
+  27,   /* field[27] = trace_request */
   2,   /* field[2] = view */
   6,   /* field[6] = welcome */
 };
-static const ProtobufCIntRange crosscut__v1__envelope__number_ranges[6 + 1] =
+static const ProtobufCIntRange crosscut__v1__envelope__number_ranges[7 + 1] =
 {
   { 1, 0 },
   { 16, 5 },
@@ -1778,7 +1894,8 @@ static const ProtobufCIntRange crosscut__v1__envelope__number_ranges[6 + 1] =
   { 48, 16 },
   { 64, 19 },
   { 80, 23 },
-  { 0, 27 }
+  { 96, 27 },
+  { 0, 29 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor =
 {
@@ -1788,10 +1905,10 @@ const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor =
   "Crosscut__V1__Envelope",
   "crosscut.v1",
   sizeof(Crosscut__V1__Envelope),
-  27,
+  29,
   crosscut__v1__envelope__field_descriptors,
   crosscut__v1__envelope__field_indices_by_name,
-  6,  crosscut__v1__envelope__number_ranges,
+  7,  crosscut__v1__envelope__number_ranges,
   (ProtobufCMessageInit) crosscut__v1__envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -3777,7 +3894,7 @@ const ProtobufCMessageDescriptor crosscut__v1__command_request__checkpoint_now__
   (ProtobufCMessageInit) crosscut__v1__command_request__checkpoint_now__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__command_request__field_descriptors[3] =
+static const ProtobufCFieldDescriptor crosscut__v1__command_request__field_descriptors[4] =
 {
   {
     "stop",
@@ -3815,16 +3932,30 @@ static const ProtobufCFieldDescriptor crosscut__v1__command_request__field_descr
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "trace_turns",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Crosscut__V1__CommandRequest, command_case),
+    offsetof(Crosscut__V1__CommandRequest, trace_turns),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__command_request__field_indices_by_name[] = {
   1,   /* field[1] = checkpoint_now */
   2,   /* field[2] = learning_rate */
   0,   /* field[0] = stop */
+  3,   /* field[3] = trace_turns */
 };
-static const ProtobufCIntRange crosscut__v1__command_request__number_ranges[1 + 1] =
+static const ProtobufCIntRange crosscut__v1__command_request__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 16, 3 },
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__command_request__descriptor =
 {
@@ -3834,10 +3965,10 @@ const ProtobufCMessageDescriptor crosscut__v1__command_request__descriptor =
   "Crosscut__V1__CommandRequest",
   "crosscut.v1",
   sizeof(Crosscut__V1__CommandRequest),
-  3,
+  4,
   crosscut__v1__command_request__field_descriptors,
   crosscut__v1__command_request__field_indices_by_name,
-  1,  crosscut__v1__command_request__number_ranges,
+  2,  crosscut__v1__command_request__number_ranges,
   (ProtobufCMessageInit) crosscut__v1__command_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -3890,6 +4021,108 @@ const ProtobufCMessageDescriptor crosscut__v1__command_reply__descriptor =
   crosscut__v1__command_reply__field_indices_by_name,
   1,  crosscut__v1__command_reply__number_ranges,
   (ProtobufCMessageInit) crosscut__v1__command_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__trace_request__field_descriptors[2] =
+{
+  {
+    "turns",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__TraceRequest, turns),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sent_at",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__TraceRequest, sent_at),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__trace_request__field_indices_by_name[] = {
+  1,   /* field[1] = sent_at */
+  0,   /* field[0] = turns */
+};
+static const ProtobufCIntRange crosscut__v1__trace_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__trace_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.TraceRequest",
+  "TraceRequest",
+  "Crosscut__V1__TraceRequest",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__TraceRequest),
+  2,
+  crosscut__v1__trace_request__field_descriptors,
+  crosscut__v1__trace_request__field_indices_by_name,
+  1,  crosscut__v1__trace_request__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__trace_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__trace_report__field_descriptors[2] =
+{
+  {
+    "requested_at",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__TraceReport, requested_at),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sent_at",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__TraceReport, sent_at),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__trace_report__field_indices_by_name[] = {
+  0,   /* field[0] = requested_at */
+  1,   /* field[1] = sent_at */
+};
+static const ProtobufCIntRange crosscut__v1__trace_report__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__trace_report__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.TraceReport",
+  "TraceReport",
+  "Crosscut__V1__TraceReport",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__TraceReport),
+  2,
+  crosscut__v1__trace_report__field_descriptors,
+  crosscut__v1__trace_report__field_indices_by_name,
+  1,  crosscut__v1__trace_report__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__trace_report__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCEnumValue crosscut__v1__role__enum_values_by_number[5] =

@@ -48,6 +48,8 @@ package enum Limits {
   package static let frames = 1024
   /// Most changes of the learning rate that a view or an advance carries.
   package static let rateChanges = 8
+  /// Most turns that a trace covers.
+  package static let traceTurns = 64
   /// Longest string in a header.
   package static let stringBytes = 4096
 }
@@ -97,7 +99,13 @@ package enum Body: Sendable, Hashable {
   /// Frames: the status record as JSON, cut where it must be.
   case statusReply
   case commandRequest(OperatorCommand)
+  /// Frames: after a trace the trace as JSON, cut where it must be.
   case commandReply(CommandReply)
+
+  // Traces, on the control connection.
+  case traceRequest(TraceRequest)
+  /// Frames: the spans as JSON, cut where it must be.
+  case traceReport(TraceReport)
 }
 
 /// A process asks to become a member.

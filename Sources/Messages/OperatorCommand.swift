@@ -6,6 +6,8 @@ package enum OperatorCommand: Hashable, Sendable {
   case checkpointNow
   /// Scale the scheduled learning rate so that it has this value now; finite and above 0.
   case setLearningRate(Double)
+  /// Have all nodes note what they do for so many turns, 1 to `Limits.traceTurns`.
+  case trace(turns: Int)
 }
 
 /// The server's answer to an operator's command.

@@ -33,10 +33,13 @@ final class ComputeThread<Operation: Sendable, Outcome: Sendable, Preparation: S
   ///
   /// - Parameters:
   ///   - threads: OpenMP threads of the kernels; 0 leaves it to the environment.
+  ///   - recorder: notes each operation while somebody wants to see it.
+  ///   - label: what it calls an operation.
   ///   - prepare: makes the performer, on the compute thread: opening data and planning memory
   ///     take seconds, and the socket thread must stay responsive.
   init<P: Performer & SendableMetatype>(
-    name: String, threads: Int, wakeUp: WakeUp? = nil,
+    name: String, threads: Int, recorder: SpanRecorder,
+    label: @escaping @Sendable (Operation) -> String,
     prepare: @escaping @Sendable () throws -> (P, Preparation)
   ) throws(TransportError) where P.Operation == Operation, P.Outcome == Outcome {
     let tasks = try Mailbox<(OperationID, Operation)>()
@@ -55,7 +58,8 @@ final class ComputeThread<Operation: Sendable, Outcome: Sendable, Preparation: S
         return
       }
       while let (id, operation) = tasks.take() {
-        _ = reports.post(.finished(id, performer.perform(operation)))
+        let outcome = recorder.measure(label(operation)) { performer.perform(operation) }
+        _ = reports.post(.finished(id, outcome))
       }
       performer.close()
     }

@@ -22,7 +22,10 @@ final class FCRole: MemberRole {
     self.rateReductions = rateReductions
     let rates = RateSheet()
     self.rates = rates
-    compute = try ComputeThread(name: "compute", threads: start.threads) {
+    compute = try ComputeThread(
+      name: "compute", threads: start.threads, recorder: start.recorder,
+      label: { $0.traceLabel(start.context.plan) }
+    ) {
       let compute = try FCCompute(
         context: start.context, rank: start.rank, probe: start.probe,
         totalSteps: { totalSteps.value }, reductions: { Int(rateReductions.value) },
@@ -34,6 +37,7 @@ final class FCRole: MemberRole {
   var wakeUp: WakeUp { compute.reports.wakeUp }
   var isPrepared: Bool { core != nil }
   var viewNumber: UInt32 { core?.viewNumber ?? 0 }
+  var currentTurn: UInt64 { core?.currentTurn ?? 0 }
 
   func deliver(_ message: Message, now: Microseconds) -> [MemberDirective] {
     switch message.body {

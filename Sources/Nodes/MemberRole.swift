@@ -10,6 +10,7 @@ protocol MemberRole: AnyObject {
   /// Whether the core runs: data is open, memory planned.
   var isPrepared: Bool { get }
   var viewNumber: UInt32 { get }
+  var currentTurn: UInt64 { get }
   func deliver(_ message: Message, now: Microseconds) -> [MemberDirective]
   func takeReports(now: Microseconds) throws(NodeError) -> [MemberDirective]
   func tick(now: Microseconds) -> [MemberDirective]
@@ -33,6 +34,7 @@ struct RoleStart: Sendable {
   let serverIncarnation: UInt64
   let threads: Int
   let probe: (any StepProbe)?
+  let recorder: SpanRecorder
   /// The rank the server gave.
   let rank: Int
 }

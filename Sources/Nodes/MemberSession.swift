@@ -72,6 +72,7 @@ package final class MemberSession {
   private var strangers = StrangerLog()
   private var largestGap: Microseconds = 0
   private var result: End?
+  private var tracing = MemberTracing()
   private let started = MonotonicClock.now()
 
   /// How a session ended.
@@ -168,6 +169,9 @@ package final class MemberSession {
     if let role {
       carryOut(try role.takeReports(now: MonotonicClock.now()))
       carryOut(role.tick(now: MonotonicClock.now()))
+      if let part = tracing.finish(turn: role.currentTurn, now: MonotonicClock.now()) {
+        send(Message(identity, part.body, frames: part.frames), over: control)
+      }
       if !role.isPrepared { beatWhilePreparing(now) }
     } else {
       try askToJoin(now)
@@ -217,7 +221,9 @@ package final class MemberSession {
       "joined run \(Version.runName(identity.run)) as \(NodeName(options.role, welcome.rank))")
     let start = RoleStart(
       context: context, identity: identity, serverIncarnation: serverIncarnation,
-      threads: options.threads, probe: probe, rank: welcome.rank)
+      threads: options.threads, probe: probe, recorder: tracing.recorder,
+      rank: welcome.rank)
+    tracing.plan = context.plan
     role =
       options.role == .worker ? try WorkerRole(start) : try FCRole(start)
   }
@@ -264,8 +270,15 @@ package final class MemberSession {
             + refusal.reason)
       }
       throw NodeError("the server refused this \(options.role.rawValue): \(refusal.reason)")
+    case .traceRequest(let request):
+      guard let role, message.header.run == identity.run, message.header.sender == .server,
+        message.header.incarnation == serverIncarnation
+      else { return }
+      tracing.begin(request, turn: role.currentTurn, now: MonotonicClock.now())
     default:
-      if let role { carryOut(role.deliver(message, now: MonotonicClock.now())) }
+      guard let role else { return }
+      tracing.receives(message, by: identity.sender)
+      carryOut(role.deliver(message, now: MonotonicClock.now()))
     }
   }
 
@@ -328,6 +341,7 @@ package final class MemberSession {
           fill(&beat)
           message.body = .heartbeat(beat)
         }
+        tracing.sends(message, to: destination)
         switch destination {
         case .server: send(message, over: control)
         case .serverBulk: send(message, over: bulk)

@@ -10,10 +10,7 @@ extension ServerNode {
     let now = MonotonicClock.now()
     let record = monitor.record(core, refusals: refusals + hub.droppedMessages, now: now)
     let text = record.json()
-    let frames = stride(from: 0, to: text.count, by: Limits.frameBytes).map {
-      Frame(copying: Array(text[$0..<min($0 + Limits.frameBytes, text.count)]))
-    }
-    send(Message(identity, .statusReply, frames: frames), over: link)
+    send(Message(identity, .statusReply, frames: Frame.cut(text)), over: link)
   }
 
   /// Does what an operator asks for, if he may; answers, and writes it into the event log.
@@ -22,6 +19,9 @@ extension ServerNode {
     if let objection = objection(to: link) {
       reply = CommandReply(text: objection, ok: false)
       log.warning("refused an operator's command: \(objection)")
+    } else if case .trace(let turns) = command {
+      guard let objection = beginTrace(turns: turns, for: link) else { return }
+      reply = CommandReply(text: objection, ok: false)
     } else {
       reply = carryOut(command)
       let text = "operator: \(reply.text)"
@@ -62,6 +62,7 @@ extension ServerNode {
       return CommandReply(
         text: "a checkpoint follows the next step, after \(core.committedSteps) so far", ok: true)
     case .setLearningRate(let rate): return setRate(rate)
+    case .trace: preconditionFailure("a trace is answered when it is there")
     }
   }
 

@@ -12,7 +12,7 @@ import Wire
 /// observers.
 package final class ServerNode {
   private let context: RunContext
-  private let options: ServerOptions
+  let options: ServerOptions
   let hub: Hub
   let log: Logger
   private let incarnation: UInt64
@@ -33,14 +33,18 @@ package final class ServerNode {
 
   /// Connections of processes that are not members yet, by incarnation.
   private var visitors: [UInt64: Hub.Link] = [:]
-  private var controlLinks: [NodeID: Hub.Link] = [:]
+  private(set) var controlLinks: [NodeID: Hub.Link] = [:]
   private var bulkLinks: [NodeID: Hub.Link] = [:]
   private let configurationText: Frame
   var refusals: UInt64 = 0
   private var complained: Set<Hub.Link> = []
   let keyDesk: KeyDesk?
-  private var strangers = StrangerLog()
+  var strangers = StrangerLog()
   private var result: End?
+  /// What the server's threads note into while a trace is made.
+  let recorder = SpanRecorder()
+  /// The trace that is being made.
+  var trace: TraceCollection?
 
   /// How a server's part in a run ended.
   package enum End: Sendable {
@@ -94,8 +98,10 @@ package final class ServerNode {
       "network": run.configuration.network.name ?? "custom", "run": Version.runName(number),
       "seed": "\(run.configuration.seed)",
     ]
-    compute = try ComputeThread(name: "compute", threads: options.threads) {
-
+    compute = try ComputeThread(
+      name: "compute", threads: options.threads, recorder: recorder,
+      label: { $0.traceLabel(run.plan) }
+    ) {
       [totalSteps, reductions = validation.reductions, rates = validation.rates, writer, options] in
       let archive = ServerArchive(
         context: run, modelPath: options.runDirectory?.model, metadata: metadata,
@@ -210,6 +216,7 @@ package final class ServerNode {
       receive(link, parts)
     }
     carryOut(core.handle(.tick, now: MonotonicClock.now()))
+    finishTraceIfComplete()
     if let http,
       monitor.publishIfDue(
         core, refusals: refusals + hub.droppedMessages, now: MonotonicClock.now())
@@ -227,38 +234,6 @@ package final class ServerNode {
   }
 
   // MARK: What comes in
-
-  private func refused(_ failure: HandshakeFailure, _ address: String?) {
-    let now = MonotonicClock.now()
-    if let line = strangers.note(failure, address: address, now: now) { log.warning(line) }
-    if let trouble = options.security?.allowed.trouble,
-      let line = strangers.note(failure, address: address, detail: trouble, now: now)
-    {
-      log.warning(line)
-    }
-  }
-
-  /// Answers what precedes a join, and what someone may not say.
-  ///
-  /// - Returns: whether the message has been dealt with.
-  private func isForKeyDesk(_ link: Hub.Link, _ parts: [Frame]) -> Bool {
-    guard let keyDesk else { return false }
-    let outcome = keyDesk.handle(parts, from: hub.caller(link)) {
-      switch (try? WireCodec.decode(parts))?.body {
-      // Who has a token only is told so in answer to a command.
-      case .statusRequest, .commandRequest: true
-      default: false
-      }
-    }
-    switch outcome {
-    case .pass: return false
-    case .answered(let reply, let line):
-      if let line { log.info(line) }
-      _ = hub.send(reply, to: link)
-    case .forbidden: refuseOnce(link, "its sender may only ask for a key and for the status")
-    }
-    return true
-  }
 
   private func receive(_ link: Hub.Link, _ parts: [Frame]) {
     guard !isForKeyDesk(link, parts) else { return }
@@ -304,12 +279,14 @@ package final class ServerNode {
         return
       }
       remember(link, of: message)
+      if case .traceReport(let report) = message.body { return takeTrace(report, message) }
+      recorder.note(message, from: header.sender, to: .server, isArrival: true, context.plan)
     }
     carryOut(core.handle(.message(message), now: MonotonicClock.now()))
   }
 
   /// Counts a refused message; says so once a connection, so that a stranger cannot fill the log.
-  private func refuseOnce(_ link: Hub.Link, _ reason: String) {
+  func refuseOnce(_ link: Hub.Link, _ reason: String) {
     refusals += 1
     if complained.insert(link).inserted { log.warning("refused a message: \(reason)") }
   }
@@ -336,6 +313,7 @@ package final class ServerNode {
         let message = validation.stamped(original, steps: core.committedSteps)
         // Parameters take the bulk connection, once it is known: until a worker's first push they
         // may as well take the other.
+        recorder.note(message, from: .server, to: node, isArrival: false, context.plan)
         var link = controlLinks[node]
         if case .parameters = message.body { link = bulkLinks[node] ?? link }
         if let link { send(message, over: link) }

@@ -48,6 +48,18 @@ package final class StatusClient {
     }
   }
 
+  /// Has all nodes note what they do for some turns.
+  ///
+  /// - Returns: a sentence about it, and the file for Perfetto.
+  /// - Throws: `NodeError` with the server's reason if it does not, or if it takes too long.
+  package func trace(turns: Int, timeoutMilliseconds: Int) throws -> (text: String, json: [UInt8]) {
+    try ask(.commandRequest(.trace(turns: turns)), timeoutMilliseconds) { message in
+      guard case .commandReply(let reply) = message.body else { return nil }
+      guard reply.ok else { throw NodeError("the server at \(endpoint): \(reply.text)") }
+      return (reply.text, message.frames.flatMap { Array($0.bytes) })
+    }
+  }
+
   private func ask<Answer>(
     _ body: Body, _ timeoutMilliseconds: Int, _ answer: (Message) throws -> Answer?
   ) throws -> Answer {

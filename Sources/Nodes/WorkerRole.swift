@@ -20,7 +20,10 @@ final class WorkerRole: MemberRole {
 
   init(_ start: RoleStart) throws(TransportError) {
     self.start = start
-    compute = try ComputeThread(name: "compute", threads: start.threads) {
+    compute = try ComputeThread(
+      name: "compute", threads: start.threads, recorder: start.recorder,
+      label: { $0.traceLabel(start.context.plan) }
+    ) {
       let context = start.context
       let data = try OpenDataset(context)
       let loader = data.loader(seed: context.configuration.seed)
@@ -34,6 +37,7 @@ final class WorkerRole: MemberRole {
   var wakeUp: WakeUp { compute.reports.wakeUp }
   var isPrepared: Bool { core != nil }
   var viewNumber: UInt32 { core?.viewNumber ?? 0 }
+  var currentTurn: UInt64 { core?.currentTurn ?? 0 }
 
   func deliver(_ message: Message, now: Microseconds) -> [MemberDirective] {
     carryOut(core?.handle(.message(message), now: now) ?? [])

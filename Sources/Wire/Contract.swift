@@ -108,11 +108,21 @@ extension Message {
       case .stop(let reason): try check(reason, "command request.stop")
       case .checkpointNow: break
       case .setLearningRate(let rate): try check(positive: rate, "command request.learning rate")
+      case .trace(let turns):
+        try check(turns, from: 1, to: Limits.traceTurns, "command request.trace turns")
       }
       try expectFrames(0, "command request")
     case .commandReply(let reply):
       try check(reply.text, "command reply.text")
-      try expectFrames(0, "command reply")
+      if !reply.ok { try expectFrames(0, "command reply") }
+    case .traceRequest(let request):
+      try check(request.turns, from: 1, to: Limits.traceTurns, "trace request.turns")
+      try check(request.sentAt, "trace request.sent at")
+      try expectFrames(0, "trace request")
+    case .traceReport(let report):
+      try check(report.requestedAt, "trace report.requested at")
+      try check(report.sentAt, "trace report.sent at")
+      try expectSomeFrames("trace report")
     }
   }
 

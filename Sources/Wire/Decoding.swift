@@ -48,6 +48,14 @@ extension Body {
       let value = try required(envelope.command_reply, "command reply")
       self = .commandReply(
         CommandReply(text: try text(value.text, "command reply.text"), ok: value.ok != 0))
+    case CROSSCUT__V1__ENVELOPE__BODY_TRACE_REQUEST:
+      let value = try required(envelope.trace_request, "trace request")
+      self = .traceRequest(
+        TraceRequest(turns: Int(value.turns), sentAt: value.sent_at))
+    case CROSSCUT__V1__ENVELOPE__BODY_TRACE_REPORT:
+      let value = try required(envelope.trace_report, "trace report")
+      self = .traceReport(
+        TraceReport(requestedAt: value.requested_at, sentAt: value.sent_at))
     default: self = try Body(bulk: envelope)
     }
   }
@@ -148,6 +156,8 @@ extension OperatorCommand {
     case CROSSCUT__V1__COMMAND_REQUEST__COMMAND_CHECKPOINT_NOW: self = .checkpointNow
     case CROSSCUT__V1__COMMAND_REQUEST__COMMAND_LEARNING_RATE:
       self = .setLearningRate(value.learning_rate)
+    case CROSSCUT__V1__COMMAND_REQUEST__COMMAND_TRACE_TURNS:
+      self = .trace(turns: Int(value.trace_turns))
     default: throw .missing(field: "command request.command")
     }
   }

@@ -75,6 +75,18 @@ extension EncodingArena {
         $0.text = string(value.text)
         $0.ok = value.ok ? 1 : 0
       }
+    case .traceRequest(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_TRACE_REQUEST
+      envelope.trace_request = make(crosscut__v1__trace_request__init) {
+        $0.turns = UInt32(value.turns)
+        $0.sent_at = value.sentAt
+      }
+    case .traceReport(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_TRACE_REPORT
+      envelope.trace_report = make(crosscut__v1__trace_report__init) {
+        $0.requested_at = value.requestedAt
+        $0.sent_at = value.sentAt
+      }
     case .collect(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_COLLECT
       envelope.collect = make(crosscut__v1__collect__init) {
@@ -198,6 +210,9 @@ extension EncodingArena {
       case .setLearningRate(let rate):
         $0.command_case = CROSSCUT__V1__COMMAND_REQUEST__COMMAND_LEARNING_RATE
         $0.learning_rate = rate
+      case .trace(let turns):
+        $0.command_case = CROSSCUT__V1__COMMAND_REQUEST__COMMAND_TRACE_TURNS
+        $0.trace_turns = UInt32(turns)
       }
     }
   }

@@ -70,7 +70,7 @@ enum PlanCommand {
       name: configuration.network.name ?? arguments.positional(0) ?? "network",
       network: context.network, shape: shape, speeds: speeds, source: source)
     if let path = arguments.string("plot") {
-      try PlanPlot(report).write(to: path)
+      try OutputFile.write(Array(PlanPlot(report).svg.utf8), to: path)
     }
     try Console.print(arguments.has("json") ? report.json.prettyText : report.text)
     return ExitCode.success

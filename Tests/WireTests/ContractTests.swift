@@ -108,6 +108,10 @@ import Testing
     ("status reply.frames", .statusReply, []), ("status request.frames", .statusRequest, [labels]),
     ("command request.learning rate", .commandRequest(.setLearningRate(0)), []),
     ("command request.learning rate", .commandRequest(.setLearningRate(.nan)), []),
+    ("command request.trace turns", .commandRequest(.trace(turns: 0)), []),
+    ("command request.trace turns", .commandRequest(.trace(turns: 65)), []),
+    ("trace request.turns", .traceRequest(TraceRequest(turns: 0, sentAt: 1)), []),
+    ("trace report.frames", .traceReport(TraceReport(requestedAt: 1, sentAt: 1)), []),
     (
       "advance.rate changes",
       .advance(

@@ -79,7 +79,13 @@ enum Samples {
     (.commandRequest(.stop(reason: "asked by the user")), []),
     (.commandRequest(.checkpointNow), []),
     (.commandRequest(.setLearningRate(0.001)), []),
+    (.commandRequest(.trace(turns: 3)), []),
     (.commandReply(CommandReply(text: "the run ends", ok: true)), []),
+    (.commandReply(CommandReply(text: "3 turns", ok: true)), [Frame(copying: Array("{}".utf8))]),
+    (.traceRequest(TraceRequest(turns: 64, sentAt: 1 << 53)), []),
+    (
+      .traceReport(TraceReport(requestedAt: 5, sentAt: 77)), [Frame(copying: Array("[]".utf8))]
+    ),
     (.leave(Leave(reason: "SIGTERM")), []),
     (.stop(Stop(outcome: .interrupted, reason: "asked by the user")), []),
     (.goodbye, []),

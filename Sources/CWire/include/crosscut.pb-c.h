@@ -48,6 +48,8 @@ typedef struct Crosscut__V1__StatusReply Crosscut__V1__StatusReply;
 typedef struct Crosscut__V1__CommandRequest Crosscut__V1__CommandRequest;
 typedef struct Crosscut__V1__CommandRequest__CheckpointNow Crosscut__V1__CommandRequest__CheckpointNow;
 typedef struct Crosscut__V1__CommandReply Crosscut__V1__CommandReply;
+typedef struct Crosscut__V1__TraceRequest Crosscut__V1__TraceRequest;
+typedef struct Crosscut__V1__TraceReport Crosscut__V1__TraceReport;
 
 
 /* --- enums --- */
@@ -135,7 +137,9 @@ typedef enum {
   CROSSCUT__V1__ENVELOPE__BODY_STATUS_REQUEST = 80,
   CROSSCUT__V1__ENVELOPE__BODY_STATUS_REPLY = 81,
   CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REQUEST = 82,
-  CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REPLY = 83
+  CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REPLY = 83,
+  CROSSCUT__V1__ENVELOPE__BODY_TRACE_REQUEST = 96,
+  CROSSCUT__V1__ENVELOPE__BODY_TRACE_REPORT = 97
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(CROSSCUT__V1__ENVELOPE__BODY__CASE)
 } Crosscut__V1__Envelope__BodyCase;
 
@@ -191,6 +195,8 @@ struct  Crosscut__V1__Envelope
     Crosscut__V1__StatusReply *status_reply;
     Crosscut__V1__CommandRequest *command_request;
     Crosscut__V1__CommandReply *command_reply;
+    Crosscut__V1__TraceRequest *trace_request;
+    Crosscut__V1__TraceReport *trace_report;
   };
 };
 #define CROSSCUT__V1__ENVELOPE__INIT \
@@ -897,7 +903,8 @@ typedef enum {
   CROSSCUT__V1__COMMAND_REQUEST__COMMAND__NOT_SET = 0,
   CROSSCUT__V1__COMMAND_REQUEST__COMMAND_STOP = 1,
   CROSSCUT__V1__COMMAND_REQUEST__COMMAND_CHECKPOINT_NOW = 2,
-  CROSSCUT__V1__COMMAND_REQUEST__COMMAND_LEARNING_RATE = 3
+  CROSSCUT__V1__COMMAND_REQUEST__COMMAND_LEARNING_RATE = 3,
+  CROSSCUT__V1__COMMAND_REQUEST__COMMAND_TRACE_TURNS = 16
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(CROSSCUT__V1__COMMAND_REQUEST__COMMAND__CASE)
 } Crosscut__V1__CommandRequest__CommandCase;
 
@@ -919,6 +926,10 @@ struct  Crosscut__V1__CommandRequest
      * The scheduled learning rate is scaled so that it has this value now. Finite and above 0.
      */
     double learning_rate;
+    /*
+     * All nodes note what they do for so many turns, 1 to 64; the answer comes when they have.
+     */
+    uint32_t trace_turns;
   };
 };
 #define CROSSCUT__V1__COMMAND_REQUEST__INIT \
@@ -927,7 +938,8 @@ struct  Crosscut__V1__CommandRequest
 
 
 /*
- * Server -> observer. No raw frame.
+ * Server -> observer. To a trace_turns that went well raw frames: a Chrome trace, JSON, cut where it
+ * must be. Else none.
  */
 struct  Crosscut__V1__CommandReply
 {
@@ -941,6 +953,46 @@ struct  Crosscut__V1__CommandReply
 #define CROSSCUT__V1__COMMAND_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__command_reply__descriptor) \
     , (char *)protobuf_c_empty_string, 0 }
+
+
+/*
+ * Server -> member: note what your threads do. No raw frame.
+ */
+struct  Crosscut__V1__TraceRequest
+{
+  ProtobufCMessage base;
+  /*
+   * From the one under way, 1 to 64.
+   */
+  uint32_t turns;
+  /*
+   * The server's clock, microseconds.
+   */
+  uint64_t sent_at;
+};
+#define CROSSCUT__V1__TRACE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__trace_request__descriptor) \
+    , 0, 0 }
+
+
+/*
+ * Member -> server. Raw frames: the spans, JSON, cut where it must be.
+ */
+struct  Crosscut__V1__TraceReport
+{
+  ProtobufCMessage base;
+  /*
+   * The member's clock when the request came, microseconds.
+   */
+  uint64_t requested_at;
+  /*
+   * And when this left.
+   */
+  uint64_t sent_at;
+};
+#define CROSSCUT__V1__TRACE_REPORT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__trace_report__descriptor) \
+    , 0, 0 }
 
 
 /* Crosscut__V1__Envelope methods */
@@ -1538,6 +1590,44 @@ Crosscut__V1__CommandReply *
 void   crosscut__v1__command_reply__free_unpacked
                      (Crosscut__V1__CommandReply *message,
                       ProtobufCAllocator *allocator);
+/* Crosscut__V1__TraceRequest methods */
+void   crosscut__v1__trace_request__init
+                     (Crosscut__V1__TraceRequest         *message);
+size_t crosscut__v1__trace_request__get_packed_size
+                     (const Crosscut__V1__TraceRequest   *message);
+size_t crosscut__v1__trace_request__pack
+                     (const Crosscut__V1__TraceRequest   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__trace_request__pack_to_buffer
+                     (const Crosscut__V1__TraceRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__TraceRequest *
+       crosscut__v1__trace_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__trace_request__free_unpacked
+                     (Crosscut__V1__TraceRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Crosscut__V1__TraceReport methods */
+void   crosscut__v1__trace_report__init
+                     (Crosscut__V1__TraceReport         *message);
+size_t crosscut__v1__trace_report__get_packed_size
+                     (const Crosscut__V1__TraceReport   *message);
+size_t crosscut__v1__trace_report__pack
+                     (const Crosscut__V1__TraceReport   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__trace_report__pack_to_buffer
+                     (const Crosscut__V1__TraceReport   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__TraceReport *
+       crosscut__v1__trace_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__trace_report__free_unpacked
+                     (Crosscut__V1__TraceReport *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Crosscut__V1__Envelope_Closure)
@@ -1639,6 +1729,12 @@ typedef void (*Crosscut__V1__CommandRequest_Closure)
 typedef void (*Crosscut__V1__CommandReply_Closure)
                  (const Crosscut__V1__CommandReply *message,
                   void *closure_data);
+typedef void (*Crosscut__V1__TraceRequest_Closure)
+                 (const Crosscut__V1__TraceRequest *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__TraceReport_Closure)
+                 (const Crosscut__V1__TraceReport *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -1681,6 +1777,8 @@ extern const ProtobufCMessageDescriptor crosscut__v1__status_reply__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__command_request__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__command_request__checkpoint_now__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__command_reply__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__trace_request__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__trace_report__descriptor;
 
 PROTOBUF_C__END_DECLS
 
