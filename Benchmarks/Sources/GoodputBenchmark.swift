@@ -4,7 +4,6 @@ import Messages
 import Network
 import Nodes
 import Observability
-import Synchronization
 import Tensors
 import Training
 import Transport
@@ -55,8 +54,7 @@ enum GoodputBenchmark {
     let chunks = run.plan.chunks.chunks
     let gradients = chunks.map { Frame(copying: [Float](repeating: 0, count: $0.range.count)) }
     let progress = PushPullClient.Progress()
-    let failures = Mutex<[String]>([])
-    let ended = try Mailbox<Bool>()
+    let ended = try Mailbox<String>()
     let workers = run.plan.workersWanted
     var threads: [OwnedThread] = []
     for member in 0...workers {
@@ -72,15 +70,14 @@ enum GoodputBenchmark {
               progress: member == 1 ? progress : PushPullClient.Progress())
             try client.run()
           } catch {
-            failures.withLock { $0.append("\(error)") }
-            ended.post(true)
+            ended.post("\(error)")
           }
         })
     }
-    _ = ended.take(milliseconds: seconds * 1000 + 1000)
+    let failure = ended.take(milliseconds: seconds * 1000 + 1000)
     server.stop()
     for thread in threads { thread.join() }
-    if let failure = failures.withLock({ $0.first }) { throw BenchmarkError(description: failure) }
+    if let failure { throw BenchmarkError(description: failure) }
     // The first steps pay for handshakes and first touches.
     let times = Array(progress.steps.dropFirst(3))
     guard let first = times.first, let last = times.last, times.count > 3 else {
