@@ -1,3 +1,6 @@
+import Messages
+import Tensors
+
 /// Which worker computes the rows of each shard group: one that has the group.
 ///
 /// Every group has the same number of rows in every step, so the trajectory does not depend on the

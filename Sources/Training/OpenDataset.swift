@@ -1,4 +1,5 @@
 import Configuration
+import Coordination
 package import Datasets
 package import Messages
 import Network

@@ -1,4 +1,5 @@
 import Kernels
+import Messages
 import Observability
 import Testing
 import Training
