@@ -24,8 +24,8 @@ enum ModelShowCommand {
       Example(
         line: "crosscut model show my.json5 --json", meaning: "The same for programs to read."),
       Example(
-        line: "crosscut model show alexnet-owt --source > my.json5",
-        meaning: "Begin a configuration of your own with a preset."),
+        line: "crosscut model show alexnet-owt --source",
+        meaning: "The preset's file: into my.json5 it begins a configuration of your own."),
     ],
     run: run)
 

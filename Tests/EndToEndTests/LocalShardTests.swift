@@ -25,12 +25,15 @@ import Testing
   /// CIFAR's binary files with a few pictures that differ.
   private static func makeSource(_ folder: String) throws {
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    for (number, name) in ((1...5).map { "data_batch_\($0)" } + ["test_batch"]).enumerated() {
-      let records = (0..<8).flatMap { record in
-        [UInt8((number + record) % 10)]
-          + (0..<3072).map { UInt8(truncatingIfNeeded: $0 &* (number * 8 + record + 3)) }
+    let names = (1...5).map { "data_batch_\($0)" } + ["test_batch"]
+    for (number, name) in names.enumerated() {
+      var bytes: [UInt8] = []
+      for record in 0..<8 {
+        bytes.append(UInt8((number + record) % 10))
+        let factor = number * 8 + record + 3
+        for pixel in 0..<3072 { bytes.append(UInt8(truncatingIfNeeded: pixel * factor)) }
       }
-      try Data(records).write(to: URL(fileURLWithPath: "\(folder)/\(name).bin"))
+      try Data(bytes).write(to: URL(fileURLWithPath: "\(folder)/\(name).bin"))
     }
   }
 
