@@ -24,9 +24,12 @@ package struct LoaderMeter: Sendable {
   /// Examples a second that the loader can make ready while all its threads are at work; as it was
   /// when it last loaded any.
   package private(set) var possible = 0.0
-  /// Examples a second that were taken.
+  /// Examples a second that were taken; 0 when none has been for a minute.
   package private(set) var taken = 0.0
   private let threads: Int
+  /// An interval has some batches in it, and an end where a step takes long: both microseconds.
+  private static let shortest: UInt64 = 2_000_000
+  private static let longest: UInt64 = 60_000_000
   private var last = LoaderWork()
   private var lastTime: UInt64
 
@@ -38,9 +41,12 @@ package struct LoaderMeter: Sendable {
     lastTime = now
   }
 
-  /// Begins a new interval with what the loader has done by `now`, microseconds.
+  /// Takes what the loader has done by `now`, microseconds, and begins a new interval if this one
+  /// has been long enough.
   package mutating func update(_ work: LoaderWork, now: UInt64) {
-    guard now > lastTime else { return }
+    guard now >= lastTime + Self.shortest,
+      work.taken > last.taken || now >= lastTime + Self.longest
+    else { return }
     let busy = Double(work.busyNanoseconds - last.busyNanoseconds) / 1e9
     if work.loaded > last.loaded, busy > 0 {
       possible = Double(work.loaded - last.loaded) / busy * Double(threads)

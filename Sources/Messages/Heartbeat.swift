@@ -50,7 +50,7 @@ package struct Telemetry: Hashable, Sendable {
   package var largestGapMilliseconds: Double
   /// Images a second that a worker's loader can make ready while it is at work; 0 from others.
   package var loaderImagesPerSecond: Double
-  /// Images a second that the worker has taken from it in the last interval.
+  /// Images a second that the worker has taken from it over the last seconds.
   package var takenImagesPerSecond: Double
 
   package init(

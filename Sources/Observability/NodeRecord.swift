@@ -41,7 +41,7 @@ package struct NodeRecord: Codable, Hashable, Sendable {
   package var largestGapMilliseconds = 0.0
   /// Images a second that a worker's loader can make ready while it is at work; 0 for others.
   package var loaderImagesPerSecond = 0.0
-  /// Images a second that the worker has taken from it, in the last interval.
+  /// Images a second that the worker has taken from it, over the last seconds.
   package var takenImagesPerSecond = 0.0
   package var waits: [WaitRecord] = []
 

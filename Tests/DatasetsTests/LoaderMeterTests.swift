@@ -13,16 +13,17 @@ import Testing
     meter.update(work, now: 3_000_000)
     #expect(meter.possible == 4000)
     #expect(meter.taken == 30)
-    // Nothing loaded and nothing taken: what it can is as it was.
+    // Too soon, and then nothing taken: the interval goes on.
+    work.taken = 80
     meter.update(work, now: 4_000_000)
+    #expect(meter.taken == 30)
+    meter.update(work, now: 7_000_000)
+    #expect(meter.taken == 5)
     #expect(meter.possible == 4000)
+    meter.update(work, now: 60_000_000)
+    #expect(meter.taken == 5)
+    meter.update(work, now: 67_000_000)
     #expect(meter.taken == 0)
-    // No time has passed.
-    work.taken = 70
-    meter.update(work, now: 4_000_000)
-    #expect(meter.taken == 0)
-    meter.update(work, now: 5_000_000)
-    #expect(meter.taken == 10)
   }
 
   @Test func `a loader counts what it has made ready and handed out`() throws {

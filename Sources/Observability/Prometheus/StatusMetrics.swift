@@ -153,7 +153,7 @@ enum StatusMetrics {
       ) { $0.loaderImagesPerSecond },
       each(
         "crosscut_node_taken_images_per_second",
-        "Images a second that the worker has taken from its loader, last interval."
+        "Images a second that the worker has taken from its loader, over the last seconds."
       ) { $0.takenImagesPerSecond },
     ]
   }
