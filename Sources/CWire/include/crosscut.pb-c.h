@@ -469,7 +469,7 @@ struct  Crosscut__V1__Telemetry
   double largest_gap_milliseconds;
   /*
    * Images a second that a worker's loader can make ready while it is at work, and that the worker
-   * has taken from it, in the last interval; 0 from others.
+   * has taken from it, over the last seconds; 0 from others.
    */
   double loader_images_per_second;
   double taken_images_per_second;
