@@ -6,6 +6,8 @@ package enum OperatorCommand: Hashable, Sendable {
   case checkpointNow
   /// Scale the scheduled learning rate so that it has this value now; finite and above 0.
   case setLearningRate(Double)
+  /// Have a node do a fault to itself.
+  case drill(Drill, target: NodeName)
 }
 
 /// The server's answer to an operator's command.

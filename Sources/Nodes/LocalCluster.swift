@@ -35,6 +35,8 @@ package final class LocalCluster {
   private var logs: [String: String] = [:]
   /// Options of the server beyond where it listens and writes.
   private let serverArguments: [String]
+  /// Of all processes, whether faults may be done to them.
+  private let drillArguments: [String]
 
   /// A member's process, and how to start another in its place.
   private struct Supervised {
@@ -48,12 +50,15 @@ package final class LocalCluster {
   ///   - resume: a checkpoint to go on from.
   ///   - signals: with SIGCHLD; made before any thread.
   ///   - serverArguments: further options of `crosscut server`.
+  ///   - allowsDrills: whether operators may have faults done to the processes.
   ///   - keys: encrypts everything with them.
   package init(
     _ configuration: RunConfiguration, directory: RunDirectory, resume: String? = nil,
-    signals: Signals, serverArguments: [String] = [], keys: KeyDirectory? = nil
+    signals: Signals, serverArguments: [String] = [], allowsDrills: Bool = false,
+    keys: KeyDirectory? = nil
   ) {
     self.serverArguments = serverArguments
+    drillArguments = allowsDrills ? ["--allow-drills"] : []
     self.keys = keys
     self.resume = resume
     self.configuration = configuration
@@ -153,7 +158,7 @@ package final class LocalCluster {
       "server",
       [
         "server", directory.configuration, "--listen", listen, "--run-dir", directory.path,
-      ] + laterServerArguments + (keys.map { ["--key-file", $0.serverKey] } ?? ["--insecure"])
+      ] + laterServerArguments + drillArguments + (keys.map { ["--key-file", $0.serverKey] } ?? ["--insecure"])
         + (resume.map { ["--resume", $0] } ?? []) + (hasBegun ? ["--continue"] : []), threads: 1)
     server = child
     let deadline = Self.seconds() + 20
@@ -176,12 +181,13 @@ package final class LocalCluster {
       try startMember(
         "fc-\(rank)",
         ["fc", "--server", endpoint, "--listen", "tcp://127.0.0.1:0", "--rank-hint", "\(rank)"]
-          + nodeKey,
+          + nodeKey + drillArguments,
         threads: threads(cluster.fcNodes))
     }
     for rank in 0..<cluster.workers {
       try startMember(
-        "worker-\(rank)", ["worker", "--server", endpoint, "--rank-hint", "\(rank)"] + nodeKey,
+        "worker-\(rank)", ["worker", "--server", endpoint, "--rank-hint", "\(rank)"] + nodeKey
+          + drillArguments,
         threads: threads(cluster.workers))
     }
   }

@@ -14,6 +14,10 @@ protocol MemberRole: AnyObject {
   func takeReports(now: Microseconds) throws(NodeError) -> [MemberDirective]
   func tick(now: Microseconds) -> [MemberDirective]
   func leave(reason: String, now: Microseconds) -> [MemberDirective]
+  /// Has the compute thread do nothing for a while.
+  func stall(milliseconds: Int)
+  /// What people call a member of the present view.
+  func name(of node: NodeID) -> NodeName?
   /// Joins the role's threads.
   func stop()
 }

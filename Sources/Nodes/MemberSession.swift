@@ -9,39 +9,6 @@ package import Training
 package import Transport
 import Wire
 
-/// How a worker or FC node is started.
-package struct MemberOptions: Sendable {
-  package var role: Role
-  /// The server's address: all a member needs to know.
-  package var server: String
-  /// Where an FC node listens; ignored by workers, who only dial out.
-  package var listen: String
-  /// What other nodes dial, where that differs from what `listen` says (a wildcard, a container).
-  package var advertise: String?
-  package var preferredRank: Int
-  /// Kernel threads; 0 takes what the environment gives.
-  package var threads: Int
-  /// How long to look for the server before giving up, seconds.
-  package var joinTimeoutSeconds: Int
-  /// Seconds without a connection to the server after which a member gives up.
-  package var serverTimeoutSeconds: Int
-  /// What the node is given instead of finding it by the configuration that the server sends.
-  package var inputs: RunInputs
-  /// Keys; `nil` encrypts nothing.
-  package var security: MemberSecurity?
-
-  package init(role: Role, server: String) {
-    self.role = role
-    self.server = server
-    listen = "tcp://*:0"
-    preferredRank = -1
-    threads = 0
-    joinTimeoutSeconds = 60
-    serverTimeoutSeconds = 10
-    inputs = RunInputs()
-  }
-}
-
 /// The socket thread of a worker or FC node: joins the server, feeds the core, carries out its
 /// directives. Always responsive: it never computes and never waits for anything but its poll.
 package final class MemberSession {
@@ -189,7 +156,7 @@ package final class MemberSession {
     let join = Join(
       role: options.role, host: Host.name, processID: getpid(), softwareVersion: Version.text,
       endpoint: options.role == .fc ? try advertisedEndpoint() : "",
-      preferredRank: Int32(options.preferredRank))
+      preferredRank: Int32(options.preferredRank), allowsDrills: options.allowsDrills)
     send(Message(identity, .join(join)), over: control)
   }
 
@@ -249,9 +216,7 @@ package final class MemberSession {
     do throws(WireError) {
       message = try WireCodec.decode(parts)
     } catch {
-      refusals += 1
-      if complained.insert(link).inserted { log.warning("refused a message: \(error)") }
-      return
+      return broken(link, "\(error)")
     }
     if message.header.sender != .server { routes[message.header.sender] = link }
     switch message.body {
@@ -264,9 +229,48 @@ package final class MemberSession {
             + refusal.reason)
       }
       throw NodeError("the server refused this \(options.role.rawValue): \(refusal.reason)")
+    case .drill(let drill): begin(drill, message.header)
     default:
       if let role { carryOut(role.deliver(message, now: MonotonicClock.now())) }
     }
+  }
+
+  /// Refuses what cannot be a message. A member that sends such a thing is not listened to any
+  /// more, and the server hears of it; a server that does is left.
+  private func broken(_ link: Hub.Link, _ reason: String) {
+    refusals += 1
+    let isNew = complained.insert(link).inserted
+    if link == control || link == bulk {
+      if isNew { log.warning("refused a message of the server: \(reason)") }
+      if role != nil {
+        result = .joinAgain(reason: "the server breaks the protocol: \(reason)")
+      }
+      return
+    }
+    guard let node = routes.first(where: { $0.value == link })?.key,
+      let name = role?.name(of: node)
+    else {
+      if isNew { log.warning("refused a message: \(reason)") }
+      return
+    }
+    log.warning("\(name) breaks the protocol and is not listened to any more: \(reason)")
+    routes[node] = nil
+    endpoints[node] = nil
+    hub.hangUp(link)
+    var header = identity
+    header.view = role?.viewNumber ?? 0
+    send(Message(header, .complaint(Complaint(node: node, reason: reason))), over: control)
+  }
+
+  private func begin(_ drill: Drill, _ header: Header) {
+    guard header.sender == .server, header.incarnation == serverIncarnation, let role else {
+      return
+    }
+    guard options.allowsDrills else {
+      return log.warning("refused a drill: this node was started without --allow-drills")
+    }
+    DrillExecution.carryOut(
+      drill, hub: hub, log: log, stall: role.stall(milliseconds:), fillDisk: { _ in })
   }
 
   /// Notices a server that is gone for good.
@@ -284,6 +288,8 @@ package final class MemberSession {
           log.warning("lost the connection to the server, trying again")
         }
       case .handshakeFailed(let link, let failure): try failed(link, failure, now)
+      case .tooManyParts(let link):
+        broken(link, "a message of more than \(hub.options.mostParts) parts")
       case .strangerRefused(let failure, let address):
         if let line = strangers.note(failure, address: address, now: now) { log.warning(line) }
       default: break

@@ -62,6 +62,7 @@ extension ServerNode {
       return CommandReply(
         text: "a checkpoint follows the next step, after \(core.committedSteps) so far", ok: true)
     case .setLearningRate(let rate): return setRate(rate)
+    case .drill(let drill, let target): return begin(drill, at: target)
     }
   }
 

@@ -12,13 +12,13 @@ import Wire
 /// observers.
 package final class ServerNode {
   private let context: RunContext
-  private let options: ServerOptions
+  let options: ServerOptions
   let hub: Hub
   let log: Logger
   private let incarnation: UInt64
   let identity: Header
   var core: ServerCore
-  private let compute: ComputeThread<ServerCore.Operation, ServerCore.Outcome, Bool>
+  let compute: ComputeThread<ServerCore.Operation, ServerCore.Outcome, Bool>
   let totalSteps = SharedNumber()
   var validation: ValidationKeeper
   var monitor: RunMonitor
@@ -33,14 +33,18 @@ package final class ServerNode {
 
   /// Connections of processes that are not members yet, by incarnation.
   private var visitors: [UInt64: Hub.Link] = [:]
-  private var controlLinks: [NodeID: Hub.Link] = [:]
-  private var bulkLinks: [NodeID: Hub.Link] = [:]
+  var controlLinks: [NodeID: Hub.Link] = [:]
+  var bulkLinks: [NodeID: Hub.Link] = [:]
   private let configurationText: Frame
   var refusals: UInt64 = 0
-  private var complained: Set<Hub.Link> = []
+  var complained: Set<Hub.Link> = []
   let keyDesk: KeyDesk?
   private var strangers = StrangerLog()
   private var result: End?
+  /// A drill at the server itself, and when it begins.
+  var pendingDrill: (drill: Drill, time: UInt64)?
+  /// Until when checkpoints fail for a drill, monotonic microseconds.
+  let diskFullUntil = SharedNumber()
 
   /// How a server's part in a run ended.
   package enum End: Sendable {
@@ -84,9 +88,10 @@ package final class ServerNode {
     let board = monitor.board
     let tensorBoard = monitor.tensorBoard
     http = try options.http.map { try HTTPServer($0, board: board) }
-    let store = options.runDirectory.map {
+    var store = options.runDirectory.map {
       CheckpointStore(directory: $0.checkpoints, keep: run.configuration.checkpoint.keep)
     }
+    store?.diskIsFull = { [diskFullUntil] in MonotonicClock.now() < diskFullUntil.value }
     let facts = facts
     writer = try store.map { try CheckpointWriter($0) { facts.manifest(steps: $0) } }
     let metadata = [
@@ -96,7 +101,10 @@ package final class ServerNode {
     ]
     compute = try ComputeThread(name: "compute", threads: options.threads) {
 
-      [totalSteps, reductions = validation.reductions, rates = validation.rates, writer, options] in
+      [
+        totalSteps, reductions = validation.reductions, rates = validation.rates, writer, options,
+        store
+      ] in
       let archive = ServerArchive(
         context: run, modelPath: options.runDirectory?.model, metadata: metadata,
         checkpoints: store, resumed: options.resume, writer: writer, onModel: onModel)
@@ -186,6 +194,7 @@ package final class ServerNode {
       case .peerClosed(let link): lost(link)
       case .strangerRefused(let failure, let address): refused(failure, address)
       case .acceptFailed(let error): log.error("no new connection can be taken: \(error)")
+      case .tooManyParts(let link): broken(link, "a message of more than \(hub.options.mostParts) parts")
       default: break
       }
     }
@@ -210,6 +219,7 @@ package final class ServerNode {
       receive(link, parts)
     }
     carryOut(core.handle(.tick, now: MonotonicClock.now()))
+    drillIfDue()
     if let http,
       monitor.publishIfDue(
         core, refusals: refusals + hub.droppedMessages, now: MonotonicClock.now())
@@ -270,7 +280,7 @@ package final class ServerNode {
     do throws(WireError) {
       message = try WireCodec.decode(parts)
     } catch {
-      refuseOnce(link, "\(error)")
+      broken(link, "\(error)")
       if case .version = error { refuse(link, "\(error)") }
       return
     }
@@ -308,23 +318,12 @@ package final class ServerNode {
     carryOut(core.handle(.message(message), now: MonotonicClock.now()))
   }
 
-  /// Counts a refused message; says so once a connection, so that a stranger cannot fill the log.
-  private func refuseOnce(_ link: Hub.Link, _ reason: String) {
-    refusals += 1
-    if complained.insert(link).inserted { log.warning("refused a message: \(reason)") }
-  }
-
   /// Members hold two connections; which one this is shows in what comes over it.
   private func remember(_ link: Hub.Link, of message: Message) {
     switch message.body {
     case .push, .report, .slice: bulkLinks[message.header.sender] = link
     default: controlLinks[message.header.sender] = link
     }
-  }
-
-  private func refuse(_ link: Hub.Link, _ reason: String, mayJoinAgain: Bool = false) {
-    let refusal = Refusal(reason: reason, mayJoinAgain: mayJoinAgain)
-    send(Message(identity, .refusal(refusal)), over: link)
   }
 
   // MARK: What goes out
@@ -339,6 +338,7 @@ package final class ServerNode {
         var link = controlLinks[node]
         if case .parameters = message.body { link = bulkLinks[node] ?? link }
         if let link { send(message, over: link) }
+        if case .refusal(let refusal) = message.body, !refusal.mayJoinAgain { hangUp(on: node) }
       case .welcome(let node, let incarnation): welcome(node, incarnation)
       case .refuse(let incarnation, let reason):
         let node = core.membership.find(incarnation: incarnation)?.node
@@ -386,7 +386,7 @@ package final class ServerNode {
 
   func send(_ message: Message, over link: Hub.Link) {
     do throws(WireError) {
-      if !hub.send(try WireCodec.encode(message), to: link) {
+      if !hub.send(try WireCodec.encode(message), to: link, sparing: message.isSpared) {
         log.warning("a message could not be sent: the peer is gone or its queue is full")
       }
     } catch {

@@ -35,6 +35,10 @@ final class WorkerRole: MemberRole {
   var isPrepared: Bool { core != nil }
   var viewNumber: UInt32 { core?.viewNumber ?? 0 }
 
+  func stall(milliseconds: Int) { compute.stall(milliseconds: milliseconds) }
+
+  func name(of node: NodeID) -> NodeName? { core?.name(of: node) }
+
   func deliver(_ message: Message, now: Microseconds) -> [MemberDirective] {
     carryOut(core?.handle(.message(message), now: now) ?? [])
   }

@@ -57,6 +57,8 @@ package struct CheckpointStore: Sendable {
   package let directory: String
   /// Complete checkpoints that a write leaves; at least its own.
   package let keep: Int
+  /// Whether the disk is to be taken for full, for a drill.
+  package var diskIsFull: @Sendable () -> Bool = { false }
 
   /// A store; touches nothing yet.
   package init(directory: String, keep: Int) {

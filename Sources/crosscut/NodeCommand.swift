@@ -19,6 +19,7 @@ enum NodeCommand {
         staysHere: Endpoint.isLocal(options.server))
     }
     options.preferredRank = arguments.integer("rank-hint") ?? -1
+    options.allowsDrills = arguments.has("allow-drills")
     let signals = try Signals()
     try ParentDeath.watchIfChild()
     let context = try Context()
