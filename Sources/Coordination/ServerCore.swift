@@ -181,7 +181,9 @@ package struct ServerCore: Sendable {
     case .connectionLost(let node):
       if let record = membership[node] { lose(record, "its connection closed", now, &out) }
     case .misbehaved(let node, let reason):
-      if let record = membership[node] { putOut(record, "it breaks the protocol: \(reason)", now, &out) }
+      if let record = membership[node] {
+        putOut(record, "it breaks the protocol: \(reason)", now, &out)
+      }
     case .tick: tick(now, &out)
     case .checkpointed(let steps, let failure): checkpointed(steps, failure, now, &out)
     case .checkpointNow: checkpointAsked = true

@@ -101,7 +101,8 @@ package struct WorkerCore: Sendable {
     guard complained.insert(sender).inserted else { return }
     let complaint = Complaint(node: sender, reason: "\(what) of another size")
     out.append(.send(message(.complaint(complaint)), to: .server))
-    out.append(.note("\(name(of: sender).map { "\($0)" } ?? "\(sender)") sends \(what) of another size"))
+    out.append(
+      .note("\(name(of: sender).map { "\($0)" } ?? "\(sender)") sends \(what) of another size"))
   }
 
   func message(_ body: Body, _ frames: [Frame] = []) -> Message {

@@ -158,7 +158,8 @@ package final class LocalCluster {
       "server",
       [
         "server", directory.configuration, "--listen", listen, "--run-dir", directory.path,
-      ] + laterServerArguments + drillArguments + (keys.map { ["--key-file", $0.serverKey] } ?? ["--insecure"])
+      ] + laterServerArguments + drillArguments
+        + (keys.map { ["--key-file", $0.serverKey] } ?? ["--insecure"])
         + (resume.map { ["--resume", $0] } ?? []) + (hasBegun ? ["--continue"] : []), threads: 1)
     server = child
     let deadline = Self.seconds() + 20
@@ -186,7 +187,8 @@ package final class LocalCluster {
     }
     for rank in 0..<cluster.workers {
       try startMember(
-        "worker-\(rank)", ["worker", "--server", endpoint, "--rank-hint", "\(rank)"] + nodeKey
+        "worker-\(rank)",
+        ["worker", "--server", endpoint, "--rank-hint", "\(rank)"] + nodeKey
           + drillArguments,
         threads: threads(cluster.workers))
     }

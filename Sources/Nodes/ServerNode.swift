@@ -194,7 +194,8 @@ package final class ServerNode {
       case .peerClosed(let link): lost(link)
       case .strangerRefused(let failure, let address): refused(failure, address)
       case .acceptFailed(let error): log.error("no new connection can be taken: \(error)")
-      case .tooManyParts(let link): broken(link, "a message of more than \(hub.options.mostParts) parts")
+      case .tooManyParts(let link):
+        broken(link, "a message of more than \(hub.options.mostParts) parts")
       default: break
       }
     }

@@ -26,7 +26,9 @@ extension Hub {
       var items = pollItems(wakeUp: wakeUp, extraDescriptors: extraDescriptors)
       var left = max(0, deadline - MonotonicClock.milliseconds())
       if !events.isEmpty { left = 0 }
-      if let due = delayed.first?.due { left = min(left, max(0, due - MonotonicClock.milliseconds())) }
+      if let due = delayed.first?.due {
+        left = min(left, max(0, due - MonotonicClock.milliseconds()))
+      }
       let hasBlockedPeer = listener?.queues.isEmpty == false
       let pause = hasBlockedPeer ? min(left, Self.blockedPeerMilliseconds) : left
       let ready = zmq_poll(&items, Int32(items.count), pause)

@@ -124,7 +124,8 @@ enum DrillCommand {
     }
     if word == "server" { return .server }
     let parts = word.split(separator: "-")
-    guard parts.count == 2, let role = Role(rawValue: String(parts[0])), role == .worker || role == .fc,
+    guard parts.count == 2, let role = Role(rawValue: String(parts[0])),
+      role == .worker || role == .fc,
       let rank = Int(parts[1]), (0...4095).contains(rank)
     else {
       throw UsageError(

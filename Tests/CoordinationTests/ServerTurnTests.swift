@@ -106,7 +106,8 @@ import Testing
       #expect(said.contains { $0.contains("mayJoinAgain: \(mayCome)") }, "\(said)")
       let answer = scene.join(.worker)
       guard mayCome else {
-        #expect(answer.count == 1 && answer[0].hasSuffix("broken the protocol 3 times"), "\(answer)")
+        #expect(
+          answer.count == 1 && answer[0].hasSuffix("broken the protocol 3 times"), "\(answer)")
         continue
       }
       node = 4 + time

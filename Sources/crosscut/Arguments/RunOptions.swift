@@ -31,7 +31,8 @@ extension Option {
       + " anew. For servers that are started again by themselves.")
   static let allowDrills = Option(
     name: "allow-drills",
-    help: "Let crosscut drill have this node do faults to itself: kill itself, hang, lose messages.")
+    help: "Let crosscut drill have this node do faults to itself: kill itself, hang, lose messages."
+  )
   static let verbose = Option(
     name: "verbose", short: "v", help: "Log more than changes of state.")
   static let json = Option(name: "json", help: "Print JSON instead of a table.")
