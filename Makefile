@@ -58,7 +58,7 @@ bench: packages ## run all benchmarks, or one with its options: ARGS="cluster-st
 	  echo "== $$name"; .build/release/benchmarks $$name; done)
 
 .PHONY: chaos
-chaos: build ## kill and stop random processes of a training cluster for SECONDS (60)
+chaos: build ## kill and stop random processes and cut links of training clusters for SECONDS (60)
 	@scripts/chaos $(or $(SECONDS),60) $(ARGS)
 
 .PHONY: soak
