@@ -39,7 +39,7 @@ package struct FCCore: Sendable {
   /// A training turn whose gradient is computed or being computed, and not yet applied.
   var working: UInt64?
   /// Training steps applied: must always equal the steps committed below the working turn.
-  package internal(set) var appliedSteps: UInt64 = 0
+  package internal(set) var appliedSteps: UInt64
 
   /// The restore under way, and the last one that is complete.
   var restoring: Restore?
@@ -50,7 +50,7 @@ package struct FCCore: Sendable {
 
   var clock: PhaseClock
   var lastBeat: Microseconds?
-  var nextOperation: UInt64 = 0
+  var nextOperation: UInt64
   var outstanding: [OperationID: Operation] = [:]
   var stopped = false
 
@@ -58,10 +58,14 @@ package struct FCCore: Sendable {
   ///   - identity: header of this node's messages; its view is filled in.
   ///   - exchangeRowBytes: size of a row of exchange `e`'s payload from position `j`, `[e][j]`, so
   ///     that a wrong one is refused before the kernels see it.
+  ///   - appliedSteps: training steps in the parameters; in a replay.
+  ///   - firstOperation: the number of the first operation; in a replay.
   package init(
     plan: RunPlan, identity: Header, serverIncarnation: UInt64, exchangeRowBytes: [[Int]],
-    now: Microseconds
+    appliedSteps: UInt64 = 0, firstOperation: UInt64 = 0, now: Microseconds
   ) {
+    self.appliedSteps = appliedSteps
+    nextOperation = firstOperation
     self.plan = plan
     self.identity = identity
     self.exchangeRowBytes = exchangeRowBytes

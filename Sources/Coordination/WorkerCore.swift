@@ -41,7 +41,7 @@ package struct WorkerCore: Sendable {
 
   var clock: PhaseClock
   var lastBeat: Microseconds?
-  var nextOperation: UInt64 = 0
+  var nextOperation: UInt64
   var outstanding: [OperationID: Operation] = [:]
   var stopped = false
 
@@ -49,10 +49,14 @@ package struct WorkerCore: Sendable {
   ///   - identity: header of this node's messages; its view is filled in.
   ///   - serverIncarnation: the server's process life, from its welcome.
   ///   - dataset: what this node's loader found.
+  ///   - configuredRows: of each block, as memory is planned already; in a replay.
+  ///   - firstOperation: the number of the first operation; in a replay.
   package init(
     plan: RunPlan, identity: Header, serverIncarnation: UInt64, dataset: DatasetFacts,
-    now: Microseconds
+    configuredRows: [Int]? = nil, firstOperation: UInt64 = 0, now: Microseconds
   ) {
+    self.configuredRows = configuredRows
+    nextOperation = firstOperation
     self.plan = plan
     self.identity = identity
     self.dataset = dataset

@@ -37,6 +37,7 @@ package final class LocalCluster {
   private let serverArguments: [String]
   /// Of all processes, whether faults may be done to them.
   private let drillArguments: [String]
+  private var memberArguments: [String] { drillArguments + ["--record", directory.flight] }
 
   /// A member's process, and how to start another in its place.
   private struct Supervised {
@@ -182,14 +183,14 @@ package final class LocalCluster {
       try startMember(
         "fc-\(rank)",
         ["fc", "--server", endpoint, "--listen", "tcp://127.0.0.1:0", "--rank-hint", "\(rank)"]
-          + nodeKey + drillArguments,
+          + nodeKey + memberArguments,
         threads: threads(cluster.fcNodes))
     }
     for rank in 0..<cluster.workers {
       try startMember(
         "worker-\(rank)",
         ["worker", "--server", endpoint, "--rank-hint", "\(rank)"] + nodeKey
-          + drillArguments,
+          + memberArguments,
         threads: threads(cluster.workers))
     }
   }

@@ -23,6 +23,8 @@ package struct MemberOptions: Sendable {
   package var security: MemberSecurity?
   /// Whether operators may have faults done to this process.
   package var allowsDrills: Bool
+  /// The folder for the flight recorder; `nil` for none.
+  package var flightFolder: String?
 
   package init(role: Role, server: String) {
     self.role = role

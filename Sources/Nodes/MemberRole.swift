@@ -28,6 +28,11 @@ enum MemberDirective {
   case meet([Member])
   case note(String)
   case exit(Stop)
+  /// The core asked for an operation, which has been handed to the compute thread: for the flight
+  /// recorder, with a word that a replay needs.
+  case asked(OperationID, String)
+  /// An operation is done: for the flight recorder.
+  case computed(OperationID, failure: String?)
 }
 
 /// What a role is made from once the server has welcomed it.

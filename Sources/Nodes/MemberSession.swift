@@ -22,6 +22,7 @@ package final class MemberSession {
   private var leavingSince: Microseconds?
   /// Ends a node that is in no view yet: a server of this process that is gone posts here.
   private let abandoned: Mailbox<String>?
+  private let recorder: FlightRecorder?
 
   private let control: Hub.Link
   private let bulk: Hub.Link
@@ -56,11 +57,12 @@ package final class MemberSession {
     context: Context, options: MemberOptions, log: Logger, signals: Signals? = nil,
     abandoned: Mailbox<String>? = nil, probe: (any StepProbe)? = nil
   ) throws -> Stop {
+    let recorder = FlightRecorder.open(in: options.flightFolder, role: options.role, log: log)
     while true {
       let session = try Rebinding.retry {
         try MemberSession(
           context: context, options: options, log: log, signals: signals, abandoned: abandoned,
-          probe: probe)
+          probe: probe, recorder: recorder)
       }
       switch try session.run() {
       case .stop(let stop): return stop
@@ -72,9 +74,11 @@ package final class MemberSession {
   /// Opens the sockets; must be called on the thread that then calls `run`.
   package init(
     context: Context, options: MemberOptions, log: Logger, signals: Signals? = nil,
-    abandoned: Mailbox<String>? = nil, probe: (any StepProbe)? = nil
+    abandoned: Mailbox<String>? = nil, probe: (any StepProbe)? = nil,
+    recorder: FlightRecorder? = nil
   ) throws {
     self.options = options
+    self.recorder = recorder
     self.log = log
     self.probe = probe
     self.signals = signals
@@ -180,6 +184,7 @@ package final class MemberSession {
     identity.run = message.header.run
     identity.sender = welcome.node
     serverIncarnation = message.header.incarnation
+    recorder?.rename("\(NodeName(options.role, welcome.rank))")
     log.info(
       "joined run \(Version.runName(identity.run)) as \(NodeName(options.role, welcome.rank))")
     let start = RoleStart(
@@ -200,6 +205,7 @@ package final class MemberSession {
 
   private func leave(_ reason: String, _ now: Microseconds) {
     if let first = leavingSince, now - first <= Signals.echo { return }
+    recorder?.note(.leave, text: reason)
     if let role, role.isPrepared, role.viewNumber > 0, leavingSince == nil {
       leavingSince = now
       carryOut(role.leave(reason: reason, now: now))
@@ -218,6 +224,7 @@ package final class MemberSession {
     } catch {
       return broken(link, "\(error)")
     }
+    recorder?.note(.received, parts)
     if message.header.sender != .server { routes[message.header.sender] = link }
     switch message.body {
     case .welcome(let welcome): try welcomed(message, welcome)
@@ -239,6 +246,7 @@ package final class MemberSession {
   /// more, and the server hears of it; a server that does is left.
   private func broken(_ link: Hub.Link, _ reason: String) {
     refusals += 1
+    recorder?.note(.misbehaved, text: reason)
     let isNew = complained.insert(link).inserted
     if link == control || link == bulk {
       if isNew { log.warning("refused a message of the server: \(reason)") }
@@ -328,6 +336,7 @@ package final class MemberSession {
 
   private func carryOut(_ directives: [MemberDirective]) {
     for directive in directives {
+      recorder?.note(directive)
       switch directive {
       case .send(var message, let destination):
         if case .heartbeat(var beat) = message.body {
@@ -346,6 +355,7 @@ package final class MemberSession {
         }
       case .meet(let members): meet(members)
       case .note(let text): log.info(text)
+      case .asked, .computed: break
       case .exit(let stop): result = .stop(stop)
       }
     }
@@ -353,7 +363,9 @@ package final class MemberSession {
 
   private func send(_ message: Message, over link: Hub.Link) {
     do throws(WireError) {
-      if !hub.send(try WireCodec.encode(message), to: link) {
+      let parts = try WireCodec.encode(message)
+      recorder?.note(.sent, parts)
+      if !hub.send(parts, to: link) {
         log.warning("a message could not be sent: the link is gone or its queue is full")
       }
     } catch {

@@ -8,7 +8,7 @@ extension ServerNode {
     refuseOnce(link, reason)
     for links in [controlLinks, bulkLinks] {
       guard let node = links.first(where: { $0.value == link })?.key else { continue }
-      return carryOut(core.handle(.misbehaved(node, reason: reason), now: MonotonicClock.now()))
+      return handle(.misbehaved(node, reason: reason))
     }
   }
 

@@ -31,6 +31,7 @@ package final class ServerNode {
   private let signals: Signals?
   private var endingSince: Microseconds?
 
+  let recorder: FlightRecorder?
   /// Connections of processes that are not members yet, by incarnation.
   private var visitors: [UInt64: Hub.Link] = [:]
   var controlLinks: [NodeID: Hub.Link] = [:]
@@ -73,8 +74,10 @@ package final class ServerNode {
       context: transport, listen: options.listen,
       security: options.security?.hub ?? HubSecurity())
     keyDesk = options.security.map { KeyDesk(security: $0) }
+    recorder = FlightRecorder.open(in: options.runDirectory?.flight, role: .server, log: log)
     let now = MonotonicClock.now()
     let resumeSteps = options.resume?.manifest.steps ?? 0
+    recorder?.note(.begun, number: resumeSteps)
     var plan = run.plan
     // Without a run directory there is nowhere to put a checkpoint.
     if options.runDirectory == nil { plan.checkpointEvery = 0 }
@@ -88,10 +91,11 @@ package final class ServerNode {
     let board = monitor.board
     let tensorBoard = monitor.tensorBoard
     http = try options.http.map { try HTTPServer($0, board: board) }
-    var store = options.runDirectory.map {
-      CheckpointStore(directory: $0.checkpoints, keep: run.configuration.checkpoint.keep)
+    let store = options.runDirectory.map { [diskFullUntil] in
+      CheckpointStore(directory: $0.checkpoints, keep: run.configuration.checkpoint.keep) {
+        MonotonicClock.now() < diskFullUntil.value
+      }
     }
-    store?.diskIsFull = { [diskFullUntil] in MonotonicClock.now() < diskFullUntil.value }
     let facts = facts
     writer = try store.map { try CheckpointWriter($0) { facts.manifest(steps: $0) } }
     let metadata = [
@@ -100,11 +104,7 @@ package final class ServerNode {
       "seed": "\(run.configuration.seed)",
     ]
     compute = try ComputeThread(name: "compute", threads: options.threads) {
-
-      [
-        totalSteps, reductions = validation.reductions, rates = validation.rates, writer, options,
-        store
-      ] in
+      [totalSteps, reductions = validation.reductions, rates = validation.rates, writer, options] in
       let archive = ServerArchive(
         context: run, modelPath: options.runDirectory?.model, metadata: metadata,
         checkpoints: store, resumed: options.resume, writer: writer, onModel: onModel)
@@ -173,14 +173,14 @@ package final class ServerNode {
   /// One pass over everything that may have happened.
   private func turn() throws {
     for reason in commands.drain() {
-      carryOut(core.handle(.stop(reason: reason), now: MonotonicClock.now()))
+      handle(.stop(reason: reason))
     }
     while let number = signals?.next() {
       let name = Signals.name(number)
       let now = MonotonicClock.now()
       guard let first = endingSince else {
         endingSince = now
-        carryOut(core.handle(.stop(reason: name), now: now))
+        handle(.stop(reason: name))
         continue
       }
       // The kernel tells of a parent's death once a thread: that is one signal, not many.
@@ -204,22 +204,20 @@ package final class ServerNode {
       case .prepared: break
       case .failed(let reason): throw NodeError(reason)
       case .finished(let id, let outcome):
-        carryOut(core.handle(.computed(id, outcome), now: MonotonicClock.now()))
+        handle(.computed(id, outcome))
       }
     }
     for report in writer?.reports.drain() ?? [] {
       var failure: String?
       if case .failure(let error) = report.result { failure = "\(error)" }
-      carryOut(
-        core.handle(
-          .checkpointed(steps: report.steps, failure: failure), now: MonotonicClock.now()))
+      handle(.checkpointed(steps: report.steps, failure: failure))
     }
     var budget = 256
     while budget > 0, result == nil, let (link, parts) = try hub.receive() {
       budget -= 1
       receive(link, parts)
     }
-    carryOut(core.handle(.tick, now: MonotonicClock.now()))
+    handle(.tick)
     drillIfDue()
     if let http,
       monitor.publishIfDue(
@@ -234,7 +232,7 @@ package final class ServerNode {
 
   private func lost(_ link: Hub.Link) {
     guard let node = controlLinks.first(where: { $0.value == link })?.key else { return }
-    carryOut(core.handle(.connectionLost(node), now: MonotonicClock.now()))
+    handle(.connectionLost(node))
   }
 
   // MARK: What comes in
@@ -316,7 +314,8 @@ package final class ServerNode {
       }
       remember(link, of: message)
     }
-    carryOut(core.handle(.message(message), now: MonotonicClock.now()))
+    recorder?.note(.received, parts)
+    handle(.message(message))
   }
 
   /// Members hold two connections; which one this is shows in what comes over it.
@@ -349,6 +348,7 @@ package final class ServerNode {
       case .compute(let id, let operation):
         validation.follow(operation)
         monitor.rateReductions = validation.progress.reductions
+        recorder?.note(.asked, number: id.value)
         compute.submit(id, operation)
       case .committed(let record):
         monitor.committed(record, core, MonotonicClock.now())
@@ -358,6 +358,7 @@ package final class ServerNode {
         monitor.evaluated(step, tally)
         validate(step, tally)
       case .note(let text):
+        recorder?.note(.note, text: text)
         log.info(text)
         monitor.event(text)
         if text.contains("is gone") || text.contains("back to") { facts.remember(text) }
@@ -387,7 +388,9 @@ package final class ServerNode {
 
   func send(_ message: Message, over link: Hub.Link) {
     do throws(WireError) {
-      if !hub.send(try WireCodec.encode(message), to: link, sparing: message.isSpared) {
+      let parts = try WireCodec.encode(message)
+      recorder?.note(.sent, parts)
+      if !hub.send(parts, to: link, sparing: message.isSpared) {
         log.warning("a message could not be sent: the peer is gone or its queue is full")
       }
     } catch {

@@ -66,6 +66,11 @@ final class WorkerRole: MemberRole {
               + "\(preparation.facts.evaluationExamples) test examples"))
       case .failed(let reason): throw NodeError(reason)
       case .finished(let id, let outcome):
+        if case .failed(let reason) = outcome {
+          out.append(.computed(id, failure: reason))
+        } else {
+          out.append(.computed(id, failure: nil))
+        }
         out += carryOut(core?.handle(.computed(id, outcome), now: now) ?? [])
       }
     }
@@ -92,7 +97,8 @@ final class WorkerRole: MemberRole {
       case .exit(let stop): return .exit(stop)
       case .compute(let id, let operation):
         compute.submit(id, operation)
-        return nil
+        if case .configure = operation { return .asked(id, FlightReplay.configure) }
+        return .asked(id, "")
       case .prefetch(let span):
         loader?.request(BatchRequest(span))
         return nil

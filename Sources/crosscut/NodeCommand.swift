@@ -20,6 +20,7 @@ enum NodeCommand {
     }
     options.preferredRank = arguments.integer("rank-hint") ?? -1
     options.allowsDrills = arguments.has("allow-drills")
+    options.flightFolder = arguments.string("record")
     let signals = try Signals()
     try ParentDeath.watchIfChild()
     let context = try Context()

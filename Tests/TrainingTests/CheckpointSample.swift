@@ -42,9 +42,9 @@ final class CheckpointSample {
       try bias.withUnsafeBufferPointer { bias in
         try weightVelocity.withUnsafeBufferPointer { weightVelocity in
           try (biasVelocity ?? self.biasVelocity).withUnsafeBufferPointer { biasVelocity in
-            var store = CheckpointStore(directory: directory, keep: keep)
-            store.diskIsFull = diskIsFull
-            return try store.write(
+            try CheckpointStore(
+              directory: directory, keep: keep, diskIsFull: diskIsFull
+            ).write(
               manifest ?? Self.manifest(steps),
               tensors: [
                 .init(
