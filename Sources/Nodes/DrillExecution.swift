@@ -9,12 +9,18 @@ enum DrillExecution {
   /// Carries out a drill on the socket thread.
   ///
   /// - Parameters:
+  ///   - isAllowed: whether the process was started with --allow-drills; the server has looked at
+  ///     what the node said of it, the node looks itself.
   ///   - hub: whose messages are delayed, lost or cut.
   ///   - stall: lets the compute thread sleep, milliseconds.
   ///   - fillDisk: has checkpoints fail, milliseconds.
   static func carryOut(
-    _ drill: Drill, hub: Hub, log: Logger, stall: (Int) -> Void, fillDisk: (Int) -> Void
+    _ drill: Drill, isAllowed: Bool, hub: Hub, log: Logger, stall: (Int) -> Void,
+    fillDisk: (Int) -> Void
   ) {
+    guard isAllowed else {
+      return log.warning("refused a drill: this node was started without --allow-drills")
+    }
     log.warning("drill: \(drill)")
     switch drill.kind {
     case .kill: kill(getpid(), SIGKILL)

@@ -20,6 +20,8 @@ package final class MemberSession {
   /// The first signal makes the node leave in order, the second one at once.
   private let signals: Signals?
   private var leavingSince: Microseconds?
+  /// Each tells the node to leave, as a signal does.
+  private let orders: Mailbox<String>?
   /// Ends a node that is in no view yet: a server of this process that is gone posts here.
   private let abandoned: Mailbox<String>?
   private let recorder: FlightRecorder?
@@ -55,14 +57,15 @@ package final class MemberSession {
   /// - Throws: `NodeError` when the node cannot join or go on; `TransportError` from sockets.
   package static func runToEnd(
     context: Context, options: MemberOptions, log: Logger, signals: Signals? = nil,
-    abandoned: Mailbox<String>? = nil, probe: (any StepProbe)? = nil
+    orders: Mailbox<String>? = nil, abandoned: Mailbox<String>? = nil,
+    probe: (any StepProbe)? = nil
   ) throws -> Stop {
     let recorder = FlightRecorder.open(in: options.flightFolder, role: options.role, log: log)
     while true {
       let session = try Rebinding.retry {
         try MemberSession(
-          context: context, options: options, log: log, signals: signals, abandoned: abandoned,
-          probe: probe, recorder: recorder)
+          context: context, options: options, log: log, signals: signals, orders: orders,
+          abandoned: abandoned, probe: probe, recorder: recorder)
       }
       switch try session.run() {
       case .stop(let stop): return stop
@@ -74,14 +77,15 @@ package final class MemberSession {
   /// Opens the sockets; must be called on the thread that then calls `run`.
   package init(
     context: Context, options: MemberOptions, log: Logger, signals: Signals? = nil,
-    abandoned: Mailbox<String>? = nil, probe: (any StepProbe)? = nil,
-    recorder: FlightRecorder? = nil
+    orders: Mailbox<String>? = nil, abandoned: Mailbox<String>? = nil,
+    probe: (any StepProbe)? = nil, recorder: FlightRecorder? = nil
   ) throws {
     self.options = options
     self.recorder = recorder
     self.log = log
     self.probe = probe
     self.signals = signals
+    self.orders = orders
     self.abandoned = abandoned
     incarnation = UInt64.random(in: 1...UInt64.max)
     identity = Header(run: 0, view: 0, sender: NodeID(0), incarnation: incarnation)
@@ -128,6 +132,7 @@ package final class MemberSession {
   private func turn() throws {
     let now = MonotonicClock.now()
     while let number = signals?.next() { leave(Signals.name(number), now) }
+    for reason in orders?.drain() ?? [] { leave(reason, now) }
     // A member of a view hears the server's last word; who never joined would look for it on.
     for reason in abandoned?.drain() ?? [] where role?.viewNumber ?? 0 == 0 { leave(reason, now) }
     try watch(now)
@@ -236,7 +241,11 @@ package final class MemberSession {
             + refusal.reason)
       }
       throw NodeError("the server refused this \(options.role.rawValue): \(refusal.reason)")
-    case .drill(let drill): begin(drill, message.header)
+    case .drill(let drill):
+      guard let role, message.header.incarnation == serverIncarnation else { return }
+      DrillExecution.carryOut(
+        drill, isAllowed: options.allowsDrills, hub: hub, log: log,
+        stall: role.stall(milliseconds:), fillDisk: { _ in })
     default:
       if let role { carryOut(role.deliver(message, now: MonotonicClock.now())) }
     }
@@ -268,17 +277,6 @@ package final class MemberSession {
     var header = identity
     header.view = role?.viewNumber ?? 0
     send(Message(header, .complaint(Complaint(node: node, reason: reason))), over: control)
-  }
-
-  private func begin(_ drill: Drill, _ header: Header) {
-    guard header.sender == .server, header.incarnation == serverIncarnation, let role else {
-      return
-    }
-    guard options.allowsDrills else {
-      return log.warning("refused a drill: this node was started without --allow-drills")
-    }
-    DrillExecution.carryOut(
-      drill, hub: hub, log: log, stall: role.stall(milliseconds:), fillDisk: { _ in })
   }
 
   /// Notices a server that is gone for good.

@@ -38,7 +38,8 @@ extension ServerNode {
     guard let (drill, time) = pendingDrill, MonotonicClock.now() >= time else { return }
     pendingDrill = nil
     DrillExecution.carryOut(
-      drill, hub: hub, log: log, stall: { compute.stall(milliseconds: $0) },
+      drill, isAllowed: options.allowsDrills, hub: hub, log: log,
+      stall: { compute.stall(milliseconds: $0) },
       fillDisk: { diskFullUntil.value = MonotonicClock.now() + UInt64($0) * 1000 })
   }
 }

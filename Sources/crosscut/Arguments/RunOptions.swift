@@ -37,6 +37,10 @@ extension Option {
     name: "allow-drills",
     help: "Let crosscut drill have this node do faults to itself: kill itself, hang, lose messages."
   )
+  static let memberListen = Option(
+    name: "listen", value: .text("ENDPOINT"),
+    help: "Where workers and other FC nodes connect to; port 0 takes a free one.",
+    standard: "tcp://*:0, or tcp://127.0.0.1:0 without a key and a server on this machine")
   static let verbose = Option(
     name: "verbose", short: "v", help: "Log more than changes of state.")
   static let json = Option(name: "json", help: "Print JSON instead of a table.")
