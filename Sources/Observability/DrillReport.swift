@@ -114,7 +114,7 @@ package struct DrillReport {
       ("noticed", noticedText), ("training", trainingText), ("whole", wholeText),
       ("repeated", repeatedText), ("loss", lossText), ("messages", messagesText),
     ]
-    let width = lines.map(\.0.count).max() ?? 0
+    let width = lines.map { $0.0.count }.max() ?? 0
     let rows = lines.map { name, text in
       "  " + name + String(repeating: " ", count: width - name.count) + "  \(text)\n"
     }

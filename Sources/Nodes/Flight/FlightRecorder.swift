@@ -104,7 +104,7 @@ package final class FlightRecorder {
     case .note(let text): note(.note, text: text)
     case .asked(let id, let word): note(.asked, number: id.value, text: word)
     case .computed(let id, let failure?): note(.failed, number: id.value, text: failure)
-    case .computed(let id, nil): note(.computed, number: id.value)
+    case .computed(let id, .none): note(.computed, number: id.value)
     case .send, .meet, .exit: break
     }
   }

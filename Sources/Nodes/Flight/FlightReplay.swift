@@ -314,7 +314,7 @@ package struct FlightReplay {
           steps: record.number, failure: record.bytes.isEmpty ? nil : record.text)
       case .begun, .asked, .note: break
       }
-      for event in [event, .tick].compactMap({ $0 }) {
+      for event in [event, ServerCore.Event.tick].compactMap({ $0 }) {
         for directive in core.handle(event, now: record.time) {
           switch directive {
           case .send(let message, _): would(message)
