@@ -1,4 +1,4 @@
-package import Tensors
+import Tensors
 
 /// What a hub does to the messages that it sends, for a drill.
 package enum Impairment: Hashable, Sendable {
