@@ -1,5 +1,5 @@
+import Coordination
 import Messages
-import Tensors
 
 extension ServerNode {
   /// Before the server does something to itself, for the answer to leave, microseconds.

@@ -1,5 +1,6 @@
 import Coordination
 import Messages
+import Observability
 import Transport
 
 extension ServerNode {

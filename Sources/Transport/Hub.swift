@@ -42,7 +42,7 @@ package final class Hub {
   }
 
   let context: Context
-  let options: HubOptions
+  package let options: HubOptions
   private let security: HubSecurity
   private let owner = pthread_self()
   private let identity: String

@@ -1,6 +1,7 @@
 package import Configuration
 import Coordination
 import Messages
+import Network
 import Tensors
 import Training
 
