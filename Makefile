@@ -9,8 +9,9 @@ SWIFT ?= swift
 PREFIX ?= /usr/local
 # Passed on to `crosscut train` and to the benchmarks: make train ARGS="--workers 4"
 ARGS ?=
-# Of each decoder under `make fuzz`.
-SECONDS ?= 60
+# How long `make chaos`, `fuzz` and `soak` take, and how many clusters `make cold-starts` starts.
+SECONDS ?=
+COUNT ?=
 
 # Swift's own libraries go into the binary, so that it runs where Swift is not installed.
 RELEASE := -c release --static-swift-stdlib -Xlinker -s
@@ -57,8 +58,16 @@ bench: packages ## run all benchmarks, or one with its options: ARGS="cluster-st
 	  echo "== $$name"; .build/release/benchmarks $$name; done)
 
 .PHONY: chaos
-chaos: build ## kill and stop random processes of a training cluster for SECONDS (60)
-	@scripts/chaos $(SECONDS) $(ARGS)
+chaos: build ## kill and stop random processes and cut links of training clusters for SECONDS (60)
+	@scripts/chaos $(or $(SECONDS),60) $(ARGS)
+
+.PHONY: soak
+soak: build ## train for an hour (SECONDS=3600) and fail if a process of the cluster grows
+	@scripts/soak $(or $(SECONDS),3600) $(ARGS)
+
+.PHONY: cold-starts
+cold-starts: build ## start a small cluster COUNT (100) times in any order: each must train its first step
+	@scripts/cold-starts $(or $(COUNT),100) $(ARGS)
 
 .PHONY: reproduce
 reproduce: build ## the 2012 paper's experiments on CIFAR-10: DATA=cifar10.tar.gz, QUICK=1 for a first look
@@ -79,7 +88,7 @@ sanitize: packages ## run the tests under ThreadSanitizer and AddressSanitizer (
 
 .PHONY: fuzz
 fuzz: packages ## fuzz the decoders of outside bytes, each for SECONDS (60); ARGS="wire idx" picks some
-	@scripts/fuzz $(SECONDS) $(ARGS)
+	@scripts/fuzz $(or $(SECONDS),60) $(ARGS)
 
 .PHONY: test-compose
 test-compose: ## run docker-compose.yml for real: build, up, scale, kill, down (needs root or Docker)

@@ -1183,6 +1183,96 @@ void   crosscut__v1__restore__free_unpacked
   assert(message->base.descriptor == &crosscut__v1__restore__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   crosscut__v1__drill__init
+                     (Crosscut__V1__Drill         *message)
+{
+  static const Crosscut__V1__Drill init_value = CROSSCUT__V1__DRILL__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__drill__get_packed_size
+                     (const Crosscut__V1__Drill *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__drill__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__drill__pack
+                     (const Crosscut__V1__Drill *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__drill__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__drill__pack_to_buffer
+                     (const Crosscut__V1__Drill *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__drill__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__Drill *
+       crosscut__v1__drill__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__Drill *)
+     protobuf_c_message_unpack (&crosscut__v1__drill__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__drill__free_unpacked
+                     (Crosscut__V1__Drill *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__drill__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   crosscut__v1__complaint__init
+                     (Crosscut__V1__Complaint         *message)
+{
+  static const Crosscut__V1__Complaint init_value = CROSSCUT__V1__COMPLAINT__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__complaint__get_packed_size
+                     (const Crosscut__V1__Complaint *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__complaint__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__complaint__pack
+                     (const Crosscut__V1__Complaint *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__complaint__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__complaint__pack_to_buffer
+                     (const Crosscut__V1__Complaint *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__complaint__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__Complaint *
+       crosscut__v1__complaint__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__Complaint *)
+     protobuf_c_message_unpack (&crosscut__v1__complaint__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__complaint__free_unpacked
+                     (Crosscut__V1__Complaint *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__complaint__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   crosscut__v1__slice__init
                      (Crosscut__V1__Slice         *message)
 {
@@ -1322,6 +1412,12 @@ void   crosscut__v1__command_request__checkpoint_now__init
                      (Crosscut__V1__CommandRequest__CheckpointNow         *message)
 {
   static const Crosscut__V1__CommandRequest__CheckpointNow init_value = CROSSCUT__V1__COMMAND_REQUEST__CHECKPOINT_NOW__INIT;
+  *message = init_value;
+}
+void   crosscut__v1__command_request__drill_request__init
+                     (Crosscut__V1__CommandRequest__DrillRequest         *message)
+{
+  static const Crosscut__V1__CommandRequest__DrillRequest init_value = CROSSCUT__V1__COMMAND_REQUEST__DRILL_REQUEST__INIT;
   *message = init_value;
 }
 void   crosscut__v1__command_request__init
@@ -1504,7 +1600,7 @@ void   crosscut__v1__trace_report__free_unpacked
   assert(message->base.descriptor == &crosscut__v1__trace_report__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[29] =
+static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[31] =
 {
   {
     "protocol_version",
@@ -1783,6 +1879,30 @@ static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "drill",
+    70,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, drill),
+    &crosscut__v1__drill__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "complaint",
+    71,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, complaint),
+    &crosscut__v1__complaint__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "status_request",
     80,
     PROTOBUF_C_LABEL_NONE,
@@ -1859,8 +1979,10 @@ static const unsigned crosscut__v1__envelope__field_indices_by_name[] = {
   16,   /* field[16] = activations */
   10,   /* field[10] = advance */
   21,   /* field[21] = collect */
-  26,   /* field[26] = command_reply */
-  25,   /* field[25] = command_request */
+  28,   /* field[28] = command_reply */
+  27,   /* field[27] = command_request */
+  24,   /* field[24] = complaint */
+  23,   /* field[23] = drill */
   18,   /* field[18] = exchange */
   17,   /* field[17] = feature_gradients */
   13,   /* field[13] = goodbye */
@@ -1878,24 +2000,25 @@ static const unsigned crosscut__v1__envelope__field_indices_by_name[] = {
   1,   /* field[1] = run */
   3,   /* field[3] = sender */
   20,   /* field[20] = slice */
-  24,   /* field[24] = status_reply */
-  23,   /* field[23] = status_request */
+  26,   /* field[26] = status_reply */
+  25,   /* field[25] = status_request */
   12,   /* field[12] = stop */
-  28,   /* field[28] = trace_report */
-  27,   /* field[27] = trace_request */
+  30,   /* field[30] = trace_report */
+  29,   /* field[29] = trace_request */
   2,   /* field[2] = view */
   6,   /* field[6] = welcome */
 };
-static const ProtobufCIntRange crosscut__v1__envelope__number_ranges[7 + 1] =
+static const ProtobufCIntRange crosscut__v1__envelope__number_ranges[8 + 1] =
 {
   { 1, 0 },
   { 16, 5 },
   { 32, 14 },
   { 48, 16 },
   { 64, 19 },
-  { 80, 23 },
-  { 96, 27 },
-  { 0, 29 }
+  { 70, 23 },
+  { 80, 25 },
+  { 96, 29 },
+  { 0, 31 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor =
 {
@@ -1905,10 +2028,10 @@ const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor =
   "Crosscut__V1__Envelope",
   "crosscut.v1",
   sizeof(Crosscut__V1__Envelope),
-  29,
+  31,
   crosscut__v1__envelope__field_descriptors,
   crosscut__v1__envelope__field_indices_by_name,
-  7,  crosscut__v1__envelope__number_ranges,
+  8,  crosscut__v1__envelope__number_ranges,
   (ProtobufCMessageInit) crosscut__v1__envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -2040,7 +2163,7 @@ const ProtobufCMessageDescriptor crosscut__v1__member__descriptor =
   (ProtobufCMessageInit) crosscut__v1__member__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__join__field_descriptors[6] =
+static const ProtobufCFieldDescriptor crosscut__v1__join__field_descriptors[7] =
 {
   {
     "role",
@@ -2114,8 +2237,21 @@ static const ProtobufCFieldDescriptor crosscut__v1__join__field_descriptors[6] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "allows_drills",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Join, allows_drills),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__join__field_indices_by_name[] = {
+  6,   /* field[6] = allows_drills */
   4,   /* field[4] = endpoint */
   1,   /* field[1] = host */
   5,   /* field[5] = preferred_rank */
@@ -2123,10 +2259,11 @@ static const unsigned crosscut__v1__join__field_indices_by_name[] = {
   0,   /* field[0] = role */
   3,   /* field[3] = software_version */
 };
-static const ProtobufCIntRange crosscut__v1__join__number_ranges[1 + 1] =
+static const ProtobufCIntRange crosscut__v1__join__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 12, 6 },
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__join__descriptor =
 {
@@ -2136,10 +2273,10 @@ const ProtobufCMessageDescriptor crosscut__v1__join__descriptor =
   "Crosscut__V1__Join",
   "crosscut.v1",
   sizeof(Crosscut__V1__Join),
-  6,
+  7,
   crosscut__v1__join__field_descriptors,
   crosscut__v1__join__field_indices_by_name,
-  1,  crosscut__v1__join__number_ranges,
+  2,  crosscut__v1__join__number_ranges,
   (ProtobufCMessageInit) crosscut__v1__join__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -3763,6 +3900,134 @@ const ProtobufCMessageDescriptor crosscut__v1__restore__descriptor =
   (ProtobufCMessageInit) crosscut__v1__restore__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor crosscut__v1__drill__field_descriptors[4] =
+{
+  {
+    "kind",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Drill, kind),
+    &crosscut__v1__drill_kind__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "milliseconds",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Drill, milliseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "percent",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Drill, percent),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "latency_milliseconds",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Drill, latency_milliseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__drill__field_indices_by_name[] = {
+  0,   /* field[0] = kind */
+  3,   /* field[3] = latency_milliseconds */
+  1,   /* field[1] = milliseconds */
+  2,   /* field[2] = percent */
+};
+static const ProtobufCIntRange crosscut__v1__drill__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__drill__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.Drill",
+  "Drill",
+  "Crosscut__V1__Drill",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__Drill),
+  4,
+  crosscut__v1__drill__field_descriptors,
+  crosscut__v1__drill__field_indices_by_name,
+  1,  crosscut__v1__drill__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__drill__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__complaint__field_descriptors[2] =
+{
+  {
+    "node",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Complaint, node),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Complaint, reason),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__complaint__field_indices_by_name[] = {
+  0,   /* field[0] = node */
+  1,   /* field[1] = reason */
+};
+static const ProtobufCIntRange crosscut__v1__complaint__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__complaint__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.Complaint",
+  "Complaint",
+  "Crosscut__V1__Complaint",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__Complaint),
+  2,
+  crosscut__v1__complaint__field_descriptors,
+  crosscut__v1__complaint__field_indices_by_name,
+  1,  crosscut__v1__complaint__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__complaint__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor crosscut__v1__slice__field_descriptors[8] =
 {
   {
@@ -3946,7 +4211,58 @@ const ProtobufCMessageDescriptor crosscut__v1__command_request__checkpoint_now__
   (ProtobufCMessageInit) crosscut__v1__command_request__checkpoint_now__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__command_request__field_descriptors[4] =
+static const ProtobufCFieldDescriptor crosscut__v1__command_request__drill_request__field_descriptors[2] =
+{
+  {
+    "drill",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__CommandRequest__DrillRequest, drill),
+    &crosscut__v1__drill__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "target",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__CommandRequest__DrillRequest, target),
+    &crosscut__v1__member_name__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__command_request__drill_request__field_indices_by_name[] = {
+  0,   /* field[0] = drill */
+  1,   /* field[1] = target */
+};
+static const ProtobufCIntRange crosscut__v1__command_request__drill_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__command_request__drill_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.CommandRequest.DrillRequest",
+  "DrillRequest",
+  "Crosscut__V1__CommandRequest__DrillRequest",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__CommandRequest__DrillRequest),
+  2,
+  crosscut__v1__command_request__drill_request__field_descriptors,
+  crosscut__v1__command_request__drill_request__field_indices_by_name,
+  1,  crosscut__v1__command_request__drill_request__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__command_request__drill_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__command_request__field_descriptors[5] =
 {
   {
     "stop",
@@ -3985,6 +4301,18 @@ static const ProtobufCFieldDescriptor crosscut__v1__command_request__field_descr
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "drill",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__CommandRequest, command_case),
+    offsetof(Crosscut__V1__CommandRequest, drill),
+    &crosscut__v1__command_request__drill_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "trace_turns",
     16,
     PROTOBUF_C_LABEL_NONE,
@@ -3999,15 +4327,17 @@ static const ProtobufCFieldDescriptor crosscut__v1__command_request__field_descr
 };
 static const unsigned crosscut__v1__command_request__field_indices_by_name[] = {
   1,   /* field[1] = checkpoint_now */
+  3,   /* field[3] = drill */
   2,   /* field[2] = learning_rate */
   0,   /* field[0] = stop */
-  3,   /* field[3] = trace_turns */
+  4,   /* field[4] = trace_turns */
 };
-static const ProtobufCIntRange crosscut__v1__command_request__number_ranges[2 + 1] =
+static const ProtobufCIntRange crosscut__v1__command_request__number_ranges[3 + 1] =
 {
   { 1, 0 },
-  { 16, 3 },
-  { 0, 4 }
+  { 8, 3 },
+  { 16, 4 },
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__command_request__descriptor =
 {
@@ -4017,10 +4347,10 @@ const ProtobufCMessageDescriptor crosscut__v1__command_request__descriptor =
   "Crosscut__V1__CommandRequest",
   "crosscut.v1",
   sizeof(Crosscut__V1__CommandRequest),
-  4,
+  5,
   crosscut__v1__command_request__field_descriptors,
   crosscut__v1__command_request__field_indices_by_name,
-  2,  crosscut__v1__command_request__number_ranges,
+  3,  crosscut__v1__command_request__number_ranges,
   (ProtobufCMessageInit) crosscut__v1__command_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -4209,6 +4539,46 @@ const ProtobufCEnumDescriptor crosscut__v1__role__descriptor =
   crosscut__v1__role__enum_values_by_name,
   1,
   crosscut__v1__role__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue crosscut__v1__drill_kind__enum_values_by_number[8] =
+{
+  { "DRILL_KIND_UNSPECIFIED", "CROSSCUT__V1__DRILL_KIND__DRILL_KIND_UNSPECIFIED", 0 },
+  { "DRILL_KIND_KILL", "CROSSCUT__V1__DRILL_KIND__DRILL_KIND_KILL", 1 },
+  { "DRILL_KIND_STOP", "CROSSCUT__V1__DRILL_KIND__DRILL_KIND_STOP", 2 },
+  { "DRILL_KIND_HANG", "CROSSCUT__V1__DRILL_KIND__DRILL_KIND_HANG", 3 },
+  { "DRILL_KIND_DELAY", "CROSSCUT__V1__DRILL_KIND__DRILL_KIND_DELAY", 4 },
+  { "DRILL_KIND_DROP", "CROSSCUT__V1__DRILL_KIND__DRILL_KIND_DROP", 5 },
+  { "DRILL_KIND_CORRUPT", "CROSSCUT__V1__DRILL_KIND__DRILL_KIND_CORRUPT", 6 },
+  { "DRILL_KIND_DISK_FULL", "CROSSCUT__V1__DRILL_KIND__DRILL_KIND_DISK_FULL", 7 },
+};
+static const ProtobufCIntRange crosscut__v1__drill_kind__value_ranges[] = {
+{0, 0},{0, 8}
+};
+static const ProtobufCEnumValueIndex crosscut__v1__drill_kind__enum_values_by_name[8] =
+{
+  { "DRILL_KIND_CORRUPT", 6 },
+  { "DRILL_KIND_DELAY", 4 },
+  { "DRILL_KIND_DISK_FULL", 7 },
+  { "DRILL_KIND_DROP", 5 },
+  { "DRILL_KIND_HANG", 3 },
+  { "DRILL_KIND_KILL", 1 },
+  { "DRILL_KIND_STOP", 2 },
+  { "DRILL_KIND_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor crosscut__v1__drill_kind__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "crosscut.v1.DrillKind",
+  "DrillKind",
+  "Crosscut__V1__DrillKind",
+  "crosscut.v1",
+  8,
+  crosscut__v1__drill_kind__enum_values_by_number,
+  8,
+  crosscut__v1__drill_kind__enum_values_by_name,
+  1,
+  crosscut__v1__drill_kind__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
 static const ProtobufCEnumValue crosscut__v1__slice_part__enum_values_by_number[3] =

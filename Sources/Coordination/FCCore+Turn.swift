@@ -163,7 +163,7 @@ extension FCCore {
       labels.byteCount == rows.count * 4,
       frames.dropFirst().reduce(0, { $0 + $1.byteCount }) == rows.count * columns
         * plan.wire.activations.bytes
-    else { return gate.count(.wrongSize) }
+    else { return complain(of: sender, "features", &out) }
     let key = Key(turn: message.turn, subBatch: message.subBatch)
     guard inbox[key]?.features[worker] == nil else { return gate.count(.duplicate) }
     inbox[key, default: Inbox()].features[worker] = FeatureBlock(rows: rows, frames: frames)
@@ -185,7 +185,7 @@ extension FCCore {
     guard exchangeRowBytes.indices.contains(message.index),
       exchangeRowBytes[message.index].indices.contains(peer),
       frames.reduce(0, { $0 + $1.byteCount }) == exchangeRowBytes[message.index][peer] * rows
-    else { return gate.count(.wrongSize) }
+    else { return complain(of: sender, "an exchange", &out) }
     let key = Key(turn: message.turn, subBatch: message.subBatch)
     guard inbox[key]?.exchanges[message.index]?[peer] == nil else {
       return gate.count(.duplicate)

@@ -39,15 +39,18 @@ package struct FCCore: Sendable {
   /// A training turn whose gradient is computed or being computed, and not yet applied.
   var working: UInt64?
   /// Training steps applied: must always equal the steps committed below the working turn.
-  package internal(set) var appliedSteps: UInt64 = 0
+  package internal(set) var appliedSteps: UInt64
 
   /// The restore under way, and the last one that is complete.
   var restoring: Restore?
   var restored: UInt32 = 0
 
+  /// Members of the view that this node has complained of.
+  var complained: Set<NodeID> = []
+
   var clock: PhaseClock
   var lastBeat: Microseconds?
-  var nextOperation: UInt64 = 0
+  var nextOperation: UInt64
   var outstanding: [OperationID: Operation] = [:]
   var stopped = false
 
@@ -55,10 +58,14 @@ package struct FCCore: Sendable {
   ///   - identity: header of this node's messages; its view is filled in.
   ///   - exchangeRowBytes: size of a row of exchange `e`'s payload from position `j`, `[e][j]`, so
   ///     that a wrong one is refused before the kernels see it.
+  ///   - appliedSteps: training steps in the parameters; in a replay.
+  ///   - firstOperation: the number of the first operation; in a replay.
   package init(
     plan: RunPlan, identity: Header, serverIncarnation: UInt64, exchangeRowBytes: [[Int]],
-    now: Microseconds
+    appliedSteps: UInt64 = 0, firstOperation: UInt64 = 0, now: Microseconds
   ) {
+    self.appliedSteps = appliedSteps
+    nextOperation = firstOperation
     self.plan = plan
     self.identity = identity
     self.exchangeRowBytes = exchangeRowBytes
@@ -93,7 +100,20 @@ package struct FCCore: Sendable {
     return out
   }
 
+  /// What people call a member of the present view.
+  package func name(of node: NodeID) -> NodeName? { gate.view?.member(node)?.name }
+
   // MARK: Messages
+
+  /// Counts a message that does not fit the plan, and tells the server of its sender, once a view.
+  mutating func complain(of sender: NodeID, _ what: String, _ out: inout [Directive]) {
+    gate.count(.wrongSize)
+    guard complained.insert(sender).inserted else { return }
+    let complaint = Complaint(node: sender, reason: "\(what) of another size")
+    out.append(.send(message(.complaint(complaint)), to: .server))
+    out.append(
+      .note("\(name(of: sender).map { "\($0)" } ?? "\(sender)") sends \(what) of another size"))
+  }
 
   func message(_ body: Body, _ frames: [Frame] = []) -> Message {
     var header = identity
@@ -136,6 +156,7 @@ package struct FCCore: Sendable {
     guard let early = gate.advance(to: view) else { return }
     let program = plan.program(view.dataset)
     self.program = program
+    complained = []
     outstanding = [:]
     inbox = [:]
     isIdle = true

@@ -20,6 +20,13 @@ extension ServerCore {
     case .gathering, .running, .paused: break
     }
     guard join.role == .worker || join.role == .fc else { return drop(.unexpected) }
+    guard offences[Self.process(of: join), default: 0] < Self.mostOffences else {
+      out.append(
+        .refuse(
+          incarnation: incarnation,
+          reason: "it has broken the protocol \(Self.mostOffences) times"))
+      return
+    }
     if join.role == .fc, membership.ranked(.fc).count >= plan.fcNodesWanted {
       out.append(
         .refuse(
@@ -192,6 +199,37 @@ extension ServerCore {
     guard membership.records.isEmpty else { return }
     state = .over
     out.append(.exit(stop))
+  }
+
+  /// As often as a process may break the protocol before it may not come again.
+  static let mostOffences = 3
+
+  private static func process(of join: Join) -> String { "\(join.host) \(join.processID)" }
+
+  /// Another member's word that one breaks the protocol: nobody can tell who of the two is right,
+  /// and the one that is complained of can join again.
+  mutating func take(
+    _ complaint: Complaint, from record: MemberRecord, _ now: Microseconds,
+    _ out: inout [Directive]
+  ) {
+    guard complaint.node != record.node, view?.member(complaint.node) != nil,
+      let culprit = membership[complaint.node]
+    else { return drop(.unexpected) }
+    putOut(
+      culprit, "\(record.name) says that it breaks the protocol: \(complaint.reason)", now, &out)
+  }
+
+  /// Sends a member away that breaks the protocol: an ordinary loss to the others, and the same
+  /// process may join again, but not for ever.
+  mutating func putOut(
+    _ record: MemberRecord, _ reason: String, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    let process = Self.process(of: record.join)
+    offences[process, default: 0] += 1
+    let refusal = Refusal(
+      reason: reason, mayJoinAgain: offences[process, default: 0] < Self.mostOffences)
+    out.append(.send(message(.refusal(refusal)), to: record.node))
+    lose(record, reason, now, &out)
   }
 
   /// A member is gone for good: its share goes to the others, or the run cannot go on.

@@ -23,7 +23,10 @@ extension ServerCore {
     guard case .training(let step) = program[turn] else { return drop(.unexpected) }
     guard ledger.pushes.indices.contains(chunk), frames.count == 1,
       frames[0].byteCount == plan.chunks.chunks[chunk].range.count * plan.wire.gradients.bytes
-    else { return drop(.wrongSize) }
+    else {
+      drop(.wrongSize)
+      return putOut(record, "it breaks the protocol: a gradient of another size", now, &out)
+    }
     guard ledger.pushes[chunk][worker] == nil, !ledger.applying.contains(chunk) else {
       return drop(.duplicate)
     }
@@ -126,7 +129,8 @@ extension ServerCore {
     guard report.turn == turn || report.turn == lastCommit?.turn, message.header.view == counts
     else { return drop(.stale) }
     guard message.frames.count == 1, message.frames[0].byteCount == plan.globalBatch * 4 else {
-      return drop(.wrongSize)
+      drop(.wrongSize)
+      return putOut(record, "it breaks the protocol: a report of another size", now, &out)
     }
     guard reports[report.turn]?[position] == nil else { return drop(.duplicate) }
     reports[report.turn, default: [:]][position] = (report, message.frames[0])

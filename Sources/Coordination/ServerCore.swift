@@ -13,6 +13,8 @@ package struct ServerCore: Sendable {
     case computed(OperationID, Outcome)
     /// A member's connection has closed: it is taken for dead at once.
     case connectionLost(NodeID)
+    /// A member has sent what breaks the protocol, before it got here.
+    case misbehaved(NodeID, reason: String)
     case tick
     /// The operator ends the run.
     case stop(reason: String)
@@ -126,6 +128,8 @@ package struct ServerCore: Sendable {
   var restoreSent: Set<NodeID> = []
   /// FC nodes that want to go and wait for a checkpoint with their slices in it.
   var departing: Set<NodeID> = []
+  /// How often processes have been put out for breaking the protocol, by host and process number.
+  var offences: [String: Int] = [:]
   /// Steps of the newest checkpoint on disk; what the run began with counts as one.
   package internal(set) var checkpointSteps: UInt64 = 0
   /// Steps of the checkpoint that the run resumes; 0 if it starts anew.
@@ -176,6 +180,10 @@ package struct ServerCore: Sendable {
     case .computed(let id, let outcome): finished(id, outcome, now, &out)
     case .connectionLost(let node):
       if let record = membership[node] { lose(record, "its connection closed", now, &out) }
+    case .misbehaved(let node, let reason):
+      if let record = membership[node] {
+        putOut(record, "it breaks the protocol: \(reason)", now, &out)
+      }
     case .tick: tick(now, &out)
     case .checkpointed(let steps, let failure): checkpointed(steps, failure, now, &out)
     case .checkpointNow: checkpointAsked = true
@@ -207,6 +215,9 @@ package struct ServerCore: Sendable {
     case .heartbeat(let heartbeat): take(heartbeat, from: record, now, &out)
     case .leave(let leave): take(leave, from: record, now, &out)
     case .goodbye: bid(record, now, &out)
+    case .complaint(let complaint):
+      guard inView(message.header) else { return }
+      take(complaint, from: record, now, &out)
     case .report(let report):
       take(report, message, from: record, now, &out)
     case .push(let push):

@@ -187,7 +187,7 @@ extension WorkerCore {
     guard message.block.firstRow == rows.lowerBound, message.block.rows == rows.count,
       message.block.columns == columns,
       frames.reduce(0, { $0 + $1.byteCount }) == rows.count * columns * plan.wire.activations.bytes
-    else { return gate.count(.wrongSize) }
+    else { return complain(of: sender, "gradients", &out) }
     gradients[block][index] = frames
     clock.progressed(now: now)
     absorbIfComplete(now, &out)

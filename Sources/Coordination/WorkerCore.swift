@@ -37,9 +37,12 @@ package struct WorkerCore: Sendable {
   /// Gradients of the features by block and position of the FC node.
   var gradients: [[[Frame]?]] = []
 
+  /// Members of the view that this node has complained of.
+  var complained: Set<NodeID> = []
+
   var clock: PhaseClock
   var lastBeat: Microseconds?
-  var nextOperation: UInt64 = 0
+  var nextOperation: UInt64
   var outstanding: [OperationID: Operation] = [:]
   var stopped = false
 
@@ -48,10 +51,14 @@ package struct WorkerCore: Sendable {
   ///   - serverIncarnation: the server's process life, from its welcome.
   ///   - dataset: what this node's loader found.
   ///   - heldGroups: the shard groups it has, where the data are cut into them.
+  ///   - configuredRows: of each block, as memory is planned already; in a replay.
+  ///   - firstOperation: the number of the first operation; in a replay.
   package init(
     plan: RunPlan, identity: Header, serverIncarnation: UInt64, dataset: DatasetFacts,
-    heldGroups: [Int] = [], now: Microseconds
+    heldGroups: [Int] = [], configuredRows: [Int]? = nil, firstOperation: UInt64 = 0, now: Microseconds
   ) {
+    self.configuredRows = configuredRows
+    nextOperation = firstOperation
     self.plan = plan
     self.identity = identity
     self.dataset = dataset
@@ -90,7 +97,20 @@ package struct WorkerCore: Sendable {
     return out
   }
 
+  /// What people call a member of the present view.
+  package func name(of node: NodeID) -> NodeName? { gate.view?.member(node)?.name }
+
   // MARK: Messages
+
+  /// Counts a message that does not fit the plan, and tells the server of its sender, once a view.
+  mutating func complain(of sender: NodeID, _ what: String, _ out: inout [Directive]) {
+    gate.count(.wrongSize)
+    guard complained.insert(sender).inserted else { return }
+    let complaint = Complaint(node: sender, reason: "\(what) of another size")
+    out.append(.send(message(.complaint(complaint)), to: .server))
+    out.append(
+      .note("\(name(of: sender).map { "\($0)" } ?? "\(sender)") sends \(what) of another size"))
+  }
 
   func message(_ body: Body, _ frames: [Frame] = []) -> Message {
     var header = identity
@@ -131,6 +151,7 @@ package struct WorkerCore: Sendable {
     guard let early = gate.advance(to: view) else { return }
     let program = plan.program(view.dataset)
     self.program = program
+    complained = []
     // Whatever was under way belongs to the old view; late results are recognised by their id.
     outstanding = [:]
     for index in arrived.indices { arrived[index] = nil }

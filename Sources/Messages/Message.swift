@@ -93,6 +93,10 @@ package enum Body: Sendable, Hashable {
   // From the server to FC nodes, on the control connection.
   case collect(Collect)
   case restore(Restore)
+  /// From the server to any member.
+  case drill(Drill)
+  /// From any member to the server, on the control connection.
+  case complaint(Complaint)
 
   // Observers.
   case statusRequest
@@ -118,11 +122,14 @@ package struct Join: Hashable, Sendable {
   package var endpoint: String
   /// The rank it would like (the launcher numbers its children); -1 for any.
   package var preferredRank: Int32
+  /// Whether it does faults to itself when an operator asks for it.
+  package var allowsDrills: Bool
 
   package init(
     role: Role, host: String, processID: Int32, softwareVersion: String, endpoint: String,
-    preferredRank: Int32
+    preferredRank: Int32, allowsDrills: Bool = false
   ) {
+    self.allowsDrills = allowsDrills
     self.role = role
     self.host = host
     self.processID = processID

@@ -8,6 +8,8 @@ package enum OperatorCommand: Hashable, Sendable {
   case setLearningRate(Double)
   /// Have all nodes note what they do for so many turns, 1 to `Limits.traceTurns`.
   case trace(turns: Int)
+  /// Have a node do a fault to itself.
+  case drill(Drill, target: NodeName)
 }
 
 /// The server's answer to an operator's command.

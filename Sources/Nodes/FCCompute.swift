@@ -48,13 +48,13 @@ final class FCCompute: Performer {
 
   func close() {}
 
-  /// Bytes of a row of exchange `e` from each rank.
-  var exchangeRowBytes: [[Int]] {
+  /// Bytes of a row of exchange `e` from each rank to `rank`.
+  static func exchangeRowBytes(_ context: RunContext, rank: Int) -> [[Int]] {
     (0..<context.plan.trainingSegments - 1).map { exchange in
       (0..<context.cut.nodes).map { peer in
         guard peer != rank else { return 0 }
-        let floats = slice.expectedBytes(exchange: exchange, from: peer) / slice.rows / 4
-        return floats * format(ofExchange: exchange).bytes
+        return context.cut.exchangedColumns(exchange, from: peer, to: rank)
+          * format(ofExchange: exchange, context).bytes
       }
     }
   }
@@ -129,6 +129,10 @@ final class FCCompute: Performer {
 
   /// The loss is exchanged in full: three floats a row.
   private func format(ofExchange index: Int) -> NumberFormat {
+    Self.format(ofExchange: index, context)
+  }
+
+  private static func format(ofExchange index: Int, _ context: RunContext) -> NumberFormat {
     index == context.cut.layers.count ? .fp32 : context.plan.wire.activations
   }
 

@@ -30,7 +30,7 @@ final class FCRole: MemberRole {
         context: start.context, rank: start.rank, probe: start.probe,
         totalSteps: { totalSteps.value }, reductions: { Int(rateReductions.value) },
         rates: rates)
-      return (compute, compute.exchangeRowBytes)
+      return (compute, FCCompute.exchangeRowBytes(start.context, rank: start.rank))
     }
   }
 
@@ -38,6 +38,10 @@ final class FCRole: MemberRole {
   var isPrepared: Bool { core != nil }
   var viewNumber: UInt32 { core?.viewNumber ?? 0 }
   var currentTurn: UInt64 { core?.currentTurn ?? 0 }
+
+  func stall(milliseconds: Int) { compute.stall(milliseconds: milliseconds) }
+
+  func name(of node: NodeID) -> NodeName? { core?.name(of: node) }
 
   func deliver(_ message: Message, now: Microseconds) -> [MemberDirective] {
     switch message.body {
@@ -72,6 +76,11 @@ final class FCRole: MemberRole {
         out.append(.note("ready: slice \(start.rank) of \(start.context.cut.nodes)"))
       case .failed(let reason): throw NodeError(reason)
       case .finished(let id, let outcome):
+        if case .failed(let reason) = outcome {
+          out.append(.computed(id, failure: reason))
+        } else {
+          out.append(.computed(id, failure: nil))
+        }
         out += carryOut(core?.handle(.computed(id, outcome), now: now) ?? [])
       }
     }
@@ -91,7 +100,8 @@ final class FCRole: MemberRole {
       case .exit(let stop): return .exit(stop)
       case .compute(let id, let operation):
         compute.submit(id, operation)
-        return nil
+        if case .apply = operation { return .asked(id, FlightReplay.apply) }
+        return .asked(id, "")
       }
     }
   }

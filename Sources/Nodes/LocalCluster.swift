@@ -35,6 +35,9 @@ package final class LocalCluster {
   private var logs: [String: String] = [:]
   /// Options of the server beyond where it listens and writes.
   private let serverArguments: [String]
+  /// Of all processes, whether faults may be done to them.
+  private let drillArguments: [String]
+  private var memberArguments: [String] { drillArguments + ["--record", directory.flight] }
   /// Whether FC node i is in the process of worker i; one without a worker has its own.
   private let fcBesideWorkers: Bool
 
@@ -50,15 +53,17 @@ package final class LocalCluster {
   ///   - resume: a checkpoint to go on from.
   ///   - signals: with SIGCHLD; made before any thread.
   ///   - serverArguments: further options of `crosscut server`.
+  ///   - allowsDrills: whether operators may have faults done to the processes.
   ///   - keys: encrypts everything with them.
   ///   - fcBesideWorkers: puts FC node i into the process of worker i.
   package init(
     _ configuration: RunConfiguration, directory: RunDirectory, resume: String? = nil,
-    signals: Signals, serverArguments: [String] = [], keys: KeyDirectory? = nil,
-    fcBesideWorkers: Bool = false
+    signals: Signals, serverArguments: [String] = [], allowsDrills: Bool = false,
+    keys: KeyDirectory? = nil, fcBesideWorkers: Bool = false
   ) {
     self.fcBesideWorkers = fcBesideWorkers
     self.serverArguments = serverArguments
+    drillArguments = allowsDrills ? ["--allow-drills"] : []
     self.keys = keys
     self.resume = resume
     self.configuration = configuration
@@ -158,7 +163,8 @@ package final class LocalCluster {
       "server",
       [
         "server", directory.configuration, "--listen", listen, "--run-dir", directory.path,
-      ] + laterServerArguments + (keys.map { ["--key-file", $0.serverKey] } ?? ["--insecure"])
+      ] + laterServerArguments + drillArguments
+        + (keys.map { ["--key-file", $0.serverKey] } ?? ["--insecure"])
         + (resume.map { ["--resume", $0] } ?? []) + (hasBegun ? ["--continue"] : []), threads: 1)
     server = child
     let deadline = Self.seconds() + 20
@@ -182,14 +188,14 @@ package final class LocalCluster {
       try startMember(
         "fc-\(rank)",
         ["fc", "--server", endpoint, "--listen", "tcp://127.0.0.1:0", "--rank-hint", "\(rank)"]
-          + nodeKey,
+          + nodeKey + memberArguments,
         threads: threads(cluster.fcNodes))
     }
     for rank in 0..<cluster.workers {
       try startMember(
         "worker-\(rank)",
         ["worker", "--server", endpoint, "--rank-hint", "\(rank)"] + nodeKey
-          + (rank < pairs ? Self.besideArguments : []),
+          + memberArguments + (rank < pairs ? Self.besideArguments : []),
         threads: threads(cluster.workers))
     }
   }

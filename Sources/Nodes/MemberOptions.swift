@@ -21,6 +21,10 @@ package struct MemberOptions: Sendable {
   package var inputs: RunInputs
   /// Keys; `nil` encrypts nothing.
   package var security: MemberSecurity?
+  /// Whether operators may have faults done to this process.
+  package var allowsDrills: Bool
+  /// The folder for the flight recorder; `nil` for none.
+  package var flightFolder: String?
 
   package init(role: Role, server: String) {
     self.role = role
@@ -31,5 +35,6 @@ package struct MemberOptions: Sendable {
     joinTimeoutSeconds = 60
     serverTimeoutSeconds = 10
     inputs = RunInputs()
+    allowsDrills = false
   }
 }

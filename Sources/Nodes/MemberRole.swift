@@ -17,6 +17,10 @@ protocol MemberRole: AnyObject {
   func leave(reason: String, now: Microseconds) -> [MemberDirective]
   /// Adds to a heartbeat what only the role knows.
   func fill(_ telemetry: inout Telemetry, now: Microseconds)
+  /// Has the compute thread do nothing for a while.
+  func stall(milliseconds: Int)
+  /// What people call a member of the present view.
+  func name(of node: NodeID) -> NodeName?
   /// Joins the role's threads.
   func stop()
 }
@@ -27,6 +31,11 @@ enum MemberDirective {
   case meet([Member])
   case note(String)
   case exit(Stop)
+  /// The core asked for an operation, which has been handed to the compute thread: for the flight
+  /// recorder, with a word that a replay needs.
+  case asked(OperationID, String)
+  /// An operation is done: for the flight recorder.
+  case computed(OperationID, failure: String?)
 }
 
 /// What a role is made from once the server has welcomed it.

@@ -24,6 +24,7 @@ package final class MemberSession {
   private let orders: Mailbox<String>?
   /// Ends a node that is in no view yet: a server of this process that is gone posts here.
   private let abandoned: Mailbox<String>?
+  private let recorder: FlightRecorder?
 
   private let control: Hub.Link
   private let bulk: Hub.Link
@@ -60,11 +61,12 @@ package final class MemberSession {
     orders: Mailbox<String>? = nil, abandoned: Mailbox<String>? = nil,
     probe: (any StepProbe)? = nil
   ) throws -> Stop {
+    let recorder = FlightRecorder.open(in: options.flightFolder, role: options.role, log: log)
     while true {
       let session = try Rebinding.retry {
         try MemberSession(
           context: context, options: options, log: log, signals: signals, orders: orders,
-          abandoned: abandoned, probe: probe)
+          abandoned: abandoned, probe: probe, recorder: recorder)
       }
       switch try session.run() {
       case .stop(let stop): return stop
@@ -77,9 +79,10 @@ package final class MemberSession {
   package init(
     context: Context, options: MemberOptions, log: Logger, signals: Signals? = nil,
     orders: Mailbox<String>? = nil, abandoned: Mailbox<String>? = nil,
-    probe: (any StepProbe)? = nil
+    probe: (any StepProbe)? = nil, recorder: FlightRecorder? = nil
   ) throws {
     self.options = options
+    self.recorder = recorder
     self.log = log
     self.probe = probe
     self.signals = signals
@@ -166,7 +169,7 @@ package final class MemberSession {
     let join = Join(
       role: options.role, host: Host.name, processID: getpid(), softwareVersion: Version.text,
       endpoint: options.role == .fc ? try advertisedEndpoint() : "",
-      preferredRank: Int32(options.preferredRank))
+      preferredRank: Int32(options.preferredRank), allowsDrills: options.allowsDrills)
     send(Message(identity, .join(join)), over: control)
   }
 
@@ -190,6 +193,7 @@ package final class MemberSession {
     identity.run = message.header.run
     identity.sender = welcome.node
     serverIncarnation = message.header.incarnation
+    recorder?.rename("\(NodeName(options.role, welcome.rank))")
     log.info(
       "joined run \(Version.runName(identity.run)) as \(NodeName(options.role, welcome.rank))")
     let start = RoleStart(
@@ -212,6 +216,7 @@ package final class MemberSession {
 
   private func leave(_ reason: String, _ now: Microseconds) {
     if let first = leavingSince, now - first <= Signals.echo { return }
+    recorder?.note(.leave, text: reason)
     if let role, role.isPrepared, role.viewNumber > 0, leavingSince == nil {
       leavingSince = now
       carryOut(role.leave(reason: reason, now: now))
@@ -228,10 +233,9 @@ package final class MemberSession {
     do throws(WireError) {
       message = try WireCodec.decode(parts)
     } catch {
-      refusals += 1
-      if complained.insert(link).inserted { log.warning("refused a message: \(error)") }
-      return
+      return broken(link, "\(error)")
     }
+    recorder?.note(.received, parts)
     if message.header.sender != .server { routes[message.header.sender] = link }
     switch message.body {
     case .welcome(let welcome): try welcomed(message, welcome)
@@ -248,11 +252,44 @@ package final class MemberSession {
         message.header.incarnation == serverIncarnation
       else { return }
       tracing.begin(request, turn: role.currentTurn, now: MonotonicClock.now())
+    case .drill(let drill):
+      guard let role, message.header.incarnation == serverIncarnation else { return }
+      DrillExecution.carryOut(
+        drill, isAllowed: options.allowsDrills, hub: hub, log: log,
+        stall: role.stall(milliseconds:), fillDisk: { _ in })
     default:
       guard let role else { return }
       tracing.receives(message, by: identity.sender)
       carryOut(role.deliver(message, now: MonotonicClock.now()))
     }
+  }
+
+  /// Refuses what cannot be a message. A member that sends such a thing is not listened to any
+  /// more, and the server hears of it; a server that does is left.
+  private func broken(_ link: Hub.Link, _ reason: String) {
+    refusals += 1
+    recorder?.note(.misbehaved, text: reason)
+    let isNew = complained.insert(link).inserted
+    if link == control || link == bulk {
+      if isNew { log.warning("refused a message of the server: \(reason)") }
+      if role != nil {
+        result = .joinAgain(reason: "the server breaks the protocol: \(reason)")
+      }
+      return
+    }
+    guard let node = routes.first(where: { $0.value == link })?.key,
+      let name = role?.name(of: node)
+    else {
+      if isNew { log.warning("refused a message: \(reason)") }
+      return
+    }
+    log.warning("\(name) breaks the protocol and is not listened to any more: \(reason)")
+    routes[node] = nil
+    endpoints[node] = nil
+    hub.hangUp(link)
+    var header = identity
+    header.view = role?.viewNumber ?? 0
+    send(Message(header, .complaint(Complaint(node: node, reason: reason))), over: control)
   }
 
   /// Notices a server that is gone for good.
@@ -270,6 +307,8 @@ package final class MemberSession {
           log.warning("lost the connection to the server, trying again")
         }
       case .handshakeFailed(let link, let failure): try failed(link, failure, now)
+      case .tooManyParts(let link):
+        broken(link, "a message of more than \(hub.options.mostParts) parts")
       case .strangerRefused(let failure, let address):
         if let line = strangers.note(failure, address: address, now: now) { log.warning(line) }
       default: break
@@ -308,6 +347,7 @@ package final class MemberSession {
 
   private func carryOut(_ directives: [MemberDirective]) {
     for directive in directives {
+      recorder?.note(directive)
       switch directive {
       case .send(var message, let destination):
         if case .heartbeat(var beat) = message.body {
@@ -327,6 +367,7 @@ package final class MemberSession {
         }
       case .meet(let members): meet(members)
       case .note(let text): log.info(text)
+      case .asked, .computed: break
       case .exit(let stop): result = .stop(stop)
       }
     }
@@ -334,7 +375,9 @@ package final class MemberSession {
 
   private func send(_ message: Message, over link: Hub.Link) {
     do throws(WireError) {
-      if !hub.send(try WireCodec.encode(message), to: link) {
+      let parts = try WireCodec.encode(message)
+      recorder?.note(.sent, parts)
+      if !hub.send(parts, to: link) {
         log.warning("a message could not be sent: the link is gone or its queue is full")
       }
     } catch {

@@ -47,6 +47,8 @@ package struct RunDirectory: Hashable, Sendable {
   package var events: String { path + "/events.jsonl" }
   package var model: String { path + "/model.safetensors" }
   package var summary: String { path + "/summary.json" }
+  /// The folder of the processes' flight recorders.
+  package var flight: String { path + "/flight" }
   /// The folder of checkpoints.
   package var checkpoints: String { path + "/checkpoints" }
   /// The newest checkpoint of this directory whose every byte is as it was written.

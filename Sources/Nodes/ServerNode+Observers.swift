@@ -44,25 +44,25 @@ extension ServerNode {
   }
 
   private func carryOut(_ command: OperatorCommand) -> CommandReply {
-    let now = MonotonicClock.now()
     switch core.state {
     case .gathering, .running, .paused: break
     case .ending, .farewell, .over: return CommandReply(text: "the run is ending", ok: false)
     }
     switch command {
     case .stop(let reason):
-      carryOut(core.handle(.stop(reason: reason), now: now))
+      handle(.stop(reason: reason))
       return CommandReply(text: "the run ends: \(reason)", ok: true)
     case .checkpointNow:
       guard writer != nil else {
         return CommandReply(
           text: "no checkpoint: the run has no run directory to put it in", ok: false)
       }
-      carryOut(core.handle(.checkpointNow, now: now))
+      handle(.checkpointNow)
       return CommandReply(
         text: "a checkpoint follows the next step, after \(core.committedSteps) so far", ok: true)
     case .setLearningRate(let rate): return setRate(rate)
     case .trace: preconditionFailure("a trace is answered when it is there")
+    case .drill(let drill, let target): return begin(drill, at: target)
     }
   }
 

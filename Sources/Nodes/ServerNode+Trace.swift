@@ -17,7 +17,7 @@ extension ServerNode {
     let begun = TraceCollection(
       turns: turns, for: asker, of: members, now: MonotonicClock.now())
     trace = begun
-    recorder.begin()
+    spans.begin()
     for member in members {
       if let link = controlLinks[member.node] {
         send(Message(identity, .traceRequest(begun.request)), over: link)
@@ -41,7 +41,7 @@ extension ServerNode {
     trace = done
     guard done.isComplete(now: MonotonicClock.now()) else { return }
     trace = nil
-    let (text, json) = done.finish(server: recorder.end())
+    let (text, json) = done.finish(server: spans.end())
     log.info("trace: \(text)")
     let reply = CommandReply(text: text, ok: true)
     send(Message(identity, .commandReply(reply), frames: Frame.cut(json)), over: done.asker)

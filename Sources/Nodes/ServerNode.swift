@@ -18,7 +18,7 @@ package final class ServerNode {
   private let incarnation: UInt64
   let identity: Header
   var core: ServerCore
-  private let compute: ComputeThread<ServerCore.Operation, ServerCore.Outcome, Bool>
+  let compute: ComputeThread<ServerCore.Operation, ServerCore.Outcome, Bool>
   let totalSteps = SharedNumber()
   var validation: ValidationKeeper
   var monitor: RunMonitor
@@ -31,20 +31,25 @@ package final class ServerNode {
   private let signals: Signals?
   private var endingSince: Microseconds?
 
+  let recorder: FlightRecorder?
   /// Connections of processes that are not members yet, by incarnation.
   private var visitors: [UInt64: Hub.Link] = [:]
-  private(set) var controlLinks: [NodeID: Hub.Link] = [:]
-  private var bulkLinks: [NodeID: Hub.Link] = [:]
+  var controlLinks: [NodeID: Hub.Link] = [:]
+  var bulkLinks: [NodeID: Hub.Link] = [:]
   private let configurationText: Frame
   var refusals: UInt64 = 0
-  private var complained: Set<Hub.Link> = []
+  var complained: Set<Hub.Link> = []
   let keyDesk: KeyDesk?
   var strangers = StrangerLog()
   private var result: End?
   /// What the server's threads note into while a trace is made.
-  let recorder = SpanRecorder()
+  let spans = SpanRecorder()
   /// The trace that is being made.
   var trace: TraceCollection?
+  /// A drill at the server itself, and when it begins.
+  var pendingDrill: (drill: Drill, time: UInt64)?
+  /// Until when checkpoints fail for a drill, monotonic microseconds.
+  let diskFullUntil = SharedNumber()
 
   /// How a server's part in a run ended.
   package enum End: Sendable {
@@ -73,8 +78,10 @@ package final class ServerNode {
       context: transport, listen: options.listen,
       security: options.security?.hub ?? HubSecurity())
     keyDesk = options.security.map { KeyDesk(security: $0) }
+    recorder = FlightRecorder.open(in: options.runDirectory?.flight, role: .server, log: log)
     let now = MonotonicClock.now()
     let resumeSteps = options.resume?.manifest.steps ?? 0
+    recorder?.note(.begun, number: resumeSteps)
     var plan = run.plan
     // Without a run directory there is nowhere to put a checkpoint.
     if options.runDirectory == nil { plan.checkpointEvery = 0 }
@@ -88,8 +95,10 @@ package final class ServerNode {
     let board = monitor.board
     let tensorBoard = monitor.tensorBoard
     http = try options.http.map { try HTTPServer($0, board: board) }
-    let store = options.runDirectory.map {
-      CheckpointStore(directory: $0.checkpoints, keep: run.configuration.checkpoint.keep)
+    let store = options.runDirectory.map { [diskFullUntil] in
+      CheckpointStore(directory: $0.checkpoints, keep: run.configuration.checkpoint.keep) {
+        MonotonicClock.now() < diskFullUntil.value
+      }
     }
     let facts = facts
     writer = try store.map { try CheckpointWriter($0) { facts.manifest(steps: $0) } }
@@ -99,7 +108,7 @@ package final class ServerNode {
       "seed": "\(run.configuration.seed)",
     ]
     compute = try ComputeThread(
-      name: "compute", threads: options.threads, recorder: recorder,
+      name: "compute", threads: options.threads, recorder: spans,
       label: { $0.traceLabel(run.plan) }
     ) {
       [totalSteps, reductions = validation.reductions, rates = validation.rates, writer, options] in
@@ -171,14 +180,14 @@ package final class ServerNode {
   /// One pass over everything that may have happened.
   private func turn() throws {
     for reason in commands.drain() {
-      carryOut(core.handle(.stop(reason: reason), now: MonotonicClock.now()))
+      handle(.stop(reason: reason))
     }
     while let number = signals?.next() {
       let name = Signals.name(number)
       let now = MonotonicClock.now()
       guard let first = endingSince else {
         endingSince = now
-        carryOut(core.handle(.stop(reason: name), now: now))
+        handle(.stop(reason: name))
         continue
       }
       // The kernel tells of a parent's death once a thread: that is one signal, not many.
@@ -192,6 +201,8 @@ package final class ServerNode {
       case .peerClosed(let link): lost(link)
       case .strangerRefused(let failure, let address): refused(failure, address)
       case .acceptFailed(let error): log.error("no new connection can be taken: \(error)")
+      case .tooManyParts(let link):
+        broken(link, "a message of more than \(hub.options.mostParts) parts")
       default: break
       }
     }
@@ -200,22 +211,21 @@ package final class ServerNode {
       case .prepared: break
       case .failed(let reason): throw NodeError(reason)
       case .finished(let id, let outcome):
-        carryOut(core.handle(.computed(id, outcome), now: MonotonicClock.now()))
+        handle(.computed(id, outcome))
       }
     }
     for report in writer?.reports.drain() ?? [] {
       var failure: String?
       if case .failure(let error) = report.result { failure = "\(error)" }
-      carryOut(
-        core.handle(
-          .checkpointed(steps: report.steps, failure: failure), now: MonotonicClock.now()))
+      handle(.checkpointed(steps: report.steps, failure: failure))
     }
     var budget = 256
     while budget > 0, result == nil, let (link, parts) = try hub.receive() {
       budget -= 1
       receive(link, parts)
     }
-    carryOut(core.handle(.tick, now: MonotonicClock.now()))
+    handle(.tick)
+    drillIfDue()
     finishTraceIfComplete()
     if let http,
       monitor.publishIfDue(
@@ -230,7 +240,7 @@ package final class ServerNode {
 
   private func lost(_ link: Hub.Link) {
     guard let node = controlLinks.first(where: { $0.value == link })?.key else { return }
-    carryOut(core.handle(.connectionLost(node), now: MonotonicClock.now()))
+    handle(.connectionLost(node))
   }
 
   // MARK: What comes in
@@ -245,7 +255,7 @@ package final class ServerNode {
     do throws(WireError) {
       message = try WireCodec.decode(parts)
     } catch {
-      refuseOnce(link, "\(error)")
+      broken(link, "\(error)")
       if case .version = error { refuse(link, "\(error)") }
       return
     }
@@ -280,15 +290,10 @@ package final class ServerNode {
       }
       remember(link, of: message)
       if case .traceReport(let report) = message.body { return takeTrace(report, message) }
-      recorder.note(message, from: header.sender, to: .server, isArrival: true, context.plan)
+      spans.note(message, from: header.sender, to: .server, isArrival: true, context.plan)
     }
-    carryOut(core.handle(.message(message), now: MonotonicClock.now()))
-  }
-
-  /// Counts a refused message; says so once a connection, so that a stranger cannot fill the log.
-  func refuseOnce(_ link: Hub.Link, _ reason: String) {
-    refusals += 1
-    if complained.insert(link).inserted { log.warning("refused a message: \(reason)") }
+    recorder?.note(.received, parts)
+    handle(.message(message))
   }
 
   /// Members hold two connections; which one this is shows in what comes over it.
@@ -297,11 +302,6 @@ package final class ServerNode {
     case .push, .report, .slice: bulkLinks[message.header.sender] = link
     default: controlLinks[message.header.sender] = link
     }
-  }
-
-  private func refuse(_ link: Hub.Link, _ reason: String, mayJoinAgain: Bool = false) {
-    let refusal = Refusal(reason: reason, mayJoinAgain: mayJoinAgain)
-    send(Message(identity, .refusal(refusal)), over: link)
   }
 
   // MARK: What goes out
@@ -313,10 +313,11 @@ package final class ServerNode {
         let message = validation.stamped(original, steps: core.committedSteps)
         // Parameters take the bulk connection, once it is known: until a worker's first push they
         // may as well take the other.
-        recorder.note(message, from: .server, to: node, isArrival: false, context.plan)
+        spans.note(message, from: .server, to: node, isArrival: false, context.plan)
         var link = controlLinks[node]
         if case .parameters = message.body { link = bulkLinks[node] ?? link }
         if let link { send(message, over: link) }
+        if case .refusal(let refusal) = message.body, !refusal.mayJoinAgain { hangUp(on: node) }
       case .welcome(let node, let incarnation): welcome(node, incarnation)
       case .refuse(let incarnation, let reason):
         let node = core.membership.find(incarnation: incarnation)?.node
@@ -326,6 +327,7 @@ package final class ServerNode {
       case .compute(let id, let operation):
         validation.follow(operation)
         monitor.rateReductions = validation.progress.reductions
+        recorder?.note(.asked, number: id.value)
         compute.submit(id, operation)
       case .committed(let record):
         monitor.committed(record, core, MonotonicClock.now())
@@ -335,6 +337,7 @@ package final class ServerNode {
         monitor.evaluated(step, tally)
         validate(step, tally)
       case .note(let text):
+        recorder?.note(.note, text: text)
         log.info(text)
         monitor.event(text)
         if text.contains("is gone") || text.contains("back to") { facts.remember(text) }
@@ -364,7 +367,9 @@ package final class ServerNode {
 
   func send(_ message: Message, over link: Hub.Link) {
     do throws(WireError) {
-      if !hub.send(try WireCodec.encode(message), to: link) {
+      let parts = try WireCodec.encode(message)
+      recorder?.note(.sent, parts)
+      if !hub.send(parts, to: link, sparing: message.isSpared) {
         log.warning("a message could not be sent: the peer is gone or its queue is full")
       }
     } catch {

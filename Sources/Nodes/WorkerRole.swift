@@ -45,6 +45,10 @@ final class WorkerRole: MemberRole {
   var viewNumber: UInt32 { core?.viewNumber ?? 0 }
   var currentTurn: UInt64 { core?.currentTurn ?? 0 }
 
+  func stall(milliseconds: Int) { compute.stall(milliseconds: milliseconds) }
+
+  func name(of node: NodeID) -> NodeName? { core?.name(of: node) }
+
   func deliver(_ message: Message, now: Microseconds) -> [MemberDirective] {
     carryOut(core?.handle(.message(message), now: now) ?? [])
   }
@@ -75,6 +79,11 @@ final class WorkerRole: MemberRole {
               + (preparation.groups.map { ", here \($0.description)" } ?? "")))
       case .failed(let reason): throw NodeError(reason)
       case .finished(let id, let outcome):
+        if case .failed(let reason) = outcome {
+          out.append(.computed(id, failure: reason))
+        } else {
+          out.append(.computed(id, failure: nil))
+        }
         out += carryOut(core?.handle(.computed(id, outcome), now: now) ?? [])
       }
     }
@@ -108,7 +117,8 @@ final class WorkerRole: MemberRole {
       case .exit(let stop): return .exit(stop)
       case .compute(let id, let operation):
         compute.submit(id, operation)
-        return nil
+        if case .configure = operation { return .asked(id, FlightReplay.configure) }
+        return .asked(id, "")
       case .prefetch(let span):
         loader?.request(BatchRequest(span))
         return nil

@@ -101,6 +101,12 @@ extension Message {
     case .restore(let restore):
       try check(restore.steps, "restore.steps")
       try expectFrames(0, "restore")
+    case .drill(let drill):
+      try drill.check()
+      try expectFrames(0, "drill")
+    case .complaint(let complaint):
+      try check(complaint.reason, "complaint.reason")
+      try expectFrames(0, "complaint")
     case .statusRequest: try expectFrames(0, "status request")
     case .statusReply: try expectSomeFrames("status reply")
     case .commandRequest(let command):
@@ -110,6 +116,9 @@ extension Message {
       case .setLearningRate(let rate): try check(positive: rate, "command request.learning rate")
       case .trace(let turns):
         try check(turns, from: 1, to: Limits.traceTurns, "command request.trace turns")
+      case .drill(let drill, let target):
+        try drill.check()
+        try check(target.rank, from: 0, "command request.drill.target")
       }
       try expectFrames(0, "command request")
     case .commandReply(let reply):
@@ -172,6 +181,16 @@ extension Join {
     try Wire.check(softwareVersion, "join.software version")
     try Wire.check(endpoint, "join.endpoint")
     try Wire.check(Int(preferredRank), from: -1, "join.preferred rank")
+  }
+}
+
+extension Drill {
+  fileprivate func check() throws(WireError) {
+    try Wire.check(milliseconds, from: 1, to: Self.longestMilliseconds, "drill.milliseconds")
+    try Wire.check(percent, from: 1, to: 100, "drill.percent")
+    try Wire.check(
+      latencyMilliseconds, from: 1, to: Self.longestLatencyMilliseconds,
+      "drill.latency milliseconds")
   }
 }
 

@@ -105,6 +105,12 @@ extension Body {
       self = .restore(
         Restore(
           transfer: value.transfer, steps: value.steps, isInitial: value.is_initial != 0))
+    case CROSSCUT__V1__ENVELOPE__BODY_DRILL:
+      self = .drill(try Drill(try required(envelope.drill, "drill")))
+    case CROSSCUT__V1__ENVELOPE__BODY_COMPLAINT:
+      let value = try required(envelope.complaint, "complaint")
+      self = .complaint(
+        Complaint(node: NodeID(value.node), reason: try text(value.reason, "complaint.reason")))
     default: throw .missing(field: "body")
     }
   }
@@ -121,7 +127,8 @@ extension Join {
       role: try Role(value.role, "join.role"), host: try text(value.host, "join.host"),
       processID: value.process_id,
       softwareVersion: try text(value.software_version, "join.software version"),
-      endpoint: try text(value.endpoint, "join.endpoint"), preferredRank: value.preferred_rank)
+      endpoint: try text(value.endpoint, "join.endpoint"), preferredRank: value.preferred_rank,
+      allowsDrills: value.allows_drills != 0)
   }
 }
 
@@ -164,8 +171,30 @@ extension OperatorCommand {
       self = .setLearningRate(value.learning_rate)
     case CROSSCUT__V1__COMMAND_REQUEST__COMMAND_TRACE_TURNS:
       self = .trace(turns: Int(value.trace_turns))
+    case CROSSCUT__V1__COMMAND_REQUEST__COMMAND_DRILL:
+      let request = try required(value.drill, "command request.drill")
+      self = .drill(
+        try Drill(try required(request.drill, "command request.drill.drill")),
+        target: try NodeName(request.target, "command request.drill.target"))
     default: throw .missing(field: "command request.command")
     }
+  }
+}
+
+extension Drill {
+  init(_ value: Crosscut__V1__Drill) throws(WireError) {
+    self.init(
+      kind: try Kind(value.kind), milliseconds: Int(value.milliseconds),
+      percent: Int(value.percent), latencyMilliseconds: Int(value.latency_milliseconds))
+  }
+}
+
+extension Drill.Kind {
+  init(_ value: Crosscut__V1__DrillKind) throws(WireError) {
+    guard let kind = Self.allCases.first(where: { $0.wire == value }) else {
+      throw .invalid(field: "drill.kind", found: "kind \(value.rawValue)")
+    }
+    self = kind
   }
 }
 

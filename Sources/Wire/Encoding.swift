@@ -100,6 +100,15 @@ extension EncodingArena {
         $0.steps = value.steps
         $0.is_initial = value.isInitial ? 1 : 0
       }
+    case .drill(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_DRILL
+      envelope.drill = drill(value)
+    case .complaint(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_COMPLAINT
+      envelope.complaint = make(crosscut__v1__complaint__init) {
+        $0.node = value.node.value
+        $0.reason = string(value.reason)
+      }
     case .push, .parameters, .activations, .featureGradients, .exchange, .report, .slice:
       fillBulk(&envelope, body)
     }
@@ -215,7 +224,22 @@ extension EncodingArena {
       case .trace(let turns):
         $0.command_case = CROSSCUT__V1__COMMAND_REQUEST__COMMAND_TRACE_TURNS
         $0.trace_turns = UInt32(turns)
+      case .drill(let value, let target):
+        $0.command_case = CROSSCUT__V1__COMMAND_REQUEST__COMMAND_DRILL
+        $0.drill = make(crosscut__v1__command_request__drill_request__init) {
+          $0.drill = drill(value)
+          $0.target = name(target)
+        }
       }
+    }
+  }
+
+  private func drill(_ value: Drill) -> UnsafeMutablePointer<Crosscut__V1__Drill> {
+    make(crosscut__v1__drill__init) {
+      $0.kind = value.kind.wire
+      $0.milliseconds = UInt32(truncatingIfNeeded: value.milliseconds)
+      $0.percent = UInt32(truncatingIfNeeded: value.percent)
+      $0.latency_milliseconds = UInt32(truncatingIfNeeded: value.latencyMilliseconds)
     }
   }
 
@@ -338,6 +362,20 @@ extension Role {
     case .worker: CROSSCUT__V1__ROLE__ROLE_WORKER
     case .fc: CROSSCUT__V1__ROLE__ROLE_FC
     case .observer: CROSSCUT__V1__ROLE__ROLE_OBSERVER
+    }
+  }
+}
+
+extension Drill.Kind {
+  var wire: Crosscut__V1__DrillKind {
+    switch self {
+    case .kill: CROSSCUT__V1__DRILL_KIND__DRILL_KIND_KILL
+    case .stop: CROSSCUT__V1__DRILL_KIND__DRILL_KIND_STOP
+    case .hang: CROSSCUT__V1__DRILL_KIND__DRILL_KIND_HANG
+    case .delay: CROSSCUT__V1__DRILL_KIND__DRILL_KIND_DELAY
+    case .drop: CROSSCUT__V1__DRILL_KIND__DRILL_KIND_DROP
+    case .corrupt: CROSSCUT__V1__DRILL_KIND__DRILL_KIND_CORRUPT
+    case .diskFull: CROSSCUT__V1__DRILL_KIND__DRILL_KIND_DISK_FULL
     }
   }
 }

@@ -66,7 +66,7 @@ enum LogsCommand {
 
   /// The log files of the nodes named, or all.
   static func files(_ nodes: [String], in folder: String) throws(NodeError) -> [String] {
-    let there = RunFolders.names(in: folder).filter { $0.hasSuffix(".log") }
+    let there = Folders.names(in: folder).filter { $0.hasSuffix(".log") }
     guard !there.isEmpty else { throw NodeError("\(folder): there are no logs") }
     var names: [String] = []
     for node in nodes {

@@ -23,6 +23,8 @@ enum NodeCommand {
           staysHere: Endpoint.isLocal(server))
       }
       options.preferredRank = arguments.integer("rank-hint") ?? -1
+      options.allowsDrills = arguments.has("allow-drills")
+      options.flightFolder = arguments.string("record")
       members.append(options)
     }
     let signals = try Signals()

@@ -29,7 +29,7 @@ enum ServerCommand {
         help: "The same; makes the folder of keys where there is none: that of --key-file, or keys"
           + " of the run's directory."),
       .insecure, .http(standard: "off"), .httpTokenFile, .set, .workers, .fcNodes, .runDirectory,
-      .seed, .resume, .goOn, .tensorboard, .verbose,
+      .seed, .resume, .goOn, .tensorboard, .allowDrills, .verbose,
     ],
     examples: [
       Example(
@@ -62,6 +62,7 @@ enum ServerCommand {
     var options = ServerOptions(
       listen: listen, runDirectory: directory, resume: resumed?.checkpoint, http: http)
     options.security = try security(arguments, directory, log)
+    options.allowsDrills = arguments.has("allow-drills")
     if !isSecure, !Endpoint.isLocal(listen) {
       log.warning("nothing is encrypted, and whoever reaches \(listen) can join (--insecure)")
     }

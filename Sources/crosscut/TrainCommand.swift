@@ -31,7 +31,7 @@ enum TrainCommand {
         help: "Encrypt everything, and let in only those who have a key: RUN/keys has them, and"
           + " crosscut token RUN prints a token for more workers."),
       .insecure, .http(standard: HTTPArguments.trainStandard), .httpTokenFile, .runDirectory,
-      .seed, .resume, .goOn, .tensorboard,
+      .seed, .resume, .goOn, .tensorboard, .allowDrills,
       Option(
         name: "dry-run",
         help:
@@ -77,6 +77,12 @@ enum TrainCommand {
       _ = try Endpoint.listening(
         arguments, standard: ("", ""), isSecure: arguments.has("secure"), staysHere: true)
     }
+    let allowsDrills = arguments.has("allow-drills")
+    guard !allowsDrills || !arguments.has("in-process") else {
+      throw UsageError(
+        command: "train",
+        message: "--allow-drills and --in-process exclude each other: a drill is for a process")
+    }
     let http = try arguments.httpOptions(standard: HTTPArguments.trainStandard)
     // What is wrong with the data is said before any process starts.
     _ = try OpenDataset(RunContext(configuration))
@@ -97,8 +103,8 @@ enum TrainCommand {
     } else {
       record = try LocalCluster(
         configuration, directory: directory, resume: resumed?.checkpoint.path, signals: signals,
-        serverArguments: arguments.httpServerArguments(http), keys: keys,
-        fcBesideWorkers: layout == .beside
+        serverArguments: arguments.httpServerArguments(http), allowsDrills: allowsDrills,
+        keys: keys, fcBesideWorkers: layout == .beside
       ).run(
         listen: arguments.string("listen")
       ) { report in

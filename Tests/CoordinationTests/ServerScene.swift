@@ -106,6 +106,10 @@ struct ServerScene {
     carryOut(.connectionLost(NodeID(UInt32(node))))
   }
 
+  mutating func misbehave(_ node: Int) -> [String] {
+    carryOut(.misbehaved(NodeID(UInt32(node)), reason: "nonsense"))
+  }
+
   mutating func stop() -> [String] { carryOut(.stop(reason: "asked to")) }
 
   /// Lets time pass, and ticks at its end.

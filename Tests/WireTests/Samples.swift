@@ -61,7 +61,7 @@ enum Samples {
       .join(
         Join(
           role: .fc, host: "höst", processID: 4711, softwareVersion: "0.1.0",
-          endpoint: "tcp://[::1]:5", preferredRank: 2)), []
+          endpoint: "tcp://[::1]:5", preferredRank: 2, allowsDrills: true)), []
     ),
     (.welcome(Welcome(node: NodeID(9), rank: 3)), [Frame(copying: Array("{\"seed\": 1}".utf8))]),
     (.refusal(Refusal(reason: "the run is full")), []),
@@ -81,6 +81,13 @@ enum Samples {
     (.commandRequest(.checkpointNow), []),
     (.commandRequest(.setLearningRate(0.001)), []),
     (.commandRequest(.trace(turns: 3)), []),
+    (
+      .commandRequest(
+        .drill(
+          Drill(kind: .delay, milliseconds: 4000, percent: 30, latencyMilliseconds: 250),
+          target: NodeName(.fc, 3))), []
+    ),
+    (.complaint(Complaint(node: NodeID(5), reason: "a push of 3 bytes")), []),
     (.commandReply(CommandReply(text: "the run ends", ok: true)), []),
     (.commandReply(CommandReply(text: "3 turns", ok: true)), [Frame(copying: Array("{}".utf8))]),
     (.traceRequest(TraceRequest(turns: 64, sentAt: 1 << 53)), []),
@@ -182,6 +189,12 @@ enum Samples {
     (.advance(Advance(turn: 0)), []),
     (.advance(Advance(turn: largestCounter)), []),
     (.stop(Stop(outcome: .finished, reason: "")), []),
+    (
+      .drill(
+        Drill(
+          kind: .diskFull, milliseconds: Drill.longestMilliseconds, percent: 100,
+          latencyMilliseconds: Drill.longestLatencyMilliseconds)), []
+    ),
     (.stop(Stop(outcome: .failed, reason: "")), []),
     (.push(Push(turn: 0, chunk: 0)), [floats(1)]),
     (.push(Push(turn: largestCounter, chunk: largestNumber)), [floats(Limits.frameBytes / 4)]),
@@ -218,6 +231,9 @@ enum Samples {
     Header(run: .max, view: .max, sender: NodeID(.max), incarnation: .max),
   ]
 
-  static let ordinaryMessages = ordinary.map { Message(header, $0.0, frames: $0.1) }
+  /// A drill of each kind.
+  static let drills = Drill.Kind.allCases.map { (Body.drill(Drill(kind: $0)), [Frame]()) }
+
+  static let ordinaryMessages = (ordinary + drills).map { Message(header, $0.0, frames: $0.1) }
   static let messages = ordinaryMessages + extreme.map { Message(header, $0.0, frames: $0.1) }
 }

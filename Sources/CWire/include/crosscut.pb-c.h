@@ -42,11 +42,14 @@ typedef struct Crosscut__V1__Exchange Crosscut__V1__Exchange;
 typedef struct Crosscut__V1__Report Crosscut__V1__Report;
 typedef struct Crosscut__V1__Collect Crosscut__V1__Collect;
 typedef struct Crosscut__V1__Restore Crosscut__V1__Restore;
+typedef struct Crosscut__V1__Drill Crosscut__V1__Drill;
+typedef struct Crosscut__V1__Complaint Crosscut__V1__Complaint;
 typedef struct Crosscut__V1__Slice Crosscut__V1__Slice;
 typedef struct Crosscut__V1__StatusRequest Crosscut__V1__StatusRequest;
 typedef struct Crosscut__V1__StatusReply Crosscut__V1__StatusReply;
 typedef struct Crosscut__V1__CommandRequest Crosscut__V1__CommandRequest;
 typedef struct Crosscut__V1__CommandRequest__CheckpointNow Crosscut__V1__CommandRequest__CheckpointNow;
+typedef struct Crosscut__V1__CommandRequest__DrillRequest Crosscut__V1__CommandRequest__DrillRequest;
 typedef struct Crosscut__V1__CommandReply Crosscut__V1__CommandReply;
 typedef struct Crosscut__V1__TraceRequest Crosscut__V1__TraceRequest;
 typedef struct Crosscut__V1__TraceReport Crosscut__V1__TraceReport;
@@ -100,6 +103,44 @@ typedef enum _Crosscut__V1__Role {
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(CROSSCUT__V1__ROLE)
 } Crosscut__V1__Role;
 /*
+ * A fault that a node does to itself.
+ */
+typedef enum _Crosscut__V1__DrillKind {
+  /*
+   * Never sent; a header with it is refused.
+   */
+  CROSSCUT__V1__DRILL_KIND__DRILL_KIND_UNSPECIFIED = 0,
+  /*
+   * The process kills itself (SIGKILL).
+   */
+  CROSSCUT__V1__DRILL_KIND__DRILL_KIND_KILL = 1,
+  /*
+   * The process stops (SIGSTOP) and goes on later.
+   */
+  CROSSCUT__V1__DRILL_KIND__DRILL_KIND_STOP = 2,
+  /*
+   * The compute thread sleeps; the socket thread goes on.
+   */
+  CROSSCUT__V1__DRILL_KIND__DRILL_KIND_HANG = 3,
+  /*
+   * What the node sends leaves later.
+   */
+  CROSSCUT__V1__DRILL_KIND__DRILL_KIND_DELAY = 4,
+  /*
+   * Some of what the node sends is lost.
+   */
+  CROSSCUT__V1__DRILL_KIND__DRILL_KIND_DROP = 5,
+  /*
+   * Some of what the node sends is cut short.
+   */
+  CROSSCUT__V1__DRILL_KIND__DRILL_KIND_CORRUPT = 6,
+  /*
+   * Checkpoints fail as on a full disk; the server only.
+   */
+  CROSSCUT__V1__DRILL_KIND__DRILL_KIND_DISK_FULL = 7
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(CROSSCUT__V1__DRILL_KIND)
+} Crosscut__V1__DrillKind;
+/*
  * What of a parameter a slice holds.
  */
 typedef enum _Crosscut__V1__SlicePart {
@@ -134,6 +175,8 @@ typedef enum {
   CROSSCUT__V1__ENVELOPE__BODY_SLICE = 65,
   CROSSCUT__V1__ENVELOPE__BODY_COLLECT = 66,
   CROSSCUT__V1__ENVELOPE__BODY_RESTORE = 67,
+  CROSSCUT__V1__ENVELOPE__BODY_DRILL = 70,
+  CROSSCUT__V1__ENVELOPE__BODY_COMPLAINT = 71,
   CROSSCUT__V1__ENVELOPE__BODY_STATUS_REQUEST = 80,
   CROSSCUT__V1__ENVELOPE__BODY_STATUS_REPLY = 81,
   CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REQUEST = 82,
@@ -191,6 +234,8 @@ struct  Crosscut__V1__Envelope
     Crosscut__V1__Slice *slice;
     Crosscut__V1__Collect *collect;
     Crosscut__V1__Restore *restore;
+    Crosscut__V1__Drill *drill;
+    Crosscut__V1__Complaint *complaint;
     Crosscut__V1__StatusRequest *status_request;
     Crosscut__V1__StatusReply *status_reply;
     Crosscut__V1__CommandRequest *command_request;
@@ -273,10 +318,14 @@ struct  Crosscut__V1__Join
    * The rank it would like (the launcher numbers its children); -1 for any.
    */
   int32_t preferred_rank;
+  /*
+   * Whether it was started with --allow-drills.
+   */
+  protobuf_c_boolean allows_drills;
 };
 #define CROSSCUT__V1__JOIN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__join__descriptor) \
-    , CROSSCUT__V1__ROLE__ROLE_UNSPECIFIED, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
+    , CROSSCUT__V1__ROLE__ROLE_UNSPECIFIED, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0 }
 
 
 /*
@@ -843,6 +892,53 @@ struct  Crosscut__V1__Restore
 
 
 /*
+ * Server -> member, on the control connection: do this to yourself. Obeyed by those that were
+ * started with --allow-drills. No raw frame.
+ */
+struct  Crosscut__V1__Drill
+{
+  ProtobufCMessage base;
+  Crosscut__V1__DrillKind kind;
+  /*
+   * How long it lasts, 1 to 3,600,000; of no matter for a kill.
+   */
+  uint32_t milliseconds;
+  /*
+   * Of 100 messages, how many are lost or cut; 1 to 100. Each is decided for itself.
+   */
+  uint32_t percent;
+  /*
+   * How much later each message leaves, 1 to 60,000.
+   */
+  uint32_t latency_milliseconds;
+};
+#define CROSSCUT__V1__DRILL__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__drill__descriptor) \
+    , CROSSCUT__V1__DRILL_KIND__DRILL_KIND_UNSPECIFIED, 0, 0, 0 }
+
+
+/*
+ * Member -> server, on the control connection: another member's messages are malformed or of a
+ * size that the plan does not know, and it is not listened to any more. No raw frame.
+ */
+struct  Crosscut__V1__Complaint
+{
+  ProtobufCMessage base;
+  /*
+   * Whose messages.
+   */
+  uint32_t node;
+  /*
+   * What is wrong with them, for people.
+   */
+  char *reason;
+};
+#define CROSSCUT__V1__COMPLAINT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__complaint__descriptor) \
+    , 0, (char *)protobuf_c_empty_string }
+
+
+/*
  * FC node -> server (answering Collect) or server -> FC node (after Restore): a rectangle of a
  * row-major parameter. [rows, columns] floats, in one or more raw frames of whole rows.
  */
@@ -917,12 +1013,27 @@ struct  Crosscut__V1__CommandRequest__CheckpointNow
      }
 
 
+struct  Crosscut__V1__CommandRequest__DrillRequest
+{
+  ProtobufCMessage base;
+  Crosscut__V1__Drill *drill;
+  /*
+   * Who; the server or a member.
+   */
+  Crosscut__V1__MemberName *target;
+};
+#define CROSSCUT__V1__COMMAND_REQUEST__DRILL_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__command_request__drill_request__descriptor) \
+    , NULL, NULL }
+
+
 typedef enum {
   CROSSCUT__V1__COMMAND_REQUEST__COMMAND__NOT_SET = 0,
   CROSSCUT__V1__COMMAND_REQUEST__COMMAND_STOP = 1,
   CROSSCUT__V1__COMMAND_REQUEST__COMMAND_CHECKPOINT_NOW = 2,
   CROSSCUT__V1__COMMAND_REQUEST__COMMAND_LEARNING_RATE = 3,
-  CROSSCUT__V1__COMMAND_REQUEST__COMMAND_TRACE_TURNS = 16
+  CROSSCUT__V1__COMMAND_REQUEST__COMMAND_TRACE_TURNS = 16,
+  CROSSCUT__V1__COMMAND_REQUEST__COMMAND_DRILL = 8
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(CROSSCUT__V1__COMMAND_REQUEST__COMMAND__CASE)
 } Crosscut__V1__CommandRequest__CommandCase;
 
@@ -948,6 +1059,10 @@ struct  Crosscut__V1__CommandRequest
      * All nodes note what they do for so many turns, 1 to 64; the answer comes when they have.
      */
     uint32_t trace_turns;
+    /*
+     * A node does something to itself: for servers and nodes started with --allow-drills.
+     */
+    Crosscut__V1__CommandRequest__DrillRequest *drill;
   };
 };
 #define CROSSCUT__V1__COMMAND_REQUEST__INIT \
@@ -1510,6 +1625,44 @@ Crosscut__V1__Restore *
 void   crosscut__v1__restore__free_unpacked
                      (Crosscut__V1__Restore *message,
                       ProtobufCAllocator *allocator);
+/* Crosscut__V1__Drill methods */
+void   crosscut__v1__drill__init
+                     (Crosscut__V1__Drill         *message);
+size_t crosscut__v1__drill__get_packed_size
+                     (const Crosscut__V1__Drill   *message);
+size_t crosscut__v1__drill__pack
+                     (const Crosscut__V1__Drill   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__drill__pack_to_buffer
+                     (const Crosscut__V1__Drill   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__Drill *
+       crosscut__v1__drill__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__drill__free_unpacked
+                     (Crosscut__V1__Drill *message,
+                      ProtobufCAllocator *allocator);
+/* Crosscut__V1__Complaint methods */
+void   crosscut__v1__complaint__init
+                     (Crosscut__V1__Complaint         *message);
+size_t crosscut__v1__complaint__get_packed_size
+                     (const Crosscut__V1__Complaint   *message);
+size_t crosscut__v1__complaint__pack
+                     (const Crosscut__V1__Complaint   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__complaint__pack_to_buffer
+                     (const Crosscut__V1__Complaint   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__Complaint *
+       crosscut__v1__complaint__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__complaint__free_unpacked
+                     (Crosscut__V1__Complaint *message,
+                      ProtobufCAllocator *allocator);
 /* Crosscut__V1__Slice methods */
 void   crosscut__v1__slice__init
                      (Crosscut__V1__Slice         *message);
@@ -1570,6 +1723,9 @@ void   crosscut__v1__status_reply__free_unpacked
 /* Crosscut__V1__CommandRequest__CheckpointNow methods */
 void   crosscut__v1__command_request__checkpoint_now__init
                      (Crosscut__V1__CommandRequest__CheckpointNow         *message);
+/* Crosscut__V1__CommandRequest__DrillRequest methods */
+void   crosscut__v1__command_request__drill_request__init
+                     (Crosscut__V1__CommandRequest__DrillRequest         *message);
 /* Crosscut__V1__CommandRequest methods */
 void   crosscut__v1__command_request__init
                      (Crosscut__V1__CommandRequest         *message);
@@ -1729,6 +1885,12 @@ typedef void (*Crosscut__V1__Collect_Closure)
 typedef void (*Crosscut__V1__Restore_Closure)
                  (const Crosscut__V1__Restore *message,
                   void *closure_data);
+typedef void (*Crosscut__V1__Drill_Closure)
+                 (const Crosscut__V1__Drill *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__Complaint_Closure)
+                 (const Crosscut__V1__Complaint *message,
+                  void *closure_data);
 typedef void (*Crosscut__V1__Slice_Closure)
                  (const Crosscut__V1__Slice *message,
                   void *closure_data);
@@ -1740,6 +1902,9 @@ typedef void (*Crosscut__V1__StatusReply_Closure)
                   void *closure_data);
 typedef void (*Crosscut__V1__CommandRequest__CheckpointNow_Closure)
                  (const Crosscut__V1__CommandRequest__CheckpointNow *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__CommandRequest__DrillRequest_Closure)
+                 (const Crosscut__V1__CommandRequest__DrillRequest *message,
                   void *closure_data);
 typedef void (*Crosscut__V1__CommandRequest_Closure)
                  (const Crosscut__V1__CommandRequest *message,
@@ -1760,6 +1925,7 @@ typedef void (*Crosscut__V1__TraceReport_Closure)
 /* --- descriptors --- */
 
 extern const ProtobufCEnumDescriptor    crosscut__v1__role__descriptor;
+extern const ProtobufCEnumDescriptor    crosscut__v1__drill_kind__descriptor;
 extern const ProtobufCEnumDescriptor    crosscut__v1__slice_part__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__member_name__descriptor;
@@ -1789,11 +1955,14 @@ extern const ProtobufCMessageDescriptor crosscut__v1__exchange__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__report__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__collect__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__restore__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__drill__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__complaint__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__slice__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__status_request__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__status_reply__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__command_request__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__command_request__checkpoint_now__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__command_request__drill_request__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__command_reply__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__trace_request__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__trace_report__descriptor;

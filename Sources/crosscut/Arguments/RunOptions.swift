@@ -29,6 +29,14 @@ extension Option {
     name: "continue",
     help: "Go on from the newest good checkpoint in --run-dir if there is one; otherwise start"
       + " anew. For servers that are started again by themselves.")
+  static let record = Option(
+    name: "record", value: .text("DIR"),
+    help: "Keep the headers of the last messages in a file there, for crosscut replay.",
+    standard: "none; crosscut train takes the run's directory")
+  static let allowDrills = Option(
+    name: "allow-drills",
+    help: "Let crosscut drill have this node do faults to itself: kill itself, hang, lose messages."
+  )
   static let memberListen = Option(
     name: "listen", value: .text("ENDPOINT"),
     help: "Where workers and other FC nodes connect to; port 0 takes a free one.",
