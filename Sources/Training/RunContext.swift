@@ -44,6 +44,7 @@ package struct RunContext: Sendable {
     plan.schedule = Schedule(
       subBatches: configuration.subBatches,
       dealsWhole: configuration.schedule.kind == .roundRobin)
+    plan.shards = ShardMap(plan.chunks, count: cluster.serverShards)
     plan.minimumWorkers = cluster.minimumWorkers
     plan.recutsOnLoss = cluster.fcLoss == .recut
     self.plan = plan
