@@ -140,9 +140,11 @@ struct TrainingPlan {
       lines.append("... worker \(count - 1): \(examples(shares[count - 1])) examples a step")
     }
     let chunks = context.plan.chunks.chunks.count
+    let servers = context.plan.shards.count
     return lines + [
       "each a replica of the conv layers: \(NetworkTable.grouped(bytes)) bytes of gradients and of"
         + " parameters a step, in \(chunks) chunk\(chunks == 1 ? "" : "s")"
+        + (servers > 1 ? " that \(servers) servers share" : "")
     ]
   }
 
