@@ -1,3 +1,5 @@
+import Tensors
+
 /// Which parameter server owns which chunk of the convolutional parameters: spread so that each
 /// holds, and so receives and sends, about as many bytes.
 ///

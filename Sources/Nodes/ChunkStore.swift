@@ -1,3 +1,4 @@
+import Configuration
 import Coordination
 import Kernels
 import Messages

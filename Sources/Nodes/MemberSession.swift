@@ -3,6 +3,7 @@ import Configuration
 import Coordination
 import Glibc
 package import Messages
+import Network
 package import Observability
 import Tensors
 package import Training

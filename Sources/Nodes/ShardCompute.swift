@@ -1,5 +1,6 @@
 import Coordination
 import Messages
+import Network
 import Training
 
 /// A server shard's computations: its chunks of the convolutional parameters.

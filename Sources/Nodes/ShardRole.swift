@@ -1,5 +1,6 @@
 import Coordination
 import Messages
+import Network
 import Training
 import Transport
 

@@ -1,4 +1,5 @@
 import Configuration
+import Messages
 
 /// Which parameter server of how many: "1/2".
 struct ShardPlace: Hashable {
