@@ -74,7 +74,7 @@ import Testing
   @Test func `what is not its own, of another size or time is dropped and counted`() {
     var scene = Self.entered()
     _ = scene.push(0, from: 0, turn: 0)
-    _ = scene.push(99, from: 0, turn: 0)
+    _ = scene.push(99, from: 0, turn: 0, values: 1)
     _ = scene.receive(.push(Push(turn: 0, chunk: nil)), from: NodeID(1))
     _ = scene.receive(.pull, from: NodeID(11))
     #expect(scene.core.dropped[.unexpected] == 4)
