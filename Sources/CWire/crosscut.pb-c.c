@@ -868,6 +868,96 @@ void   crosscut__v1__parameters__free_unpacked
   assert(message->base.descriptor == &crosscut__v1__parameters__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   crosscut__v1__pull__init
+                     (Crosscut__V1__Pull         *message)
+{
+  static const Crosscut__V1__Pull init_value = CROSSCUT__V1__PULL__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__pull__get_packed_size
+                     (const Crosscut__V1__Pull *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__pull__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__pull__pack
+                     (const Crosscut__V1__Pull *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__pull__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__pull__pack_to_buffer
+                     (const Crosscut__V1__Pull *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__pull__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__Pull *
+       crosscut__v1__pull__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__Pull *)
+     protobuf_c_message_unpack (&crosscut__v1__pull__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__pull__free_unpacked
+                     (Crosscut__V1__Pull *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__pull__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   crosscut__v1__applied__init
+                     (Crosscut__V1__Applied         *message)
+{
+  static const Crosscut__V1__Applied init_value = CROSSCUT__V1__APPLIED__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__applied__get_packed_size
+                     (const Crosscut__V1__Applied *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__applied__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__applied__pack
+                     (const Crosscut__V1__Applied *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__applied__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__applied__pack_to_buffer
+                     (const Crosscut__V1__Applied *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__applied__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__Applied *
+       crosscut__v1__applied__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__Applied *)
+     protobuf_c_message_unpack (&crosscut__v1__applied__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__applied__free_unpacked
+                     (Crosscut__V1__Applied *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__applied__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   crosscut__v1__row_block__init
                      (Crosscut__V1__RowBlock         *message)
 {
@@ -1600,7 +1690,7 @@ void   crosscut__v1__trace_report__free_unpacked
   assert(message->base.descriptor == &crosscut__v1__trace_report__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[31] =
+static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[33] =
 {
   {
     "protocol_version",
@@ -1795,6 +1885,30 @@ static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "pull",
+    34,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, pull),
+    &crosscut__v1__pull__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "applied",
+    35,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, applied),
+    &crosscut__v1__applied__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "activations",
     48,
     PROTOBUF_C_LABEL_NONE,
@@ -1976,15 +2090,16 @@ static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[
   },
 };
 static const unsigned crosscut__v1__envelope__field_indices_by_name[] = {
-  16,   /* field[16] = activations */
+  18,   /* field[18] = activations */
   10,   /* field[10] = advance */
-  21,   /* field[21] = collect */
-  28,   /* field[28] = command_reply */
-  27,   /* field[27] = command_request */
-  24,   /* field[24] = complaint */
-  23,   /* field[23] = drill */
-  18,   /* field[18] = exchange */
-  17,   /* field[17] = feature_gradients */
+  17,   /* field[17] = applied */
+  23,   /* field[23] = collect */
+  30,   /* field[30] = command_reply */
+  29,   /* field[29] = command_request */
+  26,   /* field[26] = complaint */
+  25,   /* field[25] = drill */
+  20,   /* field[20] = exchange */
+  19,   /* field[19] = feature_gradients */
   13,   /* field[13] = goodbye */
   9,   /* field[9] = heartbeat */
   4,   /* field[4] = incarnation */
@@ -1993,18 +2108,19 @@ static const unsigned crosscut__v1__envelope__field_indices_by_name[] = {
   8,   /* field[8] = membership */
   15,   /* field[15] = parameters */
   0,   /* field[0] = protocol_version */
+  16,   /* field[16] = pull */
   14,   /* field[14] = push */
   7,   /* field[7] = refusal */
-  19,   /* field[19] = report */
-  22,   /* field[22] = restore */
+  21,   /* field[21] = report */
+  24,   /* field[24] = restore */
   1,   /* field[1] = run */
   3,   /* field[3] = sender */
-  20,   /* field[20] = slice */
-  26,   /* field[26] = status_reply */
-  25,   /* field[25] = status_request */
+  22,   /* field[22] = slice */
+  28,   /* field[28] = status_reply */
+  27,   /* field[27] = status_request */
   12,   /* field[12] = stop */
-  30,   /* field[30] = trace_report */
-  29,   /* field[29] = trace_request */
+  32,   /* field[32] = trace_report */
+  31,   /* field[31] = trace_request */
   2,   /* field[2] = view */
   6,   /* field[6] = welcome */
 };
@@ -2013,12 +2129,12 @@ static const ProtobufCIntRange crosscut__v1__envelope__number_ranges[8 + 1] =
   { 1, 0 },
   { 16, 5 },
   { 32, 14 },
-  { 48, 16 },
-  { 64, 19 },
-  { 70, 23 },
-  { 80, 25 },
-  { 96, 29 },
-  { 0, 31 }
+  { 48, 18 },
+  { 64, 21 },
+  { 70, 25 },
+  { 80, 27 },
+  { 96, 31 },
+  { 0, 33 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor =
 {
@@ -2028,7 +2144,7 @@ const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor =
   "Crosscut__V1__Envelope",
   "crosscut.v1",
   sizeof(Crosscut__V1__Envelope),
-  31,
+  33,
   crosscut__v1__envelope__field_descriptors,
   crosscut__v1__envelope__field_indices_by_name,
   8,  crosscut__v1__envelope__number_ranges,
@@ -2382,7 +2498,7 @@ const ProtobufCMessageDescriptor crosscut__v1__refusal__descriptor =
   (ProtobufCMessageInit) crosscut__v1__refusal__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[9] =
+static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[10] =
 {
   {
     "number",
@@ -2492,6 +2608,18 @@ static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[9] =
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "shards",
+    10,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__View, n_shards),
+    offsetof(Crosscut__V1__View, shards),
+    &crosscut__v1__member__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__view__field_indices_by_name[] = {
   5,   /* field[5] = dataset */
@@ -2502,12 +2630,13 @@ static const unsigned crosscut__v1__view__field_indices_by_name[] = {
   7,   /* field[7] = rate_changes */
   6,   /* field[6] = rate_reductions */
   1,   /* field[1] = resume_turn */
+  9,   /* field[9] = shards */
   2,   /* field[2] = workers */
 };
 static const ProtobufCIntRange crosscut__v1__view__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__view__descriptor =
 {
@@ -2517,7 +2646,7 @@ const ProtobufCMessageDescriptor crosscut__v1__view__descriptor =
   "Crosscut__V1__View",
   "crosscut.v1",
   sizeof(Crosscut__V1__View),
-  9,
+  10,
   crosscut__v1__view__field_descriptors,
   crosscut__v1__view__field_indices_by_name,
   1,  crosscut__v1__view__number_ranges,
@@ -3450,6 +3579,62 @@ const ProtobufCMessageDescriptor crosscut__v1__parameters__descriptor =
   crosscut__v1__parameters__field_indices_by_name,
   1,  crosscut__v1__parameters__number_ranges,
   (ProtobufCMessageInit) crosscut__v1__parameters__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+#define crosscut__v1__pull__field_descriptors NULL
+#define crosscut__v1__pull__field_indices_by_name NULL
+#define crosscut__v1__pull__number_ranges NULL
+const ProtobufCMessageDescriptor crosscut__v1__pull__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.Pull",
+  "Pull",
+  "Crosscut__V1__Pull",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__Pull),
+  0,
+  crosscut__v1__pull__field_descriptors,
+  crosscut__v1__pull__field_indices_by_name,
+  0,  crosscut__v1__pull__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__pull__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__applied__field_descriptors[1] =
+{
+  {
+    "turn",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Applied, turn),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__applied__field_indices_by_name[] = {
+  0,   /* field[0] = turn */
+};
+static const ProtobufCIntRange crosscut__v1__applied__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__applied__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.Applied",
+  "Applied",
+  "Crosscut__V1__Applied",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__Applied),
+  1,
+  crosscut__v1__applied__field_descriptors,
+  crosscut__v1__applied__field_indices_by_name,
+  1,  crosscut__v1__applied__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__applied__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor crosscut__v1__row_block__field_descriptors[3] =
@@ -4507,22 +4692,24 @@ const ProtobufCMessageDescriptor crosscut__v1__trace_report__descriptor =
   (ProtobufCMessageInit) crosscut__v1__trace_report__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue crosscut__v1__role__enum_values_by_number[5] =
+static const ProtobufCEnumValue crosscut__v1__role__enum_values_by_number[6] =
 {
   { "ROLE_UNSPECIFIED", "CROSSCUT__V1__ROLE__ROLE_UNSPECIFIED", 0 },
   { "ROLE_SERVER", "CROSSCUT__V1__ROLE__ROLE_SERVER", 1 },
   { "ROLE_WORKER", "CROSSCUT__V1__ROLE__ROLE_WORKER", 2 },
   { "ROLE_FC", "CROSSCUT__V1__ROLE__ROLE_FC", 3 },
   { "ROLE_OBSERVER", "CROSSCUT__V1__ROLE__ROLE_OBSERVER", 4 },
+  { "ROLE_SHARD", "CROSSCUT__V1__ROLE__ROLE_SHARD", 5 },
 };
 static const ProtobufCIntRange crosscut__v1__role__value_ranges[] = {
-{0, 0},{0, 5}
+{0, 0},{0, 6}
 };
-static const ProtobufCEnumValueIndex crosscut__v1__role__enum_values_by_name[5] =
+static const ProtobufCEnumValueIndex crosscut__v1__role__enum_values_by_name[6] =
 {
   { "ROLE_FC", 3 },
   { "ROLE_OBSERVER", 4 },
   { "ROLE_SERVER", 1 },
+  { "ROLE_SHARD", 5 },
   { "ROLE_UNSPECIFIED", 0 },
   { "ROLE_WORKER", 2 },
 };
@@ -4533,9 +4720,9 @@ const ProtobufCEnumDescriptor crosscut__v1__role__descriptor =
   "Role",
   "Crosscut__V1__Role",
   "crosscut.v1",
-  5,
+  6,
   crosscut__v1__role__enum_values_by_number,
-  5,
+  6,
   crosscut__v1__role__enum_values_by_name,
   1,
   crosscut__v1__role__value_ranges,

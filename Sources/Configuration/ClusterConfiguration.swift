@@ -2,6 +2,10 @@
 package struct ClusterConfiguration: Hashable, Sendable, ConfigurationSection {
   package var workers = 1
   package var fcNodes = 1
+  /// Parameter servers that share the chunks; the first one is the coordinator. Larger: no single
+  /// link carries all conv gradients and parameters. Smaller: fewer processes whose death costs the
+  /// steps since the last checkpoint.
+  package var serverShards = 1
   /// Largest message of convolutional parameters or gradients. Larger: fewer messages. Smaller: the
   /// exchange starts earlier beside the backward pass.
   package var chunkBytes = 1 << 20
@@ -36,6 +40,9 @@ package struct ClusterConfiguration: Hashable, Sendable, ConfigurationSection {
     [
       Field("workers", \.workers, .between(1, 4096), "Workers: replicas of the conv layers."),
       Field("fcNodes", \.fcNodes, .between(1, 4096), "FC nodes: slices of the fc layers."),
+      Field(
+        "serverShards", \.serverShards, .between(1, 1024),
+        "Parameter servers, with a share of the conv parameters each."),
       Field(
         "chunkBytes", \.chunkBytes,
         Rule {

@@ -46,6 +46,13 @@ extension RunConfiguration {
         "\(cluster.workers) workers cannot share a global batch of \(globalBatch) examples")
     }
     try checkSlices(of: plan, at: clusterPath.key("fcNodes"))
+    let chunks = ChunkTable(stages: plan.stages, maximumElements: cluster.chunkElements).chunks
+      .count
+    guard cluster.serverShards <= max(chunks, 1) else {
+      throw clusterPath.key("serverShards").error(
+        "\(cluster.serverShards) server shards cannot share \(chunks) chunk\(chunks == 1 ? "" : "s") of"
+          + " conv parameters; a smaller cluster.chunkBytes makes more of them")
+    }
     guard cluster.memberTimeoutMilliseconds >= 2 * cluster.heartbeatMilliseconds else {
       throw clusterPath.key("memberTimeoutMilliseconds").error(
         "must be at least two heartbeats (\(cluster.heartbeatMilliseconds) ms each), not"

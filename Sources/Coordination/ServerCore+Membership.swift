@@ -19,7 +19,7 @@ extension ServerCore {
       return
     case .gathering, .running, .paused: break
     }
-    guard join.role == .worker || join.role == .fc else { return drop(.unexpected) }
+    guard join.role == .worker || join.role.holdsParameters else { return drop(.unexpected) }
     guard offences[Self.process(of: join), default: 0] < Self.mostOffences else {
       out.append(
         .refuse(
@@ -34,6 +34,15 @@ extension ServerCore {
           reason: "all \(plan.fcNodesWanted) fc slices are taken"))
       return
     }
+    if join.role == .shard, membership.ranked(.shard).count >= plan.shardsWanted {
+      out.append(
+        .refuse(
+          incarnation: incarnation,
+          reason: plan.shardsWanted == 0
+            ? "the run has one parameter server: cluster.serverShards is 1"
+            : "all \(plan.shards.count) server shards are taken"))
+      return
+    }
     if join.role == .worker, membership.ranked(.worker).count >= Membership.mostWorkers {
       out.append(
         .refuse(
@@ -41,9 +50,13 @@ extension ServerCore {
           reason: "the run has \(Membership.mostWorkers) workers, the most there may be"))
       return
     }
-    let record = membership.add(
-      join, incarnation: incarnation, ranks: join.role == .fc ? plan.fcNodesWanted : .max,
-      now: now)
+    let ranks =
+      switch join.role {
+      case .fc: 0..<plan.fcNodesWanted
+      case .shard: 1..<plan.shards.count
+      case .worker, .server, .observer: 0..<Int.max
+      }
+    let record = membership.add(join, incarnation: incarnation, ranks: ranks, now: now)
     out.append(.welcome(record.node, incarnation: incarnation))
     out.append(.note("\(record.name) joined: \(join.host), process \(join.processID)"))
   }
@@ -54,7 +67,7 @@ extension ServerCore {
   ) {
     membership.update(record.node) { $0.heartbeat = heartbeat }
     guard record.state == .preparing, heartbeat.ready else { return }
-    if record.name.role == .fc, heartbeat.restored != requiredRestore {
+    if record.name.role.holdsParameters, heartbeat.restored != requiredRestore {
       return restore(record, &out)
     }
     if record.name.role == .worker {
@@ -83,12 +96,12 @@ extension ServerCore {
     membership.update(record.node) { $0.state = .ready }
     switch state {
     case .gathering:
-      if canCompute(atLeast: plan.workersWanted), ready(.fc).count >= plan.fcNodesWanted {
+      if canCompute(atLeast: plan.workersWanted), isWhole {
         state = .running
         openView(now, &out)
       }
     case .paused:
-      if ready(.fc).count >= plan.fcNodesWanted, canCompute(atLeast: plan.minimumWorkers) {
+      if isWhole, canCompute(atLeast: plan.minimumWorkers) {
         openView(now, &out)
       }
     case .running, .ending, .farewell, .over:
@@ -99,6 +112,11 @@ extension ServerCore {
 
   func ready(_ role: Role) -> [MemberRecord] {
     membership.ranked(role).filter { $0.state == .ready || $0.state == .active }
+  }
+
+  /// Whether everybody is there whose parameters nobody else has.
+  var isWhole: Bool {
+    ready(.fc).count >= plan.fcNodesWanted && ready(.shard).count >= plan.shardsWanted
   }
 
   /// Whether the next view would have other workers than the present one.
@@ -128,7 +146,7 @@ extension ServerCore {
     state = workers.isEmpty ? .paused : .running
     let next = View(
       number: (view?.number ?? 0) + 1, resumeTurn: turn, workers: workers.map(\.member),
-      fcNodes: ready(.fc).map(\.member), dataset: dataset,
+      fcNodes: ready(.fc).map(\.member), shards: ready(.shard).map(\.member), dataset: dataset,
       holders: workers.isEmpty ? [] : deal.holders)
     announce(next, now, &out)
     if workers.isEmpty, present.count >= plan.minimumWorkers {
@@ -149,7 +167,7 @@ extension ServerCore {
 
   /// Makes `next` the view and tells it to its members and to those it leaves out.
   mutating func announce(_ next: View, _ now: Microseconds, _ out: inout [Directive]) {
-    let told = Set((next.workers + next.fcNodes).map(\.node))
+    let told = Set(next.members.map(\.node))
       .union(membership.records.values.filter { $0.state == .leaving }.map(\.node))
     view = next
     // What belongs to committed turns goes on: their measure.
@@ -166,14 +184,16 @@ extension ServerCore {
       chunks: plan.chunks.chunks.count, workers: next.workers.count, now: now)
     reports = reports.filter { $0.key < turn }
     lastProgress = now
-    for member in next.workers + next.fcNodes {
+    for member in next.members {
       membership.update(member.node) { $0.state = .active }
     }
     for node in told.sorted() { out.append(.send(message(.view(next)), to: node)) }
     out.append(
       .note(
         "view \(next.number): \(next.workers.map { "\($0.name)" }.joined(separator: ", ")); "
-          + "\(next.fcNodes.count) fc nodes; turn \(next.resumeTurn)"))
+          + "\(next.fcNodes.count) fc nodes"
+          + (next.shards.isEmpty ? "" : ", \(next.shards.count + 1) server shards")
+          + "; turn \(next.resumeTurn)"))
   }
 
   // MARK: Going
@@ -242,13 +262,15 @@ extension ServerCore {
     switch state {
     case .running, .paused:
       guard wasActive else { return }
-      if record.name.role == .fc {
+      if record.name.role.holdsParameters {
         loseSlice(record, now, &out)
-      } else if ready(.fc).count >= plan.fcNodesWanted {
+      } else if isWhole {
         openView(now, &out)
       }
     case .ending(let stop):
-      guard wasActive, record.name.role == .fc, !slicesDone.contains(record.node) else { return }
+      guard wasActive, record.name.role.holdsParameters, !slicesDone.contains(record.node) else {
+        return
+      }
       // The operator wants an end; a run that has finished is worth the steps it takes to finish it
       // once more.
       if stop.outcome == .finished { return loseSlice(record, now, &out) }
@@ -280,8 +302,9 @@ extension ServerCore {
     case .gathering, .running, .paused: break
     }
     out.append(.note("ending: \(stop.reason)"))
-    // Without every FC node the parameters are not whole: the last checkpoint is what remains.
-    guard stop.outcome != .failed, view != nil, ready(.fc).count >= plan.fcNodesWanted else {
+    // Without every FC node and shard the parameters are not whole: the last checkpoint is what
+    // remains.
+    guard stop.outcome != .failed, view != nil, isWhole else {
       return farewell(stop, now, &out)
     }
     state = .ending(stop)
@@ -294,7 +317,8 @@ extension ServerCore {
     announce(
       View(
         number: view.number + 1, resumeTurn: turn, workers: ready(.worker).map(\.member),
-        fcNodes: ready(.fc).map(\.member), dataset: dataset, isFinal: true), now, &out)
+        fcNodes: ready(.fc).map(\.member), shards: ready(.shard).map(\.member), dataset: dataset,
+        isFinal: true), now, &out)
   }
 
   /// Says the last word to everybody and waits a little for the answers.
@@ -345,7 +369,7 @@ extension ServerCore {
       out.append(.note("no progress in turn \(turn): \(graph.rootCause)"))
       unblockTurn(stuck.isEmpty ? graph.culprits : stuck, isStuck: !stuck.isEmpty, now, &out)
     case .ending(let stop):
-      let missing = (view?.fcNodes ?? []).filter { !slicesDone.contains($0.node) }.map(\.name)
+      let missing = (view?.parameterHolders ?? []).filter { !slicesDone.contains($0.node) }.map(\.name)
       // Writing the model may take as long as it takes.
       guard !missing.isEmpty else { return }
       stalls += 1

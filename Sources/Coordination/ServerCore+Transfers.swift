@@ -1,12 +1,12 @@
 import Messages
 import Tensors
 
-/// A checkpoint whose FC slices are on their way to the server.
+/// A checkpoint whose slices are on their way to the server.
 struct CheckpointTransfer: Sendable {
   let number: UInt32
   let steps: UInt64
   let started: Microseconds
-  /// FC nodes that have not sent their last piece.
+  /// FC nodes and shards that have not sent their last piece.
   var missing: Set<NodeID>
   /// Values and velocities that have come.
   var elements = 0
@@ -28,10 +28,10 @@ extension ServerCore {
     let steps = committedSteps
     lastTransfer += 1
     collecting = CheckpointTransfer(
-      number: lastTransfer, steps: steps, started: now, missing: Set(view.fcNodes.map(\.node)))
+      number: lastTransfer, steps: steps, started: now, missing: Set(view.parameterHolders.map(\.node)))
     compute(.beginCheckpoint(steps: steps), &out)
     let request = Collect(transfer: lastTransfer, turn: turn)
-    for member in view.fcNodes {
+    for member in view.parameterHolders {
       out.append(.send(message(.collect(request)), to: member.node))
     }
   }
@@ -48,7 +48,7 @@ extension ServerCore {
     if slice.isLast { transfer.missing.remove(record.node) }
     collecting = transfer
     guard transfer.missing.isEmpty else { return }
-    guard transfer.elements == 2 * (plan.fcElements ?? transfer.elements / 2) else {
+    guard transfer.elements == 2 * (plan.heldElements ?? transfer.elements / 2) else {
       collecting = nil
       out.append(.note("no checkpoint after \(transfer.steps) steps: a slice was lost"))
       return
@@ -70,9 +70,9 @@ extension ServerCore {
     releaseDeparting(now, &out)
   }
 
-  // MARK: FC nodes that want to go
+  // MARK: FC nodes and shards that want to go
 
-  /// An FC node wants to go: its slice goes into a checkpoint first, so that next to nothing is
+  /// An FC node or a shard wants to go: its slice goes into a checkpoint first, so that next to nothing is
   /// repeated when another node takes its place.
   mutating func letGo(
     _ record: MemberRecord, _ reason: String, _ now: Microseconds, _ out: inout [Directive]
@@ -122,16 +122,18 @@ extension ServerCore {
 
   // MARK: Going back to one
 
-  /// An FC node is gone, and its slice with it.
+  /// An FC node or a shard is gone, and its slice with it.
   mutating func loseSlice(
     _ lost: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
   ) {
-    guard plan.recutsOnLoss, plan.fcNodesWanted > 1 else { return rollBack(lost, now, &out) }
+    guard plan.recutsOnLoss, lost.name.role == .fc, plan.fcNodesWanted > 1 else {
+      return rollBack(lost, now, &out)
+    }
     out.append(.recut(fcNodes: max(1, min(ready(.fc).count, plan.fcNodesWanted - 1))))
     state = .over
   }
 
-  /// An FC node is gone, and its slice with it: everybody goes back to the last checkpoint once
+  /// Parameters are gone with who held them: everybody goes back to the last checkpoint once
   /// somebody has taken the free place.
   private mutating func rollBack(
     _ lost: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
@@ -156,31 +158,34 @@ extension ServerCore {
       checkpointSteps > 0 ? "the checkpoint after \(checkpointSteps) steps" : "the initial values"
     out.append(
       .note(
-        "\(lost.name)'s slice of the fc layers is lost with it: back to \(goal), \(repeated) "
-          + "steps to repeat, once another fc node has come"))
+        (lost.name.role == .fc
+          ? "\(lost.name)'s slice of the fc layers is lost with it"
+          : "\(lost.name)'s share of the conv parameters is lost with it")
+          + ": back to \(goal), \(repeated) steps to repeat, once another "
+          + "\(lost.name.role == .fc ? "fc node" : "server shard") has come"))
     compute(.rollBack(steps: checkpointSteps), &out)
-    for record in membership.ranked(.fc) {
+    for record in membership.ranked(.fc) + membership.ranked(.shard) {
       membership.update(record.node) { $0.state = .preparing }
       restore(record, &out)
     }
   }
 
-  /// Has an FC node take the parameters that the run goes on with.
+  /// Has an FC node or a shard take the parameters that the run goes on with.
   mutating func restore(_ record: MemberRecord, _ out: inout [Directive]) {
     guard restoreSent.insert(record.node).inserted else { return }
     let isInitial = restoreSteps == 0
     let body = Restore(transfer: requiredRestore, steps: restoreSteps, isInitial: isInitial)
     out.append(.send(message(.restore(body)), to: record.node))
     guard !isInitial else { return }
-    compute(.cut(rank: record.name.rank, transfer: requiredRestore), &out)
+    compute(.cut(for: record.name, transfer: requiredRestore), &out)
   }
 
   mutating func give(
-    _ slices: [(Slice, [Frame])], of transfer: UInt32, toRank rank: Int,
+    _ slices: [(Slice, [Frame])], of transfer: UInt32, to name: NodeName,
     _ out: inout [Directive]
   ) {
     guard transfer == requiredRestore,
-      let record = membership.ranked(.fc).first(where: { $0.name.rank == rank })
+      let record = membership.ranked(name.role).first(where: { $0.name == name })
     else { return }
     for (slice, frames) in slices {
       out.append(.send(message(.slice(slice), frames), to: record.node))

@@ -134,7 +134,8 @@ package struct WorkerCore: Sendable {
     }
     guard gate.admit(message) else { return }
     switch message.body {
-    case .parameters(let parameters): take(parameters, message.frames, now, &out)
+    case .parameters(let parameters):
+      take(parameters, from: message.header.sender, message.frames, now, &out)
     case .featureGradients(let gradients):
       take(gradients, from: message.header.sender, message.frames, now, &out)
     case .advance(let advance):
@@ -169,7 +170,7 @@ package struct WorkerCore: Sendable {
       .note(
         "view \(view.number): \(view.workers.count) workers, \(view.fcNodes.count) fc nodes, "
           + "turn \(view.resumeTurn)"))
-    out.append(.meet(view.fcNodes))
+    out.append(.meet(view.parameterHolders))
     self.position = position
     turn = view.resumeTurn
     forwardBlock = 0
@@ -180,6 +181,8 @@ package struct WorkerCore: Sendable {
       clock.enter(.ending, now: now)
       return
     }
+    // They only answer: until they have heard of this worker they cannot reach it.
+    for shard in view.shards { out.append(.send(message(.pull), to: .member(shard.node))) }
     var blocks = plan.blocks(
       position: position, workers: view.workers.count, holders: view.holders)
     if blocks.isEmpty { blocks = [Block(subBatch: 0, rows: 0..<0)] }
@@ -230,7 +233,9 @@ package struct WorkerCore: Sendable {
     case (.backward(let stage, _, _), .gradients(let frames)):
       // None but after the last block.
       for (index, frame) in zip(plan.chunks.ofStage[stage], frames) {
-        out.append(.send(message(.push(Push(turn: turn, chunk: index)), [frame]), to: .serverBulk))
+        let owner = gate.view?.owner(of: index, plan.shards)
+        let destination = owner.map { Destination.member($0.node) } ?? .serverBulk
+        out.append(.send(message(.push(Push(turn: turn, chunk: index)), [frame]), to: destination))
       }
       backward(fromStage: stage - 1, now, &out)
     default: preconditionFailure("operation \(operation) ended with \(outcome)")

@@ -73,6 +73,10 @@ package enum Body: Sendable, Hashable {
   case push(Push)
   /// Frame 0: the chunk's floats.
   case parameters(Parameters)
+  /// From a worker to a shard.
+  case pull
+  /// From a shard to the coordinator, on the control connection.
+  case applied(Applied)
 
   // Activations, between workers and FC nodes.
   /// Frame 0: `[rows]` labels, 32-bit, -1 for padding. Then `[rows, columns]` floats in row blocks.
@@ -84,13 +88,13 @@ package enum Body: Sendable, Hashable {
   /// Floats in row blocks; what they are follows from the exchange's index.
   case exchange(Exchange)
 
-  // From FC nodes to the server.
+  // From FC nodes and shards to the server.
   /// Frame 0: `[rows]` counts, 32-bit: this slice's logits above the true one; -1 for padding.
   case report(Report)
   /// The slice's floats in row blocks. From the server too, when it gives parameters back.
   case slice(Slice)
 
-  // From the server to FC nodes, on the control connection.
+  // From the server to FC nodes and shards, on the control connection.
   case collect(Collect)
   case restore(Restore)
   /// From the server to any member.
@@ -118,7 +122,7 @@ package struct Join: Hashable, Sendable {
   package var host: String
   package var processID: Int32
   package var softwareVersion: String
-  /// Where an FC node listens; empty for workers.
+  /// Where an FC node or a shard listens; empty for workers.
   package var endpoint: String
   /// The rank it would like (the launcher numbers its children); -1 for any.
   package var preferredRank: Int32
@@ -220,6 +224,12 @@ package struct Parameters: Hashable, Sendable {
   }
 }
 
+/// A server shard has stepped every chunk that it owns.
+package struct Applied: Hashable, Sendable {
+  package var turn: UInt64
+  package init(turn: UInt64) { self.turn = turn }
+}
+
 /// A block of rows of the global batch.
 package struct RowBlock: Hashable, Sendable {
   /// First row's position in the global batch.
@@ -312,8 +322,8 @@ package struct Restore: Hashable, Sendable {
   }
 }
 
-/// A piece of an FC parameter on its way to or from the server: a rectangle of the row-major
-/// matrix.
+/// A piece of a parameter on its way to or from the server: of an FC parameter a rectangle of the
+/// row-major matrix, of a convolutional one a range of the flattened tensor, as one row.
 package struct Slice: Hashable, Sendable {
   /// What of the parameter it is.
   package enum Part: String, Hashable, Sendable, CaseIterable {

@@ -3,7 +3,7 @@ import Glibc
 package import Observability
 import Transport
 
-/// A cluster of child processes on this machine: one server, K workers, M FC nodes.
+/// A cluster of child processes on this machine: S parameter servers, K workers, M FC nodes.
 ///
 /// The children are this very program. They have process groups of their own, so Ctrl-C reaches
 /// only the parent, which ends the cluster through the server; and they leave by themselves if the
@@ -38,8 +38,9 @@ package final class LocalCluster {
   /// Of all processes, whether faults may be done to them.
   private let drillArguments: [String]
   private var memberArguments: [String] { drillArguments + ["--record", directory.flight] }
-  /// Whether FC node i is in the process of worker i; one without a worker has its own.
-  private let fcBesideWorkers: Bool
+  /// Whether FC node i and server shard i are in the process of worker i; one without a worker has
+  /// its own.
+  private let isBeside: Bool
 
   /// A member's process, and how to start another in its place.
   private struct Supervised {
@@ -55,13 +56,13 @@ package final class LocalCluster {
   ///   - serverArguments: further options of `crosscut server`.
   ///   - allowsDrills: whether operators may have faults done to the processes.
   ///   - keys: encrypts everything with them.
-  ///   - fcBesideWorkers: puts FC node i into the process of worker i.
+  ///   - isBeside: puts FC node i and server shard i into the process of worker i.
   package init(
     _ configuration: RunConfiguration, directory: RunDirectory, resume: String? = nil,
     signals: Signals, serverArguments: [String] = [], allowsDrills: Bool = false,
-    keys: KeyDirectory? = nil, fcBesideWorkers: Bool = false
+    keys: KeyDirectory? = nil, isBeside: Bool = false
   ) {
-    self.fcBesideWorkers = fcBesideWorkers
+    self.isBeside = isBeside
     self.serverArguments = serverArguments
     drillArguments = allowsDrills ? ["--allow-drills"] : []
     self.keys = keys
@@ -183,25 +184,40 @@ package final class LocalCluster {
     let wanted = configuration.compute.threadsPerNode
     let nodeKey = keys.map { ["--key-file", $0.nodeKey(KeyDirectory.firstNode)] } ?? []
     func threads(_ count: Int) -> Int { wanted > 0 ? wanted : max(1, Host.cores / count) }
-    let pairs = fcBesideWorkers ? min(cluster.fcNodes, cluster.workers) : 0
-    for rank in pairs..<cluster.fcNodes {
+    let listen = Self.listenHere
+    let besideWorker = isBeside ? cluster.workers : 0
+    for rank in 1..<cluster.serverShards where rank >= besideWorker {
+      let place = "\(rank)/\(cluster.serverShards)"
+      try startMember(
+        "shard-\(rank)",
+        ["server", "--shard", place, "--coordinator", endpoint] + listen + nodeKey
+          + memberArguments, threads: 1)
+    }
+    for rank in 0..<cluster.fcNodes where rank >= besideWorker {
       try startMember(
         "fc-\(rank)",
-        ["fc", "--server", endpoint, "--listen", "tcp://127.0.0.1:0", "--rank-hint", "\(rank)"]
-          + nodeKey + memberArguments,
+        ["fc", "--server", endpoint, "--rank-hint", "\(rank)"] + listen + nodeKey
+          + memberArguments,
         threads: threads(cluster.fcNodes))
     }
     for rank in 0..<cluster.workers {
-      try startMember(
-        "worker-\(rank)",
-        ["worker", "--server", endpoint, "--rank-hint", "\(rank)"] + nodeKey
-          + memberArguments + (rank < pairs ? Self.besideArguments : []),
-        threads: threads(cluster.workers))
+      var arguments = ["worker", "--server", endpoint, "--rank-hint", "\(rank)"] + nodeKey
+      arguments += memberArguments
+      if isBeside {
+        let withFC = rank < cluster.fcNodes
+        let withShard = (1..<cluster.serverShards).contains(rank)
+        if withFC { arguments.append(Self.withFC) }
+        if withShard { arguments.append(Self.withShard) }
+        if withFC || withShard { arguments += listen }
+      }
+      try startMember("worker-\(rank)", arguments, threads: threads(cluster.workers))
     }
   }
 
-  /// Makes a worker an FC node too.
-  private static let besideArguments = ["--with-fc", "--listen", "tcp://127.0.0.1:0"]
+  /// Make a worker an FC node or a server shard too.
+  private static let withFC = "--with-fc"
+  private static let withShard = "--with-server-shard"
+  private static let listenHere = ["--listen", "tcp://127.0.0.1:0"]
 
   private func startMember(
     _ name: String, _ arguments: [String], threads: Int
@@ -257,7 +273,10 @@ package final class LocalCluster {
       if configuration.cluster.fcLoss == .recut, hasBegun {
         // Its slice is with the others by then: only a worker is to come back.
         if name.hasPrefix("fc") { continue }
-        members[index].arguments.removeAll(where: Self.besideArguments.contains)
+        members[index].arguments.removeAll { $0 == Self.withFC }
+        if name.hasPrefix("worker"), !members[index].arguments.contains(Self.withShard) {
+          members[index].arguments.removeAll(where: Self.listenHere.contains)
+        }
       }
       guard hasBegun, members[index].deaths.mayRestart() else {
         let isNeeded =

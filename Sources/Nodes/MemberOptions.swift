@@ -1,16 +1,18 @@
 package import Messages
 package import Training
 
-/// How a worker or FC node is started.
+/// How a worker, FC node or server shard is started.
 package struct MemberOptions: Sendable {
   package var role: Role
   /// The server's address: all a member needs to know.
   package var server: String
-  /// Where an FC node listens; ignored by workers, who only dial out.
+  /// Where an FC node or a shard listens; ignored by workers, who only dial out.
   package var listen: String
   /// What other nodes dial, where that differs from what `listen` says (a wildcard, a container).
   package var advertise: String?
   package var preferredRank: Int
+  /// Parameter servers that the run must have, where a shard was told; `nil` takes any number.
+  package var serverShards: Int?
   /// Kernel threads; 0 takes what the environment gives.
   package var threads: Int
   /// How long to look for the server before giving up, seconds.

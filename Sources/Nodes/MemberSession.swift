@@ -3,14 +3,16 @@ import Configuration
 import Coordination
 import Glibc
 package import Messages
+import Network
 package import Observability
 import Tensors
 package import Training
 package import Transport
 import Wire
 
-/// The socket thread of a worker or FC node: joins the server, feeds the core, carries out its
-/// directives. Always responsive: it never computes and never waits for anything but its poll.
+/// The socket thread of a worker, FC node or server shard: joins the server, feeds the core, carries
+/// out its directives. Always responsive: it never computes and never waits for anything but its
+/// poll.
 package final class MemberSession {
   private let options: MemberOptions
   private let hub: Hub
@@ -31,7 +33,7 @@ package final class MemberSession {
   private var identity: Header
   private var serverIncarnation: UInt64 = 0
   private var role: (any MemberRole)?
-  /// FC nodes dialed, and members who have dialed in.
+  /// FC nodes and shards dialed, and members who have dialed in.
   private var routes: [NodeID: Hub.Link] = [:]
   private var endpoints: [NodeID: String] = [:]
   private var lastJoin: Microseconds?
@@ -92,7 +94,7 @@ package final class MemberSession {
     identity = Header(run: 0, view: 0, sender: NodeID(0), incarnation: incarnation)
     let security = options.security
     hub = try Hub(
-      context: context, listen: options.role == .fc ? options.listen : nil,
+      context: context, listen: options.role.holdsParameters ? options.listen : nil,
       security: security.map { .shared($0.cluster) } ?? HubSecurity())
     control = try hub.dial(options.server, with: security?.server)
     bulk = try hub.dial(options.server, with: security?.server)
@@ -168,7 +170,7 @@ package final class MemberSession {
     lastJoin = now
     let join = Join(
       role: options.role, host: Host.name, processID: getpid(), softwareVersion: Version.text,
-      endpoint: options.role == .fc ? try advertisedEndpoint() : "",
+      endpoint: options.role.holdsParameters ? try advertisedEndpoint() : "",
       preferredRank: Int32(options.preferredRank), allowsDrills: options.allowsDrills)
     send(Message(identity, .join(join)), over: control)
   }
@@ -177,7 +179,7 @@ package final class MemberSession {
   private func advertisedEndpoint() throws -> String {
     if let advertise = options.advertise { return advertise }
     guard let bound = hub.boundEndpoint else {
-      throw NodeError("an fc node without an endpoint")
+      throw NodeError("a \(options.role.rawValue) without an endpoint")
     }
     return Host.reachable(bound, from: options.server)
   }
@@ -190,6 +192,10 @@ package final class MemberSession {
     let text = String(decoding: frame.bytes, as: UTF8.self)
     let configuration = try RunConfiguration.parse(text: text, source: "the server's configuration")
     let context = try RunContext(configuration, inputs: options.inputs)
+    if let told = options.serverShards, told != context.plan.shards.count {
+      throw NodeError(
+        "told to be one of \(told) server shards, but the run has \(context.plan.shards.count)")
+    }
     identity.run = message.header.run
     identity.sender = welcome.node
     serverIncarnation = message.header.incarnation
@@ -202,7 +208,11 @@ package final class MemberSession {
       rank: welcome.rank)
     tracing.plan = context.plan
     role =
-      options.role == .worker ? try WorkerRole(start) : try FCRole(start)
+      switch options.role {
+      case .worker: try WorkerRole(start)
+      case .shard: try ShardRole(start)
+      case .fc, .server, .observer: try FCRole(start)
+      }
   }
 
   private func beatWhilePreparing(_ now: Microseconds) {
@@ -395,7 +405,7 @@ package final class MemberSession {
     largestGap = 0
   }
 
-  /// Dials the FC nodes of a view that are new, hangs up on those that are gone.
+  /// Dials the FC nodes and shards of a view that are new, hangs up on those that are gone.
   private func meet(_ members: [Member]) {
     for (node, _) in endpoints where !members.contains(where: { $0.node == node }) {
       if let link = routes.removeValue(forKey: node) { hub.hangUp(link) }

@@ -54,6 +54,8 @@ struct RunMonitor {
     record = StatusRecord(run: run, name: configuration.network.name ?? "custom")
     record.workersWanted = configuration.cluster.workers
     record.fcNodesWanted = configuration.cluster.fcNodes
+    let shards = context.plan.shardsWanted
+    record.serverShardsWanted = shards == 0 ? nil : shards
     let past = directory.flatMap { directory in
       RunDirectory.text(of: directory.metrics).flatMap { text in
         try? MetricsFile(text, name: directory.metrics)

@@ -13,7 +13,7 @@ extension ServerNode {
     guard core.state == .running, let view = core.view else {
       return "there is nothing to see: the run does not train just now"
     }
-    let members = view.workers + view.fcNodes
+    let members = view.workers + view.fcNodes + view.shards
     let begun = TraceCollection(
       turns: turns, for: asker, of: members, now: MonotonicClock.now())
     trace = begun

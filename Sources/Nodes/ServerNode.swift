@@ -173,8 +173,11 @@ package final class ServerNode {
 
   private static func wanted(_ context: RunContext) -> String {
     let cluster = context.configuration.cluster
-    return "\(cluster.workers) worker\(cluster.workers == 1 ? "" : "s") and "
+    let shards = cluster.serverShards - 1
+    return "\(cluster.workers) worker\(cluster.workers == 1 ? "" : "s")"
+      + (shards == 0 ? " and " : ", ")
       + "\(cluster.fcNodes) fc node\(cluster.fcNodes == 1 ? "" : "s")"
+      + (shards == 0 ? "" : " and \(shards) more server shard\(shards == 1 ? "" : "s")")
   }
 
   /// One pass over everything that may have happened.

@@ -64,6 +64,8 @@ package struct StatusRecord: Codable, Hashable, Sendable {
   package var workersWanted = 0
   /// FC nodes the configuration asks for.
   package var fcNodesWanted = 0
+  /// Server shards the configuration asks for beside the coordinator; not there where it is alone.
+  package var serverShardsWanted: Int?
   /// What people should know now: "waiting for 1 more fc node". Empty if nothing.
   package var message = ""
   /// Workers by rank, then FC nodes by rank.

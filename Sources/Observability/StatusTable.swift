@@ -16,7 +16,7 @@ package enum StatusTable {
       lines.append(
         Span.line([Span(record.message, style, isProse: true)], columns: width, paint: paint))
     }
-    for role in [Role.worker, .fc] {
+    for role in [Role.worker, .fc, .shard] {
       let nodes = record.nodes.filter { $0.role == role }
       guard !nodes.isEmpty else { continue }
       lines += tables(nodes, role, width).flatMap {

@@ -5,7 +5,8 @@ import Tensors
 ///
 /// With d features, G examples, r of them a worker's, c conv parameters, and M FC nodes, each
 /// worker sends `r d` features and `c` gradients and receives as many; an FC node adds for each
-/// layer `(M - 1) / M * min(in, out) * G` values in each direction, forward and again backward.
+/// layer `(M - 1) / M * min(in, out) * G` values in each direction, forward and again backward. A
+/// server shard that owns `s` of the conv parameters sends and receives `K s` values.
 package struct Traffic: Hashable, Sendable {
   /// Both ways of one process or machine.
   package struct Bytes: Hashable, Sendable {
@@ -33,8 +34,9 @@ package struct Traffic: Hashable, Sendable {
 
   package let workers: [Bytes]
   package let fcNodes: [Bytes]
-  package let server: Bytes
-  /// Machines in the order of their numbers; separate: workers, FC nodes, server.
+  /// By shard; the coordinator first.
+  package let servers: [Bytes]
+  /// Machines in the order of their numbers; separate: workers, FC nodes, servers.
   package let hosts: [Bytes]
   package let layers: [Layer]
 
@@ -56,18 +58,24 @@ package struct Traffic: Hashable, Sendable {
       return exchanged[node]
         + Bytes(sent: features + batch * 4, received: features + batch * 4)
     }
-    server = Bytes(
-      sent: shape.workers * conv * p,
-      received: shape.workers * conv * g + shape.fcNodes * batch * 4)
+    let owned = ShardMap(
+      ChunkTable(stages: plan.stages, maximumElements: shape.chunkElements),
+      count: shape.serverShards
+    ).elements
+    servers = owned.enumerated().map { shard, values in
+      Bytes(
+        sent: shape.workers * values * p,
+        received: shape.workers * values * g + (shard == 0 ? shape.fcNodes * batch * 4 : 0))
+    }
     layers = cut.layers.map { Self.layer($0, nodes: shape.fcNodes, rows: batch, valueBytes: a) }
     guard shape.layout == .beside else {
-      hosts = workers + fcNodes + [server]
+      hosts = workers + fcNodes + servers
       return
     }
     var hosts = Array(repeating: Bytes(), count: shape.hosts)
     for (index, worker) in workers.enumerated() { hosts[index] = hosts[index] + worker }
     for (index, node) in fcNodes.enumerated() { hosts[index] = hosts[index] + node }
-    hosts[0] = hosts[0] + server
+    for (index, server) in servers.enumerated() { hosts[index] = hosts[index] + server }
     // What stays on a machine does not cross its link.
     for index in 0..<min(shape.workers, shape.fcNodes) {
       let features = rows[index].count * cut.featureSlices[index].count * a
@@ -75,9 +83,11 @@ package struct Traffic: Hashable, Sendable {
       hosts[index].sent -= local
       hosts[index].received -= local
     }
-    let local = conv * (g + p) + batch * 4
-    hosts[0].sent -= local
-    hosts[0].received -= local
+    for (index, values) in owned.enumerated() where index < shape.workers {
+      let local = values * (g + p) + (index == 0 ? batch * 4 : 0)
+      hosts[index].sent -= local
+      hosts[index].received -= local
+    }
     self.hosts = hosts
   }
 

@@ -45,6 +45,7 @@ package struct RunContext: Sendable {
       subBatches: configuration.subBatches,
       dealsWhole: configuration.schedule.kind == .roundRobin,
       followsHolders: configuration.dataset.shardGroups != nil)
+    plan.shards = ShardMap(plan.chunks, count: cluster.serverShards)
     plan.minimumWorkers = cluster.minimumWorkers
     plan.recutsOnLoss = cluster.fcLoss == .recut
     self.plan = plan

@@ -60,6 +60,10 @@ extension Message {
       try check(parameters.chunk, from: 0, "parameters.chunk")
       try expectFrames(1, "parameters")
       try expectWholeItems(frames[...], of: 2, "parameters")
+    case .pull: try expectFrames(0, "pull")
+    case .applied(let applied):
+      try check(applied.turn, "applied.turn")
+      try expectFrames(0, "applied")
     case .activations(let activations):
       try check(activations.turn, "activations.turn")
       try check(activations.subBatch, from: 0, "activations.sub-batch")
@@ -206,12 +210,14 @@ extension View {
       throw .invalid(
         field: "view.holders", found: "position \(holder) of \(workers.count) workers")
     }
+    // Shard 0 is the server.
+    try Self.check(shards, .shard, "view.shards", above: 0)
   }
 
   private static func check(
-    _ members: [Member], _ role: Role, _ field: StaticString
+    _ members: [Member], _ role: Role, _ field: StaticString, above lowest: Int = -1
   ) throws(WireError) {
-    var lastRank = -1
+    var lastRank = lowest
     for member in members {
       guard member.node != .server else {
         throw .invalid(field: "\(field)", found: "\(member.name) with the server's number")

@@ -67,6 +67,9 @@ extension Body {
     case CROSSCUT__V1__ENVELOPE__BODY_PARAMETERS:
       let value = try required(envelope.parameters, "parameters")
       self = .parameters(Parameters(version: value.version, chunk: Int(value.chunk)))
+    case CROSSCUT__V1__ENVELOPE__BODY_PULL: self = .pull
+    case CROSSCUT__V1__ENVELOPE__BODY_APPLIED:
+      self = .applied(Applied(turn: try required(envelope.applied, "applied").turn))
     case CROSSCUT__V1__ENVELOPE__BODY_ACTIVATIONS:
       let value = try required(envelope.activations, "activations")
       self = .activations(
@@ -138,6 +141,7 @@ extension View {
       number: value.number, resumeTurn: value.resume_turn,
       workers: try Self.members(value.workers, value.n_workers, "view.workers"),
       fcNodes: try Self.members(value.fc_nodes, value.n_fc_nodes, "view.fc nodes"),
+      shards: try Self.members(value.shards, value.n_shards, "view.shards"),
       dataset: DatasetFacts(try required(value.dataset, "view.dataset")),
       isFinal: value.is_final != 0, rateReductions: Int(value.rate_reductions),
       rateChanges: try RateChange.list(
@@ -304,6 +308,7 @@ extension Role {
     case CROSSCUT__V1__ROLE__ROLE_SERVER: self = .server
     case CROSSCUT__V1__ROLE__ROLE_WORKER: self = .worker
     case CROSSCUT__V1__ROLE__ROLE_FC: self = .fc
+    case CROSSCUT__V1__ROLE__ROLE_SHARD: self = .shard
     case CROSSCUT__V1__ROLE__ROLE_OBSERVER: self = .observer
     default: throw .invalid(field: "\(field)", found: "role \(value.rawValue)")
     }

@@ -60,6 +60,12 @@ extension EncodingArena {
     case .goodbye:
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_GOODBYE
       envelope.goodbye = make(crosscut__v1__goodbye__init)
+    case .pull:
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_PULL
+      envelope.pull = make(crosscut__v1__pull__init)
+    case .applied(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_APPLIED
+      envelope.applied = make(crosscut__v1__applied__init) { $0.turn = value.turn }
     case .statusRequest:
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_STATUS_REQUEST
       envelope.status_request = make(crosscut__v1__status_request__init)
@@ -197,6 +203,8 @@ extension EncodingArena {
       $0.workers = array(value.workers.map(member))
       $0.n_fc_nodes = value.fcNodes.count
       $0.fc_nodes = array(value.fcNodes.map(member))
+      $0.n_shards = value.shards.count
+      $0.shards = array(value.shards.map(member))
       $0.is_final = value.isFinal ? 1 : 0
       $0.dataset = dataset(value.dataset)
       $0.rate_reductions = UInt32(truncatingIfNeeded: value.rateReductions)
@@ -361,6 +369,7 @@ extension Role {
     case .server: CROSSCUT__V1__ROLE__ROLE_SERVER
     case .worker: CROSSCUT__V1__ROLE__ROLE_WORKER
     case .fc: CROSSCUT__V1__ROLE__ROLE_FC
+    case .shard: CROSSCUT__V1__ROLE__ROLE_SHARD
     case .observer: CROSSCUT__V1__ROLE__ROLE_OBSERVER
     }
   }

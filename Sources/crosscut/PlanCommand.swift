@@ -11,22 +11,22 @@ enum PlanCommand {
     details: [
       "Measures this machine's kernels for a few seconds (or takes --flops), works out what each"
         + " layer costs and moves, and predicts a step: its time, what it hangs on, and the fastest"
-        + " number of FC nodes and schedule, beside ring all-reduce and a parameter server on the"
+        + " numbers of FC nodes and server shards and schedule, beside ring all-reduce and a parameter server on the"
         + " same machines.",
       "The forecast from 1 to 4096 workers gives each of them as many examples as CONFIG does."
         + " Efficiency is per machine: images a second over those of machines that never wait.",
     ],
     positionals: [.configuration],
     options: [
-      .set, .workers, .fcNodes,
+      .set, .workers, .fcNodes, .serverShards,
       Option(
         name: "link", value: .text("RATE"),
         help: "What every link carries each way: 200mbit, 1gbit, 25gbit or unlimited.",
         standard: "1gbit"),
       Option(
         name: "layout", value: .text("LAYOUT"),
-        help: "separate: a machine for each process. beside: FC node i beside worker i, the server"
-          + " beside worker 0.", standard: "separate"),
+        help: "separate: a machine for each process. beside: FC node i and server shard i beside"
+          + " worker i, the coordinator beside worker 0.", standard: "separate"),
       Option(
         name: "flops", value: .number("X", atLeast: 1),
         help: "Floating-point operations a second of one node, instead of measuring; a multiply-add"
@@ -82,6 +82,8 @@ enum PlanCommand {
     var shape = ClusterShape(
       workers: configuration.cluster.workers, fcNodes: configuration.cluster.fcNodes,
       globalBatch: configuration.globalBatch)
+    shape.serverShards = configuration.cluster.serverShards
+    shape.chunkElements = configuration.cluster.chunkElements
     shape.schedule =
       switch configuration.schedule.kind {
       case .gathered: .gathered

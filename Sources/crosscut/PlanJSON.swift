@@ -25,7 +25,8 @@ extension PlanReport {
         .object([
           .init("worker", Self.json(traffic.workers.first ?? Traffic.Bytes())),
           .init("fcNode", Self.json(traffic.fcNodes.first ?? Traffic.Bytes())),
-          .init("server", Self.json(traffic.server)),
+          .init("server", Self.json(traffic.servers.first ?? Traffic.Bytes())),
+          .init("servers", .array(traffic.servers.map(Self.json))),
           .init("hosts", .array(traffic.hosts.map(Self.json))),
         ])),
       .init(
@@ -70,6 +71,7 @@ extension PlanReport {
     .object([
       .init("workers", .int(shape.workers)),
       .init("fcNodes", .int(shape.fcNodes)),
+      .init("serverShards", .int(shape.serverShards)),
       .init("hosts", .int(shape.hosts)),
       .init("globalBatch", .int(shape.globalBatch)),
       .init("schedule", .string(shape.schedule.rawValue)),

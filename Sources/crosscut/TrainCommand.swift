@@ -10,15 +10,17 @@ enum TrainCommand {
     words: ["train"],
     summary: "train a network with a whole cluster on this machine",
     details: [
-      "Starts one parameter server, K workers and M FC nodes as child processes, shows their"
+      "Starts the parameter server, K workers and M FC nodes as child processes, shows their"
         + " progress and ends with the test accuracy. Ctrl-C stops all of them."
     ],
     positionals: [.configuration],
     options: [
-      .set, .workers, .fcNodes,
+      .set, .workers, .fcNodes, .serverShards,
       Option(
         name: "layout", value: .text("LAYOUT"),
-        help: "separate: a process for each role. beside: FC node i in the process of worker i.",
+        help:
+          "separate: a process for each role. beside: FC node i and server shard i in the process"
+          + " of worker i.",
         standard: "separate"),
       Option(
         name: "in-process", help: "Run the roles as threads of this process, without children."),
@@ -104,7 +106,7 @@ enum TrainCommand {
       record = try LocalCluster(
         configuration, directory: directory, resume: resumed?.checkpoint.path, signals: signals,
         serverArguments: arguments.httpServerArguments(http), allowsDrills: allowsDrills,
-        keys: keys, fcBesideWorkers: layout == .beside
+        keys: keys, isBeside: layout == .beside
       ).run(
         listen: arguments.string("listen")
       ) { report in

@@ -152,9 +152,11 @@ struct TrainingPlan {
       )
     }
     let chunks = context.plan.chunks.chunks.count
+    let servers = context.plan.shards.count
     return lines + [
       "each a replica of the conv layers: \(NetworkTable.grouped(bytes)) bytes of gradients and of"
         + " parameters a step, in \(chunks) chunk\(chunks == 1 ? "" : "s")"
+        + (servers > 1 ? " that \(servers) servers share" : "")
     ]
   }
 

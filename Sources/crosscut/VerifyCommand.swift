@@ -22,7 +22,7 @@ enum VerifyCommand {
         name: "CONFIG", help: "A JSON5 file, or the name of a preset.", isRequired: true)
     ],
     options: [
-      .set, .workers, .fcNodes,
+      .set, .workers, .fcNodes, .serverShards,
       Option(
         name: "steps", value: .integer("N", 1...1_000_000), help: "Steps to compare.",
         standard: "20"),

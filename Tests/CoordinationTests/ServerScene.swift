@@ -213,7 +213,7 @@ extension ServerCore.Operation {
     case .beginCheckpoint(let steps): "begin the checkpoint after \(steps) steps"
     case .finishCheckpoint(let steps): "write the checkpoint after \(steps) steps"
     case .rollBack(let steps): "roll back to \(steps) steps"
-    case .cut(let rank, _): "cut slice \(rank)"
+    case .cut(let name, _): "cut slice \(name.rank)"
     }
   }
 }

@@ -11,35 +11,14 @@ struct RecoveryTests {
 
   init() throws { cluster = try TinyCluster() }
 
-  private static let steps = 800
-  /// A small rate, so that sums in another order are not blown up over the steps.
-  private static let gentle = [
-    "--set", "optimizer.learningRate=0.0005", "--set", "checkpoint.everySteps=100", "--set",
-    "steps=\(steps)",
-  ]
-
-  /// The parameters at the end of the run that nothing disturbs: the same for all tests.
-  private static let undisturbed = Result {
-    let cluster = try TinyCluster()
-    let program = try cluster.train(gentle)
-    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
-    let model = try SafeTensorsReader(path: "\(cluster.run)/model.safetensors")
-    return try model.names.map { (name: $0, values: try model.tensor(named: $0).values) }
-  }
+  private static let gentle = TinyCluster.gentle
 
   private func log(_ name: String) -> String { cluster.scratch.text("run/\(name).log") }
 
-  /// Checks that the run's model is that of the undisturbed one.
   private func expectUndisturbed(
     within tolerance: Float, _ location: SourceLocation = #_sourceLocation
   ) throws {
-    let found = try SafeTensorsReader(path: "\(run)/model.safetensors")
-    let expected = try Self.undisturbed.get()
-    #expect(found.names == expected.map(\.name), sourceLocation: location)
-    for (name, values) in expected {
-      let difference = zip(values, try found.tensor(named: name).values).map { abs($0 - $1) }.max()
-      #expect(difference ?? 0 <= tolerance, "\(name)", sourceLocation: location)
-    }
+    try cluster.expectUndisturbed(within: tolerance, location)
   }
 
   @Test func `a run that is stopped and resumed gives the same bits`() throws {

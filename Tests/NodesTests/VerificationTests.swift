@@ -31,6 +31,16 @@ struct VerificationTests {
     #expect(report.loss.relative < 1e-5)
   }
 
+  @Test func `several parameter servers pass, each with its own gradients`() throws {
+    let report = try run(
+      Verification(
+        TinyRun.configuration(["cluster.serverShards=3"], workers: 3, fcNodes: 2),
+        steps: Self.steps, tolerance: 1e-4))
+    #expect(report.findings.isEmpty, "\(report.findings)")
+    #expect(report.tensors.count == 10)
+    #expect(report.tensors.allSatisfy { $0.parameter == 0 })
+  }
+
   @Test(arguments: [
     (ScheduleConfiguration.Kind.scattered, 0), (.scattered, 4), (.roundRobin, 0), (.roundRobin, 5),
   ])

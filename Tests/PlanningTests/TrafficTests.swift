@@ -33,31 +33,42 @@ struct TrafficTests {
     }
     """
 
-  static func configuration(workers: Int, fcNodes: Int) throws -> RunConfiguration {
+  static func configuration(
+    workers: Int, fcNodes: Int, servers: Int
+  ) throws -> RunConfiguration {
     try RunConfiguration.parse(
       text: text, source: "traffic",
-      overrides: ["cluster.workers=\(workers)", "cluster.fcNodes=\(fcNodes)"].map {
-        ConfigurationOverride($0)
-      })
+      overrides: [
+        "cluster.workers=\(workers)", "cluster.fcNodes=\(fcNodes)", "cluster.chunkBytes=32768",
+        "cluster.serverShards=\(servers)",
+      ].map { ConfigurationOverride($0) })
   }
 
-  @Test(arguments: [(1, 1), (2, 2), (3, 2), (1, 4)])
-  func `bytes a step are those the nodes count`(workers: Int, fcNodes: Int) throws {
-    let configuration = try Self.configuration(workers: workers, fcNodes: fcNodes)
-    let traffic = Traffic(
-      try configuration.networkPlan(),
-      ClusterShape(
-        workers: workers, fcNodes: fcNodes, globalBatch: configuration.globalBatch))
+  @Test(arguments: [(1, 1, 1), (2, 2, 1), (3, 2, 3), (1, 4, 1), (2, 1, 2)])
+  func `bytes a step are those the nodes count`(
+    workers: Int, fcNodes: Int, servers: Int
+  ) throws {
+    let configuration = try Self.configuration(
+      workers: workers, fcNodes: fcNodes, servers: servers)
+    var shape = ClusterShape(
+      workers: workers, fcNodes: fcNodes, globalBatch: configuration.globalBatch)
+    shape.serverShards = servers
+    shape.chunkElements = configuration.cluster.chunkElements
+    let traffic = Traffic(try configuration.networkPlan(), shape)
     let counted = try Self.count(configuration)
     for (node, bytes) in counted {
       let expected =
-        node.role == .worker ? traffic.workers[node.rank] : traffic.fcNodes[node.rank]
+        switch node.role {
+        case .worker: traffic.workers[node.rank]
+        case .shard: traffic.servers[node.rank]
+        case .fc, .server, .observer: traffic.fcNodes[node.rank]
+        }
       let sent: Double = bytes.sent / Double(expected.sent)
       let received: Double = bytes.received / Double(expected.received)
       #expect(abs(sent - 1) < 0.03, "\(node) sent \(sent) of \(expected.sent)")
       #expect(abs(received - 1) < 0.03, "\(node) received \(received) of \(expected.received)")
     }
-    #expect(counted.count == workers + fcNodes)
+    #expect(counted.count == workers + fcNodes + servers - 1)
   }
 
   /// Bytes a turn of every node between two of its heartbeats, at least 60 turns apart.
@@ -110,7 +121,8 @@ struct TrafficTests {
         throw NodeError("the cluster ended: \(result)")
       }
       let record = try client.status(timeoutMilliseconds: 60_000)
-      let wanted = record.workersWanted + record.fcNodesWanted
+      let wanted =
+        record.workersWanted + record.fcNodesWanted + (record.serverShardsWanted ?? 0)
       if record.nodes.count == wanted,
         record.nodes.allSatisfy({ $0.turn >= start[$0.name, default: 0] + turns })
       {

@@ -8,7 +8,9 @@ struct RandomScenario: CustomStringConvertible {
   let seed: UInt64
   let options: SimulatedCluster.Options
 
-  init(seed: UInt64) {
+  /// - Parameter sharded: with several parameter servers, which meet with faults too; the rest of
+  ///   the scenario is the same.
+  init(seed: UInt64, sharded: Bool = false) {
     self.seed = seed
     var random = RandomSequence(RandomStream(seed: seed, purpose: .simulation, first: 1))
     func below(_ bound: Int) -> Int { Int(RandomStream.below(UInt32(bound), random.nextWord())) }
@@ -62,12 +64,24 @@ struct RandomScenario: CustomStringConvertible {
         rank % 2 == 0 ? groups : groups.filter { _ in oneIn(2) }
       }
     }
+    if sharded {
+      options.shards = 2 + below(3)
+      for _ in 0..<below(3) {
+        let shard = NodeName(.shard, 1 + below(options.shards - 1))
+        let faults: [SimulatedCluster.Fault] = [
+          .kill(shard, connectionCloses: true), .kill(shard, connectionCloses: false),
+          .hang(shard), .breakDown(shard), .leave(shard), .add(.shard),
+        ]
+        options.faults.insert((Microseconds(below(span)), faults[below(6)]), at: 0)
+      }
+      for _ in 0..<4 { options.faults.append((20_000_000, .add(.shard))) }
+    }
     self.options = options
   }
 
   var description: String {
     """
-    CROSSCUT_SIMULATION_SEED=\(seed): \(options.workers) workers, \(options.fcNodes) fc nodes, \
+    CROSSCUT_SIMULATION_SEED=\(seed): \(options.workers) workers, \(options.fcNodes) fc nodes, \(options.shards) shards, \
     \(options.steps) steps of \(options.globalBatch), evaluation of \
     \(options.evaluationExamples) every \(options.evaluateEvery), delays up to \
     \(options.maximumDelay) us, \(options.schedule.subBatches) sub-batches \

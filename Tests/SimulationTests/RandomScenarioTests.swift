@@ -27,16 +27,17 @@ struct RandomScenarioTests {
     RandomScenario(seed: seed).check()
   }
 
-  @Test func `any mixture of faults ends in the right parameters or names the guilty`() {
+  @Test(arguments: [false, true])
+  func `any mixture of faults ends in the right parameters or names the guilty`(sharded: Bool) {
     if let seed = Self.number("CROSSCUT_SIMULATION_SEED") {
-      RandomScenario(seed: seed).check()
+      RandomScenario(seed: seed, sharded: sharded).check()
       return
     }
     let count = Self.number("CROSSCUT_SIMULATION_SEEDS") ?? 300
     var faults = 0
     var culprits = 0
     for seed in 0..<count {
-      let cluster = RandomScenario(seed: seed).check()
+      let cluster = RandomScenario(seed: seed, sharded: sharded).check()
       faults += cluster.faultsHappened
       culprits += cluster.culpritsFound
     }

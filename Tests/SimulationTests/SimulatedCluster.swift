@@ -12,6 +12,8 @@ struct SimulatedCluster {
   struct Options {
     var workers = 2
     var fcNodes = 2
+    /// Parameter servers, the coordinator included.
+    var shards = 1
     var steps: UInt64 = 5
     var globalBatch = 7
     var evaluateEvery: UInt64 = 2
@@ -42,6 +44,7 @@ struct SimulatedCluster {
     case server(OperationID, ServerCore.Operation)
     case worker(OperationID, WorkerCore.Operation)
     case fc(OperationID, FCCore.Operation)
+    case shard(OperationID, ShardCore.Operation)
   }
 
   /// One direction of one connection. A joining process has no number yet: it is known by its
@@ -86,7 +89,7 @@ struct SimulatedCluster {
   var faulty: [NodeID: NodeName] = [:]
   /// Whether somebody asked for the end of the run before it had come.
   var stopRequested = false
-  var fcFaults: [NodeName] = []
+  var holderFaults: [NodeName] = []
   var lossy = false
 
   init(seed: UInt64, _ options: Options) {
@@ -113,6 +116,7 @@ struct SimulatedCluster {
       evaluation: .everySteps(options.evaluateEvery), fcElements: network.features, timing: timing)
     plan.checkpointEvery = options.checkpointEvery
     plan.schedule = options.schedule
+    plan.shards = ShardMap(chunks, count: options.shards)
     self.plan = plan
     model = ToyModel(
       columns: network.features, chunkSizes: chunks.chunks.map(\.range.count),
@@ -128,6 +132,7 @@ struct SimulatedCluster {
     schedule(after: 1, .tick(.server))
     for rank in 0..<options.workers { join(.worker, rank: rank) }
     for rank in 0..<options.fcNodes { join(.fc, rank: rank) }
+    for rank in 1..<max(options.shards, 1) { join(.shard, rank: rank) }
     for (time, fault) in options.faults { schedule(after: time, .fault(fault)) }
   }
 
@@ -192,7 +197,7 @@ struct SimulatedCluster {
   // MARK: The network
 
   /// Sends a message; the order on one link is kept.
-  private mutating func transmit(_ message: Message, from sender: NodeID, to receiver: NodeID) {
+  mutating func transmit(_ message: Message, from sender: NodeID, to receiver: NodeID) {
     let isBulk: Bool =
       switch message.body {
       case .push, .parameters, .report, .activations, .featureGradients, .exchange: true
@@ -224,7 +229,7 @@ struct SimulatedCluster {
     let body = Body.join(
       Join(
         role: role, host: "host", processID: Int32(nextIncarnation), softwareVersion: "1",
-        endpoint: role == .fc ? "sim" : "", preferredRank: Int32(rank)))
+        endpoint: role.holdsParameters ? "sim" : "", preferredRank: Int32(rank)))
     let header = Header(run: 0, view: 0, sender: NodeID(0), incarnation: nextIncarnation)
     let link = Link(
       sender: NodeID(0), incarnation: nextIncarnation, receiver: .server, isBulk: false)
@@ -240,6 +245,10 @@ struct SimulatedCluster {
         plan: plan, identity: identity, serverIncarnation: 99, dataset: facts,
         heldGroups: options.heldGroups[record.name.rank % options.heldGroups.count], now: now)
       nodes[id] = SimulatedNode(worker: core, model, plan, facts)
+    } else if record.name.role == .shard {
+      let core = ShardCore(
+        plan: plan, identity: identity, serverIncarnation: 99, rank: record.name.rank, now: now)
+      nodes[id] = SimulatedNode(shard: core, model, plan, facts)
     } else {
       let sizes = Array(
         repeating: Array(repeating: 4, count: options.fcNodes),
@@ -271,16 +280,23 @@ struct SimulatedCluster {
       for directive in node.fc?.handle(.message(message), now: now) ?? [] {
         perform(directive, of: id)
       }
+      for directive in node.shard?.handle(.message(message), now: now) ?? [] {
+        perform(directive, of: id)
+      }
     case .tick:
       for directive in node.server?.handle(.tick, now: now) ?? [] { perform(directive) }
       for directive in node.worker?.handle(.tick, now: now) ?? [] { perform(directive, of: id) }
       for directive in node.fc?.handle(.tick, now: now) ?? [] { perform(directive, of: id) }
+      for directive in node.shard?.handle(.tick, now: now) ?? [] { perform(directive, of: id) }
     case .leave:
       let reason = "asked to"
       for directive in node.worker?.handle(.leave(reason: reason), now: now) ?? [] {
         perform(directive, of: id)
       }
       for directive in node.fc?.handle(.leave(reason: reason), now: now) ?? [] {
+        perform(directive, of: id)
+      }
+      for directive in node.shard?.handle(.leave(reason: reason), now: now) ?? [] {
         perform(directive, of: id)
       }
     }
@@ -335,7 +351,7 @@ struct SimulatedCluster {
   }
 
   /// A process ends; its connections close once what it has said is out.
-  private mutating func exited(_ id: NodeID, _ stop: Stop) {
+  mutating func exited(_ id: NodeID, _ stop: Stop) {
     notes.append("\(now) \(id) exits, \(stop.outcome): \(stop.reason)")
     nodes[id]?.exit = stop
     let last = linkTimes.filter { $0.key.sender == id }.values.max() ?? now
@@ -344,7 +360,7 @@ struct SimulatedCluster {
 
   // MARK: Computation
 
-  private mutating func enqueue(_ work: Work, at id: NodeID) {
+  mutating func enqueue(_ work: Work, at id: NodeID) {
     guard let node = nodes[id] else { return }
     node.computeFree = max(node.computeFree, now) + delay(3000)
     schedule(after: node.computeFree - now, .compute(work, at: id))
@@ -365,6 +381,11 @@ struct SimulatedCluster {
     case .worker(let operation, let what):
       let outcome = node.perform(what)
       for directive in node.worker?.handle(.computed(operation, outcome), now: now) ?? [] {
+        perform(directive, of: id)
+      }
+    case .shard(let operation, let what):
+      let outcome = node.perform(what)
+      for directive in node.shard?.handle(.computed(operation, outcome), now: now) ?? [] {
         perform(directive, of: id)
       }
     case .fc(let operation, let what):

@@ -7,10 +7,11 @@ import Testing
 
 /// One process of a simulated cluster: a real core, and the toy model's memory in place of kernels.
 final class SimulatedNode {
-  /// Exactly one of the three cores is there.
+  /// Exactly one of the four cores is there.
   var server: ServerCore?
   var worker: WorkerCore?
   var fc: FCCore?
+  var shard: ShardCore?
 
   let model: ToyModel
   let plan: RunPlan
@@ -24,9 +25,10 @@ final class SimulatedNode {
   var exit: Stop?
   var computeFree: Microseconds = 0
 
-  /// Every chunk of the convolutional parameters; at the server the committed version.
+  /// Every chunk of the convolutional parameters; at the server and the shards the committed
+  /// version, of which those of others mean nothing.
   var chunks: [[Int32]] = []
-  private var working: [[Int32]] = []
+  var working: [[Int32]] = []
   private var columns = 0..<0
   private var weights: [Int32] = []
   private var weightGradient: [Int32] = []
@@ -39,6 +41,7 @@ final class SimulatedNode {
   private var spans: [Int: WorkerCore.BatchSpan] = [:]
   private var pass: FCCore.Pass?
   private var stored: [Int32?] = []
+  private var storedChunks: [[Int32]] = []
   /// Checkpoints by their steps, and the one that is coming in.
   private var archive: [UInt64: (chunks: [[Int32]], weights: [Int32])] = [:]
   private var staged: (chunks: [[Int32]], weights: [Int32]) = ([], [])
@@ -56,6 +59,16 @@ final class SimulatedNode {
     chunks = model.chunkSizes.indices.map(model.initialChunk)
     working = chunks
     stored = Array(repeating: nil, count: model.columns)
+    storedChunks = model.chunkSizes.map { Array(repeating: 0, count: $0) }
+  }
+
+  init(shard core: ShardCore, _ model: ToyModel, _ plan: RunPlan, _ facts: DatasetFacts) {
+    shard = core
+    self.plan = plan
+    self.model = model
+    self.facts = facts
+    chunks = model.chunkSizes.indices.map(model.initialChunk)
+    working = chunks
   }
 
   init(worker core: WorkerCore, _ model: ToyModel, _ plan: RunPlan, _ facts: DatasetFacts) {
@@ -82,16 +95,11 @@ final class SimulatedNode {
   func perform(_ operation: ServerCore.Operation) -> ServerCore.Outcome {
     switch operation {
     case .apply(let chunk, let gradients, _):
-      var sum = Array(repeating: Int32(0), count: model.chunkSizes[chunk])
-      for gradient in gradients {
-        for (index, value) in values([gradient]).enumerated() { sum[index] &+= value }
-      }
-      working[chunk] = zip(chunks[chunk], sum).map { model.step($0, $1) }
-      return .applied(frame(working[chunk]))
+      return .applied(frame(step(chunk, gradients)))
     case .commit:
       swap(&chunks, &working)
       return .done
-    case .snapshot: return .snapshot(chunks.map { frame($0) })
+    case .snapshot: return .snapshot(plan.shards.chunks[0].map { frame(chunks[$0]) })
     case .tally(let counts, let lossSum):
       let labels = values([counts[0]])
       return .tallied(
@@ -99,7 +107,14 @@ final class SimulatedNode {
           examples: labels.filter { $0 >= 0 }.count, lossSum: lossSum, top1: 0, top5: 0))
     case .store(let slice, let frames, _):
       for (offset, value) in values(frames).enumerated() {
-        if slice.transfer == 0 {
+        if slice.key > 0 {
+          guard slice.part == .value else { continue }
+          if slice.transfer == 0 {
+            storedChunks[slice.key - 1][slice.firstColumn + offset] = value
+          } else {
+            staged.chunks[slice.key - 1][slice.firstColumn + offset] = value
+          }
+        } else if slice.transfer == 0 {
           if slice.part == .value { stored[slice.firstColumn + offset] = value }
         } else if slice.part == .value {
           staged.weights[slice.firstColumn + offset] = value
@@ -116,11 +131,15 @@ final class SimulatedNode {
       source = steps
       chunks = archive[steps]?.chunks ?? model.chunkSizes.indices.map(model.initialChunk)
       return .done
-    case .cut(let rank, let transfer):
-      guard let weights = archive[source]?.weights else { return .failed("no checkpoint") }
-      return .slices(pieces(of: plan.featureSlices[rank], weights, transfer))
+    case .cut(let name, let transfer):
+      guard let checkpoint = archive[source] else { return .failed("no checkpoint") }
+      return .slices(
+        name.role == .shard
+          ? pieces(of: plan.shards.chunks[name.rank], checkpoint.chunks, transfer)
+          : pieces(of: plan.featureSlices[name.rank], checkpoint.weights, transfer))
     case .save(let steps):
-      saved = (steps, chunks, stored)
+      let whole = chunks.indices.map { plan.shards.owner[$0] == 0 ? chunks[$0] : storedChunks[$0] }
+      saved = (steps, whole, stored)
       return .saved(problem: nil)
     }
   }

@@ -17,13 +17,13 @@ extension SimulatedCluster {
     }
     for violation in violations { Issue.record("\(violation) \(story)") }
     let program = plan.program(facts)
-    // In order; only the loss of an fc node leads back, to the turn after a checkpoint.
+    // In order; only the loss of an fc node or shard leads back, to the turn after a checkpoint.
     var next: UInt64 = 0
     for record in commits {
       if record.turn != next {
         let steps = program.version(at: record.turn)
         #expect(
-          !fcFaults.isEmpty && record.turn < next, "turn \(record.turn) after \(next) \(story)")
+          !holderFaults.isEmpty && record.turn < next, "turn \(record.turn) after \(next) \(story)")
         #expect(record.turn == program.turn(afterSteps: steps), "\(story)")
       }
       next = record.turn + 1
@@ -62,12 +62,12 @@ extension SimulatedCluster {
       #expect(server.saved != nil, "\(story)")
     case .interrupted:
       #expect(stopRequested, "\(story)")
-      // Without all fc nodes there is no whole model to write.
+      // Without all fc nodes and shards there is no whole model to write.
       #expect(
-        server.saved != nil || serverCore.view == nil || !fcFaults.isEmpty, "\(story)")
+        server.saved != nil || serverCore.view == nil || !holderFaults.isEmpty, "\(story)")
     case .failed:
-      // Only an fc node can make a run fail, and the reason names it.
-      #expect(fcFaults.contains { exit.reason.contains("\($0)") }, "\(exit) \(story)")
+      // Only an fc node or shard can make a run fail, and the reason names it.
+      #expect(holderFaults.contains { exit.reason.contains("\($0)") }, "\(exit) \(story)")
     }
   }
 }

@@ -24,6 +24,11 @@ enum Samples {
       Member(
         node: NodeID(.max), incarnation: .max, name: NodeName(.fc, 1),
         endpoint: "ipc:///tmp/fc-0")
+    ],
+    shards: [
+      Member(
+        node: NodeID(12), incarnation: 13, name: NodeName(.shard, 1),
+        endpoint: "tcp://10.0.0.4:41873")
     ], dataset: dataset, isFinal: true, holders: [1, 0, 1])
 
   static let dataset = DatasetFacts(
@@ -100,6 +105,8 @@ enum Samples {
     (.push(Push(turn: 812, chunk: 5)), [floats(100)]),
     (.push(Push(turn: 812, chunk: nil)), []),
     (.parameters(Parameters(version: 813, chunk: 6)), [floats(33)]),
+    (.pull, []),
+    (.applied(Applied(turn: 812)), []),
     (
       .activations(
         Activations(

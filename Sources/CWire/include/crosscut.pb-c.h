@@ -35,6 +35,8 @@ typedef struct Crosscut__V1__Goodbye Crosscut__V1__Goodbye;
 typedef struct Crosscut__V1__Push Crosscut__V1__Push;
 typedef struct Crosscut__V1__Push__Evaluated Crosscut__V1__Push__Evaluated;
 typedef struct Crosscut__V1__Parameters Crosscut__V1__Parameters;
+typedef struct Crosscut__V1__Pull Crosscut__V1__Pull;
+typedef struct Crosscut__V1__Applied Crosscut__V1__Applied;
 typedef struct Crosscut__V1__RowBlock Crosscut__V1__RowBlock;
 typedef struct Crosscut__V1__Activations Crosscut__V1__Activations;
 typedef struct Crosscut__V1__FeatureGradients Crosscut__V1__FeatureGradients;
@@ -99,7 +101,12 @@ typedef enum _Crosscut__V1__Role {
   /*
    * Asks for the status; never a member.
    */
-  CROSSCUT__V1__ROLE__ROLE_OBSERVER = 4
+  CROSSCUT__V1__ROLE__ROLE_OBSERVER = 4,
+  /*
+   * A parameter server beside the coordinator, which is the server: owns a share of the
+   * convolutional parameters. Of rank 1 and up: shard 0 is the coordinator.
+   */
+  CROSSCUT__V1__ROLE__ROLE_SHARD = 5
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(CROSSCUT__V1__ROLE)
 } Crosscut__V1__Role;
 /*
@@ -168,6 +175,8 @@ typedef enum {
   CROSSCUT__V1__ENVELOPE__BODY_GOODBYE = 24,
   CROSSCUT__V1__ENVELOPE__BODY_PUSH = 32,
   CROSSCUT__V1__ENVELOPE__BODY_PARAMETERS = 33,
+  CROSSCUT__V1__ENVELOPE__BODY_PULL = 34,
+  CROSSCUT__V1__ENVELOPE__BODY_APPLIED = 35,
   CROSSCUT__V1__ENVELOPE__BODY_ACTIVATIONS = 48,
   CROSSCUT__V1__ENVELOPE__BODY_FEATURE_GRADIENTS = 49,
   CROSSCUT__V1__ENVELOPE__BODY_EXCHANGE = 50,
@@ -227,6 +236,8 @@ struct  Crosscut__V1__Envelope
     Crosscut__V1__Goodbye *goodbye;
     Crosscut__V1__Push *push;
     Crosscut__V1__Parameters *parameters;
+    Crosscut__V1__Pull *pull;
+    Crosscut__V1__Applied *applied;
     Crosscut__V1__Activations *activations;
     Crosscut__V1__FeatureGradients *feature_gradients;
     Crosscut__V1__Exchange *exchange;
@@ -282,7 +293,8 @@ struct  Crosscut__V1__Member
   uint64_t incarnation;
   Crosscut__V1__MemberName *name;
   /*
-   * Where an FC node listens ("tcp://10.0.0.3:41873"); empty for workers, who only dial out.
+   * Where an FC node or a shard listens ("tcp://10.0.0.3:41873"); empty for workers, who only dial
+   * out.
    */
   char *endpoint;
 };
@@ -311,7 +323,7 @@ struct  Crosscut__V1__Join
    */
   char *software_version;
   /*
-   * Where an FC node listens; empty for workers.
+   * Where an FC node or a shard listens; empty for workers.
    */
   char *endpoint;
   /*
@@ -417,10 +429,15 @@ struct  Crosscut__V1__View
    */
   size_t n_holders;
   uint32_t *holders;
+  /*
+   * Role shard, ranks strictly ascending from 1; none where the server owns all chunks.
+   */
+  size_t n_shards;
+  Crosscut__V1__Member **shards;
 };
 #define CROSSCUT__V1__VIEW__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__view__descriptor) \
-    , 0, 0, 0,NULL, 0,NULL, 0, NULL, 0, 0,NULL, 0,NULL }
+    , 0, 0, 0,NULL, 0,NULL, 0, NULL, 0, 0,NULL, 0,NULL, 0,NULL }
 
 
 /*
@@ -698,7 +715,7 @@ typedef enum {
 } Crosscut__V1__Push__SubjectCase;
 
 /*
- * Worker -> server: the gradient of one chunk, summed over the worker's share of the turn's
+ * Worker -> server or shard, whoever owns the chunk: the gradient of one chunk, summed over the worker's share of the turn's
  * batch. One raw frame: the chunk's numbers, floats or bf16 (`wire.gradients` of the configuration).
  * Or, with `evaluated`, the worker's word that it has done its part of an evaluation turn; then no
  * raw frame.
@@ -722,8 +739,8 @@ struct  Crosscut__V1__Push
 
 
 /*
- * Server -> worker, unasked as each chunk is complete: the parameters after `version` steps. One
- * raw frame: the chunk's numbers, floats or bf16 (`wire.parameters`).
+ * Server or shard -> worker, unasked as each chunk is complete: the parameters after `version`
+ * steps. One raw frame: the chunk's numbers, floats or bf16 (`wire.parameters`).
  */
 struct  Crosscut__V1__Parameters
 {
@@ -737,6 +754,33 @@ struct  Crosscut__V1__Parameters
 #define CROSSCUT__V1__PARAMETERS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__parameters__descriptor) \
     , 0, 0 }
+
+
+/*
+ * Worker -> shard, the first word of each view: here I am, give me your chunks. Those of later
+ * steps come unasked. No raw frame.
+ */
+struct  Crosscut__V1__Pull
+{
+  ProtobufCMessage base;
+};
+#define CROSSCUT__V1__PULL__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__pull__descriptor) \
+     }
+
+
+/*
+ * Shard -> server, on the control connection: every chunk that the shard owns has stepped. No raw
+ * frame.
+ */
+struct  Crosscut__V1__Applied
+{
+  ProtobufCMessage base;
+  uint64_t turn;
+};
+#define CROSSCUT__V1__APPLIED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__applied__descriptor) \
+    , 0 }
 
 
 /*
@@ -850,7 +894,7 @@ struct  Crosscut__V1__Report
 
 
 /*
- * Server -> FC node: hand in your slices as they are before a turn. No raw frame.
+ * Server -> FC node or shard: hand in your slices as they are before a turn. No raw frame.
  */
 struct  Crosscut__V1__Collect
 {
@@ -870,7 +914,7 @@ struct  Crosscut__V1__Collect
 
 
 /*
- * Server -> FC node: take other parameters; unless they are the initial ones, slices of the same
+ * Server -> FC node or shard: take other parameters; unless they are the initial ones, slices of the same
  * transfer follow on this connection. No raw frame.
  */
 struct  Crosscut__V1__Restore
@@ -939,8 +983,9 @@ struct  Crosscut__V1__Complaint
 
 
 /*
- * FC node -> server (answering Collect) or server -> FC node (after Restore): a rectangle of a
- * row-major parameter. [rows, columns] floats, in one or more raw frames of whole rows.
+ * FC node or shard -> server (answering Collect), or server -> FC node or shard (after Restore): of
+ * an FC parameter a rectangle of the row-major matrix, of a convolutional one a range of the
+ * flattened tensor, as one row. [rows, columns] floats, in one or more raw frames of whole rows.
  */
 struct  Crosscut__V1__Slice
 {
@@ -1492,6 +1537,44 @@ Crosscut__V1__Parameters *
 void   crosscut__v1__parameters__free_unpacked
                      (Crosscut__V1__Parameters *message,
                       ProtobufCAllocator *allocator);
+/* Crosscut__V1__Pull methods */
+void   crosscut__v1__pull__init
+                     (Crosscut__V1__Pull         *message);
+size_t crosscut__v1__pull__get_packed_size
+                     (const Crosscut__V1__Pull   *message);
+size_t crosscut__v1__pull__pack
+                     (const Crosscut__V1__Pull   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__pull__pack_to_buffer
+                     (const Crosscut__V1__Pull   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__Pull *
+       crosscut__v1__pull__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__pull__free_unpacked
+                     (Crosscut__V1__Pull *message,
+                      ProtobufCAllocator *allocator);
+/* Crosscut__V1__Applied methods */
+void   crosscut__v1__applied__init
+                     (Crosscut__V1__Applied         *message);
+size_t crosscut__v1__applied__get_packed_size
+                     (const Crosscut__V1__Applied   *message);
+size_t crosscut__v1__applied__pack
+                     (const Crosscut__V1__Applied   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__applied__pack_to_buffer
+                     (const Crosscut__V1__Applied   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__Applied *
+       crosscut__v1__applied__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__applied__free_unpacked
+                     (Crosscut__V1__Applied *message,
+                      ProtobufCAllocator *allocator);
 /* Crosscut__V1__RowBlock methods */
 void   crosscut__v1__row_block__init
                      (Crosscut__V1__RowBlock         *message);
@@ -1864,6 +1947,12 @@ typedef void (*Crosscut__V1__Push_Closure)
 typedef void (*Crosscut__V1__Parameters_Closure)
                  (const Crosscut__V1__Parameters *message,
                   void *closure_data);
+typedef void (*Crosscut__V1__Pull_Closure)
+                 (const Crosscut__V1__Pull *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__Applied_Closure)
+                 (const Crosscut__V1__Applied *message,
+                  void *closure_data);
 typedef void (*Crosscut__V1__RowBlock_Closure)
                  (const Crosscut__V1__RowBlock *message,
                   void *closure_data);
@@ -1948,6 +2037,8 @@ extern const ProtobufCMessageDescriptor crosscut__v1__goodbye__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__push__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__push__evaluated__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__parameters__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__pull__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__applied__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__row_block__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__activations__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__feature_gradients__descriptor;

@@ -46,6 +46,8 @@ package struct FlightReplay {
       replay.replayWorker()
     } else if ring.name.hasPrefix("fc") {
       replay.replayFC()
+    } else if ring.name.hasPrefix("shard") {
+      replay.finding.hindrance = "a server shard's decisions are not replayed"
     } else {
       replay.replayServer()
     }

@@ -69,7 +69,7 @@ struct TraceCollection {
   func finish(server: [TraceSpan]) -> (text: String, trace: [UInt8]) {
     var problems = problems
     for name in missing.values.map({ "\($0)" }).sorted() { problems.append("\(name) is silent") }
-    let order: [Role] = [.worker, .fc]
+    let order: [Role] = [.worker, .fc, .shard]
     let sorted = parts.sorted {
       (order.firstIndex(of: $0.name.role) ?? 0, $0.name.rank)
         < (order.firstIndex(of: $1.name.role) ?? 0, $1.name.rank)

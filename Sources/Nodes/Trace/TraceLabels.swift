@@ -60,6 +60,20 @@ extension FCCore.Operation {
   }
 }
 
+extension ShardCore.Operation {
+  /// What a trace calls it.
+  func traceLabel(_ plan: RunPlan) -> String {
+    switch self {
+    case .apply(let chunk, _, _): "update \(plan.chunks.name(of: chunk))"
+    case .commit: "commit"
+    case .snapshot: "copy parameters"
+    case .collect: "hand out chunks"
+    case .redraw: "draw initial values"
+    case .place: "place a chunk"
+    }
+  }
+}
+
 extension ServerCore.Operation {
   /// What a trace calls it.
   func traceLabel(_ plan: RunPlan) -> String {

@@ -13,6 +13,9 @@ extension Option {
     name: "workers", value: .integer("K", 1...4096), help: "Workers (cluster.workers).")
   static let fcNodes = Option(
     name: "fc-nodes", value: .integer("M", 1...4096), help: "FC nodes (cluster.fcNodes).")
+  static let serverShards = Option(
+    name: "server-shards", value: .integer("S", 1...1024),
+    help: "Parameter servers that share the conv parameters (cluster.serverShards).")
   static let runDirectory = Option(
     name: "run-dir", value: .text("DIR"),
     help: "Where the run's files go (logging.runDirectory).", standard: "a new one under runs/")
@@ -39,7 +42,7 @@ extension Option {
   )
   static let memberListen = Option(
     name: "listen", value: .text("ENDPOINT"),
-    help: "Where workers and other FC nodes connect to; port 0 takes a free one.",
+    help: "Where workers and FC nodes connect to; port 0 takes a free one.",
     standard: "tcp://*:0, or tcp://127.0.0.1:0 without a key and a server on this machine")
   static let verbose = Option(
     name: "verbose", short: "v", help: "Log more than changes of state.")
@@ -68,7 +71,8 @@ extension ParsedArguments {
       }
     }
     for (name, keyPath) in [
-      ("workers", "cluster.workers"), ("fc-nodes", "cluster.fcNodes"), ("seed", "seed"),
+      ("workers", "cluster.workers"), ("fc-nodes", "cluster.fcNodes"),
+      ("server-shards", "cluster.serverShards"), ("seed", "seed"),
       ("run-dir", "logging.runDirectory"),
     ] where known.contains(name) {
       guard let text = string(name) else { continue }

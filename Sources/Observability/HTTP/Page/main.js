@@ -73,7 +73,7 @@ function drawTiles(status) {
     ['images a second', format.significant(number(status.imagesPerSecond))],
     ['learning rate', format.significant(number(status.learningRate))],
     ['epoch', `${format.fixed(status.epoch, 2)}`, status.totalEpochs > 0 ? `of ${format.significant(status.totalEpochs)}` : ''],
-    ['nodes', String(status.nodes.filter(node => node.state !== 'gone').length), `of ${status.workersWanted + status.fcNodesWanted}`],
+    ['nodes', String(status.nodes.filter(node => node.state !== 'gone').length), `of ${status.workersWanted + status.fcNodesWanted + (status.serverShardsWanted ?? 0)}`],
   ];
   byId('tiles').replaceChildren(...tiles.map(([name, value, small]) => element('div', {},
     element('dt', { text: name }), element('dd', {}, value, ...small ? [' ', element('small', { text: small })] : []))));

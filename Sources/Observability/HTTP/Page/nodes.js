@@ -6,7 +6,9 @@ const phases = {
     ['waitingForFC', 'waiting for FC nodes', 'wait-2'], ['waitingForParameters', 'waiting for parameters', 'wait'],
   ],
   fc: [['compute', 'computing', 'orange'], ['waitingForPeers', 'waiting for activations or peers', 'wait-2']],
+  shard: [['compute', 'computing', 'orange'], ['waitingForPeers', 'waiting for gradients', 'wait-2']],
 };
+const roles = { worker: 'Workers', fc: 'FC nodes', shard: 'Server shards' };
 const isOwn = key => !key.startsWith('waiting');
 
 /** The node that is much slower than the others of its role in what it does itself. */
@@ -25,12 +27,12 @@ function drawSteps(status) {
   const totals = living.map(node => phases[node.role].reduce((sum, [key]) => sum + node.stepMilliseconds[key], 0));
   const longest = Math.max(...totals, 1e-9);
   const rows = [], slow = [];
-  for (const role of ['worker', 'fc']) {
+  for (const role of Object.keys(roles)) {
     const nodes = living.filter(node => node.role === role);
     if (nodes.length === 0) continue;
     const late = straggler(nodes);
     if (late) slow.push(`${nodeName(late.node)} is slow: its own work takes ${Math.round(late.excess * 100)} % longer than the others'`);
-    rows.push(element('div', { class: 'group', text: role === 'worker' ? 'Workers' : 'FC nodes' }));
+    rows.push(element('div', { class: 'group', text: roles[role] }));
     for (const node of nodes) rows.push(stepRow(node, longest, late?.node === node));
   }
   byId('steps').replaceChildren(...rows.length ? rows : [element('p', { class: 'quiet', text: 'Nobody has done a step yet.' })]);
