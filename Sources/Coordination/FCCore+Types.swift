@@ -7,6 +7,8 @@ extension FCCore {
     case message(Message)
     case computed(OperationID, Outcome)
     case tick
+    /// What was sent to the server has gone out: there is room for more.
+    case drained
     case leave(reason: String)
   }
 
@@ -48,8 +50,10 @@ extension FCCore {
     case gradients
     /// Let the parameters take the gradient of `step`: it is committed.
     case apply(step: UInt64)
-    /// Hand out the slices; for a checkpoint (a transfer above 0) with their velocities.
+    /// Hand out the slices, values and velocities, as they are now: the first of them.
     case collect(transfer: UInt32)
+    /// Those that follow; they too as they were at `collect`.
+    case collectNext
     /// Draw the initial values anew, velocities zero.
     case redraw
     /// Take a piece of a parameter or of its velocity.
@@ -60,6 +64,7 @@ extension FCCore {
     case done
     /// A segment's results: what goes to each FC node, to each worker, to the server.
     case segment(SegmentResult)
+    /// A part of what is to be handed in; of the whole, the last piece is marked.
     case slices([(Slice, [Frame])])
     case failed(String)
   }

@@ -27,9 +27,14 @@ extension FCCore {
       return [wait(.member(.server), "the next view")]
     }
     if isIdle {
-      let isCollecting = outstanding.values.contains {
-        if case .collect = $0 { true } else { false }
-      }
+      let isCollecting =
+        handsInMore
+        || outstanding.values.contains {
+          switch $0 {
+          case .collect, .collectNext: true
+          default: false
+          }
+        }
       return [
         isCollecting
           ? wait(.own("compute thread"), "its slices")

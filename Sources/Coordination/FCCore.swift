@@ -41,6 +41,9 @@ package struct FCCore: Sendable {
   /// Training steps applied: must always equal the steps committed below the working turn.
   package internal(set) var appliedSteps: UInt64 = 0
 
+  /// Whether slices are left to hand in once those before have gone out.
+  package internal(set) var handsInMore = false
+
   /// The restore under way, and the last one that is complete.
   var restoring: Restore?
   var restored: UInt32 = 0
@@ -81,6 +84,10 @@ package struct FCCore: Sendable {
     case .message(let message): receive(message, now, &out)
     case .computed(let id, let outcome): finished(id, outcome, now, &out)
     case .tick: beat(now, &out)
+    case .drained:
+      guard handsInMore else { break }
+      handsInMore = false
+      compute(.collectNext, &out)
     case .leave(let reason):
       out.append(.send(message(.leave(Leave(reason: reason))), to: .server))
       out.append(.note("leaving: \(reason)"))
@@ -138,6 +145,7 @@ package struct FCCore: Sendable {
     self.program = program
     outstanding = [:]
     inbox = [:]
+    handsInMore = false
     isIdle = true
     guard let position = view.fcNodes.firstIndex(where: { $0.node == identity.sender }) else {
       out.append(.send(message(.goodbye), to: .server))
@@ -212,10 +220,11 @@ package struct FCCore: Sendable {
     case (.segment(let index, let lane, _, _, _, _), .segment(let result)):
       finishedSegment(index, lane, result, now, &out)
     case (.gradients, _), (.apply, _), (.redraw, _), (.place, _): break
-    case (.collect, .slices(let slices)):
+    case (.collect, .slices(let slices)), (.collectNext, .slices(let slices)):
       for (slice, frames) in slices {
         out.append(.send(message(.slice(slice), frames), to: .serverBulk))
       }
+      handsInMore = slices.last.map { !$0.0.isLast } ?? false
     default: preconditionFailure("operation \(operation) ended with \(outcome)")
     }
   }

@@ -159,7 +159,7 @@ extension ServerCore {
     _ slice: Slice, _ frames: [Frame], from record: MemberRecord, _ now: Microseconds,
     _ out: inout [Directive]
   ) {
-    guard slice.transfer == 0 else { return takeForCheckpoint(slice, frames, record, &out) }
+    guard slice.transfer == 0 else { return takeForCheckpoint(slice, frames, record, now, &out) }
     guard case .ending = state, let view, record.name.role == .fc else { return drop(.unexpected) }
     guard !slicesDone.contains(record.node) else { return drop(.duplicate) }
     guard slices[record.node, default: []].insert(slice).inserted else { return drop(.duplicate) }

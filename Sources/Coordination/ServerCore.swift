@@ -13,6 +13,8 @@ package struct ServerCore: Sendable {
     case computed(OperationID, Outcome)
     /// A member's connection has closed: it is taken for dead at once.
     case connectionLost(NodeID)
+    /// What was sent to an FC node has gone out: there is room for more of its slices.
+    case drained(NodeID)
     case tick
     /// The operator ends the run.
     case stop(reason: String)
@@ -61,8 +63,8 @@ package struct ServerCore: Sendable {
     /// Take the committed version from the checkpoint after `steps` steps, or what the run began
     /// with.
     case rollBack(steps: UInt64)
-    /// Cut the slices of FC node `rank` out of that checkpoint.
-    case cut(rank: Int, transfer: UInt32)
+    /// Cut the slices of FC node `rank` out of that checkpoint: some of them, from piece `from` on.
+    case cut(rank: Int, transfer: UInt32, from: Int)
     /// Write the model and the last checkpoint: all slices are there.
     case save(steps: UInt64)
   }
@@ -124,6 +126,9 @@ package struct ServerCore: Sendable {
   /// Steps of the parameters that it restores: a checkpoint may be completed meanwhile.
   var restoreSteps: UInt64 = 0
   var restoreSent: Set<NodeID> = []
+  /// FC nodes that are being given slices and the next piece of each, once those before have gone
+  /// out.
+  var cuts: [NodeID: Int] = [:]
   /// FC nodes that want to go and wait for a checkpoint with their slices in it.
   var departing: Set<NodeID> = []
   /// Steps of the newest checkpoint on disk; what the run began with counts as one.
@@ -176,6 +181,7 @@ package struct ServerCore: Sendable {
     case .computed(let id, let outcome): finished(id, outcome, now, &out)
     case .connectionLost(let node):
       if let record = membership[node] { lose(record, "its connection closed", now, &out) }
+    case .drained(let node): giveNext(node, &out)
     case .tick: tick(now, &out)
     case .checkpointed(let steps, let failure): checkpointed(steps, failure, now, &out)
     case .checkpointNow: checkpointAsked = true
@@ -264,8 +270,8 @@ package struct ServerCore: Sendable {
         }
       }
     case (.tally, .tallied(let tally)): tallied(turn: pending.turn, tally, now, &out)
-    case (.cut(let rank, let transfer), .slices(let slices)):
-      give(slices, of: transfer, toRank: rank, &out)
+    case (.cut(let rank, let transfer, let first), .slices(let slices)):
+      give(slices, of: transfer, from: first, toRank: rank, &out)
     case (.save(let steps), .saved(let problem)):
       guard case .ending(let stop) = state else { return }
       if let problem {

@@ -21,6 +21,8 @@ final class FCCompute: Performer {
   /// step after it, when no step is under way here.
   private let reductions: @Sendable () -> Int
   private let rates: RateSheet
+  /// Slices that the server has asked for.
+  private var handover: Handover?
 
   init(
     context: RunContext, rank: Int, probe: (any StepProbe)?,
@@ -90,11 +92,15 @@ final class FCCompute: Performer {
       }
       return .done
     case .apply(let step):
+      handover?.copyRest()
       context.update(
         slice, step: step, of: totalSteps(), reductions: reductions(),
         rateFactor: rates.factor(at: step), probe: probe)
       return .done
-    case .collect(let transfer): return .slices(collect(transfer))
+    case .collect(let transfer):
+      handover = Handover(slice.parameters, transfer: transfer)
+      return .slices(handover?.part() ?? [])
+    case .collectNext: return .slices(handover?.part() ?? [])
     case .redraw: return redraw()
     case .place(let piece, let frames): return place(piece, frames)
     }
@@ -159,6 +165,7 @@ final class FCCompute: Performer {
   // MARK: Whole parameters
 
   private func redraw() -> FCCore.Outcome {
+    handover = nil
     for parameter in slice.parameters {
       parameter.writeInitialValues(seed: context.configuration.seed)
       parameter.velocity.update(repeating: 0, count: parameter.count)
@@ -172,6 +179,7 @@ final class FCCompute: Performer {
   }
 
   private func place(_ piece: Slice, _ frames: [Frame]) -> FCCore.Outcome {
+    handover = nil
     let rows = piece.firstRow..<piece.firstRow + piece.rows
     let columns = piece.firstColumn..<piece.firstColumn + piece.columns
     guard let parameter = slice.parameters.first(where: { $0.entry.key == piece.key }),
@@ -187,34 +195,5 @@ final class FCCompute: Performer {
       stride: parameter.columns.count, rows: rows.lowerBound - base..<rows.upperBound - base,
       columns: columns.lowerBound - left..<columns.upperBound - left)
     return .done
-  }
-
-  private func collect(_ transfer: UInt32) -> [(Slice, [Frame])] {
-    var slices: [(Slice, [Frame])] = []
-    for parameter in slice.parameters {
-      for part in Slice.Part.allCases { slices += pieces(of: parameter, part, transfer) }
-    }
-    // No node is without a piece: the configuration allows no more FC nodes than classes.
-    slices[slices.count - 1].0.isLast = true
-    return slices
-  }
-
-  private func pieces(
-    of parameter: OwnedParameter, _ part: Slice.Part, _ transfer: UInt32
-  ) -> [(Slice, [Frame])] {
-    let source = part == .value ? parameter.value : parameter.velocity
-    let width = parameter.columns.count
-    // A message holds a few frames: larger ones would only wait for each other.
-    let perMessage = RowBlocks.rowsPerFrame(columns: width) * 8
-    return stride(from: 0, to: parameter.rows.count, by: perMessage).map { first in
-      let rows = first..<min(first + perMessage, parameter.rows.count)
-      let piece = Slice(
-        transfer: transfer, part: part, key: parameter.entry.key,
-        firstRow: parameter.rows.lowerBound + first, rows: rows.count,
-        firstColumn: parameter.columns.lowerBound, columns: width, isLast: false)
-      let frames = RowBlocks.frames(
-        of: UnsafePointer(source), stride: width, rows: rows, columns: 0..<width, pool: pool)
-      return (piece, frames)
-    }
   }
 }

@@ -168,6 +168,7 @@ package final class MemberSession {
     if let role {
       carryOut(try role.takeReports(now: MonotonicClock.now()))
       carryOut(role.tick(now: MonotonicClock.now()))
+      if hub.queuedBytes(to: bulk) == 0 { carryOut(role.drained(now: MonotonicClock.now())) }
       if !role.isPrepared { beatWhilePreparing(now) }
     } else {
       try askToJoin(now)

@@ -119,7 +119,8 @@ final class ServerCompute: Performer {
       } catch {
         return .failed("\(error)")
       }
-    case .cut(let rank, let transfer): return archive.cut(rank: rank, transfer, pool)
+    case .cut(let rank, let transfer, let first):
+      return archive.cut(rank: rank, transfer, from: first, pool)
     }
   }
 

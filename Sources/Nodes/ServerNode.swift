@@ -210,6 +210,10 @@ package final class ServerNode {
       receive(link, parts)
     }
     carryOut(core.handle(.tick, now: MonotonicClock.now()))
+    for node in core.cuts.keys.sorted()
+    where controlLinks[node].map({ hub.queuedBytes(to: $0) == 0 }) ?? false {
+      carryOut(core.handle(.drained(node), now: MonotonicClock.now()))
+    }
     if let http,
       monitor.publishIfDue(
         core, refusals: refusals + hub.droppedMessages, now: MonotonicClock.now())

@@ -142,8 +142,8 @@ package final class Hub {
   package func send(_ frames: [Frame], to link: Link) -> Bool {
     checkThread()
     precondition(!frames.isEmpty, "a message without a frame to \(link)")
-    let before = queueBytes(link)
-    defer { queuedBytes += queueBytes(link) - before }
+    let before = queuedBytes(to: link)
+    defer { queuedBytes += queuedBytes(to: link) - before }
     switch link {
     case .dialed(let number):
       guard let socket = dialed.first(where: { $0.number == number }) else { return false }
@@ -222,7 +222,8 @@ package final class Hub {
     queuedBytes = 0
   }
 
-  private func queueBytes(_ link: Link) -> Int {
+  /// Those of `queuedBytes` that are for one link.
+  package func queuedBytes(to link: Link) -> Int {
     switch link {
     case .dialed(let number): dialed.first { $0.number == number }?.queue.byteCount ?? 0
     case .accepted(let routingID): listener?.queues[routingID]?.byteCount ?? 0

@@ -37,6 +37,8 @@ final class SimulatedNode {
   private var sums: [Int: [Int32]] = [:]
   private var spans: [Int: WorkerCore.BatchSpan] = [:]
   private var pass: FCCore.Pass?
+  /// Pieces as they were when they were asked for.
+  private var handover: ArraySlice<(Slice, [Frame])> = []
   private var stored: [Int32?] = []
   /// Checkpoints by their steps, and the one that is coming in.
   private var archive: [UInt64: (chunks: [[Int32]], weights: [Int32])] = [:]
@@ -115,9 +117,10 @@ final class SimulatedNode {
       source = steps
       chunks = archive[steps]?.chunks ?? model.chunkSizes.indices.map(model.initialChunk)
       return .done
-    case .cut(let rank, let transfer):
+    case .cut(let rank, let transfer, let first):
       guard let weights = archive[source]?.weights else { return .failed("no checkpoint") }
-      return .slices(pieces(of: plan.featureSlices[rank], weights, transfer))
+      return .slices(
+        Array(pieces(of: plan.featureSlices[rank], weights, transfer).dropFirst(first).prefix(3)))
     case .save(let steps):
       saved = (steps, chunks, stored)
       return .saved(problem: nil)
@@ -214,7 +217,9 @@ final class SimulatedNode {
     case .collect(let transfer):
       var all = Array(repeating: Int32(0), count: model.columns)
       for (column, weight) in zip(columns, weights) { all[column] = weight }
-      return .slices(pieces(of: columns, all, transfer))
+      handover = pieces(of: columns, all, transfer)[...]
+      return .slices(handOver())
+    case .collectNext: return .slices(handOver())
     case .redraw:
       weights = columns.map(model.initialWeight)
       return .done
@@ -225,6 +230,11 @@ final class SimulatedNode {
       }
       return .done
     }
+  }
+
+  private func handOver() -> [(Slice, [Frame])] {
+    defer { handover = handover.dropFirst(3) }
+    return Array(handover.prefix(3))
   }
 
   private func result(partial: [Int32]) -> FCCore.SegmentResult {
