@@ -209,7 +209,8 @@ extension ServerCore.Operation {
     case .beginCheckpoint(let steps): "begin the checkpoint after \(steps) steps"
     case .finishCheckpoint(let steps): "write the checkpoint after \(steps) steps"
     case .rollBack(let steps): "roll back to \(steps) steps"
-    case .cut(let rank, _, let first): "cut slice \(rank)\(first == 0 ? "" : " from piece \(first)")"
+    case .cut(let rank, _, let first):
+      "cut slice \(rank)" + (first == 0 ? "" : " from piece \(first)")
     }
   }
 }

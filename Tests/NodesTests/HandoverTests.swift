@@ -71,7 +71,8 @@ import Testing
     // The first part had gone out already; what follows is the copy.
     let rest = Self.receive(&copy).values
     let key = "\(first.entry.key) \(Slice.Part.value)"
-    #expect(rest[key].map { Array($0) } == whole[key].map { Array($0.suffix(rest[key]?.count ?? 0)) })
+    let values = try #require(rest[key])
+    #expect(!values.isEmpty && values == whole[key].map { Array($0.suffix(values.count)) })
     #expect(rest["\(first.entry.key) \(Slice.Part.velocity)"]?.allSatisfy { $0 == 0 } == true)
     // Without a copy the change would show.
     #expect(Self.receive(&handover).values[key]?.allSatisfy { $0 == 9 } == true)
