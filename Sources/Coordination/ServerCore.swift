@@ -128,7 +128,7 @@ package struct ServerCore: Sendable {
   var restoreSent: Set<NodeID> = []
   /// FC nodes that are being given slices and the next piece of each, once those before have gone
   /// out.
-  var cuts: [NodeID: Int] = [:]
+  package internal(set) var cuts: [NodeID: Int] = [:]
   /// FC nodes that want to go and wait for a checkpoint with their slices in it.
   var departing: Set<NodeID> = []
   /// Steps of the newest checkpoint on disk; what the run began with counts as one.
