@@ -1,5 +1,6 @@
 import Kernels
 import Messages
+import Network
 import Tensors
 import Training
 
