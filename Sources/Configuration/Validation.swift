@@ -52,7 +52,7 @@ extension RunConfiguration {
           + " \(cluster.memberTimeoutMilliseconds)")
     }
     try checkDecay(at: root.key("optimizer").key("decay"))
-    try checkSchedule(at: root.key("schedule").key("subBatches"))
+    try checkSchedule(at: root.key("schedule"))
     try checkValidation()
     if case .synthetic(let synthetic) = dataset {
       try checkFit(
@@ -114,13 +114,29 @@ extension RunConfiguration {
     return schedule.subBatches > 0 ? schedule.subBatches : cluster.workers
   }
 
-  private func checkSchedule(at path: ConfigurationPath) throws(ConfigurationError) {
+  private func checkSchedule(at section: ConfigurationPath) throws(ConfigurationError) {
+    let path = section.key("subBatches")
     if schedule.kind == .gathered, schedule.subBatches > 1 {
       throw path.error("must be 1 with the schedule \"gathered\", not \(schedule.subBatches)")
     }
     guard subBatches <= globalBatch else {
       throw path.error(
         "\(subBatches) sub-batches cannot share a global batch of \(globalBatch) examples")
+    }
+    guard schedule.fcUpdate == .perSubBatch else { return }
+    guard schedule.kind != .gathered else {
+      throw section.key("fcUpdate").error(
+        "\"per-sub-batch\" needs sub-batches: set kind to \"scattered\" or \"round-robin\"")
+    }
+    guard schedule.subBatches > 0 else {
+      throw path.error(
+        "must be given with fcUpdate \"per-sub-batch\": the result depends on it, and must not on"
+          + " the number of workers")
+    }
+    guard globalBatch % subBatches == 0 else {
+      throw path.error(
+        "must divide the global batch of \(globalBatch) with fcUpdate \"per-sub-batch\", so that"
+          + " every update sees as many examples; \(subBatches) does not")
     }
   }
 

@@ -48,7 +48,11 @@ extension FCCore {
       closesTurn: Bool)
     /// The gradients of the parameters, summed over the sub-batches in their order.
     case gradients
-    /// Let the parameters take the gradient of `step`: it is committed.
+    /// Where every sub-batch steps: the gradients of this one, and their step from the version that
+    /// it has read into the working one.
+    case stepSubBatch(step: UInt64, subBatch: Int)
+    /// `step` is committed: let the parameters take its gradient, or make the working version the
+    /// committed one.
     case apply(step: UInt64)
     /// Hand out the slices, values and velocities, as they are now: the first of them.
     case collect(transfer: UInt32)

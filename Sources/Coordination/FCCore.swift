@@ -36,6 +36,8 @@ package struct FCCore: Sendable {
   var inbox: [Key: Inbox] = [:]
   /// Turns below this one are known to be committed.
   var committedBelow: UInt64 = 0
+  /// The last turn that the server has said begins, and with it the learning rate.
+  var announced: UInt64 = 0
   /// A training turn whose gradient is computed or being computed, and not yet applied.
   var working: UInt64?
   /// Training steps applied: must always equal the steps committed below the working turn.
@@ -132,7 +134,10 @@ package struct FCCore: Sendable {
       take(activations, from: message.header.sender, message.frames, now, &out)
     case .exchange(let exchange):
       take(exchange, from: message.header.sender, message.frames, now, &out)
-    case .advance(let advance): committed(below: advance.turn, &out)
+    case .advance(let advance):
+      committed(below: advance.turn, &out)
+      announced = max(announced, advance.turn)
+      if !isIdle { for lane in lanes.indices { startIfComplete(lane, now, &out) } }
     default: gate.count(.unexpected)
     }
   }
@@ -156,7 +161,7 @@ package struct FCCore: Sendable {
     self.position = position
     // Resume at r: a working turn below r is committed, even if its gradient is still being
     // computed (the compute thread works in order); a working turn r is discarded, which costs
-    // nothing, since the next pass overwrites its gradient.
+    // nothing, since the next pass overwrites its gradient or its version of the weights.
     committed(below: view.resumeTurn, &out)
     working = nil
     guard appliedSteps == program.version(at: view.resumeTurn) else {
@@ -174,6 +179,7 @@ package struct FCCore: Sendable {
           + "turn \(view.resumeTurn)"))
     out.append(.meet(view.fcNodes.filter { $0.node != identity.sender }))
     turn = view.resumeTurn
+    announced = view.resumeTurn
     if view.isFinal {
       clock.enter(.ending, now: now)
       compute(.collect(transfer: 0), &out)
@@ -219,7 +225,7 @@ package struct FCCore: Sendable {
       finishedSegment(0, lane, result, now, &out)
     case (.segment(let index, let lane, _, _, _, _), .segment(let result)):
       finishedSegment(index, lane, result, now, &out)
-    case (.gradients, _), (.apply, _), (.redraw, _), (.place, _): break
+    case (.gradients, _), (.stepSubBatch, _), (.apply, _), (.redraw, _), (.place, _): break
     case (.collect, .slices(let slices)), (.collectNext, .slices(let slices)):
       for (slice, frames) in slices {
         out.append(.send(message(.slice(slice), frames), to: .serverBulk))

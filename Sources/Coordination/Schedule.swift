@@ -11,10 +11,16 @@ package struct Schedule: Hashable, Sendable {
   /// Who has the rows of a sub-batch: all workers a part of each (scheme (c), `scattered`), or
   /// whole sub-batches one worker each (scheme (b), `round-robin`).
   package var dealsWhole = false
+  /// Whether the FC weights step after every sub-batch, which must then wait for each other, or
+  /// once a step.
+  package var updatesEachSubBatch = false
 
-  package init(subBatches: Int = 1, dealsWhole: Bool = false) {
+  package init(
+    subBatches: Int = 1, dealsWhole: Bool = false, updatesEachSubBatch: Bool = false
+  ) {
     self.subBatches = subBatches
     self.dealsWhole = dealsWhole
+    self.updatesEachSubBatch = updatesEachSubBatch
   }
 }
 

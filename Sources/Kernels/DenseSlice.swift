@@ -79,9 +79,11 @@ package final class DenseSlice {
   ///   - seed: the run's.
   ///   - lender: the slice of another sub-batch of the same cut and rank, whose parameters and
   ///     gradients this one uses; `nil` for parameters of its own.
+  ///   - keepsWorking: has a second version of the parameters, for steps within a step; a lender's
+  ///     parameters are as they are.
   package init(
     plan: NetworkPlan, cut: DenseCut, rank: Int, rows: Int, seed: UInt64,
-    lender: DenseSlice? = nil
+    lender: DenseSlice? = nil, keepsWorking: Bool = false
   ) {
     precondition(rank >= 0 && rank < cut.nodes && rows >= 1, "rank \(rank), \(rows) rows")
     self.cut = cut
@@ -103,17 +105,19 @@ package final class DenseSlice {
       let first = before.map { $0.cut.position + 1 } ?? 0
       layers.append(
         DenseSliceLayer(
-          cut: layerCut, rank: rank, rows: rows, seed: seed,
+          cut: layerCut, rank: rank, rows: rows,
           elementwise: plan.fullyConnected[first..<layerCut.position].compactMap {
             DenseElementwise($0, units: units, rows: rows)
           },
           source: before.map { UnsafePointer($0.output) }
             ?? UnsafePointer(featureMemory.floatPointer),
-          lender: lender?.layers[layers.count]))
+          parameters: lender?.layers[layers.count].parameters
+            ?? DenseLayerParameters(
+              layerCut, rank: rank, seed: seed, keepsWorking: keepsWorking)))
     }
     self.layers = layers
     loss = LossSlice(plan.loss, classes: cut.classSlices, rank: rank, rows: rows)
-    gemm = GEMM(widths: layers.map(\.weight.columns.count))
+    gemm = GEMM(widths: layers.map(\.parameters.weight.columns.count))
     let widest = layers.map { $0.gathers ? $0.cut.inputs : $0.cut.outputs }.max() ?? 0
     partial = AlignedBuffer(floats: cut.nodes > 1 ? rows * widest : 0)
   }
@@ -152,9 +156,26 @@ package final class DenseSlice {
     return (0..<rows).first { labels[$0] < -1 || labels[$0] >= classes }
   }
 
-  /// The weight and bias pieces of every layer; empty pieces are left out.
+  /// The weight and bias pieces of every layer, as committed; empty pieces are left out.
   package var parameters: [OwnedParameter] {
-    layers.flatMap { [$0.weight, $0.bias] }.filter { $0.count > 0 }
+    layers.flatMap { [$0.parameters.weight, $0.parameters.bias] }.filter { $0.count > 0 }
+  }
+
+  /// The same in their working version; empty where only one is kept.
+  package var workingParameters: [OwnedParameter] {
+    layers.compactMap(\.parameters.working).flatMap { [$0.weight, $0.bias] }.filter { $0.count > 0 }
+  }
+
+  /// Whether passes read the working version, as those of all sub-batches do that share these
+  /// parameters.
+  package var readsWorking: Bool {
+    get { layers.contains { $0.parameters.readsWorking } }
+    set { for layer in layers { layer.parameters.readsWorking = newValue } }
+  }
+
+  /// Makes the working version the committed one; where only one is kept, nothing.
+  package func commit() {
+    for layer in layers { layer.parameters.commit() }
   }
 
   /// Starts a pass over the features and labels that lie ready; an unfinished pass is forgotten.

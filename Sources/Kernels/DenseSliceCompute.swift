@@ -33,7 +33,7 @@ extension DenseSlice {
     guard !layer.gathers else { return }
     // Partial sums of all outputs; with one node they are the outputs.
     gemm.multiplyTransposed(
-      layer.input, layer.weight.value,
+      layer.input, layer.parameters.weightValue,
       into: layer.nodes == 1 ? layer.output : partial.floatPointer,
       m: layer.inputs.isEmpty ? 0 : rows, n: layer.cut.outputs, k: layer.inputs.count)
   }
@@ -45,7 +45,7 @@ extension DenseSlice {
         gather(received, own: layer.input, slices: layer.cut.inputSlices, into: gathered)
       }
       gemm.multiplyTransposed(
-        layer.productInput, layer.weight.value, into: layer.output, m: rows,
+        layer.productInput, layer.parameters.weightValue, into: layer.output, m: rows,
         n: layer.outputs.count, k: layer.cut.inputs)
     } else if layer.nodes > 1 {
       reduce(
@@ -54,7 +54,8 @@ extension DenseSlice {
     }
     for row in 0..<rows {
       DenseVector.add(
-        layer.bias.value, to: layer.output + row * layer.outputs.count, count: layer.outputs.count)
+        layer.parameters.biasValue, to: layer.output + row * layer.outputs.count,
+        count: layer.outputs.count)
     }
   }
 
@@ -76,7 +77,7 @@ extension DenseSlice {
     guard layer.gathers, !layer.outputs.isEmpty else { return }
     // Partial gradients of all inputs; with one node they are the gradients.
     gemm.multiply(
-      layer.outputGradient, layer.weight.value,
+      layer.outputGradient, layer.parameters.weightValue,
       into: layer.nodes == 1 ? inputGradient(position) : partial.floatPointer, m: rows,
       n: layer.cut.inputs, k: layer.outputs.count)
   }
@@ -91,7 +92,7 @@ extension DenseSlice {
           received, own: layer.outputGradient, slices: layer.cut.outputSlices, into: gathered)
       }
       gemm.multiply(
-        layer.productGradient, layer.weight.value, into: gradient, m: rows,
+        layer.productGradient, layer.parameters.weightValue, into: gradient, m: rows,
         n: layer.inputs.count, k: layer.cut.outputs)
     } else if layer.nodes > 1 {
       reduce(
@@ -105,21 +106,27 @@ extension DenseSlice {
   ///
   /// Apart from the segments, so that the feature gradient can leave first.
   ///
-  /// - Parameter accumulate: add to what is there (further sub-batches of a step).
-  package func computeParameterGradients(accumulate: Bool = false) {
+  /// - Parameters:
+  ///   - accumulate: add to what is there (further sub-batches of a step).
+  ///   - scale: of them all: the pass's mean is over the global batch, that of a step within a
+  ///     step over its sub-batch.
+  package func computeParameterGradients(accumulate: Bool = false, scale: Float = 1) {
     precondition(
       pass.training && nextSegment == cut.segmentCount(training: true), "the pass is not over")
     for layer in layers {
+      let (weight, bias) = (layer.parameters.weight, layer.parameters.bias)
       gemm.transposedMultiply(
-        layer.productGradient, layer.productInput, into: layer.weight.gradient,
-        m: layer.weight.columns.isEmpty ? 0 : layer.weight.rows.count,
-        n: layer.weight.columns.count, k: rows, accumulate: accumulate)
+        layer.productGradient, layer.productInput, into: weight.gradient,
+        m: weight.columns.isEmpty ? 0 : weight.rows.count, n: weight.columns.count, k: rows,
+        accumulate: accumulate, scale: scale)
       let units = layer.outputs.count
-      if !accumulate { layer.bias.gradient.update(repeating: 0, count: units) }
+      if !accumulate { bias.gradient.update(repeating: 0, count: units) }
       for row in 0..<rows {
-        DenseVector.add(
-          layer.outputGradient + row * units, to: layer.bias.gradient, count: units)
+        DenseVector.add(layer.outputGradient + row * units, to: bias.gradient, count: units)
       }
+      guard scale != 1 else { continue }
+      precondition(!accumulate, "sums of sub-batches are scaled once")
+      for index in 0..<units { bias.gradient[index] *= scale }
     }
   }
 

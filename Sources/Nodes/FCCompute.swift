@@ -39,7 +39,8 @@ final class FCCompute: Performer {
     for rows in context.plan.subBatches.ranges {
       let lane = DenseSlice(
         plan: context.network, cut: context.cut, rank: rank, rows: rows.count,
-        seed: context.configuration.seed, lender: lanes.first)
+        seed: context.configuration.seed, lender: lanes.first,
+        keepsWorking: context.plan.schedule.updatesEachSubBatch)
       for (index, row) in rows.enumerated() { lane.positions[index] = UInt32(row) }
       lanes.append(lane)
     }
@@ -69,6 +70,8 @@ final class FCCompute: Performer {
       if let row = lane.firstInvalidLabel {
         return .failed("row \(row) has the label \(lane.labels[row]), which is no class")
       }
+      slice.readsWorking =
+        context.plan.schedule.updatesEachSubBatch && pass.isTraining && subBatch > 0
       lane.begin(
         DensePass(training: pass.isTraining, step: pass.step, examples: pass.examples))
       lane.run(segment: 0, received: [])
@@ -91,11 +94,14 @@ final class FCCompute: Performer {
         lane.computeParameterGradients(accumulate: index > 0)
       }
       return .done
+    case .stepSubBatch(let step, let subBatch):
+      lanes[subBatch].computeParameterGradients(
+        scale: Float(context.plan.globalBatch) / Float(lanes[subBatch].rows))
+      update(step, subBatch: subBatch)
+      return .done
     case .apply(let step):
       handover?.copyRest()
-      context.update(
-        slice, step: step, of: totalSteps(), reductions: reductions(),
-        rateFactor: rates.factor(at: step), probe: probe)
+      if context.plan.schedule.updatesEachSubBatch { slice.commit() } else { update(step) }
       return .done
     case .collect(let transfer):
       handover = Handover(slice.parameters, transfer: transfer)
@@ -104,6 +110,12 @@ final class FCCompute: Performer {
     case .redraw: return redraw()
     case .place(let piece, let frames): return place(piece, frames)
     }
+  }
+
+  private func update(_ step: UInt64, subBatch: Int? = nil) {
+    context.update(
+      slice, step: step, subBatch: subBatch, of: totalSteps(), reductions: reductions(),
+      rateFactor: rates.factor(at: step), probe: probe)
   }
 
   // MARK: A turn

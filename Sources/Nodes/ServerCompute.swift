@@ -153,7 +153,7 @@ final class ServerCompute: Performer {
       let part = chunk.range.clamped(to: first..<first + entry.shape.count)
       if !part.isEmpty {
         probe?.gradient(
-          step: step, of: entry,
+          step: step, subBatch: nil, of: entry,
           region: ParameterRegion(
             elements: part.lowerBound - first..<part.upperBound - first, of: entry),
           values: gradient + (part.lowerBound - chunk.range.lowerBound))

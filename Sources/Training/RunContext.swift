@@ -43,7 +43,8 @@ package struct RunContext: Sendable {
     plan.wire.parameters = configuration.wire.parameters
     plan.schedule = Schedule(
       subBatches: configuration.subBatches,
-      dealsWhole: configuration.schedule.kind == .roundRobin)
+      dealsWhole: configuration.schedule.kind == .roundRobin,
+      updatesEachSubBatch: configuration.schedule.fcUpdate == .perSubBatch)
     plan.minimumWorkers = cluster.minimumWorkers
     plan.recutsOnLoss = cluster.fcLoss == .recut
     self.plan = plan
@@ -81,13 +82,19 @@ package struct RunContext: Sendable {
 
 extension RunContext {
   /// Applies an FC slice's gradients: one step of the optimizer on every piece.
+  ///
+  /// - Parameter subBatch: whose gradients they are, where weights step once a sub-batch: from the
+  ///   version that it has read into the working one, which `DenseSlice.commit` makes the committed
+  ///   one. `nil` steps in place.
   package func update(
-    _ slice: DenseSlice, step: UInt64, of totalSteps: UInt64, reductions: Int = 0,
-    rateFactor: Double = 1, probe: (any StepProbe)?
+    _ slice: DenseSlice, step: UInt64, subBatch: Int? = nil, of totalSteps: UInt64,
+    reductions: Int = 0, rateFactor: Double = 1, probe: (any StepProbe)?
   ) {
-    for parameter in slice.parameters {
+    let next = subBatch == nil ? slice.parameters : slice.workingParameters
+    let current = subBatch ?? 0 == 0 ? slice.parameters : slice.workingParameters
+    for (parameter, target) in zip(current, next) {
       probe?.gradient(
-        step: step, of: parameter.entry, region: parameter.region,
+        step: step, subBatch: subBatch, of: parameter.entry, region: parameter.region,
         values: UnsafePointer(parameter.gradient))
       sgd(
         parameter.entry, step: step, of: totalSteps, reductions: reductions,
@@ -95,7 +102,7 @@ extension RunContext {
       ).update(
         count: parameter.count, gradient: UnsafePointer(parameter.gradient),
         weight: UnsafePointer(parameter.value), velocity: UnsafePointer(parameter.velocity),
-        newWeight: parameter.value, newVelocity: parameter.velocity)
+        newWeight: target.value, newVelocity: target.velocity)
     }
   }
 }

@@ -74,6 +74,7 @@ extension PlanReport {
       .init("globalBatch", .int(shape.globalBatch)),
       .init("schedule", .string(shape.schedule.rawValue)),
       .init("subBatches", .int(shape.subBatches)),
+      .init("fcUpdate", .string(shape.updatesEachSubBatch ? "per-sub-batch" : "per-step")),
       .init("layout", .string(shape.layout.rawValue)),
       .init("linkBytesPerSecond", shape.linkBytesPerSecond.map(JSONValue.double) ?? .null),
     ])

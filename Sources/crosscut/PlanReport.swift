@@ -43,7 +43,10 @@ struct PlanReport {
   }
 
   static func scheme(_ shape: ClusterShape) -> String {
-    shape.schedule == .gathered ? "gathered" : "\(shape.schedule.rawValue):\(shape.subBatches)"
+    shape.schedule == .gathered
+      ? "gathered"
+      : "\(shape.schedule.rawValue):\(shape.subBatches)"
+        + (shape.updatesEachSubBatch ? ", fc steps per sub-batch" : "")
   }
 
   // MARK: Layers

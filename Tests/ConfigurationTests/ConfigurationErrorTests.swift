@@ -104,7 +104,18 @@ import Testing
     ),
     (
       "{ schedule: { fcUpdate: \"per-sub-batch\" } }",
-      "schedule.fcUpdate: \"per-sub-batch\" is not built yet; this version has \"per-step\""
+      "schedule.fcUpdate: \"per-sub-batch\" needs sub-batches: set kind to \"scattered\" or"
+        + " \"round-robin\""
+    ),
+    (
+      "{ schedule: { kind: \"scattered\", fcUpdate: \"per-sub-batch\" } }",
+      "schedule.subBatches: must be given with fcUpdate \"per-sub-batch\": the result depends on it,"
+        + " and must not on the number of workers"
+    ),
+    (
+      "{ schedule: { kind: \"scattered\", subBatches: 3, fcUpdate: \"per-sub-batch\" } }",
+      "schedule.subBatches: must divide the global batch of 128 with fcUpdate \"per-sub-batch\", so"
+        + " that every update sees as many examples; 3 does not"
     ),
     (
       "{ network: \"alexnet-own\" }",

@@ -114,7 +114,7 @@ struct FCScene {
           outgoing: [],
           featureGradients: (deliver ?? []).map { [Fixture.floats($0.count * 2)] },
           report: (lossSum: 1, counts: Fixture.integers(plan.globalBatch))))
-    case .gradients, .apply, .redraw, .place: return .done
+    case .gradients, .stepSubBatch, .apply, .redraw, .place: return .done
     case .collectNext:
       let last = Slice(
         transfer: 0, part: .value, key: 0, firstRow: 2, rows: 1, firstColumn: 0, columns: 2,
@@ -159,6 +159,7 @@ extension FCCore.Operation {
         + (isLast ? ", the last" : "")
         + (deliver.map { ", for \($0.map(\.brief).joined(separator: " "))" } ?? "")
     case .gradients: "gradients"
+    case .stepSubBatch(let step, let subBatch): "step \(step) of sub-batch \(subBatch)"
     case .apply(let step): "apply step \(step)"
     case .collect(let transfer): transfer == 0 ? "collect" : "collect for \(transfer)"
     case .collectNext: "collect on"

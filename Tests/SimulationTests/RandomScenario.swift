@@ -53,6 +53,7 @@ struct RandomScenario: CustomStringConvertible {
     options.faults.append((300_000_000, .giveUp))
     options.checkpointEvery = UInt64(below(4))
     options.schedule = Schedule(subBatches: 1 + below(4) * below(2), dealsWhole: oneIn(2))
+    options.schedule.updatesEachSubBatch = oneIn(2)
     self.options = options
   }
 
@@ -62,7 +63,8 @@ struct RandomScenario: CustomStringConvertible {
     \(options.steps) steps of \(options.globalBatch), evaluation of \
     \(options.evaluationExamples) every \(options.evaluateEvery), delays up to \
     \(options.maximumDelay) us, \(options.schedule.subBatches) sub-batches \
-    (\(options.schedule.dealsWhole ? "whole" : "parts")), \(options.duplicates)/256 twice; \
+    (\(options.schedule.dealsWhole ? "whole" : "parts")\
+    \(options.schedule.updatesEachSubBatch ? ", each with a step" : "")), \(options.duplicates)/256 twice; \
     \(options.faults.dropLast(9).map { "\($0.0): \($0.1)" }.joined(separator: ", "))
     """
   }

@@ -28,6 +28,10 @@ final class SimulatedNode {
   private var working: [[Int32]] = []
   private var columns = 0..<0
   private var weights: [Int32] = []
+  /// Where weights step within a step: what the steps so far have made, and whether it is read.
+  private var workingWeights: [Int32] = []
+  private var readsWorking = false
+  private var currentWeights: [Int32] { readsWorking ? workingWeights : weights }
   private var weightGradient: [Int32] = []
   /// By sub-batch.
   private var features: [Int: [[Int32]]] = [:]
@@ -199,7 +203,8 @@ final class SimulatedNode {
         matrix(values(Array($0.frames.dropFirst())), columns: columns.count)
       }
       features[lane] = rows
-      return .segment(result(partial: model.partialLogits(rows, weights)))
+      readsWorking = plan.schedule.updatesEachSubBatch && pass.isTraining && lane > 0
+      return .segment(result(partial: model.partialLogits(rows, currentWeights)))
     case .segment(let index, let lane, let received, let isLast, let deliver, let closesTurn):
       return .segment(segment(index, lane, received, isLast, deliver, closesTurn))
     case .gradients:
@@ -209,7 +214,19 @@ final class SimulatedNode {
         }
       }
       return .done
+    case .stepSubBatch(_, let lane):
+      workingWeights = weights.indices.map { column in
+        model.step(
+          currentWeights[column],
+          model.weightGradient(features[lane] ?? [], logits[lane] ?? [], column: column))
+      }
+      return .done
     case .apply:
+      if plan.schedule.updatesEachSubBatch {
+        swap(&weights, &workingWeights)
+        readsWorking = false
+        return .done
+      }
       for index in weights.indices {
         weights[index] = model.step(weights[index], weightGradient[index])
       }
@@ -246,7 +263,7 @@ final class SimulatedNode {
     _ index: Int, _ lane: Int, _ received: [[Frame]], _ isLast: Bool, _ deliver: [Range<Int>]?,
     _ closesTurn: Bool
   ) -> FCCore.SegmentResult {
-    let own = model.partialLogits(features[lane] ?? [], weights)
+    let own = model.partialLogits(features[lane] ?? [], currentWeights)
     if index == 1 {
       var sum = own
       for frames in received where !frames.isEmpty {
@@ -262,7 +279,7 @@ final class SimulatedNode {
       result.report = (Double(examples), frame(counts))
     }
     if let deliver {
-      let gradient = model.featureGradient(logits[lane] ?? [], weights)
+      let gradient = model.featureGradient(logits[lane] ?? [], currentWeights)
       let first = plan.subBatches[lane].lowerBound
       result.featureGradients = deliver.map { rows in
         [frame(gradient[rows.lowerBound - first..<rows.upperBound - first].flatMap { $0 })]

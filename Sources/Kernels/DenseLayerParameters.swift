@@ -1,0 +1,70 @@
+import Network
+import Tensors
+
+/// One node's weights and biases of one layer, of which every sub-batch's slice of the layer
+/// reads: the committed version, and where weights step within a step a working one beside it.
+///
+/// Two versions cost a second copy of weights and velocities, and make a step that comes to nothing
+/// free: the next one starts from the committed version again.
+final class DenseLayerParameters {
+  /// Own rectangle of the weight matrix, committed.
+  private(set) var weight: OwnedParameter
+  /// Bias of the own outputs, committed.
+  private(set) var bias: OwnedParameter
+  /// The same gradients beside values and velocities of its own.
+  private(set) var working: (weight: OwnedParameter, bias: OwnedParameter)?
+  /// Whether the products read the working version.
+  var readsWorking = false
+
+  private let memory: [AlignedBuffer]
+
+  /// Plans the memory and draws the initial values.
+  init(_ cut: DenseLayerCut, rank: Int, seed: UInt64, keepsWorking: Bool) {
+    var memory: [AlignedBuffer] = []
+    func allocate(_ floats: Int) -> UnsafeMutablePointer<Float> {
+      let buffer = AlignedBuffer(floats: floats)
+      memory.append(buffer)
+      return buffer.floatPointer
+    }
+    func parameter(
+      _ entry: ParameterTable.Entry, _ rows: Range<Int>, _ columns: Range<Int>
+    ) -> OwnedParameter {
+      let count = rows.count * columns.count
+      let piece = OwnedParameter(
+        entry: entry, rows: rows, columns: columns, value: allocate(count),
+        gradient: allocate(count), velocity: allocate(count))
+      piece.writeInitialValues(seed: seed)
+      return piece
+    }
+    func beside(_ piece: OwnedParameter) -> OwnedParameter {
+      OwnedParameter(
+        entry: piece.entry, rows: piece.rows, columns: piece.columns, value: allocate(piece.count),
+        gradient: piece.gradient, velocity: allocate(piece.count))
+    }
+    let region = cut.weightRegion(rank: rank)
+    let weight = parameter(cut.weight, region.rows, region.columns)
+    let bias = parameter(cut.bias, cut.biasRange(rank: rank), 0..<1)
+    working = keepsWorking ? (beside(weight), beside(bias)) : nil
+    self.weight = weight
+    self.bias = bias
+    self.memory = memory
+  }
+
+  /// What the products read.
+  var weightValue: UnsafeMutablePointer<Float> {
+    (readsWorking ? working?.weight : nil)?.value ?? weight.value
+  }
+
+  /// What is added to the products.
+  var biasValue: UnsafeMutablePointer<Float> {
+    (readsWorking ? working?.bias : nil)?.value ?? bias.value
+  }
+
+  /// Makes the working version the committed one; without a working version nothing.
+  func commit() {
+    guard let next = working else { return }
+    working = (weight, bias)
+    (weight, bias) = next
+    readsWorking = false
+  }
+}
