@@ -13,7 +13,8 @@ extension RunConfiguration {
     let plan: NetworkPlan
     do throws(NetworkError) {
       plan = try NetworkPlan(
-        input: Shape(network.input), layers: network.layers, loss: network.loss)
+        input: Shape(network.input), layers: network.layers, loss: network.loss,
+        sampleRate: Float(network.sampleRate))
     } catch {
       var path = place.key("layers")
       if let layer = error.layer { path = path.index(layer) }
@@ -122,6 +123,20 @@ extension RunConfiguration {
     guard subBatches <= globalBatch else {
       throw path.error(
         "\(subBatches) sub-batches cannot share a global batch of \(globalBatch) examples")
+    }
+    if network.sampleRate < 1 {
+      let rate = ConfigurationPath.root.key("network").key("sampleRate")
+      guard network.loss == .softmax else {
+        throw rate.error("needs the loss \"softmax\"")
+      }
+      guard schedule.fcUpdate == .perStep else {
+        throw rate.error("does not go with fcUpdate \"per-sub-batch\"")
+      }
+      guard schedule.kind == .gathered || schedule.subBatches > 0 else {
+        throw path.error(
+          "must be given with a network.sampleRate below 1: each sub-batch has its own classes in its"
+            + " sample, and the result must not depend on the number of workers")
+      }
     }
     guard schedule.fcUpdate == .perSubBatch else { return }
     guard schedule.kind != .gathered else {

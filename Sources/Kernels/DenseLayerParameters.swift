@@ -16,10 +16,20 @@ final class DenseLayerParameters {
   /// Whether the products read the working version.
   var readsWorking = false
 
+  /// The rows that a step changes, where the loss is over a sample of the classes.
+  let active: ActiveRows?
+
   private let memory: [AlignedBuffer]
 
   /// Plans the memory and draws the initial values.
-  init(_ cut: DenseLayerCut, rank: Int, seed: UInt64, keepsWorking: Bool) {
+  ///
+  /// - Parameters:
+  ///   - keepsWorking: whether there is a working version.
+  ///   - isSampled: whether a step changes only some rows.
+  init(
+    _ cut: DenseLayerCut, rank: Int, seed: UInt64, keepsWorking: Bool, isSampled: Bool = false
+  ) {
+    precondition(!(keepsWorking && isSampled), "a sample of the classes has one version")
     var memory: [AlignedBuffer] = []
     func allocate(_ floats: Int) -> UnsafeMutablePointer<Float> {
       let buffer = AlignedBuffer(floats: floats)
@@ -42,8 +52,11 @@ final class DenseLayerParameters {
         gradient: piece.gradient, velocity: allocate(piece.count))
     }
     let region = cut.weightRegion(rank: rank)
-    let weight = parameter(cut.weight, region.rows, region.columns)
-    let bias = parameter(cut.bias, cut.biasRange(rank: rank), 0..<1)
+    active = isSampled ? ActiveRows(count: region.rows.count) : nil
+    var weight = parameter(cut.weight, region.rows, region.columns)
+    var bias = parameter(cut.bias, cut.biasRange(rank: rank), 0..<1)
+    weight.active = active
+    bias.active = active
     working = keepsWorking ? (beside(weight), beside(bias)) : nil
     self.weight = weight
     self.bias = bias

@@ -49,6 +49,8 @@ package final class DenseSlice {
   let layers: [DenseSliceLayer]
   /// The loss.
   let loss: LossSlice
+  /// The last layer in training, where the loss is over a sample of the classes.
+  let sampled: SampledHead?
   /// The products, with their scratch memory.
   let gemm: GEMM
   /// `[rows, all outputs or inputs]`: partial sums on their way to their owners.
@@ -113,10 +115,17 @@ package final class DenseSlice {
             ?? UnsafePointer(featureMemory.floatPointer),
           parameters: lender?.layers[layers.count].parameters
             ?? DenseLayerParameters(
-              layerCut, rank: rank, seed: seed, keepsWorking: keepsWorking)))
+              layerCut, rank: rank, seed: seed, keepsWorking: keepsWorking,
+              isSampled: cut.sampleRate < 1 && layers.count == cut.layers.count - 1)))
     }
     self.layers = layers
     loss = LossSlice(plan.loss, classes: cut.classSlices, rank: rank, rows: rows)
+    sampled =
+      cut.sampleRate < 1
+      ? layers.last.map {
+        SampledHead(
+          own: $0.outputs, rate: cut.sampleRate, inputs: $0.cut.inputs, rows: rows, seed: seed)
+      } : nil
     gemm = GEMM(widths: layers.map(\.parameters.weight.columns.count))
     let widest = layers.map { $0.gathers ? $0.cut.inputs : $0.cut.outputs }.max() ?? 0
     partial = AlignedBuffer(floats: cut.nodes > 1 ? rows * widest : 0)
@@ -248,12 +257,21 @@ package final class DenseSlice {
   /// Writes how many logits of this slice are larger than each row's true one, after the loss
   /// segment; of equal logits those of lower classes count as larger.
   ///
-  /// The sum over the nodes is the rank of the true class: below 5 means top-5 is right.
+  /// The sum over the nodes is the rank of the true class: below 5 means top-5 is right. Where a
+  /// training pass is over a sample of the classes, the rank is among these.
   ///
   /// - Parameter counts: `[rows]`; -1 for padding.
   package func writeRanks(into counts: UnsafeMutablePointer<Int32>) {
     guard let last = layers.last else { return }
-    loss.writeRanks(last.output, labels: labels, into: counts)
+    loss.writeRanks(last.output, labels: labels, sample: sample, into: counts)
+  }
+
+  /// The classes that the pass under way is over; `nil` for all.
+  var sample: ClassSample? { pass.training ? sampled?.sample : nil }
+
+  /// The last layer of the pass under way, if it is over a sample of the classes.
+  func head(_ layer: DenseSliceLayer) -> SampledHead? {
+    pass.training && layer === layers.last ? sampled : nil
   }
 
   /// The gradient of the inputs of a layer is that of the outputs of the one before.

@@ -19,7 +19,8 @@ extension DenseSlice {
     case .loss:
       guard let last = layers.last else { return }
       // The gradient's memory holds the exponentials until the loss is known.
-      loss.summarize(last.output, labels: labels, exponentials: last.outputGradient)
+      loss.summarize(
+        last.output, labels: labels, sample: sample, exponentials: last.outputGradient)
     case .backward(let position): startBackward(position)
     }
   }
@@ -44,19 +45,28 @@ extension DenseSlice {
       if let gathered = layer.gathered {
         gather(received, own: layer.input, slices: layer.cut.inputSlices, into: gathered)
       }
+      if let head = head(layer) {
+        head.sample.draw(step: pass.step, labels: labels, rows: rows)
+        head.gather(weight: layer.parameters.weightValue, bias: layer.parameters.biasValue)
+      }
       gemm.multiplyTransposed(
-        layer.productInput, layer.parameters.weightValue, into: layer.output, m: rows,
-        n: layer.outputs.count, k: layer.cut.inputs)
+        layer.productInput, head(layer)?.rows ?? layer.parameters.weightValue, into: layer.output,
+        m: rows, n: columns(of: layer), k: layer.cut.inputs)
     } else if layer.nodes > 1 {
       reduce(
         received, slices: layer.cut.outputSlices, contributors: layer.cut.inputSlices,
         into: layer.output)
     }
+    let columns = columns(of: layer)
+    let bias = head(layer)?.bias ?? layer.parameters.biasValue
     for row in 0..<rows {
-      DenseVector.add(
-        layer.parameters.biasValue, to: layer.output + row * layer.outputs.count,
-        count: layer.outputs.count)
+      DenseVector.add(bias, to: layer.output + row * columns, count: columns)
     }
+  }
+
+  /// Columns of a layer's own outputs in the pass under way.
+  private func columns(of layer: DenseSliceLayer) -> Int {
+    head(layer)?.sample.count ?? layer.outputs.count
   }
 
   private func finishLoss(_ received: [[Frame]]) {
@@ -69,7 +79,8 @@ extension DenseSlice {
       }
     }
     lossSum = loss.combine(
-      labels: labels, examples: pass.examples, gradient: pass.training ? last.outputGradient : nil)
+      labels: labels, examples: pass.examples, sample: sample,
+      gradient: pass.training ? last.outputGradient : nil)
   }
 
   private func startBackward(_ position: Int) {
@@ -77,9 +88,9 @@ extension DenseSlice {
     guard layer.gathers, !layer.outputs.isEmpty else { return }
     // Partial gradients of all inputs; with one node they are the gradients.
     gemm.multiply(
-      layer.outputGradient, layer.parameters.weightValue,
+      layer.outputGradient, head(layer)?.rows ?? layer.parameters.weightValue,
       into: layer.nodes == 1 ? inputGradient(position) : partial.floatPointer, m: rows,
-      n: layer.cut.inputs, k: layer.outputs.count)
+      n: layer.cut.inputs, k: columns(of: layer))
   }
 
   private func finishBackward(_ position: Int, _ received: [[Frame]]) {
@@ -115,6 +126,11 @@ extension DenseSlice {
       pass.training && nextSegment == cut.segmentCount(training: true), "the pass is not over")
     for layer in layers {
       let (weight, bias) = (layer.parameters.weight, layer.parameters.bias)
+      if let head = head(layer) {
+        precondition(scale == 1, "a sample of the classes steps once a step")
+        computeGradients(of: head, layer, accumulate: accumulate)
+        continue
+      }
       gemm.transposedMultiply(
         layer.productGradient, layer.productInput, into: weight.gradient,
         m: weight.columns.isEmpty ? 0 : weight.rows.count, n: weight.columns.count, k: rows,
@@ -128,6 +144,25 @@ extension DenseSlice {
       precondition(!accumulate, "sums of sub-batches are scaled once")
       for index in 0..<units { bias.gradient[index] *= scale }
     }
+  }
+
+  /// Gradients of the rows in the sample; the others' stay 0.
+  private func computeGradients(
+    of head: SampledHead, _ layer: DenseSliceLayer, accumulate: Bool
+  ) {
+    let count = head.sample.count
+    if !accumulate {
+      layer.parameters.active?.clear(layer.parameters.weight, layer.parameters.bias)
+    }
+    // The weights that lie there are not needed any more.
+    gemm.transposedMultiply(
+      layer.productGradient, layer.productInput, into: head.rows, m: count, n: layer.cut.inputs,
+      k: rows, accumulate: false)
+    head.bias.update(repeating: 0, count: count)
+    for row in 0..<rows {
+      DenseVector.add(layer.outputGradient + row * count, to: head.bias, count: count)
+    }
+    head.scatter(into: layer.parameters)
   }
 
   /// Puts every rank's columns side by side: `[rows, all]`.

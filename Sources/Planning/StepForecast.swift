@@ -210,7 +210,7 @@ private struct StepBuilder {
 
   /// Seconds in which an FC node applies one step of the optimizer.
   private var updateSeconds: Double {
-    let weights = cut.layers.reduce(0) { $0 + $1.inputs * $1.outputs + $1.outputs }
+    let weights = cut.layers.reduce(0) { $0 + ($1.inputs + 1) * cut.trainedOutputs(of: $1) }
     return Double(weights) / Double(cut.nodes) * speeds.updatePerValue
   }
 

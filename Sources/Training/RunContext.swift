@@ -96,13 +96,23 @@ extension RunContext {
       probe?.gradient(
         step: step, subBatch: subBatch, of: parameter.entry, region: parameter.region,
         values: UnsafePointer(parameter.gradient))
-      sgd(
+      let sgd = sgd(
         parameter.entry, step: step, of: totalSteps, reductions: reductions,
-        rateFactor: rateFactor
-      ).update(
-        count: parameter.count, gradient: UnsafePointer(parameter.gradient),
-        weight: UnsafePointer(parameter.value), velocity: UnsafePointer(parameter.velocity),
-        newWeight: target.value, newVelocity: target.velocity)
+        rateFactor: rateFactor)
+      func update(_ first: Int, _ count: Int) {
+        sgd.update(
+          count: count, gradient: UnsafePointer(parameter.gradient + first),
+          weight: UnsafePointer(parameter.value + first),
+          velocity: UnsafePointer(parameter.velocity + first), newWeight: target.value + first,
+          newVelocity: target.velocity + first)
+      }
+      guard let active = parameter.active else {
+        update(0, parameter.count)
+        continue
+      }
+      // Neither momentum nor weight decay moves a row that was not in the step's sample.
+      let width = parameter.columns.count
+      for row in active.rows { update(row * width, width) }
     }
   }
 }

@@ -7,7 +7,7 @@ import Tensors
 
 /// The whole network in one place, nothing cut and nothing sent: the convolutional stack over the
 /// global batch, then the fully connected layers as one slice, or a slice a sub-batch if the FC
-/// weights step that often.
+/// weights step that often or each has its own sample of the classes.
 ///
 /// Belongs to the thread that made it.
 final class WholeNetwork {
@@ -36,7 +36,9 @@ final class WholeNetwork {
     let plan = context.network
     let batch = context.plan.globalBatch
     stepsEachSubBatch = training && context.plan.schedule.updatesEachSubBatch
-    rows = stepsEachSubBatch ? context.plan.subBatches : Partition(count: batch, parts: 1)
+    rows =
+      stepsEachSubBatch || (training && plan.sampleRate < 1)
+      ? context.plan.subBatches : Partition(count: batch, parts: 1)
     stages = plan.stages
     let cut = DenseCut(plan, nodes: 1)
     segments = (cut.segmentCount(training: true), cut.segmentCount(training: false))
@@ -112,17 +114,20 @@ final class WholeNetwork {
   ///   - part: the parts before it have been computed and applied.
   /// - Returns: loss and ranks of the sub-batches so far.
   func computeGradients(step: UInt64, part: Int) -> Tally {
-    if part < lanes.count {
-      slice.readsWorking = stepsEachSubBatch && part > 0
-      let (lane, range) = (lanes[part], rows[part])
-      let pass = DensePass(training: true, step: step, examples: context.plan.globalBatch)
+    let width = context.network.features
+    let batch = Float(context.plan.globalBatch)
+    let pass = DensePass(training: true, step: step, examples: context.plan.globalBatch)
+    slice.readsWorking = stepsEachSubBatch && part > 0
+    let own = lanes(of: part)
+    for index in own {
+      let (lane, range) = (lanes[index], rows[index])
       run(lane, pass, segments.training)
-      let width = context.network.features
       copy(
         lane.featureGradient, range.count * width,
         to: stack.featureGradient.baseAddress.map { $0 + range.lowerBound * width })
       lane.computeParameterGradients(
-        scale: Float(context.plan.globalBatch) / Float(range.count))
+        accumulate: index > own.lowerBound,
+        scale: stepsEachSubBatch ? batch / Float(range.count) : 1)
     }
     if part == parts - 1 {
       for stage in stages.reversed() {
@@ -133,7 +138,13 @@ final class WholeNetwork {
         }
       }
     }
-    return tally(min(part + 1, lanes.count))
+    return tally(own.isEmpty ? lanes.count : own.upperBound)
+  }
+
+  /// The sub-batches whose gradients a part of a step has.
+  private func lanes(of part: Int) -> Range<Int> {
+    guard stepsEachSubBatch else { return lanes.indices }
+    return part < lanes.count ? part..<part + 1 : lanes.count..<lanes.count
   }
 
   private func run(_ lane: DenseSlice, _ pass: DensePass, _ segments: Int) {
@@ -188,14 +199,15 @@ final class WholeNetwork {
         }
       }
     }
-    return part < lanes.count ? all + slice.parameters.map { ($0.entry, $0.gradient) } : all
+    return lanes(of: part).isEmpty
+      ? all : all + slice.parameters.map { ($0.entry, $0.gradient) }
   }
 
   /// Applies the gradients of a part of a step.
   func update(
     step: UInt64, part: Int, of total: UInt64, reductions: Int, probe: (any StepProbe)?
   ) {
-    if part < lanes.count {
+    if !lanes(of: part).isEmpty {
       context.update(
         slice, step: step, subBatch: stepsEachSubBatch ? part : nil, of: total,
         reductions: reductions, probe: probe)

@@ -118,6 +118,21 @@ import Testing
         + " that every update sees as many examples; 3 does not"
     ),
     (
+      "{ network: { input: [1, 8, 8], layers: [{ type: \"fc\", units: 9 }], sampleRate: 0 } }",
+      "network.sampleRate: must be above 0 and at most 1, not 0"
+    ),
+    (
+      "{ network: { input: [1, 8, 8], layers: [{ type: \"fc\", units: 9, form: \"scatter-output\" }],"
+        + " sampleRate: 0.5 } }",
+      "network.layers[0].form: must be gather-input with a sampleRate below 1: a node draws among the"
+        + " classes whose weights it has whole"
+    ),
+    (
+      "{ network: { input: [1, 8, 8], layers: [{ type: \"fc\", units: 9 }], sampleRate: 0.5,"
+        + " loss: \"logistic\" } }",
+      "network.sampleRate: needs the loss \"softmax\""
+    ),
+    (
       "{ network: \"alexnet-own\" }",
       "network: no preset is called \"alexnet-own\"; did you mean \"alexnet-owt\"?"
     ),

@@ -1,4 +1,5 @@
 import Configuration
+import Glibc
 import Network
 import Testing
 import Training
@@ -35,6 +36,36 @@ struct LargeHeadTests {
     for (a, b) in zip(single.evaluations, cluster.evaluations) {
       #expect(abs(a.loss - b.loss) < 1e-4)
       #expect(a.accuracy == b.accuracy)
+    }
+    for (name, values) in single.parameters {
+      let others = try #require(cluster.parameters[name])
+      let largest = zip(values, others).reduce(Float(0)) { max($0, abs($1.0 - $1.1)) }
+      #expect(values.count == others.count && largest < 1e-5, "\(name): \(largest)")
+    }
+  }
+
+  @Test(arguments: ["gathered", "scattered"])
+  func `a loss over a sample of the classes is the same in any cluster`(kind: String) throws {
+    let overrides = [
+      "network.sampleRate=0.05", "schedule.kind=\(kind)",
+      "schedule.subBatches=\(kind == "gathered" ? 1 : 3)",
+    ]
+    let recorder = TinyRun.Recorder()
+    let trainer = try SingleProcessTrainer(
+      RunContext(Self.configuration(overrides)), observer: recorder)
+    try trainer.run()
+    recorder.take(trainer.model)
+    let single = recorder.record
+    let cluster = try TinyRun.train(Self.configuration(overrides, workers: 2, fcNodes: 3))
+    // Over a twentieth of the classes the loss begins near its logarithm.
+    let first = try #require(single.losses.first)
+    #expect(abs(first - log(0.05 * Double(Self.classes))) < 1)
+    for (a, b) in zip(single.losses, cluster.losses) { #expect(abs(a - b) < 1e-4) }
+    // Evaluation is over all of them.
+    let last = try #require(single.evaluations.last)
+    #expect(abs(last.loss - log(Double(Self.classes))) < 1)
+    for (a, b) in zip(single.evaluations, cluster.evaluations) {
+      #expect(abs(a.loss - b.loss) < 1e-4)
     }
     for (name, values) in single.parameters {
       let others = try #require(cluster.parameters[name])
