@@ -23,8 +23,8 @@ package final class SingleProcessTrainer {
   private let loader: BatchLoader
   private let probe: (any StepProbe)?
   private let observer: (any RunObserver)?
-  /// Whether what the conv layers have made is of disturbed inputs.
-  private var isDisturbed = false
+  /// Whether what the conv layers have made is of disturbed inputs, or gone on the way back.
+  private var isStale = false
 
   /// Opens the data and plans all memory.
   ///
@@ -98,10 +98,10 @@ package final class SingleProcessTrainer {
     part: Int, jitter: UInt32? = nil, prefetching next: Turn?
   ) throws(TrainingError) -> Tally {
     // What the conv layers have made for one part is there for the next.
-    if part == 0 || jitter != nil || isDisturbed {
+    if part == 0 || jitter != nil || isStale {
       try load(.training(step: steps), prefetching: next, jitter: jitter)
     }
-    isDisturbed = jitter != nil
+    isStale = jitter != nil || part == parts - 1
     return network.computeGradients(step: steps, part: part)
   }
 

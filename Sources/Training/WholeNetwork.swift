@@ -122,14 +122,16 @@ final class WholeNetwork {
     for index in own {
       let (lane, range) = (lanes[index], rows[index])
       run(lane, pass, segments.training)
-      copy(
-        lane.featureGradient, range.count * width,
-        to: stack.featureGradient.baseAddress.map { $0 + range.lowerBound * width })
       lane.computeParameterGradients(
         accumulate: index > own.lowerBound,
         scale: stepsEachSubBatch ? batch / Float(range.count) : 1)
     }
     if part == parts - 1 {
+      for (lane, range) in zip(lanes, rows.ranges) {
+        copy(
+          lane.featureGradient, range.count * width,
+          to: stack.featureGradient.baseAddress.map { $0 + range.lowerBound * width })
+      }
       for stage in stages.reversed() {
         stack.backward(stage: stage.index)
         if stage.parameterCount > 0 {
