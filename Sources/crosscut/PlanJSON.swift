@@ -16,8 +16,9 @@ extension PlanReport {
             .object([
               .init("name", .string(layer.name)),
               .init("form", .string(layer.form.rawValue)),
-              .init("bytesSent", .int(2 * layer.sent)),
-              .init("bytesSentInOtherForm", .int(2 * layer.other)),
+              .init("reason", .string(layer.reason.rawValue)),
+              .init("bytesSent", .int(layer.sent)),
+              .init("bytesSentInOtherForm", .int(layer.other)),
             ])
           })),
       .init(
