@@ -5,6 +5,7 @@ import Nodes
 import Observability
 import Planning
 import Synchronization
+import Tensors
 import Testing
 import Training
 import Transport
