@@ -1,4 +1,5 @@
 package import Configuration
+import Coordination
 import Kernels
 import Messages
 package import Observability
