@@ -24,10 +24,12 @@ final class DenseLayerParameters {
   /// Plans the memory and draws the initial values.
   ///
   /// - Parameters:
+  ///   - trains: whether there is memory for gradients and velocities.
   ///   - keepsWorking: whether there is a working version.
   ///   - isSampled: whether a step changes only some rows.
   init(
-    _ cut: DenseLayerCut, rank: Int, seed: UInt64, keepsWorking: Bool, isSampled: Bool = false
+    _ cut: DenseLayerCut, rank: Int, seed: UInt64, trains: Bool, keepsWorking: Bool,
+    isSampled: Bool
   ) {
     precondition(!(keepsWorking && isSampled), "a sample of the classes has one version")
     var memory: [AlignedBuffer] = []
@@ -42,7 +44,7 @@ final class DenseLayerParameters {
       let count = rows.count * columns.count
       let piece = OwnedParameter(
         entry: entry, rows: rows, columns: columns, value: allocate(count),
-        gradient: allocate(count), velocity: allocate(count))
+        gradient: allocate(trains ? count : 0), velocity: allocate(trains ? count : 0))
       piece.writeInitialValues(seed: seed)
       return piece
     }

@@ -81,11 +81,13 @@ package final class DenseSlice {
   ///   - seed: the run's.
   ///   - lender: the slice of another sub-batch of the same cut and rank, whose parameters and
   ///     gradients this one uses; `nil` for parameters of its own.
+  ///   - trains: `false` is for evaluation only, without memory for gradients and velocities of
+  ///     parameters, which must then not be touched.
   ///   - keepsWorking: has a second version of the parameters, for steps within a step; a lender's
   ///     parameters are as they are.
   package init(
     plan: NetworkPlan, cut: DenseCut, rank: Int, rows: Int, seed: UInt64,
-    lender: DenseSlice? = nil, keepsWorking: Bool = false
+    lender: DenseSlice? = nil, trains: Bool = true, keepsWorking: Bool = false
   ) {
     precondition(rank >= 0 && rank < cut.nodes && rows >= 1, "rank \(rank), \(rows) rows")
     self.cut = cut
@@ -115,7 +117,7 @@ package final class DenseSlice {
             ?? UnsafePointer(featureMemory.floatPointer),
           parameters: lender?.layers[layers.count].parameters
             ?? DenseLayerParameters(
-              layerCut, rank: rank, seed: seed, keepsWorking: keepsWorking,
+              layerCut, rank: rank, seed: seed, trains: trains, keepsWorking: keepsWorking,
               isSampled: cut.sampleRate < 1 && layers.count == cut.layers.count - 1)))
     }
     self.layers = layers

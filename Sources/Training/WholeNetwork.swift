@@ -30,7 +30,8 @@ final class WholeNetwork {
 
   /// Plans all memory and takes over the starting parameters.
   ///
-  /// - Parameter training: `false` plans no backward pass of the convolutional part.
+  /// - Parameter training: `false` plans no backward pass of the convolutional part, and no memory
+  ///   for the gradients of the fully connected one's parameters.
   init(_ context: RunContext, training: Bool) throws(TrainingError) {
     self.context = context
     let plan = context.network
@@ -55,7 +56,7 @@ final class WholeNetwork {
     for range in rows.ranges {
       let lane = DenseSlice(
         plan: plan, cut: cut, rank: 0, rows: range.count, seed: context.configuration.seed,
-        lender: lanes.first, keepsWorking: stepsEachSubBatch)
+        lender: lanes.first, trains: training, keepsWorking: stepsEachSubBatch)
       for (index, row) in range.enumerated() { lane.positions[index] = UInt32(row) }
       lanes.append(lane)
     }
