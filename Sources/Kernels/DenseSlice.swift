@@ -118,12 +118,12 @@ package final class DenseSlice {
           parameters: lender?.layers[layers.count].parameters
             ?? DenseLayerParameters(
               layerCut, rank: rank, seed: seed, trains: trains, keepsWorking: keepsWorking,
-              isSampled: cut.sampleRate < 1 && layers.count == cut.layers.count - 1)))
+              isSampled: trains && cut.sampleRate < 1 && layers.count == cut.layers.count - 1)))
     }
     self.layers = layers
     loss = LossSlice(plan.loss, classes: cut.classSlices, rank: rank, rows: rows)
     sampled =
-      cut.sampleRate < 1
+      trains && cut.sampleRate < 1
       ? layers.last.map {
         SampledHead(
           own: $0.outputs, rate: cut.sampleRate, inputs: $0.cut.inputs, rows: rows, seed: seed)
