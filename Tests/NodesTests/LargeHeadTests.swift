@@ -1,5 +1,6 @@
 import Configuration
 import Glibc
+import Kernels
 import Network
 import Testing
 import Training
