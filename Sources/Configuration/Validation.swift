@@ -111,12 +111,30 @@ extension RunConfiguration {
 
   /// P: the sub-batches of a step.
   package var subBatches: Int {
+    if let groups = dataset.shardGroups { return groups }
     if schedule.kind == .gathered { return 1 }
     return schedule.subBatches > 0 ? schedule.subBatches : cluster.workers
   }
 
+  /// Whether P is the configuration's own, and not the number of workers.
+  private var isGivenSubBatches: Bool {
+    schedule.subBatches > 0 || dataset.shardGroups != nil
+  }
+
   private func checkSchedule(at section: ConfigurationPath) throws(ConfigurationError) {
     let path = section.key("subBatches")
+    if let groups = dataset.shardGroups {
+      let kind = ConfigurationPath.root.key("schedule").key("kind")
+      guard schedule.kind == .roundRobin else {
+        throw kind.error(
+          "must be \"round-robin\" with dataset.shardGroups, not \"\(schedule.kind.rawValue)\": "
+            + "a group's rows are a sub-batch that one worker computes")
+      }
+      guard schedule.subBatches == 0 || schedule.subBatches == groups else {
+        throw path.error(
+          "must be 0 or the number of dataset.shardGroups, \(groups), not \(schedule.subBatches)")
+      }
+    }
     if schedule.kind == .gathered, schedule.subBatches > 1 {
       throw path.error("must be 1 with the schedule \"gathered\", not \(schedule.subBatches)")
     }
@@ -132,7 +150,7 @@ extension RunConfiguration {
       guard schedule.fcUpdate == .perStep else {
         throw rate.error("does not go with fcUpdate \"per-sub-batch\"")
       }
-      guard schedule.kind == .gathered || schedule.subBatches > 0 else {
+      guard schedule.kind == .gathered || isGivenSubBatches else {
         throw path.error(
           "must be given with a network.sampleRate below 1: each sub-batch has its own classes in its"
             + " sample, and the result must not depend on the number of workers")
@@ -143,7 +161,7 @@ extension RunConfiguration {
       throw section.key("fcUpdate").error(
         "\"per-sub-batch\" needs sub-batches: set kind to \"scattered\" or \"round-robin\"")
     }
-    guard schedule.subBatches > 0 else {
+    guard isGivenSubBatches else {
       throw path.error(
         "must be given with fcUpdate \"per-sub-batch\": the result depends on it, and must not on"
           + " the number of workers")

@@ -44,7 +44,8 @@ package struct RunContext: Sendable {
     plan.schedule = Schedule(
       subBatches: configuration.subBatches,
       dealsWhole: configuration.schedule.kind == .roundRobin,
-      updatesEachSubBatch: configuration.schedule.fcUpdate == .perSubBatch)
+      updatesEachSubBatch: configuration.schedule.fcUpdate == .perSubBatch,
+      followsHolders: configuration.dataset.shardGroups != nil)
     plan.minimumWorkers = cluster.minimumWorkers
     plan.recutsOnLoss = cluster.fcLoss == .recut
     self.plan = plan
