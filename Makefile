@@ -78,6 +78,10 @@ reproduce: build ## the 2012 paper's experiments on CIFAR-10: DATA=cifar10.tar.g
 bench-network: build ## measure on an emulated Ethernet, as root; ARGS="--with-ddp python3 --hosts 4"
 	@scripts/bench-network $(ARGS)
 
+.PHONY: bench-large-head
+bench-large-head: build ## measure last layers of up to a million classes; ARGS="--classes 1000000"
+	@scripts/bench-large-head $(ARGS)
+
 .PHONY: sanitize
 sanitize: packages ## run the tests under ThreadSanitizer and AddressSanitizer (takes a while)
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/scripts/tsan-suppressions" \

@@ -133,7 +133,7 @@ let package = Package(
       name: "PlanningTests",
       dependencies: [
         "Planning", "Nodes", "Training", "Configuration", "Observability", "Messages", "Transport",
-        "Network",
+        "Network", "Tensors",
       ], swiftSettings: house),
     .testTarget(
       name: "CoordinationTests", dependencies: ["Coordination", "Messages", "Network", "Tensors"],

@@ -49,6 +49,7 @@ package struct RunConfiguration: Hashable, Sendable {
   package func updateBatch(dense: Bool) -> Int {
     switch schedule.fcUpdate {
     case .perStep: globalBatch
+    case .perSubBatch: dense ? globalBatch / subBatches : globalBatch
     }
   }
 }
@@ -150,7 +151,9 @@ package struct ScheduleConfiguration: Hashable, Sendable, ConfigurationSection {
   package enum FCUpdate: String, Hashable, Sendable, CaseIterable, ConfigurationWord {
     /// The sub-batches' gradients add up and step once.
     case perStep = "per-step"
-    static var planned: [String] { ["per-sub-batch"] }
+    /// Each sub-batch's gradients step before the next sub-batch is computed: the 2014 paper's
+    /// variable batch size.
+    case perSubBatch = "per-sub-batch"
   }
 
   package var kind = Kind.gathered
@@ -171,7 +174,10 @@ package struct ScheduleConfiguration: Hashable, Sendable, ConfigurationSection {
       Field(
         "subBatches", \.subBatches, .between(0, 4096),
         "Sub-batches of a step; 0: 1 if gathered, else one a worker."),
-      Field("fcUpdate", \.fcUpdate, "When the FC weights step: \"per-step\"."),
+      Field(
+        "fcUpdate", \.fcUpdate,
+        "When the FC weights step: \"per-step\", or \"per-sub-batch\", subBatches times a step, each"
+          + " sub-batch after the update of the one before (the 2014 paper's variable batch)."),
     ]
   }
 }

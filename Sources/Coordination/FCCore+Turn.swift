@@ -58,6 +58,7 @@ extension FCCore {
     else { return }
     let senders = senders(lane)
     guard senders.indices.allSatisfy({ senders[$0] == nil || features[$0] != nil }) else { return }
+    guard !mustWait(lane) else { return }
     // Features of this turn mean that the turn before is committed.
     committed(below: turn, &out)
     let kind = program[turn]
@@ -71,6 +72,20 @@ extension FCCore {
     enterPhase(now)
     compute(
       .start(pass, subBatch: lane, features.sorted { $0.key < $1.key }.map(\.value)), &out)
+  }
+
+  /// Whether this turn's sub-batches step one after another.
+  private var stepsEachSubBatch: Bool {
+    guard plan.schedule.updatesEachSubBatch, let program, turn < program.count else { return false }
+    return program[turn].isTraining
+  }
+
+  /// Whether a sub-batch whose features are there may not start yet: it reads the weights that the
+  /// one before makes, and these are made with the learning rate that the server gives for the
+  /// turn. Otherwise a step is made once the turn is committed.
+  func mustWait(_ lane: Int) -> Bool {
+    stepsEachSubBatch
+      && (announced < turn || lanes[..<lane].contains { $0.stage != .done })
   }
 
   var segmentCount: Int {
@@ -127,6 +142,11 @@ extension FCCore {
     }
     lanes[lane].stage = .done
     enterPhase(now)
+    if stepsEachSubBatch, case .training(let step) = program[turn] {
+      // After the features' gradients, which are of the weights as the sub-batch has read them.
+      compute(.stepSubBatch(step: step, subBatch: lane), &out)
+      if lane + 1 < lanes.count { startIfComplete(lane + 1, now, &out) }
+    }
     guard lanes.allSatisfy({ $0.stage == .done }) else { return }
     if let report = result.report {
       let body = Report(
@@ -138,7 +158,7 @@ extension FCCore {
       // The workers already have what they need; the parameters' gradients are computed while
       // they go backward.
       working = turn
-      compute(.gradients, &out)
+      if !stepsEachSubBatch { compute(.gradients, &out) }
     }
     clock.finishTurn()
     turn += 1

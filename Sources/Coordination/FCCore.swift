@@ -36,10 +36,15 @@ package struct FCCore: Sendable {
   var inbox: [Key: Inbox] = [:]
   /// Turns below this one are known to be committed.
   var committedBelow: UInt64 = 0
+  /// The last turn that the server has said begins, and with it the learning rate.
+  var announced: UInt64 = 0
   /// A training turn whose gradient is computed or being computed, and not yet applied.
   var working: UInt64?
   /// Training steps applied: must always equal the steps committed below the working turn.
   package internal(set) var appliedSteps: UInt64
+
+  /// Whether slices are left to hand in once those before have gone out.
+  package internal(set) var handsInMore = false
 
   /// The restore under way, and the last one that is complete.
   var restoring: Restore?
@@ -88,6 +93,10 @@ package struct FCCore: Sendable {
     case .message(let message): receive(message, now, &out)
     case .computed(let id, let outcome): finished(id, outcome, now, &out)
     case .tick: beat(now, &out)
+    case .drained:
+      guard handsInMore else { break }
+      handsInMore = false
+      compute(.collectNext, &out)
     case .leave(let reason):
       out.append(.send(message(.leave(Leave(reason: reason))), to: .server))
       out.append(.note("leaving: \(reason)"))
@@ -145,7 +154,10 @@ package struct FCCore: Sendable {
       take(activations, from: message.header.sender, message.frames, now, &out)
     case .exchange(let exchange):
       take(exchange, from: message.header.sender, message.frames, now, &out)
-    case .advance(let advance): committed(below: advance.turn, &out)
+    case .advance(let advance):
+      committed(below: advance.turn, &out)
+      announced = max(announced, advance.turn)
+      if !isIdle { for lane in lanes.indices { startIfComplete(lane, now, &out) } }
     default: gate.count(.unexpected)
     }
   }
@@ -159,6 +171,7 @@ package struct FCCore: Sendable {
     complained = []
     outstanding = [:]
     inbox = [:]
+    handsInMore = false
     isIdle = true
     guard let position = view.fcNodes.firstIndex(where: { $0.node == identity.sender }) else {
       out.append(.send(message(.goodbye), to: .server))
@@ -169,7 +182,7 @@ package struct FCCore: Sendable {
     self.position = position
     // Resume at r: a working turn below r is committed, even if its gradient is still being
     // computed (the compute thread works in order); a working turn r is discarded, which costs
-    // nothing, since the next pass overwrites its gradient.
+    // nothing, since the next pass overwrites its gradient or its version of the weights.
     committed(below: view.resumeTurn, &out)
     working = nil
     guard appliedSteps == program.version(at: view.resumeTurn) else {
@@ -187,6 +200,7 @@ package struct FCCore: Sendable {
           + "turn \(view.resumeTurn)"))
     out.append(.meet(view.fcNodes.filter { $0.node != identity.sender }))
     turn = view.resumeTurn
+    announced = view.resumeTurn
     if view.isFinal {
       clock.enter(.ending, now: now)
       compute(.collect(transfer: 0), &out)
@@ -232,11 +246,12 @@ package struct FCCore: Sendable {
       finishedSegment(0, lane, result, now, &out)
     case (.segment(let index, let lane, _, _, _, _), .segment(let result)):
       finishedSegment(index, lane, result, now, &out)
-    case (.gradients, _), (.apply, _), (.redraw, _), (.place, _): break
-    case (.collect, .slices(let slices)):
+    case (.gradients, _), (.stepSubBatch, _), (.apply, _), (.redraw, _), (.place, _): break
+    case (.collect, .slices(let slices)), (.collectNext, .slices(let slices)):
       for (slice, frames) in slices {
         out.append(.send(message(.slice(slice), frames), to: .serverBulk))
       }
+      handsInMore = slices.last.map { !$0.0.isLast } ?? false
     default: preconditionFailure("operation \(operation) ended with \(outcome)")
     }
   }

@@ -5,7 +5,8 @@ import Tensors
 struct CheckpointTransfer: Sendable {
   let number: UInt32
   let steps: UInt64
-  let started: Microseconds
+  /// When its last piece came; at first, when it was asked for.
+  var lastPiece: Microseconds
   /// FC nodes and shards that have not sent their last piece.
   var missing: Set<NodeID>
   /// Values and velocities that have come.
@@ -28,7 +29,8 @@ extension ServerCore {
     let steps = committedSteps
     lastTransfer += 1
     collecting = CheckpointTransfer(
-      number: lastTransfer, steps: steps, started: now, missing: Set(view.parameterHolders.map(\.node)))
+      number: lastTransfer, steps: steps, lastPiece: now,
+      missing: Set(view.parameterHolders.map(\.node)))
     compute(.beginCheckpoint(steps: steps), &out)
     let request = Collect(transfer: lastTransfer, turn: turn)
     for member in view.parameterHolders {
@@ -37,7 +39,8 @@ extension ServerCore {
   }
 
   mutating func takeForCheckpoint(
-    _ slice: Slice, _ frames: [Frame], _ record: MemberRecord, _ out: inout [Directive]
+    _ slice: Slice, _ frames: [Frame], _ record: MemberRecord, _ now: Microseconds,
+    _ out: inout [Directive]
   ) {
     guard state == .running || state == .paused, var transfer = collecting,
       transfer.number == slice.transfer,
@@ -45,6 +48,7 @@ extension ServerCore {
     else { return drop(.stale) }
     compute(.store(slice, frames, from: record.name), &out)
     transfer.elements += slice.rows * slice.columns
+    transfer.lastPiece = now
     if slice.isLast { transfer.missing.remove(record.node) }
     collecting = transfer
     guard transfer.missing.isEmpty else { return }
@@ -110,7 +114,7 @@ extension ServerCore {
   /// Gives up a checkpoint whose slices do not come: the next one is a new chance.
   mutating func watchCheckpoint(_ now: Microseconds, _ out: inout [Directive]) {
     let patience: Microseconds = 60_000_000
-    guard let transfer = collecting, !transfer.missing.isEmpty, now > transfer.started + patience
+    guard let transfer = collecting, !transfer.missing.isEmpty, now > transfer.lastPiece + patience
     else { return }
     let late = transfer.missing.compactMap { membership[$0]?.name }.map { "\($0)" }.sorted()
     collecting = nil
@@ -154,6 +158,7 @@ extension ServerCore {
     requiredRestore = lastTransfer
     restoreSteps = checkpointSteps
     restoreSent = []
+    cuts = [:]
     let goal =
       checkpointSteps > 0 ? "the checkpoint after \(checkpointSteps) steps" : "the initial values"
     out.append(
@@ -177,11 +182,17 @@ extension ServerCore {
     let body = Restore(transfer: requiredRestore, steps: restoreSteps, isInitial: isInitial)
     out.append(.send(message(.restore(body)), to: record.node))
     guard !isInitial else { return }
-    compute(.cut(for: record.name, transfer: requiredRestore), &out)
+    compute(.cut(for: record.name, transfer: requiredRestore, from: 0), &out)
+  }
+
+  /// What was sent to `node` has gone out: the next of the slices that it is being given.
+  mutating func giveNext(_ node: NodeID, _ out: inout [Directive]) {
+    guard let next = cuts.removeValue(forKey: node), let record = membership[node] else { return }
+    compute(.cut(for: record.name, transfer: requiredRestore, from: next), &out)
   }
 
   mutating func give(
-    _ slices: [(Slice, [Frame])], of transfer: UInt32, to name: NodeName,
+    _ slices: [(Slice, [Frame])], of transfer: UInt32, from first: Int, to name: NodeName,
     _ out: inout [Directive]
   ) {
     guard transfer == requiredRestore,
@@ -190,5 +201,6 @@ extension ServerCore {
     for (slice, frames) in slices {
       out.append(.send(message(.slice(slice), frames), to: record.node))
     }
+    if let last = slices.last?.0, !last.isLast { cuts[record.node] = first + slices.count }
   }
 }

@@ -182,7 +182,7 @@ extension ServerCore {
     _ slice: Slice, _ frames: [Frame], from record: MemberRecord, _ now: Microseconds,
     _ out: inout [Directive]
   ) {
-    guard slice.transfer == 0 else { return takeForCheckpoint(slice, frames, record, &out) }
+    guard slice.transfer == 0 else { return takeForCheckpoint(slice, frames, record, now, &out) }
     guard case .ending = state, let view, record.name.role.holdsParameters else {
       return drop(.unexpected)
     }

@@ -15,6 +15,8 @@ package struct ServerCore: Sendable {
     case connectionLost(NodeID)
     /// A member has sent what breaks the protocol, before it got here.
     case misbehaved(NodeID, reason: String)
+    /// What was sent to an FC node has gone out: there is room for more of its slices.
+    case drained(NodeID)
     case tick
     /// The operator ends the run.
     case stop(reason: String)
@@ -63,8 +65,9 @@ package struct ServerCore: Sendable {
     /// Take the committed version from the checkpoint after `steps` steps, or what the run began
     /// with.
     case rollBack(steps: UInt64)
-    /// Cut what an FC node or a shard holds out of that checkpoint.
-    case cut(for: NodeName, transfer: UInt32)
+    /// Cut what an FC node or a shard holds out of that checkpoint: some of it, from piece `from`
+    /// on.
+    case cut(for: NodeName, transfer: UInt32, from: Int)
     /// Write the model and the last checkpoint: all slices are there.
     case save(steps: UInt64)
   }
@@ -126,6 +129,9 @@ package struct ServerCore: Sendable {
   /// Steps of the parameters that it restores: a checkpoint may be completed meanwhile.
   var restoreSteps: UInt64 = 0
   var restoreSent: Set<NodeID> = []
+  /// FC nodes and shards that are being given slices and the next piece of each, once those before have gone
+  /// out.
+  package internal(set) var cuts: [NodeID: Int] = [:]
   /// FC nodes and shards that want to go and wait for a checkpoint with their slices in it.
   var departing: Set<NodeID> = []
   /// How often processes have been put out for breaking the protocol, by host and process number.
@@ -184,6 +190,7 @@ package struct ServerCore: Sendable {
       if let record = membership[node] {
         putOut(record, "it breaks the protocol: \(reason)", now, &out)
       }
+    case .drained(let node): giveNext(node, &out)
     case .tick: tick(now, &out)
     case .checkpointed(let steps, let failure): checkpointed(steps, failure, now, &out)
     case .checkpointNow: checkpointAsked = true
@@ -278,8 +285,8 @@ package struct ServerCore: Sendable {
         }
       }
     case (.tally, .tallied(let tally)): tallied(turn: pending.turn, tally, now, &out)
-    case (.cut(let name, let transfer), .slices(let slices)):
-      give(slices, of: transfer, to: name, &out)
+    case (.cut(let name, let transfer, let first), .slices(let slices)):
+      give(slices, of: transfer, from: first, to: name, &out)
     case (.save(let steps), .saved(let problem)):
       guard case .ending(let stop) = state else { return }
       if let problem {

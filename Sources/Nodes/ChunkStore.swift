@@ -74,7 +74,7 @@ final class ChunkStore {
     for part in stages[chunk.stage].parts(of: chunk.range) {
       let values = gradient + (part.offset - chunk.range.lowerBound)
       probe?.gradient(
-        step: step, of: part.entry,
+        step: step, subBatch: nil, of: part.entry,
         region: ParameterRegion(elements: part.elements, of: part.entry), values: values)
       context.sgd(
         part.entry, step: step, of: totalSteps(), reductions: reductions(),

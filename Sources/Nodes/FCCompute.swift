@@ -21,6 +21,8 @@ final class FCCompute: Performer {
   /// step after it, when no step is under way here.
   private let reductions: @Sendable () -> Int
   private let rates: RateSheet
+  /// Slices that the server has asked for.
+  private var handover: Handover?
 
   init(
     context: RunContext, rank: Int, probe: (any StepProbe)?,
@@ -37,7 +39,8 @@ final class FCCompute: Performer {
     for rows in context.plan.subBatches.ranges {
       let lane = DenseSlice(
         plan: context.network, cut: context.cut, rank: rank, rows: rows.count,
-        seed: context.configuration.seed, lender: lanes.first)
+        seed: context.configuration.seed, lender: lanes.first,
+        keepsWorking: context.plan.schedule.updatesEachSubBatch)
       for (index, row) in rows.enumerated() { lane.positions[index] = UInt32(row) }
       lanes.append(lane)
     }
@@ -67,6 +70,8 @@ final class FCCompute: Performer {
       if let row = lane.firstInvalidLabel {
         return .failed("row \(row) has the label \(lane.labels[row]), which is no class")
       }
+      slice.readsWorking =
+        context.plan.schedule.updatesEachSubBatch && pass.isTraining && subBatch > 0
       lane.begin(
         DensePass(training: pass.isTraining, step: pass.step, examples: pass.examples))
       lane.run(segment: 0, received: [])
@@ -89,15 +94,28 @@ final class FCCompute: Performer {
         lane.computeParameterGradients(accumulate: index > 0)
       }
       return .done
-    case .apply(let step):
-      context.update(
-        slice, step: step, of: totalSteps(), reductions: reductions(),
-        rateFactor: rates.factor(at: step), probe: probe)
+    case .stepSubBatch(let step, let subBatch):
+      lanes[subBatch].computeParameterGradients(
+        scale: Float(context.plan.globalBatch) / Float(lanes[subBatch].rows))
+      update(step, subBatch: subBatch)
       return .done
-    case .collect(let transfer): return .slices(collect(transfer))
+    case .apply(let step):
+      handover?.copyRest()
+      if context.plan.schedule.updatesEachSubBatch { slice.commit() } else { update(step) }
+      return .done
+    case .collect(let transfer):
+      handover = Handover(slice.parameters, transfer: transfer)
+      return .slices(handover?.part() ?? [])
+    case .collectNext: return .slices(handover?.part() ?? [])
     case .redraw: return redraw()
     case .place(let piece, let frames): return place(piece, frames)
     }
+  }
+
+  private func update(_ step: UInt64, subBatch: Int? = nil) {
+    context.update(
+      slice, step: step, subBatch: subBatch, of: totalSteps(), reductions: reductions(),
+      rateFactor: rates.factor(at: step), probe: probe)
   }
 
   // MARK: A turn
@@ -163,6 +181,7 @@ final class FCCompute: Performer {
   // MARK: Whole parameters
 
   private func redraw() -> FCCore.Outcome {
+    handover = nil
     for parameter in slice.parameters {
       parameter.writeInitialValues(seed: context.configuration.seed)
       parameter.velocity.update(repeating: 0, count: parameter.count)
@@ -176,6 +195,7 @@ final class FCCompute: Performer {
   }
 
   private func place(_ piece: Slice, _ frames: [Frame]) -> FCCore.Outcome {
+    handover = nil
     let rows = piece.firstRow..<piece.firstRow + piece.rows
     let columns = piece.firstColumn..<piece.firstColumn + piece.columns
     guard let parameter = slice.parameters.first(where: { $0.entry.key == piece.key }),
@@ -191,34 +211,5 @@ final class FCCompute: Performer {
       stride: parameter.columns.count, rows: rows.lowerBound - base..<rows.upperBound - base,
       columns: columns.lowerBound - left..<columns.upperBound - left)
     return .done
-  }
-
-  private func collect(_ transfer: UInt32) -> [(Slice, [Frame])] {
-    var slices: [(Slice, [Frame])] = []
-    for parameter in slice.parameters {
-      for part in Slice.Part.allCases { slices += pieces(of: parameter, part, transfer) }
-    }
-    // No node is without a piece: the configuration allows no more FC nodes than classes.
-    slices[slices.count - 1].0.isLast = true
-    return slices
-  }
-
-  private func pieces(
-    of parameter: OwnedParameter, _ part: Slice.Part, _ transfer: UInt32
-  ) -> [(Slice, [Frame])] {
-    let source = part == .value ? parameter.value : parameter.velocity
-    let width = parameter.columns.count
-    // A message holds a few frames: larger ones would only wait for each other.
-    let perMessage = RowBlocks.rowsPerFrame(columns: width) * 8
-    return stride(from: 0, to: parameter.rows.count, by: perMessage).map { first in
-      let rows = first..<min(first + perMessage, parameter.rows.count)
-      let piece = Slice(
-        transfer: transfer, part: part, key: parameter.entry.key,
-        firstRow: parameter.rows.lowerBound + first, rows: rows.count,
-        firstColumn: parameter.columns.lowerBound, columns: width, isLast: false)
-      let frames = RowBlocks.frames(
-        of: UnsafePointer(source), stride: width, rows: rows, columns: 0..<width, pool: pool)
-      return (piece, frames)
-    }
   }
 }

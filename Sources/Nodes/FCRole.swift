@@ -61,6 +61,11 @@ final class FCRole: MemberRole {
     carryOut(core?.handle(.tick, now: now) ?? [])
   }
 
+  func drained(now: Microseconds) -> [MemberDirective] {
+    guard core?.handsInMore == true else { return [] }
+    return carryOut(core?.handle(.drained, now: now) ?? [])
+  }
+
   func leave(reason: String, now: Microseconds) -> [MemberDirective] {
     carryOut(core?.handle(.leave(reason: reason), now: now) ?? [])
   }

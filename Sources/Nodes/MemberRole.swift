@@ -14,6 +14,8 @@ protocol MemberRole: AnyObject {
   func deliver(_ message: Message, now: Microseconds) -> [MemberDirective]
   func takeReports(now: Microseconds) throws(NodeError) -> [MemberDirective]
   func tick(now: Microseconds) -> [MemberDirective]
+  /// Nothing that was sent to the server in bulk waits in this process any more.
+  func drained(now: Microseconds) -> [MemberDirective]
   func leave(reason: String, now: Microseconds) -> [MemberDirective]
   /// Adds to a heartbeat what only the role knows.
   func fill(_ telemetry: inout Telemetry, now: Microseconds)
@@ -23,6 +25,10 @@ protocol MemberRole: AnyObject {
   func name(of node: NodeID) -> NodeName?
   /// Joins the role's threads.
   func stop()
+}
+
+extension MemberRole {
+  func drained(now: Microseconds) -> [MemberDirective] { [] }
 }
 
 /// A core's directives, less those that the role carries out itself.

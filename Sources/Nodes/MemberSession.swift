@@ -147,6 +147,7 @@ package final class MemberSession {
     if let role {
       carryOut(try role.takeReports(now: MonotonicClock.now()))
       carryOut(role.tick(now: MonotonicClock.now()))
+      if hub.queuedBytes(to: bulk) == 0 { carryOut(role.drained(now: MonotonicClock.now())) }
       if let part = tracing.finish(turn: role.currentTurn, now: MonotonicClock.now()) {
         send(Message(identity, part.body, frames: part.frames), over: control)
       }

@@ -151,6 +151,8 @@ final class ServerArchive {
   }
 
   func store(_ slice: Slice, _ frames: [Frame], _ name: NodeName) -> ServerCore.Outcome {
+    // Whoever writes no checkpoints needs no velocities.
+    if slice.part == .velocity, writer == nil { return .done }
     // Without a checkpoint begun these are the model's: its own part is read when it is saved.
     let target = incoming ?? fresh
     incoming = target
@@ -223,35 +225,36 @@ final class ServerArchive {
     }
   }
 
-  /// Cuts what an FC node or a shard holds, values and velocities, out of the checkpoint.
-  func cut(for name: NodeName, _ transfer: UInt32, _ pool: FramePool) -> ServerCore.Outcome {
+  /// Cuts what an FC node or a shard holds, values and velocities, out of the checkpoint: some
+  /// pieces from `first` on, the last of all marked.
+  func cut(
+    for name: NodeName, _ transfer: UInt32, from first: Int, _ pool: FramePool
+  ) -> ServerCore.Outcome {
     guard let source else { return .failed("there is no checkpoint to give slices from") }
-    var pieces: [(Slice, [Frame])] = []
     do throws(CheckpointError) {
-      pieces =
-        name.role == .shard
-        ? try cut(source, shard: name.rank, transfer, pool)
-        : try cut(source, fcNode: name.rank, transfer, pool)
+      guard name.role == .fc else {
+        var pieces = try cut(source, shard: name.rank, transfer, pool)
+        pieces[pieces.count - 1].0.isLast = true
+        return .slices(Array(pieces.dropFirst(first)))
+      }
+      var pieces: [Slice] = []
+      for layer in context.cut.layers {
+        let region = layer.weightRegion(rank: name.rank)
+        for part in Slice.Part.allCases {
+          pieces += Self.pieces(layer.weight, region.rows, region.columns, part, transfer)
+          pieces += Self.pieces(
+            layer.bias, layer.biasRange(rank: name.rank), 0..<1, part, transfer)
+        }
+      }
+      pieces[pieces.count - 1].isLast = true
+      var cut: [(Slice, [Frame])] = []
+      for piece in pieces.dropFirst(first).prefix(Self.piecesAtOnce) {
+        cut.append((piece, [try frame(of: piece, source, pool)]))
+      }
+      return .slices(cut)
     } catch {
       return .failed("\(error)")
     }
-    pieces[pieces.count - 1].0.isLast = true
-    return .slices(pieces)
-  }
-
-  private func cut(
-    _ source: Checkpoint, fcNode rank: Int, _ transfer: UInt32, _ pool: FramePool
-  ) throws(CheckpointError) -> [(Slice, [Frame])] {
-    var pieces: [(Slice, [Frame])] = []
-    for layer in context.cut.layers {
-      let region = layer.weightRegion(rank: rank)
-      for part in Slice.Part.allCases {
-        try pieces += cut(source, layer.weight, region.rows, region.columns, part, transfer, pool)
-        try pieces += cut(
-          source, layer.bias, layer.biasRange(rank: rank), 0..<1, part, transfer, pool)
-      }
-    }
-    return pieces
   }
 
   private func cut(
@@ -275,35 +278,37 @@ final class ServerArchive {
     return pieces
   }
 
-  private func cut(
-    _ source: Checkpoint, _ entry: ParameterTable.Entry, _ rows: Range<Int>,
-    _ columns: Range<Int>, _ part: Slice.Part, _ transfer: UInt32, _ pool: FramePool
-  ) throws(CheckpointError) -> [(Slice, [Frame])] {
+  /// Frames that are read together; the next ones once these have gone out.
+  private static let piecesAtOnce = 8
+
+  private static func pieces(
+    _ entry: ParameterTable.Entry, _ rows: Range<Int>, _ columns: Range<Int>, _ part: Slice.Part,
+    _ transfer: UInt32
+  ) -> [Slice] {
     guard !rows.isEmpty, !columns.isEmpty else { return [] }
-    let width = entry.shape.count / entry.shape[0]
     let step = RowBlocks.rowsPerFrame(columns: columns.count)
-    var pieces: [(Slice, [Frame])] = []
-    for first in stride(from: rows.lowerBound, to: rows.upperBound, by: step) {
-      let block = first..<min(first + step, rows.upperBound)
-      let staging = AlignedBuffer(floats: block.count * columns.count)
-      for (offset, row) in block.enumerated() {
-        let start = row * width + columns.lowerBound
-        try source.read(
-          entry.name, velocity: part == .velocity, elements: start..<start + columns.count,
-          into: staging.floatPointer + offset * columns.count)
-      }
-      let frame = pool.frame(floats: block.count * columns.count) { target in
-        target.baseAddress?.update(from: staging.floatPointer, count: target.count)
-      }
-      pieces.append(
-        (
-          Slice(
-            transfer: transfer, part: part, key: entry.key, firstRow: block.lowerBound,
-            rows: block.count, firstColumn: columns.lowerBound, columns: columns.count,
-            isLast: false),
-          [frame]
-        ))
+    return stride(from: rows.lowerBound, to: rows.upperBound, by: step).map { first in
+      Slice(
+        transfer: transfer, part: part, key: entry.key, firstRow: first,
+        rows: min(step, rows.upperBound - first), firstColumn: columns.lowerBound,
+        columns: columns.count, isLast: false)
     }
-    return pieces
+  }
+
+  private func frame(
+    of piece: Slice, _ source: Checkpoint, _ pool: FramePool
+  ) throws(CheckpointError) -> Frame {
+    let entry = context.network.parameters.entries[piece.key]
+    let width = entry.shape.count / entry.shape[0]
+    let staging = AlignedBuffer(floats: piece.rows * piece.columns)
+    for row in 0..<piece.rows {
+      let start = (piece.firstRow + row) * width + piece.firstColumn
+      try source.read(
+        entry.name, velocity: piece.part == .velocity, elements: start..<start + piece.columns,
+        into: staging.floatPointer + row * piece.columns)
+    }
+    return pool.frame(floats: piece.rows * piece.columns) { target in
+      target.baseAddress?.update(from: staging.floatPointer, count: target.count)
+    }
   }
 }

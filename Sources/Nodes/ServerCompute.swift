@@ -100,7 +100,8 @@ final class ServerCompute: Performer {
       } catch {
         return .failed("\(error)")
       }
-    case .cut(let name, let transfer): return archive.cut(for: name, transfer, chunks.pool)
+    case .cut(let name, let transfer, let first):
+      return archive.cut(for: name, transfer, from: first, chunks.pool)
     }
   }
 

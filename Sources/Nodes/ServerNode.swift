@@ -228,6 +228,10 @@ package final class ServerNode {
       receive(link, parts)
     }
     handle(.tick)
+    for node in core.cuts.keys.sorted()
+    where controlLinks[node].map({ hub.queuedBytes(to: $0) == 0 }) ?? false {
+      handle(.drained(node))
+    }
     drillIfDue()
     finishTraceIfComplete()
     if let http,

@@ -37,6 +37,9 @@ package struct ClusterShape: Hashable, Sendable {
   package var schedule = Schedule.gathered
   /// P; 1 if gathered.
   package var subBatches = 1
+  /// Whether the FC weights step once a sub-batch, which then come one after another; else once a
+  /// step.
+  package var updatesEachSubBatch = false
   package var layout = Layout.separate
   package var wire = WireBytes()
   /// What a link carries each way; `nil` where it never is in the way.

@@ -77,10 +77,16 @@ package struct Recommendation: Sendable {
     for count in nodes {
       var shape = base
       shape.fcNodes = count
-      for (schedule, parts) in [
-        (ClusterShape.Schedule.gathered, 1), (.scattered, 2), (.scattered, 4), (.scattered, 8),
-        (.roundRobin, min(base.workers, 16)),
-      ] where parts <= base.share && (schedule == .gathered || parts > 1) {
+      // Where the FC weights step once a sub-batch, their number is part of the training.
+      let ways: [(ClusterShape.Schedule, Int)] =
+        base.updatesEachSubBatch
+        ? [(.scattered, base.subBatches), (.roundRobin, base.subBatches)]
+        : [
+          (.gathered, 1), (.scattered, 2), (.scattered, 4), (.scattered, 8),
+          (.roundRobin, min(base.workers, 16)),
+        ]
+      for (schedule, parts) in ways
+      where parts <= base.share && (schedule == .gathered || parts > 1) {
         (shape.schedule, shape.subBatches) = (schedule, parts)
         shapes.append(shape)
       }

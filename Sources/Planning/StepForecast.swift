@@ -190,6 +190,18 @@ private struct StepBuilder {
         lane, "sub-batch \(index)", step, after: forward[lane.block])
       done.append(last)
       if lane.own > 0 { returned.append((gradient, lane.own)) }
+      guard shape.updatesEachSubBatch else { continue }
+      // The next sub-batch reads what this one makes.
+      let summed = graph.add(
+        .fcGradients, "FC weight gradients, sub-batch \(index)", step: step,
+        compute(.fc, speeds.denseGradients.seconds(lane.rows) / Double(cut.nodes)), after: [last])
+      applied = graph.add(
+        .fcUpdate, "FC update, sub-batch \(index)", step: step, compute(.fc, updateSeconds),
+        after: [summed])
+    }
+    if shape.updatesEachSubBatch {
+      commit(returned, step, after: forward[forward.count - 1])
+      return
     }
     let gradients = graph.add(
       .fcGradients, "FC weight gradients", step: step,
@@ -197,7 +209,24 @@ private struct StepBuilder {
         .fc,
         lanes.reduce(0) { $0 + speeds.denseGradients.seconds($1.rows) } / Double(cut.nodes)),
       after: done)
-    let pushed = backward(returned, step, after: forward[forward.count - 1])
+    let committed = commit(returned, step, after: forward[forward.count - 1])
+    applied = graph.add(
+      .fcUpdate, "FC update", step: step, compute(.fc, updateSeconds),
+      after: [gradients, committed])
+  }
+
+  /// Seconds in which an FC node applies one step of the optimizer.
+  private var updateSeconds: Double {
+    let weights = cut.layers.reduce(0) { $0 + ($1.inputs + 1) * cut.trainedOutputs(of: $1) }
+    return Double(weights) / Double(cut.nodes) * speeds.updatePerValue
+  }
+
+  /// The conv layers' way from the features' gradients to the commit.
+  @discardableResult
+  private mutating func commit(
+    _ returned: [(gradient: Int, rows: Int)], _ step: Int, after forward: Int
+  ) -> Int {
+    let pushed = backward(returned, step, after: forward)
     var updates: [Int] = []
     for stage in stages.indices.reversed() {
       guard let push = pushed[stage] else { continue }
@@ -207,11 +236,7 @@ private struct StepBuilder {
       .update, "commit", step: step, [], latency: shape.latencySeconds,
       after: updates.isEmpty ? returned.map(\.gradient) : updates)
     commits.append(commit)
-    let weights = cut.layers.reduce(0) { $0 + $1.inputs * $1.outputs + $1.outputs }
-    applied = graph.add(
-      .fcUpdate, "FC update", step: step,
-      compute(.fc, Double(weights) / Double(cut.nodes) * speeds.updatePerValue),
-      after: [gradients, commit])
+    return commit
   }
 
   /// A lane's way through the FC nodes; its last segment, and its gradient at the worker.

@@ -25,9 +25,21 @@ package struct Traffic: Hashable, Sendable {
 
   /// What FC node 0, which has the largest slices, exchanges with the other FC nodes for a layer.
   package struct Layer: Hashable, Sendable {
+    /// Why a layer has its form.
+    package enum Reason: String, Hashable, Sendable {
+      /// It moves the least.
+      case auto
+      /// The configuration says so.
+      case form
+      /// The loss is over a sample of the classes, of which only whole rows of weights are of use.
+      case sample
+    }
+
     package let name: String
     package let form: FullyConnected.Form
-    /// What one pass moves in the form taken and in the other one, forward and backward.
+    package let reason: Reason
+    /// Bytes that it sends in a step, forward and backward together, in the form taken and in the
+    /// other one; it receives as many.
     package let sent: Int
     package let other: Int
   }
@@ -67,7 +79,10 @@ package struct Traffic: Hashable, Sendable {
         sent: shape.workers * values * p,
         received: shape.workers * values * g + (shard == 0 ? shape.fcNodes * batch * 4 : 0))
     }
-    layers = cut.layers.map { Self.layer($0, nodes: shape.fcNodes, rows: batch, valueBytes: a) }
+    layers = cut.layers.map {
+      Self.layer(
+        $0, reason: Self.reason(for: $0, plan), nodes: shape.fcNodes, rows: batch, valueBytes: a)
+    }
     guard shape.layout == .beside else {
       hosts = workers + fcNodes + servers
       return
@@ -101,16 +116,27 @@ package struct Traffic: Hashable, Sendable {
     Double(hosts.reduce(0) { $0 + $1.sent }) / Double(max(hosts.count, 1))
   }
 
+  private static func reason(for layer: DenseLayerCut, _ plan: NetworkPlan) -> Layer.Reason {
+    if case .fullyConnected(let full) = plan.fullyConnected[layer.position].operation,
+      full.form != .auto
+    {
+      return .form
+    }
+    let isLast = layer.position == plan.fullyConnected.count - 1
+    return isLast && plan.sampleRate < 1 ? .sample : .auto
+  }
+
   private static func layer(
-    _ layer: DenseLayerCut, nodes: Int, rows: Int, valueBytes: Int
+    _ layer: DenseLayerCut, reason: Layer.Reason, nodes: Int, rows: Int, valueBytes: Int
   ) -> Layer {
+    // A gathered slice goes to every other node, and theirs come; backward the other way round.
     func moved(_ slices: Partition) -> Int {
       ((nodes - 1) * slices[0].count + slices.count - slices[0].count) * rows * valueBytes
     }
     let (gather, scatter) = (moved(layer.inputSlices), moved(layer.outputSlices))
     let gathers = layer.form == .gatherInput
     return Layer(
-      name: layer.name, form: layer.form, sent: gathers ? gather : scatter,
+      name: layer.name, form: layer.form, reason: reason, sent: gathers ? gather : scatter,
       other: gathers ? scatter : gather)
   }
 

@@ -161,8 +161,8 @@ package final class Hub {
   }
 
   func dispatch(_ frames: [Frame], to link: Link) -> Bool {
-    let before = queueBytes(link)
-    defer { queuedBytes += queueBytes(link) - before }
+    let before = queuedBytes(to: link)
+    defer { queuedBytes += queuedBytes(to: link) - before }
     switch link {
     case .dialed(let number):
       guard let socket = dialed.first(where: { $0.number == number }) else { return false }
@@ -241,7 +241,8 @@ package final class Hub {
     queuedBytes = 0
   }
 
-  private func queueBytes(_ link: Link) -> Int {
+  /// Those of `queuedBytes` that are for one link.
+  package func queuedBytes(to link: Link) -> Int {
     switch link {
     case .dialed(let number): dialed.first { $0.number == number }?.queue.byteCount ?? 0
     case .accepted(let routingID): listener?.queues[routingID]?.byteCount ?? 0

@@ -91,6 +91,7 @@ enum PlanCommand {
       case .scattered: .scattered
       }
     shape.subBatches = configuration.subBatches
+    shape.updatesEachSubBatch = configuration.schedule.fcUpdate == .perSubBatch
     shape.wire.activations = configuration.wire.activations.bytes
     shape.wire.gradients = configuration.wire.gradients.bytes
     shape.wire.parameters = configuration.wire.parameters.bytes

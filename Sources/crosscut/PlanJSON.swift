@@ -16,8 +16,9 @@ extension PlanReport {
             .object([
               .init("name", .string(layer.name)),
               .init("form", .string(layer.form.rawValue)),
-              .init("bytesSent", .int(2 * layer.sent)),
-              .init("bytesSentInOtherForm", .int(2 * layer.other)),
+              .init("reason", .string(layer.reason.rawValue)),
+              .init("bytesSent", .int(layer.sent)),
+              .init("bytesSentInOtherForm", .int(layer.other)),
             ])
           })),
       .init(
@@ -76,6 +77,7 @@ extension PlanReport {
       .init("globalBatch", .int(shape.globalBatch)),
       .init("schedule", .string(shape.schedule.rawValue)),
       .init("subBatches", .int(shape.subBatches)),
+      .init("fcUpdate", .string(shape.updatesEachSubBatch ? "per-sub-batch" : "per-step")),
       .init("layout", .string(shape.layout.rawValue)),
       .init("linkBytesPerSecond", shape.linkBytesPerSecond.map(JSONValue.double) ?? .null),
     ])

@@ -45,7 +45,10 @@ struct PlanReport {
   }
 
   static func scheme(_ shape: ClusterShape) -> String {
-    shape.schedule == .gathered ? "gathered" : "\(shape.schedule.rawValue):\(shape.subBatches)"
+    shape.schedule == .gathered
+      ? "gathered"
+      : "\(shape.schedule.rawValue):\(shape.subBatches)"
+        + (shape.updatesEachSubBatch ? ", fc steps per sub-batch" : "")
   }
 
   // MARK: Layers
@@ -74,14 +77,16 @@ struct PlanReport {
       let time = denseSeconds(layer, in: cut)
       cells.append([
         layer.name, layer.form.rawValue,
-        "\(Self.megabytes(2 * moved.sent)) MB, \(other) \(Self.megabytes(2 * moved.other))",
+        "\(moved.reason.rawValue): \(Self.megabytes(moved.sent)) MB, \(other)"
+          + " \(Self.megabytes(moved.other))",
         Numbers.fixed(operations / 1e6, 1),
         Numbers.fixed(time.forward * 1e3, 1), Numbers.fixed(time.backward * 1e3, 1),
-        Self.megabytes(2 * moved.sent),
+        Self.megabytes(moved.sent),
       ])
     }
     return [
-      "Layers, on one node; MB are 10^6, sent and received by a worker, each way by an FC node"
+      "Layers, on one node; MB are 10^6, sent and received by a worker, each way by an FC node.",
+      "Cuts are the cheaper (auto), as configured (form) or what a sample of the classes needs (sample).",
     ]
       + TextTable.lines(cells, leftColumns: 3)
   }

@@ -137,7 +137,7 @@ final class DenseCluster {
 /// Networks, inputs and comparisons of the dense tests.
 enum DenseFixture {
   static let forms = ["gather-input", "scatter-output", "mixed", "auto"]
-  static let networks = ["dropout first", "uneven", "logistic", "single"]
+  static let networks = ["dropout first", "uneven", "logistic", "sampled", "single"]
 
   static func plan(_ network: String, form: String) throws -> NetworkPlan {
     var count = 0
@@ -171,6 +171,13 @@ enum DenseFixture {
           LayerSpec(.dropout(Dropout(rate: 0.3, scale: .evaluation))), full(17),
           LayerSpec(.activation(.tanh)), LayerSpec(.activation(.relu)), full(4),
         ], loss: network == "logistic" ? .logistic : .softmax)
+    case "sampled":
+      return try NetworkPlan(
+        input: Shape(7, 1, 1),
+        layers: [
+          full(5), LayerSpec(.activation(.relu)),
+          LayerSpec(.fullyConnected(FullyConnected(units: 23, bias: .uniformFanIn))),
+        ], sampleRate: 0.3)
     default:
       return try NetworkPlan(input: Shape(3, 1, 1), layers: [full(2)])
     }

@@ -5,6 +5,7 @@ import Nodes
 import Observability
 import Planning
 import Synchronization
+import Tensors
 import Testing
 import Training
 import Transport
@@ -69,6 +70,36 @@ struct TrafficTests {
       #expect(abs(received - 1) < 0.03, "\(node) received \(received) of \(expected.received)")
     }
     #expect(counted.count == workers + fcNodes + servers - 1)
+  }
+
+  @Test(arguments: ["auto", "gather-input", "scatter-output"], [2, 3, 4])
+  func `an fc node's bytes are those of its layers, its features and the loss`(
+    form: String, fcNodes: Int
+  ) throws {
+    let configuration = try RunConfiguration.parse(
+      text: """
+        {
+          network: { input: [5, 4, 4], layers: [
+            { type: "fc", units: 37, form: "\(form)" }, "relu", { type: "fc", units: 11 },
+            { type: "fc", units: 90, form: "gather-input" },
+          ] },
+          dataset: { kind: "synthetic" }, globalBatch: 6,
+        }
+        """, source: "layers")
+    let plan = try configuration.networkPlan()
+    let traffic = Traffic(plan, ClusterShape(workers: 1, fcNodes: fcNodes, globalBatch: 6))
+    let rows = configuration.globalBatch
+    let features = rows * 4 * Partition(count: plan.features, parts: fcNodes)[0].count
+    let layers = traffic.layers.reduce(0) { $0 + $1.sent }
+    #expect(traffic.fcNodes[0].sent == features + rows * 4 + rows * 12 * (fcNodes - 1) + layers)
+    #expect(traffic.layers.map(\.reason) == [form == "auto" ? .auto : .form, .auto, .form])
+    // What is chosen by cost is the cheaper, and the other figure is what the other would cost.
+    for layer in traffic.layers where layer.reason == .auto { #expect(layer.sent <= layer.other) }
+    let gathered: Int =
+      rows * 4
+      * ((fcNodes - 1) * Partition(count: 11, parts: fcNodes)[0].count
+        + Partition(count: 11, parts: fcNodes).ranges.dropFirst().reduce(0) { $0 + $1.count })
+    #expect(traffic.layers[2].sent == gathered)
   }
 
   /// Bytes a turn of every node between two of its heartbeats, at least 60 turns apart.

@@ -76,6 +76,7 @@ struct RandomScenario: CustomStringConvertible {
       }
       for _ in 0..<4 { options.faults.append((20_000_000, .add(.shard))) }
     }
+    options.schedule.updatesEachSubBatch = oneIn(2)
     self.options = options
   }
 
@@ -85,7 +86,9 @@ struct RandomScenario: CustomStringConvertible {
     \(options.steps) steps of \(options.globalBatch), evaluation of \
     \(options.evaluationExamples) every \(options.evaluateEvery), delays up to \
     \(options.maximumDelay) us, \(options.schedule.subBatches) sub-batches \
-    (\(options.schedule.dealsWhole ? "whole" : "parts")), machines with \(options.heldGroups), \(options.duplicates)/256 twice; \
+    (\(options.schedule.dealsWhole ? "whole" : "parts")\
+    \(options.schedule.updatesEachSubBatch ? ", each with a step" : "")), \
+    machines with \(options.heldGroups), \(options.duplicates)/256 twice; \
     \(options.faults.dropLast(9).map { "\($0.0): \($0.1)" }.joined(separator: ", "))
     """
   }

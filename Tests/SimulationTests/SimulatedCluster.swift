@@ -35,6 +35,8 @@ struct SimulatedCluster {
     case compute(Work, at: NodeID)
     case tick(NodeID)
     case lost(NodeID)
+    /// What `sender` had sent to `receiver` has gone out.
+    case drained(sender: NodeID, receiver: NodeID)
     /// The server's disk has the checkpoint.
     case checkpointed(steps: UInt64)
     case fault(Fault)
@@ -184,6 +186,13 @@ struct SimulatedCluster {
     case .checkpointed(let steps):
       let event = ServerCore.Event.checkpointed(steps: steps, failure: nil)
       for directive in server.server?.handle(event, now: now) ?? [] { perform(directive) }
+    case .drained(let sender, let receiver):
+      lastMove = now
+      guard let node = nodes[sender], node.isRunning else { return }
+      for directive in node.server?.handle(.drained(receiver), now: now) ?? [] {
+        perform(directive)
+      }
+      for directive in node.fc?.handle(.drained, now: now) ?? [] { perform(directive, of: sender) }
     case .lost(let id):
       lastMove = now
       let out = server.server?.handle(.connectionLost(id), now: now) ?? []
@@ -378,6 +387,9 @@ struct SimulatedCluster {
       for directive in node.server?.handle(.computed(operation, outcome), now: now) ?? [] {
         perform(directive)
       }
+      for receiver in node.server?.cuts.keys.sorted() ?? [] {
+        schedule(after: delay(2000), .drained(sender: id, receiver: receiver))
+      }
     case .worker(let operation, let what):
       let outcome = node.perform(what)
       for directive in node.worker?.handle(.computed(operation, outcome), now: now) ?? [] {
@@ -392,6 +404,9 @@ struct SimulatedCluster {
       let outcome = node.perform(what)
       for directive in node.fc?.handle(.computed(operation, outcome), now: now) ?? [] {
         perform(directive, of: id)
+      }
+      if node.fc?.handsInMore == true {
+        schedule(after: delay(2000), .drained(sender: id, receiver: .server))
       }
     }
   }

@@ -31,6 +31,10 @@ final class SimulatedNode {
   var working: [[Int32]] = []
   private var columns = 0..<0
   private var weights: [Int32] = []
+  /// Where weights step within a step: what the steps so far have made, and whether it is read.
+  private var workingWeights: [Int32] = []
+  private var readsWorking = false
+  private var currentWeights: [Int32] { readsWorking ? workingWeights : weights }
   private var weightGradient: [Int32] = []
   /// By sub-batch.
   private var features: [Int: [[Int32]]] = [:]
@@ -40,6 +44,8 @@ final class SimulatedNode {
   private var sums: [Int: [Int32]] = [:]
   private var spans: [Int: WorkerCore.BatchSpan] = [:]
   private var pass: FCCore.Pass?
+  /// Pieces as they were when they were asked for.
+  private var handover: ArraySlice<(Slice, [Frame])> = []
   private var stored: [Int32?] = []
   private var storedChunks: [[Int32]] = []
   /// Checkpoints by their steps, and the one that is coming in.
@@ -131,12 +137,15 @@ final class SimulatedNode {
       source = steps
       chunks = archive[steps]?.chunks ?? model.chunkSizes.indices.map(model.initialChunk)
       return .done
-    case .cut(let name, let transfer):
+    case .cut(let name, let transfer, let first):
       guard let checkpoint = archive[source] else { return .failed("no checkpoint") }
+      if name.role == .shard {
+        return .slices(pieces(of: plan.shards.chunks[name.rank], checkpoint.chunks, transfer))
+      }
       return .slices(
-        name.role == .shard
-          ? pieces(of: plan.shards.chunks[name.rank], checkpoint.chunks, transfer)
-          : pieces(of: plan.featureSlices[name.rank], checkpoint.weights, transfer))
+        Array(
+          pieces(of: plan.featureSlices[name.rank], checkpoint.weights, transfer)
+            .dropFirst(first).prefix(3)))
     case .save(let steps):
       let whole = chunks.indices.map { plan.shards.owner[$0] == 0 ? chunks[$0] : storedChunks[$0] }
       saved = (steps, whole, stored)
@@ -222,7 +231,8 @@ final class SimulatedNode {
         matrix(values(Array($0.frames.dropFirst())), columns: columns.count)
       }
       features[lane] = rows
-      return .segment(result(partial: model.partialLogits(rows, weights)))
+      readsWorking = plan.schedule.updatesEachSubBatch && pass.isTraining && lane > 0
+      return .segment(result(partial: model.partialLogits(rows, currentWeights)))
     case .segment(let index, let lane, let received, let isLast, let deliver, let closesTurn):
       return .segment(segment(index, lane, received, isLast, deliver, closesTurn))
     case .gradients:
@@ -232,7 +242,19 @@ final class SimulatedNode {
         }
       }
       return .done
+    case .stepSubBatch(_, let lane):
+      workingWeights = weights.indices.map { column in
+        model.step(
+          currentWeights[column],
+          model.weightGradient(features[lane] ?? [], logits[lane] ?? [], column: column))
+      }
+      return .done
     case .apply:
+      if plan.schedule.updatesEachSubBatch {
+        swap(&weights, &workingWeights)
+        readsWorking = false
+        return .done
+      }
       for index in weights.indices {
         weights[index] = model.step(weights[index], weightGradient[index])
       }
@@ -240,7 +262,9 @@ final class SimulatedNode {
     case .collect(let transfer):
       var all = Array(repeating: Int32(0), count: model.columns)
       for (column, weight) in zip(columns, weights) { all[column] = weight }
-      return .slices(pieces(of: columns, all, transfer))
+      handover = pieces(of: columns, all, transfer)[...]
+      return .slices(handOver())
+    case .collectNext: return .slices(handOver())
     case .redraw:
       weights = columns.map(model.initialWeight)
       return .done
@@ -253,6 +277,11 @@ final class SimulatedNode {
     }
   }
 
+  private func handOver() -> [(Slice, [Frame])] {
+    defer { handover = handover.dropFirst(3) }
+    return Array(handover.prefix(3))
+  }
+
   private func result(partial: [Int32]) -> FCCore.SegmentResult {
     FCCore.SegmentResult(
       outgoing: Array(repeating: [frame(partial)], count: plan.fcNodesWanted))
@@ -262,7 +291,7 @@ final class SimulatedNode {
     _ index: Int, _ lane: Int, _ received: [[Frame]], _ isLast: Bool, _ deliver: [Range<Int>]?,
     _ closesTurn: Bool
   ) -> FCCore.SegmentResult {
-    let own = model.partialLogits(features[lane] ?? [], weights)
+    let own = model.partialLogits(features[lane] ?? [], currentWeights)
     if index == 1 {
       var sum = own
       for frames in received where !frames.isEmpty {
@@ -278,7 +307,7 @@ final class SimulatedNode {
       result.report = (Double(examples), frame(counts))
     }
     if let deliver {
-      let gradient = model.featureGradient(logits[lane] ?? [], weights)
+      let gradient = model.featureGradient(logits[lane] ?? [], currentWeights)
       let first = plan.subBatches[lane].lowerBound
       result.featureGradients = deliver.map { rows in
         [frame(gradient[rows.lowerBound - first..<rows.upperBound - first].flatMap { $0 })]

@@ -68,6 +68,45 @@ struct SimulationTests {
     }
   }
 
+  @Test(arguments: [false, true])
+  func `fc weights that step once a sub-batch do so exactly once, whatever dies when`(
+    dealsWhole: Bool
+  ) {
+    for seed in 0..<150 {
+      var options = SimulatedCluster.Options()
+      options.workers = 3
+      options.fcNodes = 1 + seed % 3
+      options.steps = 6
+      options.schedule = Schedule(
+        subBatches: 2 + seed % 4, dealsWhole: dealsWhole, updatesEachSubBatch: true)
+      let time = Microseconds(30_000 + seed * 2100)
+      options.faults = [
+        (time, .kill(NodeName(.worker, seed % 3), connectionCloses: seed % 2 == 0)),
+        (time + 15_000, .add(.worker)),
+      ]
+      check(seed: seed, options)
+    }
+  }
+
+  @Test
+  func `an fc node that dies in the middle of a step's steps costs what came after the checkpoint`()
+  {
+    for seed in 0..<100 {
+      var options = SimulatedCluster.Options()
+      options.workers = 2
+      options.steps = 8
+      options.checkpointEvery = 2
+      options.schedule = Schedule(
+        subBatches: 3, dealsWhole: seed % 2 == 0, updatesEachSubBatch: true)
+      let time = Microseconds(60_000 + seed * 2500)
+      options.faults = [
+        (time, .kill(NodeName(.fc, seed % 2), connectionCloses: true)),
+        (time + 30_000, .add(.fc)),
+      ]
+      check(seed: seed, options)
+    }
+  }
+
   @Test func `two deaths and a replacement are survived`() {
     for seed in 0..<80 {
       var options = SimulatedCluster.Options()
