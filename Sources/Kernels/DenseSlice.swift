@@ -51,11 +51,13 @@ package final class DenseSlice {
   let loss: LossSlice
   /// The last layer in training, where the loss is over a sample of the classes.
   let sampled: SampledHead?
-  /// The products, with their scratch memory.
+  /// The products of layers that have none of their own, with their scratch memory.
   let gemm: GEMM
   /// `[rows, all outputs or inputs]`: partial sums on their way to their owners.
   let partial: AlignedBuffer
 
+  /// Whether the copies of the weights that bf16 products read are still right.
+  private let copies: WeightCopies
   private let featureMemory: AlignedBuffer
   private let featureGradientMemory: AlignedBuffer
   private let labelMemory: AlignedBuffer
@@ -79,6 +81,8 @@ package final class DenseSlice {
   ///   - rank: this node's among the FC nodes.
   ///   - rows: of the global batch, or of a sub-batch if the FC side runs several a step.
   ///   - seed: the run's.
+  ///   - precision: of the products' operands, where oneDNN has it for this CPU: see
+  ///     `KernelLibrary.check`. Everything else is fp32.
   ///   - lender: the slice of another sub-batch of the same cut and rank, whose parameters and
   ///     gradients this one uses; `nil` for parameters of its own.
   ///   - trains: `false` is for evaluation only, without memory for gradients and velocities of
@@ -87,7 +91,8 @@ package final class DenseSlice {
   ///     parameters are as they are.
   package init(
     plan: NetworkPlan, cut: DenseCut, rank: Int, rows: Int, seed: UInt64,
-    lender: DenseSlice? = nil, trains: Bool = true, keepsWorking: Bool = false
+    precision: NumberFormat = .fp32, lender: DenseSlice? = nil, trains: Bool = true,
+    keepsWorking: Bool = false
   ) {
     precondition(rank >= 0 && rank < cut.nodes && rows >= 1, "rank \(rank), \(rows) rows")
     self.cut = cut
@@ -118,7 +123,8 @@ package final class DenseSlice {
           parameters: lender?.layers[layers.count].parameters
             ?? DenseLayerParameters(
               layerCut, rank: rank, seed: seed, trains: trains, keepsWorking: keepsWorking,
-              isSampled: trains && cut.sampleRate < 1 && layers.count == cut.layers.count - 1)))
+              isSampled: trains && cut.sampleRate < 1 && layers.count == cut.layers.count - 1),
+          precision: precision, lender: lender?.layers[layers.count].products))
     }
     self.layers = layers
     loss = LossSlice(plan.loss, classes: cut.classSlices, rank: rank, rows: rows)
@@ -128,7 +134,9 @@ package final class DenseSlice {
         SampledHead(
           own: $0.outputs, rate: cut.sampleRate, inputs: $0.cut.inputs, rows: rows, seed: seed)
       } : nil
-    gemm = GEMM(widths: layers.map(\.parameters.weight.columns.count))
+    gemm = GEMM(
+      widths: layers.filter { $0.products == nil }.map(\.parameters.weight.columns.count))
+    copies = lender?.copies ?? WeightCopies()
     let widest = layers.map { $0.gathers ? $0.cut.inputs : $0.cut.outputs }.max() ?? 0
     partial = AlignedBuffer(floats: cut.nodes > 1 ? rows * widest : 0)
   }
@@ -161,6 +169,14 @@ package final class DenseSlice {
       start: UnsafePointer(last.output), count: rows * cut.classSlices[rank].count)
   }
 
+  /// What oneDNN chose for the products that it computes as primitives:
+  /// ("fc6", "forward brg:avx512_core_bf16").
+  package var implementations: [(layer: String, implementation: String)] {
+    layers.flatMap { layer in
+      (layer.products?.implementations ?? []).map { (layer.cut.name, $0) }
+    }
+  }
+
   /// The first row whose label is neither -1 nor a class.
   package var firstInvalidLabel: Int? {
     let classes = cut.classSlices.count
@@ -168,24 +184,34 @@ package final class DenseSlice {
   }
 
   /// The weight and bias pieces of every layer, as committed; empty pieces are left out.
+  ///
+  /// Who takes them may change them until the next `begin`, where bf16 products copy the weights
+  /// anew.
   package var parameters: [OwnedParameter] {
-    layers.flatMap { [$0.parameters.weight, $0.parameters.bias] }.filter { $0.count > 0 }
+    copies.areStale = true
+    return layers.flatMap { [$0.parameters.weight, $0.parameters.bias] }.filter { $0.count > 0 }
   }
 
   /// The same in their working version; empty where only one is kept.
   package var workingParameters: [OwnedParameter] {
-    layers.compactMap(\.parameters.working).flatMap { [$0.weight, $0.bias] }.filter { $0.count > 0 }
+    copies.areStale = true
+    return layers.compactMap(\.parameters.working).flatMap { [$0.weight, $0.bias] }
+      .filter { $0.count > 0 }
   }
 
   /// Whether passes read the working version, as those of all sub-batches do that share these
   /// parameters.
   package var readsWorking: Bool {
     get { layers.contains { $0.parameters.readsWorking } }
-    set { for layer in layers { layer.parameters.readsWorking = newValue } }
+    set {
+      copies.areStale = true
+      for layer in layers { layer.parameters.readsWorking = newValue }
+    }
   }
 
   /// Makes the working version the committed one; where only one is kept, nothing.
   package func commit() {
+    copies.areStale = true
     for layer in layers { layer.parameters.commit() }
   }
 
@@ -194,6 +220,10 @@ package final class DenseSlice {
     precondition(pass.examples >= 1, "a mean over \(pass.examples) examples")
     precondition(firstInvalidLabel == nil, "labels were not checked")
     self.pass = pass
+    if copies.areStale {
+      for layer in layers { layer.products?.takeWeights(layer.parameters.weightValue) }
+      copies.areStale = false
+    }
     nextSegment = 0
     sharedFrames = nil
     lossSum = 0
@@ -280,4 +310,9 @@ package final class DenseSlice {
   func inputGradient(_ position: Int) -> UnsafeMutablePointer<Float> {
     position == 0 ? featureGradientMemory.floatPointer : layers[position - 1].outputGradient
   }
+}
+
+/// What the slices of one set of weights know of the copies that bf16 products read.
+final class WeightCopies {
+  var areStale = true
 }

@@ -33,10 +33,9 @@ extension DenseSlice {
     }
     guard !layer.gathers else { return }
     // Partial sums of all outputs; with one node they are the outputs.
-    gemm.multiplyTransposed(
-      layer.input, layer.parameters.weightValue,
-      into: layer.nodes == 1 ? layer.output : partial.floatPointer,
-      m: layer.inputs.isEmpty ? 0 : rows, n: layer.cut.outputs, k: layer.inputs.count)
+    guard !layer.inputs.isEmpty else { return }
+    forward(
+      layer, layer.input, into: layer.nodes == 1 ? layer.output : partial.floatPointer)
   }
 
   private func finishForward(_ layer: DenseSliceLayer, _ received: [[Frame]]) {
@@ -49,9 +48,7 @@ extension DenseSlice {
         head.sample.draw(step: pass.step, labels: labels, rows: rows)
         head.gather(weight: layer.parameters.weightValue, bias: layer.parameters.biasValue)
       }
-      gemm.multiplyTransposed(
-        layer.productInput, head(layer)?.rows ?? layer.parameters.weightValue, into: layer.output,
-        m: rows, n: columns(of: layer), k: layer.cut.inputs)
+      forward(layer, layer.productInput, into: layer.output)
     } else if layer.nodes > 1 {
       reduce(
         received, slices: layer.cut.outputSlices, contributors: layer.cut.inputSlices,
@@ -87,10 +84,9 @@ extension DenseSlice {
     let layer = layers[position]
     guard layer.gathers, !layer.outputs.isEmpty else { return }
     // Partial gradients of all inputs; with one node they are the gradients.
-    gemm.multiply(
-      layer.outputGradient, head(layer)?.rows ?? layer.parameters.weightValue,
-      into: layer.nodes == 1 ? inputGradient(position) : partial.floatPointer, m: rows,
-      n: layer.cut.inputs, k: columns(of: layer))
+    backward(
+      layer, layer.outputGradient,
+      into: layer.nodes == 1 ? inputGradient(position) : partial.floatPointer)
   }
 
   private func finishBackward(_ position: Int, _ received: [[Frame]]) {
@@ -102,9 +98,7 @@ extension DenseSlice {
         gather(
           received, own: layer.outputGradient, slices: layer.cut.outputSlices, into: gathered)
       }
-      gemm.multiply(
-        layer.productGradient, layer.parameters.weightValue, into: gradient, m: rows,
-        n: layer.inputs.count, k: layer.cut.outputs)
+      backward(layer, layer.productGradient, into: gradient)
     } else if layer.nodes > 1 {
       reduce(
         received, slices: layer.cut.inputSlices, contributors: layer.cut.outputSlices,
@@ -131,10 +125,16 @@ extension DenseSlice {
         computeGradients(of: head, layer, accumulate: accumulate)
         continue
       }
-      gemm.transposedMultiply(
-        layer.productGradient, layer.productInput, into: weight.gradient,
-        m: weight.columns.isEmpty ? 0 : weight.rows.count, n: weight.columns.count, k: rows,
-        accumulate: accumulate, scale: scale)
+      if let products = layer.products {
+        products.weightGradient(
+          layer.productGradient, layer.productInput, into: weight.gradient, adding: accumulate)
+        if scale != 1 { for index in 0..<weight.count { weight.gradient[index] *= scale } }
+      } else {
+        gemm.transposedMultiply(
+          layer.productGradient, layer.productInput, into: weight.gradient,
+          m: weight.columns.isEmpty ? 0 : weight.rows.count, n: weight.columns.count, k: rows,
+          accumulate: accumulate, scale: scale)
+      }
       let units = layer.outputs.count
       if !accumulate { bias.gradient.update(repeating: 0, count: units) }
       for row in 0..<rows {
@@ -163,6 +163,38 @@ extension DenseSlice {
       DenseVector.add(layer.outputGradient + row * count, to: head.bias, count: count)
     }
     head.scatter(into: layer.parameters)
+  }
+
+  /// `[rows, weight rows] = input[rows, weight columns] weight^T`; of a sample its rows alone.
+  private func forward(
+    _ layer: DenseSliceLayer, _ input: UnsafePointer<Float>,
+    into output: UnsafeMutablePointer<Float>
+  ) {
+    let weight = layer.parameters.weight
+    if let products = layer.products {
+      products.forward(input, layer.parameters.weightValue, into: output)
+    } else {
+      let head = head(layer)
+      gemm.multiplyTransposed(
+        input, head?.rows ?? layer.parameters.weightValue, into: output, m: rows,
+        n: head?.sample.count ?? weight.rows.count, k: weight.columns.count)
+    }
+  }
+
+  /// `[rows, weight columns] = gradient[rows, weight rows] weight`; of a sample its rows alone.
+  private func backward(
+    _ layer: DenseSliceLayer, _ gradient: UnsafePointer<Float>,
+    into target: UnsafeMutablePointer<Float>
+  ) {
+    let weight = layer.parameters.weight
+    if let products = layer.products {
+      products.backward(gradient, layer.parameters.weightValue, into: target)
+    } else {
+      let head = head(layer)
+      gemm.multiply(
+        gradient, head?.rows ?? layer.parameters.weightValue, into: target, m: rows,
+        n: weight.columns.count, k: head?.sample.count ?? weight.rows.count)
+    }
   }
 
   /// Puts every rank's columns side by side: `[rows, all]`.

@@ -26,6 +26,9 @@ final class DenseSliceLayer {
   /// input, `[rows, all outputs]` of gradients if it scatters. With one node, the slice itself.
   let gathered: UnsafeMutablePointer<Float>?
 
+  /// The products as primitives; `nil` where `GEMM` computes them.
+  let products: DenseProducts?
+
   private let memory: [AlignedBuffer]
 
   /// Plans the memory.
@@ -33,9 +36,12 @@ final class DenseSliceLayer {
   /// - Parameters:
   ///   - source: `[rows, own inputs]`, before the elementwise layers.
   ///   - parameters: of this cut and rank; other sub-batches' layers may have the same.
+  ///   - precision: of the products' operands, where the CPU has it.
+  ///   - lender: products of the same weights, whose copies of them these read.
   init(
     cut: DenseLayerCut, rank: Int, rows: Int, elementwise: [DenseElementwise],
-    source: UnsafePointer<Float>, parameters: DenseLayerParameters
+    source: UnsafePointer<Float>, parameters: DenseLayerParameters, precision: NumberFormat,
+    lender: DenseProducts?
   ) {
     self.parameters = parameters
     self.cut = cut
@@ -57,6 +63,14 @@ final class DenseSliceLayer {
       cut.form == .scatterOutput
       ? (inputs.isEmpty ? 0 : cut.outputs) : (outputs.isEmpty ? 0 : cut.inputs)
     gathered = cut.inputSlices.parts > 1 ? allocate(rows * needed) : nil
+    // A sample of the classes has another size in every step.
+    let weight = parameters.weight
+    products =
+      parameters.active != nil
+      ? nil
+      : DenseProducts(
+        rows: rows, inputs: weight.columns.count, outputs: weight.rows.count,
+        precision: precision, lender: lender)
     self.memory = memory
   }
 

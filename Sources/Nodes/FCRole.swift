@@ -26,6 +26,7 @@ final class FCRole: MemberRole {
       name: "compute", threads: start.threads, recorder: start.recorder,
       label: { $0.traceLabel(start.context.plan) }
     ) {
+      try start.context.checkPrecision()
       let compute = try FCCompute(
         context: start.context, rank: start.rank, probe: start.probe,
         totalSteps: { totalSteps.value }, reductions: { Int(rateReductions.value) },

@@ -27,6 +27,7 @@ final class WorkerRole: MemberRole {
       label: { $0.traceLabel(start.context.plan) }
     ) {
       let context = start.context
+      try context.checkPrecision()
       let data = try OpenDataset(context)
       if let groups = data.pair.groups, groups.held.isEmpty {
         throw TrainingError(

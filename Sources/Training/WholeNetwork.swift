@@ -48,7 +48,8 @@ final class WholeNetwork {
     try start.check(against: plan.parameters)
     do throws(KernelError) {
       stack = try ConvolutionStack(
-        plan: plan, rows: batch, training: training, algorithm: context.convolutionAlgorithm)
+        plan: plan, rows: batch, training: training, algorithm: context.convolutionAlgorithm,
+        precision: context.configuration.precision)
     } catch {
       throw TrainingError("\(error)")
     }
@@ -56,7 +57,8 @@ final class WholeNetwork {
     for range in rows.ranges {
       let lane = DenseSlice(
         plan: plan, cut: cut, rank: 0, rows: range.count, seed: context.configuration.seed,
-        lender: lanes.first, trains: training, keepsWorking: stepsEachSubBatch)
+        precision: context.configuration.precision, lender: lanes.first, trains: training,
+        keepsWorking: stepsEachSubBatch)
       for (index, row) in range.enumerated() { lane.positions[index] = UInt32(row) }
       lanes.append(lane)
     }

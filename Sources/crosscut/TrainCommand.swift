@@ -86,8 +86,10 @@ enum TrainCommand {
         message: "--allow-drills and --in-process exclude each other: a drill is for a process")
     }
     let http = try arguments.httpOptions(standard: HTTPArguments.trainStandard)
-    // What is wrong with the data is said before any process starts.
-    _ = try OpenDataset(RunContext(configuration))
+    // What is wrong with the machine or the data is said before any process starts.
+    let context = try RunContext(configuration)
+    try context.checkPrecision()
+    _ = try OpenDataset(context)
     let signals = try Signals(children: true)
     let directory = try RunDirectory(
       configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))
