@@ -9,39 +9,6 @@ package import Training
 package import Transport
 import Wire
 
-/// How a worker or FC node is started.
-package struct MemberOptions: Sendable {
-  package var role: Role
-  /// The server's address: all a member needs to know.
-  package var server: String
-  /// Where an FC node listens; ignored by workers, who only dial out.
-  package var listen: String
-  /// What other nodes dial, where that differs from what `listen` says (a wildcard, a container).
-  package var advertise: String?
-  package var preferredRank: Int
-  /// Kernel threads; 0 takes what the environment gives.
-  package var threads: Int
-  /// How long to look for the server before giving up, seconds.
-  package var joinTimeoutSeconds: Int
-  /// Seconds without a connection to the server after which a member gives up.
-  package var serverTimeoutSeconds: Int
-  /// What the node is given instead of finding it by the configuration that the server sends.
-  package var inputs: RunInputs
-  /// Keys; `nil` encrypts nothing.
-  package var security: MemberSecurity?
-
-  package init(role: Role, server: String) {
-    self.role = role
-    self.server = server
-    listen = "tcp://*:0"
-    preferredRank = -1
-    threads = 0
-    joinTimeoutSeconds = 60
-    serverTimeoutSeconds = 10
-    inputs = RunInputs()
-  }
-}
-
 /// The socket thread of a worker or FC node: joins the server, feeds the core, carries out its
 /// directives. Always responsive: it never computes and never waits for anything but its poll.
 package final class MemberSession {
@@ -70,6 +37,7 @@ package final class MemberSession {
   private var complained: Set<Hub.Link> = []
   private var handshakes = HandshakeWatch()
   private var strangers = StrangerLog()
+  private var news = StartingNews()
   private var largestGap: Microseconds = 0
   private var result: End?
   private let started = MonotonicClock.now()
@@ -168,7 +136,7 @@ package final class MemberSession {
     if let role {
       carryOut(try role.takeReports(now: MonotonicClock.now()))
       carryOut(role.tick(now: MonotonicClock.now()))
-      if !role.isPrepared { beatWhilePreparing(now) }
+      if !role.isPrepared { beatWhilePreparing(now) } else { askForNews(role, now) }
     } else {
       try askToJoin(now)
     }
@@ -231,6 +199,12 @@ package final class MemberSession {
     send(Message(identity, .heartbeat(beat)), over: control)
   }
 
+  /// Whoever is ready and in no view yet wants to know what the others are waited for.
+  private func askForNews(_ role: any MemberRole, _ now: Microseconds) {
+    guard role.viewNumber == 0, news.isDue(now) else { return }
+    send(Message(identity, .statusRequest), over: control)
+  }
+
   private func leave(_ reason: String, _ now: Microseconds) {
     if let first = leavingSince, now - first <= Signals.echo { return }
     if let role, role.isPrepared, role.viewNumber > 0, leavingSince == nil {
@@ -264,6 +238,11 @@ package final class MemberSession {
             + refusal.reason)
       }
       throw NodeError("the server refused this \(options.role.rawValue): \(refusal.reason)")
+    case .statusReply:
+      guard link == control, role?.viewNumber == 0, let line = news.line(of: message.frames) else {
+        return
+      }
+      log.info(line)
     default:
       if let role { carryOut(role.deliver(message, now: MonotonicClock.now())) }
     }

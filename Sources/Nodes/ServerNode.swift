@@ -80,7 +80,7 @@ package final class ServerNode {
     validation = ValidationKeeper(run.configuration, facts, resumed: options.resume)
     monitor = try RunMonitor(
       run: number, context: run, directory: options.runDirectory, observer: observer, log: log,
-      rates: validation.rates)
+      resumeSteps: resumeSteps, rates: validation.rates)
     let board = monitor.board
     let tensorBoard = monitor.tensorBoard
     http = try options.http.map { try HTTPServer($0, board: board) }

@@ -17,6 +17,8 @@ final class WorkerRole: MemberRole {
   private let compute: ComputeThread<WorkerCore.Operation, WorkerCore.Outcome, Preparation>
   private var core: WorkerCore?
   private var loader: BatchLoader?
+  private var facts: DatasetFacts?
+  private var hasAgreed = false
 
   init(_ start: RoleStart) throws(TransportError) {
     self.start = start
@@ -36,7 +38,14 @@ final class WorkerRole: MemberRole {
   var viewNumber: UInt32 { core?.viewNumber ?? 0 }
 
   func deliver(_ message: Message, now: Microseconds) -> [MemberDirective] {
-    carryOut(core?.handle(.message(message), now: now) ?? [])
+    agreement(message) + carryOut(core?.handle(.message(message), now: now) ?? [])
+  }
+
+  /// Says once that the data is the cluster's; the server refuses a worker whose data is not.
+  private func agreement(_ message: Message) -> [MemberDirective] {
+    guard case .view(let view) = message.body, !hasAgreed, view.dataset == facts else { return [] }
+    hasAgreed = true
+    return [.note("the data set is the cluster's: nothing to download")]
   }
 
   func tick(now: Microseconds) -> [MemberDirective] {
@@ -53,6 +62,7 @@ final class WorkerRole: MemberRole {
       switch report {
       case .prepared(let preparation):
         loader = preparation.loader
+        facts = preparation.facts
         core = WorkerCore(
           plan: start.context.plan, identity: start.identity,
           serverIncarnation: start.serverIncarnation, dataset: preparation.facts, now: now)

@@ -58,6 +58,8 @@ package struct StatusRecord: Codable, Hashable, Sendable {
   package var etaSeconds: Double?
   /// Since the run began (since it was resumed, if it was).
   package var elapsedSeconds = 0.0
+  /// What the run's earlier lives took, before it was resumed; left out if there were none.
+  package var earlierSeconds: Double?
   /// Number of the cluster's view; 0 before the first.
   package var view: UInt32 = 0
   /// Workers the configuration asks for.

@@ -63,7 +63,7 @@ function showStatus(status) {
   cluster.draw(status);
   drawSteps(status);
   drawWaits(status);
-  byId('footer').textContent = `Running for ${format.duration(status.elapsedSeconds)}.`;
+  byId('footer').textContent = `Running for ${format.duration(status.elapsedSeconds)}${status.earlierSeconds ? `, after ${format.duration(status.earlierSeconds)} before it was resumed` : ''}.`;
 }
 
 function drawTiles(status) {
