@@ -50,6 +50,8 @@ package enum Limits {
   package static let rateChanges = 8
   /// Longest string in a header.
   package static let stringBytes = 4096
+  /// Most of a node's log that is kept for others, and sent at once.
+  package static let logBytes = 64 * 1024
 }
 
 /// The messages, one case each.
@@ -98,6 +100,9 @@ package enum Body: Sendable, Hashable {
   case statusReply
   case commandRequest(OperatorCommand)
   case commandReply(CommandReply)
+  case logRequest(LogRequest)
+  /// Frame 0: lines of text, if there are any.
+  case logReply(LogReply)
 }
 
 /// A process asks to become a member.

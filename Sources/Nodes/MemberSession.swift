@@ -238,6 +238,10 @@ package final class MemberSession {
             + refusal.reason)
       }
       throw NodeError("the server refused this \(options.role.rawValue): \(refusal.reason)")
+    case .logRequest(let request):
+      guard link == control, message.header.sender == .server else { return }
+      let (reply, frames) = log.reply(to: request)
+      send(Message(identity, .logReply(reply), frames: frames), over: control)
     case .statusReply:
       guard link == control, role?.viewNumber == 0, let line = news.line(of: message.frames) else {
         return

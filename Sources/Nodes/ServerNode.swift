@@ -12,7 +12,7 @@ import Wire
 /// observers.
 package final class ServerNode {
   private let context: RunContext
-  private let options: ServerOptions
+  let options: ServerOptions
   let hub: Hub
   let log: Logger
   private let incarnation: UInt64
@@ -33,13 +33,14 @@ package final class ServerNode {
 
   /// Connections of processes that are not members yet, by incarnation.
   private var visitors: [UInt64: Hub.Link] = [:]
-  private var controlLinks: [NodeID: Hub.Link] = [:]
+  var controlLinks: [NodeID: Hub.Link] = [:]
   private var bulkLinks: [NodeID: Hub.Link] = [:]
   private let configurationText: Frame
   var refusals: UInt64 = 0
   private var complained: Set<Hub.Link> = []
   let keyDesk: KeyDesk?
-  private var strangers = StrangerLog()
+  var logDesk = LogDesk()
+  var strangers = StrangerLog()
   private var result: End?
 
   /// How a server's part in a run ended.
@@ -228,38 +229,6 @@ package final class ServerNode {
 
   // MARK: What comes in
 
-  private func refused(_ failure: HandshakeFailure, _ address: String?) {
-    let now = MonotonicClock.now()
-    if let line = strangers.note(failure, address: address, now: now) { log.warning(line) }
-    if let trouble = options.security?.allowed.trouble,
-      let line = strangers.note(failure, address: address, detail: trouble, now: now)
-    {
-      log.warning(line)
-    }
-  }
-
-  /// Answers what precedes a join, and what someone may not say.
-  ///
-  /// - Returns: whether the message has been dealt with.
-  private func isForKeyDesk(_ link: Hub.Link, _ parts: [Frame]) -> Bool {
-    guard let keyDesk else { return false }
-    let outcome = keyDesk.handle(parts, from: hub.caller(link)) {
-      switch (try? WireCodec.decode(parts))?.body {
-      // Who has a token only is told so in answer to a command.
-      case .statusRequest, .commandRequest: true
-      default: false
-      }
-    }
-    switch outcome {
-    case .pass: return false
-    case .answered(let reply, let line):
-      if let line { log.info(line) }
-      _ = hub.send(reply, to: link)
-    case .forbidden: refuseOnce(link, "its sender may only ask for a key and for the status")
-    }
-    return true
-  }
-
   private func receive(_ link: Hub.Link, _ parts: [Frame]) {
     guard !isForKeyDesk(link, parts) else { return }
     if let first = parts.first, first.bytes.elementsEqual(ServerCheck.greeting) {
@@ -279,6 +248,7 @@ package final class ServerNode {
     case .statusRequest:
       return reply(to: link)
     case .commandRequest(let command): return obey(command, link)
+    case .logRequest(let request): return reply(to: request, link)
     case .join(let join):
       visitors[header.incarnation] = link
       guard join.softwareVersion == Version.text else {
@@ -304,12 +274,13 @@ package final class ServerNode {
         return
       }
       remember(link, of: message)
+      if takeAside(message) { return }
     }
     carryOut(core.handle(.message(message), now: MonotonicClock.now()))
   }
 
   /// Counts a refused message; says so once a connection, so that a stranger cannot fill the log.
-  private func refuseOnce(_ link: Hub.Link, _ reason: String) {
+  func refuseOnce(_ link: Hub.Link, _ reason: String) {
     refusals += 1
     if complained.insert(link).inserted { log.warning("refused a message: \(reason)") }
   }

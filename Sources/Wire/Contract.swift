@@ -113,6 +113,18 @@ extension Message {
     case .commandReply(let reply):
       try check(reply.text, "command reply.text")
       try expectFrames(0, "command reply")
+    case .logRequest(let request):
+      try Wire.check(request.node.rank, from: 0, "log request.node")
+      try check(request.after, "log request.after")
+      try expectFrames(0, "log request")
+    case .logReply(let reply):
+      try check(reply.last, "log reply.last")
+      try check(reply.problem, "log reply.problem")
+      guard frames.count <= 1, (frames.first?.byteCount ?? 0) <= Limits.logBytes else {
+        throw .invalid(
+          field: "log reply.frames",
+          found: "\(frames.count) frames, the first of \(frames.first?.byteCount ?? 0) bytes")
+      }
     }
   }
 

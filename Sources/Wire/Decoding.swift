@@ -48,6 +48,18 @@ extension Body {
       let value = try required(envelope.command_reply, "command reply")
       self = .commandReply(
         CommandReply(text: try text(value.text, "command reply.text"), ok: value.ok != 0))
+    case CROSSCUT__V1__ENVELOPE__BODY_LOG_REQUEST:
+      let value = try required(envelope.log_request, "log request")
+      self = .logRequest(
+        LogRequest(
+          node: try NodeName(value.node, "log request.node"), after: value.after,
+          ticket: value.ticket))
+    case CROSSCUT__V1__ENVELOPE__BODY_LOG_REPLY:
+      let value = try required(envelope.log_reply, "log reply")
+      self = .logReply(
+        LogReply(
+          ticket: value.ticket, last: value.last,
+          problem: try text(value.problem, "log reply.problem")))
     default: self = try Body(bulk: envelope)
     }
   }

@@ -75,6 +75,20 @@ extension EncodingArena {
         $0.text = string(value.text)
         $0.ok = value.ok ? 1 : 0
       }
+    case .logRequest(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_LOG_REQUEST
+      envelope.log_request = make(crosscut__v1__log_request__init) {
+        $0.node = name(value.node)
+        $0.after = value.after
+        $0.ticket = value.ticket
+      }
+    case .logReply(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_LOG_REPLY
+      envelope.log_reply = make(crosscut__v1__log_reply__init) {
+        $0.ticket = value.ticket
+        $0.last = value.last
+        $0.problem = string(value.problem)
+      }
     case .collect(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_COLLECT
       envelope.collect = make(crosscut__v1__collect__init) {

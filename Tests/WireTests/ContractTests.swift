@@ -106,6 +106,14 @@ import Testing
     ("collect.turn", .collect(Collect(transfer: 1, turn: .max)), []),
     ("restore.steps", .restore(Restore(transfer: 1, steps: .max, isInitial: false)), []),
     ("status reply.frames", .statusReply, []), ("status request.frames", .statusRequest, [labels]),
+    ("log request.after", .logRequest(LogRequest(node: .server, after: .max)), []),
+    ("log request.frames", .logRequest(LogRequest(node: .server, after: 0)), [labels]),
+    ("log reply.last", .logReply(LogReply(ticket: 0, last: .max)), []),
+    ("log reply.frames", .logReply(LogReply(ticket: 0, last: 0)), [labels, labels]),
+    (
+      "log reply.frames", .logReply(LogReply(ticket: 0, last: 0)),
+      [Frame(copying: [UInt8](repeating: 0x41, count: Limits.logBytes + 1))]
+    ),
     ("command request.learning rate", .commandRequest(.setLearningRate(0)), []),
     ("command request.learning rate", .commandRequest(.setLearningRate(.nan)), []),
     (

@@ -48,6 +48,8 @@ typedef struct Crosscut__V1__StatusReply Crosscut__V1__StatusReply;
 typedef struct Crosscut__V1__CommandRequest Crosscut__V1__CommandRequest;
 typedef struct Crosscut__V1__CommandRequest__CheckpointNow Crosscut__V1__CommandRequest__CheckpointNow;
 typedef struct Crosscut__V1__CommandReply Crosscut__V1__CommandReply;
+typedef struct Crosscut__V1__LogRequest Crosscut__V1__LogRequest;
+typedef struct Crosscut__V1__LogReply Crosscut__V1__LogReply;
 
 
 /* --- enums --- */
@@ -135,7 +137,9 @@ typedef enum {
   CROSSCUT__V1__ENVELOPE__BODY_STATUS_REQUEST = 80,
   CROSSCUT__V1__ENVELOPE__BODY_STATUS_REPLY = 81,
   CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REQUEST = 82,
-  CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REPLY = 83
+  CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REPLY = 83,
+  CROSSCUT__V1__ENVELOPE__BODY_LOG_REQUEST = 84,
+  CROSSCUT__V1__ENVELOPE__BODY_LOG_REPLY = 85
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(CROSSCUT__V1__ENVELOPE__BODY__CASE)
 } Crosscut__V1__Envelope__BodyCase;
 
@@ -191,6 +195,8 @@ struct  Crosscut__V1__Envelope
     Crosscut__V1__StatusReply *status_reply;
     Crosscut__V1__CommandRequest *command_request;
     Crosscut__V1__CommandReply *command_reply;
+    Crosscut__V1__LogRequest *log_request;
+    Crosscut__V1__LogReply *log_reply;
   };
 };
 #define CROSSCUT__V1__ENVELOPE__INIT \
@@ -943,6 +949,56 @@ struct  Crosscut__V1__CommandReply
     , (char *)protobuf_c_empty_string, 0 }
 
 
+/*
+ * Observer -> server, from those who may give commands; the server passes it on to the member it is
+ * about. No raw frame.
+ */
+struct  Crosscut__V1__LogRequest
+{
+  ProtobufCMessage base;
+  /*
+   * Whose log. Required.
+   */
+  Crosscut__V1__MemberName *node;
+  /*
+   * A process numbers its lines from 1: those after this one are wanted.
+   */
+  uint64_t after;
+  /*
+   * Numbers the requests between the server and its members; 0 from observers.
+   */
+  uint32_t ticket;
+};
+#define CROSSCUT__V1__LOG_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__log_request__descriptor) \
+    , NULL, 0, 0 }
+
+
+/*
+ * Member -> server -> observer. One raw frame: lines in UTF-8, each with its line feed, at most
+ * 64 KiB of the newest; none if there are none.
+ */
+struct  Crosscut__V1__LogReply
+{
+  ProtobufCMessage base;
+  /*
+   * The request's.
+   */
+  uint32_t ticket;
+  /*
+   * Number of the last line of the log.
+   */
+  uint64_t last;
+  /*
+   * Why there is no log; empty if there is one.
+   */
+  char *problem;
+};
+#define CROSSCUT__V1__LOG_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__log_reply__descriptor) \
+    , 0, 0, (char *)protobuf_c_empty_string }
+
+
 /* Crosscut__V1__Envelope methods */
 void   crosscut__v1__envelope__init
                      (Crosscut__V1__Envelope         *message);
@@ -1538,6 +1594,44 @@ Crosscut__V1__CommandReply *
 void   crosscut__v1__command_reply__free_unpacked
                      (Crosscut__V1__CommandReply *message,
                       ProtobufCAllocator *allocator);
+/* Crosscut__V1__LogRequest methods */
+void   crosscut__v1__log_request__init
+                     (Crosscut__V1__LogRequest         *message);
+size_t crosscut__v1__log_request__get_packed_size
+                     (const Crosscut__V1__LogRequest   *message);
+size_t crosscut__v1__log_request__pack
+                     (const Crosscut__V1__LogRequest   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__log_request__pack_to_buffer
+                     (const Crosscut__V1__LogRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__LogRequest *
+       crosscut__v1__log_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__log_request__free_unpacked
+                     (Crosscut__V1__LogRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Crosscut__V1__LogReply methods */
+void   crosscut__v1__log_reply__init
+                     (Crosscut__V1__LogReply         *message);
+size_t crosscut__v1__log_reply__get_packed_size
+                     (const Crosscut__V1__LogReply   *message);
+size_t crosscut__v1__log_reply__pack
+                     (const Crosscut__V1__LogReply   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__log_reply__pack_to_buffer
+                     (const Crosscut__V1__LogReply   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__LogReply *
+       crosscut__v1__log_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__log_reply__free_unpacked
+                     (Crosscut__V1__LogReply *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Crosscut__V1__Envelope_Closure)
@@ -1639,6 +1733,12 @@ typedef void (*Crosscut__V1__CommandRequest_Closure)
 typedef void (*Crosscut__V1__CommandReply_Closure)
                  (const Crosscut__V1__CommandReply *message,
                   void *closure_data);
+typedef void (*Crosscut__V1__LogRequest_Closure)
+                 (const Crosscut__V1__LogRequest *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__LogReply_Closure)
+                 (const Crosscut__V1__LogReply *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -1681,6 +1781,8 @@ extern const ProtobufCMessageDescriptor crosscut__v1__status_reply__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__command_request__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__command_request__checkpoint_now__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__command_reply__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__log_request__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__log_reply__descriptor;
 
 PROTOBUF_C__END_DECLS
 
