@@ -38,9 +38,10 @@ package final class MemberSession {
   private var handshakes = HandshakeWatch()
   private var strangers = StrangerLog()
   private var news = StartingNews()
+  private var memory = MemoryWatch()
   private var largestGap: Microseconds = 0
   private var result: End?
-  private let started = MonotonicClock.now()
+  private var patience: Patience
 
   /// How a session ended.
   package enum End: Sendable {
@@ -80,6 +81,8 @@ package final class MemberSession {
     self.probe = probe
     self.signals = signals
     self.abandoned = abandoned
+    patience = Patience(
+      options.server, seconds: options.joinTimeoutSeconds, since: MonotonicClock.now())
     incarnation = UInt64.random(in: 1...UInt64.max)
     identity = Header(run: 0, view: 0, sender: NodeID(0), incarnation: incarnation)
     let security = options.security
@@ -145,12 +148,7 @@ package final class MemberSession {
   // MARK: Joining
 
   private func askToJoin(_ now: Microseconds) throws {
-    let waited = now - started
-    guard waited < UInt64(options.joinTimeoutSeconds) * 1_000_000 else {
-      throw NodeError(
-        "no server answered at \(options.server) for \(options.joinTimeoutSeconds) s: is it "
-          + "running, and is the address right?")
-    }
+    if let line = try patience.look(now) { log.info(line) }
     guard lastJoin.map({ now - $0 >= 1_000_000 }) ?? true else { return }
     if lastJoin == nil { log.info("looking for the server at \(options.server)") }
     lastJoin = now
@@ -219,6 +217,10 @@ package final class MemberSession {
   // MARK: What comes in
 
   private func receive(_ link: Hub.Link, _ parts: [Frame]) throws {
+    if Probe.isOne(parts) {
+      _ = hub.send(parts, to: link)
+      return
+    }
     let message: Message
     do throws(WireError) {
       message = try WireCodec.decode(parts)
@@ -339,6 +341,7 @@ package final class MemberSession {
   }
 
   private func fill(_ beat: inout Heartbeat) {
+    if let line = memory.look(MonotonicClock.now()) { log.warning(line) }
     beat.telemetry.bytesSent = hub.bytesSent
     beat.telemetry.bytesReceived = hub.bytesReceived
     beat.telemetry.residentBytes = crosscut_resident_bytes()

@@ -232,6 +232,12 @@ struct RunMonitor {
     record.epoch = epoch(afterSteps: record.step, core)
     record.totalEpochs = epoch(afterSteps: record.totalSteps, core)
     record.elapsedSeconds = seconds(now)
+    record.unixSeconds = MonotonicClock.wall()
+    record.dataset = core.dataset.map {
+      DatasetRecord(
+        trainingExamples: $0.trainingExamples, evaluationExamples: $0.evaluationExamples,
+        fingerprint: Version.runName($0.fingerprint))
+    }
     record.view = core.view?.number ?? 0
     record.learningRate = learningRate(
       step: min(record.step, max(record.totalSteps, 1) - 1), of: record.totalSteps)
@@ -280,6 +286,7 @@ struct RunMonitor {
       processID: member.join.processID,
       state: age > context.plan.timing.heartbeat * 3
         ? .silent : (member.state == .active ? .active : .joined))
+    if !member.join.endpoint.isEmpty { node.endpoint = member.join.endpoint }
     if let heartbeat = member.heartbeat {
       node.update(with: heartbeat, ageMilliseconds: age)
     } else {

@@ -42,10 +42,22 @@ extension ServerNode {
   ///
   /// - Returns: whether it was that.
   func takeAside(_ message: Message) -> Bool {
-    guard case .logReply(var reply) = message.body else { return false }
-    if let asker = logDesk.close(reply.ticket, answeredBy: message.header.sender) {
-      reply.ticket = 0
-      send(Message(identity, .logReply(reply), frames: message.frames), over: asker)
+    switch message.body {
+    case .logReply(var reply):
+      if let asker = logDesk.close(reply.ticket, answeredBy: message.header.sender) {
+        reply.ticket = 0
+        send(Message(identity, .logReply(reply), frames: message.frames), over: asker)
+      }
+    case .pictures(let pictures): sampleDesk.take(pictures, message.frames)
+    case .guesses(let guesses):
+      guard let name = core.membership[message.header.sender]?.name, name.role == .fc else {
+        return true
+      }
+      sampleDesk.take(guesses, message.frames, rank: name.rank)
+      if let samples = sampleDesk.snapshot(fcNodes: core.view?.fcNodes.count ?? 0) {
+        monitor.board.publish(samples)
+      }
+    default: return false
     }
     return true
   }

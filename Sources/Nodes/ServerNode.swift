@@ -40,6 +40,8 @@ package final class ServerNode {
   private var complained: Set<Hub.Link> = []
   let keyDesk: KeyDesk?
   var logDesk = LogDesk()
+  var sampleDesk = SampleDesk()
+  private var memory = MemoryWatch()
   var strangers = StrangerLog()
   private var result: End?
 
@@ -211,6 +213,10 @@ package final class ServerNode {
       receive(link, parts)
     }
     carryOut(core.handle(.tick, now: MonotonicClock.now()))
+    if let line = memory.look(MonotonicClock.now()) {
+      log.warning(line)
+      monitor.event(line, .note)
+    }
     if let http,
       monitor.publishIfDue(
         core, refusals: refusals + hub.droppedMessages, now: MonotonicClock.now())
@@ -231,7 +237,7 @@ package final class ServerNode {
 
   private func receive(_ link: Hub.Link, _ parts: [Frame]) {
     guard !isForKeyDesk(link, parts) else { return }
-    if let first = parts.first, first.bytes.elementsEqual(ServerCheck.greeting) {
+    if Probe.isOne(parts) {
       _ = hub.send(parts, to: link)
       return
     }
@@ -253,7 +259,9 @@ package final class ServerNode {
       visitors[header.incarnation] = link
       guard join.softwareVersion == Version.text else {
         return refuse(
-          link, "it is crosscut \(join.softwareVersion), the server is \(Version.text)")
+          link,
+          "it is crosscut \(join.softwareVersion), the server is \(Version.text): all nodes of a run"
+            + " need the same version")
       }
     default:
       guard header.run == identity.run else {
@@ -288,7 +296,7 @@ package final class ServerNode {
   /// Members hold two connections; which one this is shows in what comes over it.
   private func remember(_ link: Hub.Link, of message: Message) {
     switch message.body {
-    case .push, .report, .slice: bulkLinks[message.header.sender] = link
+    case .push, .report, .slice, .pictures, .guesses: bulkLinks[message.header.sender] = link
     default: controlLinks[message.header.sender] = link
     }
   }

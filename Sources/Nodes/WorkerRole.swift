@@ -27,7 +27,7 @@ final class WorkerRole: MemberRole {
       let data = try OpenDataset(context)
       let loader = data.loader(seed: context.configuration.seed)
       return (
-        WorkerCompute(context: context, loader: loader),
+        WorkerCompute(context: context, loader: loader, classNames: data.pair.classNames),
         Preparation(facts: data.facts, loader: loader)
       )
     }

@@ -101,6 +101,16 @@ extension Body {
           key: Int(value.key), firstRow: Int(value.first_row), rows: Int(value.rows),
           firstColumn: Int(value.first_column), columns: Int(value.columns),
           isLast: value.is_last != 0))
+    case CROSSCUT__V1__ENVELOPE__BODY_PICTURES:
+      let value = try required(envelope.pictures, "pictures")
+      self = .pictures(
+        Pictures(
+          firstRow: Int(value.first_row), rows: Int(value.rows), channels: Int(value.channels),
+          height: Int(value.height), width: Int(value.width)))
+    case CROSSCUT__V1__ENVELOPE__BODY_GUESSES:
+      let value = try required(envelope.guesses, "guesses")
+      self = .guesses(
+        Guesses(step: value.step, rows: Int(value.rows), classes: Int(value.classes)))
     case CROSSCUT__V1__ENVELOPE__BODY_COLLECT:
       let value = try required(envelope.collect, "collect")
       self = .collect(Collect(transfer: value.transfer, turn: value.turn))

@@ -10,9 +10,11 @@ enum NodeCommand {
   /// Runs a worker or an FC node to the end of its run.
   static func runMember(_ role: Role, _ arguments: ParsedArguments) throws -> Int32 {
     let log = Logger(descriptor: 2, name: role.rawValue, level: level(arguments))
-    let patience = MemberOptions(role: role, server: "").joinTimeoutSeconds
+    let patience =
+      arguments.integer("join-timeout") ?? MemberOptions(role: role, server: "").joinTimeoutSeconds
     let credentials = try arguments.credentials(waiting: patience) { log.info($0) }
     var options = MemberOptions(role: role, server: try arguments.serverAddress(credentials))
+    options.joinTimeoutSeconds = patience
     if role == .fc {
       options.listen = try Endpoint.listening(
         arguments, standard: ("tcp://*:0", "tcp://127.0.0.1:0"), isSecure: credentials != nil,

@@ -85,6 +85,11 @@ struct NodeByHandTests {
     #expect(missing.code == 1 && missing.output.contains("there is no worker 7"))
     let wrong = try logs("worker", "--key-file", key)
     #expect(wrong.code == 2 && wrong.output.contains("is no node"), "\(wrong.output)")
+    let doctor = try Program.run(
+      "doctor", cluster.configuration, "--server", address, "--key-file", key)
+    for words in ["fc 0  ", "server's clock  the same", "data agrees", "it is the cluster's"] {
+      #expect(doctor.output.contains(words), "\(words): \(doctor.output)")
+    }
     let nodes = try Program.run("nodes", "--server", address, "--key-file", key)
     #expect(nodes.code == 0 && nodes.output.contains("worker 0"), "\(nodes.output)")
     let stop = try Program.run("stop", "--server", address, "--key-file", key)

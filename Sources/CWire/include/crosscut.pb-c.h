@@ -50,6 +50,8 @@ typedef struct Crosscut__V1__CommandRequest__CheckpointNow Crosscut__V1__Command
 typedef struct Crosscut__V1__CommandReply Crosscut__V1__CommandReply;
 typedef struct Crosscut__V1__LogRequest Crosscut__V1__LogRequest;
 typedef struct Crosscut__V1__LogReply Crosscut__V1__LogReply;
+typedef struct Crosscut__V1__Pictures Crosscut__V1__Pictures;
+typedef struct Crosscut__V1__Guesses Crosscut__V1__Guesses;
 
 
 /* --- enums --- */
@@ -132,6 +134,8 @@ typedef enum {
   CROSSCUT__V1__ENVELOPE__BODY_EXCHANGE = 50,
   CROSSCUT__V1__ENVELOPE__BODY_REPORT = 64,
   CROSSCUT__V1__ENVELOPE__BODY_SLICE = 65,
+  CROSSCUT__V1__ENVELOPE__BODY_PICTURES = 68,
+  CROSSCUT__V1__ENVELOPE__BODY_GUESSES = 69,
   CROSSCUT__V1__ENVELOPE__BODY_COLLECT = 66,
   CROSSCUT__V1__ENVELOPE__BODY_RESTORE = 67,
   CROSSCUT__V1__ENVELOPE__BODY_STATUS_REQUEST = 80,
@@ -189,6 +193,8 @@ struct  Crosscut__V1__Envelope
     Crosscut__V1__Exchange *exchange;
     Crosscut__V1__Report *report;
     Crosscut__V1__Slice *slice;
+    Crosscut__V1__Pictures *pictures;
+    Crosscut__V1__Guesses *guesses;
     Crosscut__V1__Collect *collect;
     Crosscut__V1__Restore *restore;
     Crosscut__V1__StatusRequest *status_request;
@@ -999,6 +1005,67 @@ struct  Crosscut__V1__LogReply
     , 0, 0, (char *)protobuf_c_empty_string }
 
 
+/*
+ * Worker -> server, at the first batch of an evaluation: its part of the first 12 pictures of the
+ * evaluation set, made small. Nobody waits for it. Raw frame 0: [rows] labels, 32-bit integers.
+ * Raw frame 1: [rows, height, width, channels] bytes. Raw frame 2, where classes have names: a name
+ * a line, UTF-8, at most 64 KiB.
+ */
+struct  Crosscut__V1__Pictures
+{
+  ProtobufCMessage base;
+  /*
+   * Index in the evaluation set of the first picture; first_row + rows is at most 12.
+   */
+  uint32_t first_row;
+  /*
+   * At least 1.
+   */
+  uint32_t rows;
+  /*
+   * 1 (grey) or 3.
+   */
+  uint32_t channels;
+  /*
+   * 1 to 64.
+   */
+  uint32_t height;
+  /*
+   * 1 to 64.
+   */
+  uint32_t width;
+};
+#define CROSSCUT__V1__PICTURES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__pictures__descriptor) \
+    , 0, 0, 0, 0, 0 }
+
+
+/*
+ * FC node -> server, at the first batch of an evaluation: what its slice holds likeliest for the
+ * first pictures of the evaluation set. Nobody waits for it. Raw frame 0: [rows, classes] classes,
+ * 32-bit integers, the likeliest first. Raw frame 1: [rows, classes] their probabilities, floats.
+ */
+struct  Crosscut__V1__Guesses
+{
+  ProtobufCMessage base;
+  /*
+   * Steps that the parameters have seen.
+   */
+  uint64_t step;
+  /*
+   * 1 to 12.
+   */
+  uint32_t rows;
+  /*
+   * 1 to 5; fewer where the slice has fewer.
+   */
+  uint32_t classes;
+};
+#define CROSSCUT__V1__GUESSES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__guesses__descriptor) \
+    , 0, 0, 0 }
+
+
 /* Crosscut__V1__Envelope methods */
 void   crosscut__v1__envelope__init
                      (Crosscut__V1__Envelope         *message);
@@ -1632,6 +1699,44 @@ Crosscut__V1__LogReply *
 void   crosscut__v1__log_reply__free_unpacked
                      (Crosscut__V1__LogReply *message,
                       ProtobufCAllocator *allocator);
+/* Crosscut__V1__Pictures methods */
+void   crosscut__v1__pictures__init
+                     (Crosscut__V1__Pictures         *message);
+size_t crosscut__v1__pictures__get_packed_size
+                     (const Crosscut__V1__Pictures   *message);
+size_t crosscut__v1__pictures__pack
+                     (const Crosscut__V1__Pictures   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__pictures__pack_to_buffer
+                     (const Crosscut__V1__Pictures   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__Pictures *
+       crosscut__v1__pictures__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__pictures__free_unpacked
+                     (Crosscut__V1__Pictures *message,
+                      ProtobufCAllocator *allocator);
+/* Crosscut__V1__Guesses methods */
+void   crosscut__v1__guesses__init
+                     (Crosscut__V1__Guesses         *message);
+size_t crosscut__v1__guesses__get_packed_size
+                     (const Crosscut__V1__Guesses   *message);
+size_t crosscut__v1__guesses__pack
+                     (const Crosscut__V1__Guesses   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__guesses__pack_to_buffer
+                     (const Crosscut__V1__Guesses   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__Guesses *
+       crosscut__v1__guesses__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__guesses__free_unpacked
+                     (Crosscut__V1__Guesses *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Crosscut__V1__Envelope_Closure)
@@ -1739,6 +1844,12 @@ typedef void (*Crosscut__V1__LogRequest_Closure)
 typedef void (*Crosscut__V1__LogReply_Closure)
                  (const Crosscut__V1__LogReply *message,
                   void *closure_data);
+typedef void (*Crosscut__V1__Pictures_Closure)
+                 (const Crosscut__V1__Pictures *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__Guesses_Closure)
+                 (const Crosscut__V1__Guesses *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -1783,6 +1894,8 @@ extern const ProtobufCMessageDescriptor crosscut__v1__command_request__checkpoin
 extern const ProtobufCMessageDescriptor crosscut__v1__command_reply__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__log_request__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__log_reply__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__pictures__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__guesses__descriptor;
 
 PROTOBUF_C__END_DECLS
 
