@@ -1,5 +1,6 @@
 import Glibc
 import Network
+import Tensors
 
 extension LossSlice {
   /// A class and how likely it is; of logistic units the unit's output.

@@ -185,6 +185,8 @@ package final class MemberSession {
     identity.run = message.header.run
     identity.sender = welcome.node
     serverIncarnation = message.header.incarnation
+    // Several nodes' lines may stand in one place.
+    log.rename("\(NodeName(options.role, welcome.rank))")
     log.info(
       "joined run \(Version.runName(identity.run)) as \(NodeName(options.role, welcome.rank))")
     let start = RoleStart(

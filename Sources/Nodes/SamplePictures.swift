@@ -1,6 +1,5 @@
 import Datasets
 import Messages
-import Network
 import Tensors
 
 /// Makes small pictures, for people to look at, of what a worker feeds to its network.

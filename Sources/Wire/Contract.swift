@@ -95,8 +95,8 @@ extension Message {
     case .slice(let slice):
       try slice.check()
       try expectMatrix(frames[...], slice.rows, slice.columns, "slice")
-    case .pictures(let pictures): try check(pictures)
-    case .guesses(let guesses): try check(guesses)
+    case .pictures(let pictures): try checkPictures(pictures)
+    case .guesses(let guesses): try checkGuesses(guesses)
     case .collect(let collect):
       try check(collect.turn, "collect.turn")
       try expectFrames(0, "collect")
@@ -130,7 +130,7 @@ extension Message {
     }
   }
 
-  private func check(_ pictures: Pictures) throws(WireError) {
+  private func checkPictures(_ pictures: Pictures) throws(WireError) {
     try check(pictures.firstRow, from: 0, to: Limits.sampleRows - 1, "pictures.first row")
     try check(
       pictures.rows, from: 1, to: Limits.sampleRows - pictures.firstRow, "pictures.rows")
@@ -150,7 +150,7 @@ extension Message {
     }
   }
 
-  private func check(_ guesses: Guesses) throws(WireError) {
+  private func checkGuesses(_ guesses: Guesses) throws(WireError) {
     try check(guesses.step, "guesses.step")
     try check(guesses.rows, from: 1, to: Limits.sampleRows, "guesses.rows")
     try check(guesses.classes, from: 1, to: Limits.sampleClasses, "guesses.classes")

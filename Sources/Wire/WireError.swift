@@ -1,3 +1,5 @@
+import Messages
+
 /// Why a message cannot be sent, or what came in is not one.
 package enum WireError: Error, Hashable, Sendable {
   /// A multipart without a single part.

@@ -10,7 +10,8 @@ import Transport
 
   @Test func `an answer goes to who asked, once, and only the node's own`() throws {
     var desk = LogDesk()
-    let ticket = try #require(desk.open(asker, about: node, now: 0))
+    let opened = desk.open(asker, about: node, now: 0)
+    let ticket = try #require(opened)
     let askers = [
       desk.close(ticket, answeredBy: NodeID(5)), desk.close(ticket + 1, answeredBy: node),
       desk.close(ticket, answeredBy: node), desk.close(ticket, answeredBy: node),

@@ -5,10 +5,10 @@ enum ControlGroup {
   /// CPU time a second; `nil` without a limit.
   static var cores: Double? {
     // The second version has both numbers in a file, the first, of older engines, a file for each.
-    let words =
+    let both =
       words("\(root)/cpu.max")
       ?? ["quota", "period"].compactMap { words("\(root)/cpu/cpu.cfs_\($0)_us")?.first }
-    guard words.count == 2, let quota = Double(words[0]), let period = Double(words[1]), quota > 0,
+    guard both.count == 2, let quota = Double(both[0]), let period = Double(both[1]), quota > 0,
       period > 0
     else { return nil }
     return quota / period

@@ -52,7 +52,7 @@ package enum ServerCheck {
     }
     return Finding(
       "server's clock", .warning,
-      "this machine's is \(Format.duration(size)) \(seconds > 0 ? "ahead" : "behind")",
+      "this machine's is \(Int(size.rounded())) s \(seconds > 0 ? "ahead" : "behind")",
       advice:
         "training does not need it, but a token may be over before its time, and logs are hard"
         + " to compare: chrony on both")
