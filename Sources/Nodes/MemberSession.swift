@@ -42,10 +42,12 @@ package final class MemberSession {
   private var complained: Set<Hub.Link> = []
   private var handshakes = HandshakeWatch()
   private var strangers = StrangerLog()
+  private var news = StartingNews()
+  private var memory = MemoryWatch()
   private var largestGap: Microseconds = 0
   private var result: End?
   private var tracing = MemberTracing()
-  private let started = MonotonicClock.now()
+  private var patience: Patience
 
   /// How a session ended.
   package enum End: Sendable {
@@ -90,6 +92,8 @@ package final class MemberSession {
     self.signals = signals
     self.orders = orders
     self.abandoned = abandoned
+    patience = Patience(
+      options.server, seconds: options.joinTimeoutSeconds, since: MonotonicClock.now())
     incarnation = UInt64.random(in: 1...UInt64.max)
     identity = Header(run: 0, view: 0, sender: NodeID(0), incarnation: incarnation)
     let security = options.security
@@ -151,7 +155,7 @@ package final class MemberSession {
       if let part = tracing.finish(turn: role.currentTurn, now: MonotonicClock.now()) {
         send(Message(identity, part.body, frames: part.frames), over: control)
       }
-      if !role.isPrepared { beatWhilePreparing(now) }
+      if !role.isPrepared { beatWhilePreparing(now) } else { askForNews(role, now) }
     } else {
       try askToJoin(now)
     }
@@ -160,12 +164,7 @@ package final class MemberSession {
   // MARK: Joining
 
   private func askToJoin(_ now: Microseconds) throws {
-    let waited = now - started
-    guard waited < UInt64(options.joinTimeoutSeconds) * 1_000_000 else {
-      throw NodeError(
-        "no server answered at \(options.server) for \(options.joinTimeoutSeconds) s: is it "
-          + "running, and is the address right?")
-    }
+    if let line = try patience.look(now) { log.info(line) }
     guard lastJoin.map({ now - $0 >= 1_000_000 }) ?? true else { return }
     if lastJoin == nil { log.info("looking for the server at \(options.server)") }
     lastJoin = now
@@ -201,6 +200,8 @@ package final class MemberSession {
     identity.sender = welcome.node
     serverIncarnation = message.header.incarnation
     recorder?.rename("\(NodeName(options.role, welcome.rank))")
+    // Several nodes' lines may stand in one place.
+    log.rename("\(NodeName(options.role, welcome.rank))")
     log.info(
       "joined run \(Version.runName(identity.run)) as \(NodeName(options.role, welcome.rank))")
     let start = RoleStart(
@@ -225,6 +226,12 @@ package final class MemberSession {
     send(Message(identity, .heartbeat(beat)), over: control)
   }
 
+  /// Whoever is ready and in no view yet wants to know what the others are waited for.
+  private func askForNews(_ role: any MemberRole, _ now: Microseconds) {
+    guard role.viewNumber == 0, news.isDue(now) else { return }
+    send(Message(identity, .statusRequest), over: control)
+  }
+
   private func leave(_ reason: String, _ now: Microseconds) {
     if let first = leavingSince, now - first <= Signals.echo { return }
     recorder?.note(.leave, text: reason)
@@ -240,6 +247,10 @@ package final class MemberSession {
   // MARK: What comes in
 
   private func receive(_ link: Hub.Link, _ parts: [Frame]) throws {
+    if Probe.isOne(parts) {
+      _ = hub.send(parts, to: link)
+      return
+    }
     let message: Message
     do throws(WireError) {
       message = try WireCodec.decode(parts)
@@ -268,6 +279,15 @@ package final class MemberSession {
       DrillExecution.carryOut(
         drill, isAllowed: options.allowsDrills, hub: hub, log: log,
         stall: role.stall(milliseconds:), fillDisk: { _ in })
+    case .logRequest(let request):
+      guard link == control, message.header.sender == .server else { return }
+      let (reply, frames) = log.reply(to: request)
+      send(Message(identity, .logReply(reply), frames: frames), over: control)
+    case .statusReply:
+      guard link == control, role?.viewNumber == 0, let line = news.line(of: message.frames) else {
+        return
+      }
+      log.info(line)
     default:
       guard let role else { return }
       tracing.receives(message, by: identity.sender)
@@ -398,6 +418,7 @@ package final class MemberSession {
 
   private func fill(_ beat: inout Heartbeat) {
     role?.fill(&beat.telemetry, now: MonotonicClock.now())
+    if let line = memory.look(MonotonicClock.now()) { log.warning(line) }
     beat.telemetry.bytesSent = hub.bytesSent
     beat.telemetry.bytesReceived = hub.bytesReceived
     beat.telemetry.residentBytes = crosscut_resident_bytes()

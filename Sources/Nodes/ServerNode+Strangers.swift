@@ -25,7 +25,7 @@ extension ServerNode {
     let outcome = keyDesk.handle(parts, from: hub.caller(link)) {
       switch (try? WireCodec.decode(parts))?.body {
       // Who has a token only is told so in answer to a command.
-      case .statusRequest, .commandRequest: true
+      case .statusRequest, .commandRequest, .logRequest: true
       default: false
       }
     }

@@ -40,6 +40,9 @@ package final class ServerNode {
   var refusals: UInt64 = 0
   var complained: Set<Hub.Link> = []
   let keyDesk: KeyDesk?
+  var logDesk = LogDesk()
+  var sampleDesk = SampleDesk()
+  private var memory = MemoryWatch()
   var strangers = StrangerLog()
   private var result: End?
   /// What the server's threads note into while a trace is made.
@@ -91,7 +94,7 @@ package final class ServerNode {
     validation = ValidationKeeper(run.configuration, facts, resumed: options.resume)
     monitor = try RunMonitor(
       run: number, context: run, directory: options.runDirectory, observer: observer, log: log,
-      rates: validation.rates)
+      resumeSteps: resumeSteps, rates: validation.rates)
     let board = monitor.board
     let tensorBoard = monitor.tensorBoard
     http = try options.http.map { try HTTPServer($0, board: board) }
@@ -234,6 +237,10 @@ package final class ServerNode {
     }
     drillIfDue()
     finishTraceIfComplete()
+    if let line = memory.look(MonotonicClock.now()) {
+      log.warning(line)
+      monitor.event(line, .note)
+    }
     if let http,
       monitor.publishIfDue(
         core, refusals: refusals + hub.droppedMessages, now: MonotonicClock.now())
@@ -254,7 +261,7 @@ package final class ServerNode {
 
   private func receive(_ link: Hub.Link, _ parts: [Frame]) {
     guard !isForKeyDesk(link, parts) else { return }
-    if let first = parts.first, first.bytes.elementsEqual(ServerCheck.greeting) {
+    if Probe.isOne(parts) {
       _ = hub.send(parts, to: link)
       return
     }
@@ -271,11 +278,14 @@ package final class ServerNode {
     case .statusRequest:
       return reply(to: link)
     case .commandRequest(let command): return obey(command, link)
+    case .logRequest(let request): return reply(to: request, link)
     case .join(let join):
       visitors[header.incarnation] = link
       guard join.softwareVersion == Version.text else {
         return refuse(
-          link, "it is crosscut \(join.softwareVersion), the server is \(Version.text)")
+          link,
+          "it is crosscut \(join.softwareVersion), the server is \(Version.text): all nodes of a run"
+            + " need the same version")
       }
     default:
       guard header.run == identity.run else {
@@ -296,7 +306,7 @@ package final class ServerNode {
         return
       }
       remember(link, of: message)
-      if case .traceReport(let report) = message.body { return takeTrace(report, message) }
+      if takeAside(message) { return }
       spans.note(message, from: header.sender, to: .server, isArrival: true, context.plan)
     }
     recorder?.note(.received, parts)
@@ -306,7 +316,7 @@ package final class ServerNode {
   /// Members hold two connections; which one this is shows in what comes over it.
   private func remember(_ link: Hub.Link, of message: Message) {
     switch message.body {
-    case .push, .report, .slice: bulkLinks[message.header.sender] = link
+    case .push, .report, .slice, .pictures, .guesses: bulkLinks[message.header.sender] = link
     default: controlLinks[message.header.sender] = link
     }
   }
