@@ -9,6 +9,9 @@ SWIFT ?= swift
 PREFIX ?= /usr/local
 # Passed on to `crosscut train` and to the benchmarks: make train ARGS="--workers 4"
 ARGS ?=
+# Schedules of `make simulate`, and the first one's seed.
+COUNT ?= 20000
+SEED ?= 0
 # Of each decoder under `make fuzz`.
 SECONDS ?= 60
 
@@ -68,6 +71,16 @@ reproduce: build ## the 2012 paper's experiments on CIFAR-10: DATA=cifar10.tar.g
 .PHONY: bench-network
 bench-network: build ## measure on an emulated Ethernet, as root; ARGS="--with-ddp python3 --hosts 4"
 	@scripts/bench-network $(ARGS)
+
+.PHONY: simulate
+simulate: development-packages ## run COUNT (20000) schedules of simulated clusters with faults from SEED (0)
+	@$(SWIFT) build --build-tests
+	@CROSSCUT_SIMULATION_SEEDS=$(COUNT) CROSSCUT_SIMULATION_FIRST=$(SEED) \
+	  $(SWIFT) test --skip-build --disable-xctest --filter 'SimulationTests'
+
+.PHONY: model
+model: ## search all states of docs/view.pml with spin (Debian's spin)
+	@scripts/check-model
 
 .PHONY: sanitize
 sanitize: packages ## run the tests under ThreadSanitizer and AddressSanitizer (takes a while)

@@ -1093,6 +1093,51 @@ void   crosscut__v1__report__free_unpacked
   assert(message->base.descriptor == &crosscut__v1__report__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   crosscut__v1__fault__init
+                     (Crosscut__V1__Fault         *message)
+{
+  static const Crosscut__V1__Fault init_value = CROSSCUT__V1__FAULT__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__fault__get_packed_size
+                     (const Crosscut__V1__Fault *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__fault__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__fault__pack
+                     (const Crosscut__V1__Fault *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__fault__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__fault__pack_to_buffer
+                     (const Crosscut__V1__Fault *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__fault__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__Fault *
+       crosscut__v1__fault__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__Fault *)
+     protobuf_c_message_unpack (&crosscut__v1__fault__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__fault__free_unpacked
+                     (Crosscut__V1__Fault *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__fault__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   crosscut__v1__collect__init
                      (Crosscut__V1__Collect         *message)
 {
@@ -1414,7 +1459,7 @@ void   crosscut__v1__command_reply__free_unpacked
   assert(message->base.descriptor == &crosscut__v1__command_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[27] =
+static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[28] =
 {
   {
     "protocol_version",
@@ -1693,6 +1738,18 @@ static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "fault",
+    68,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, fault),
+    &crosscut__v1__fault__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "status_request",
     80,
     PROTOBUF_C_LABEL_NONE,
@@ -1745,9 +1802,10 @@ static const unsigned crosscut__v1__envelope__field_indices_by_name[] = {
   16,   /* field[16] = activations */
   10,   /* field[10] = advance */
   21,   /* field[21] = collect */
-  26,   /* field[26] = command_reply */
-  25,   /* field[25] = command_request */
+  27,   /* field[27] = command_reply */
+  26,   /* field[26] = command_request */
   18,   /* field[18] = exchange */
+  23,   /* field[23] = fault */
   17,   /* field[17] = feature_gradients */
   13,   /* field[13] = goodbye */
   9,   /* field[9] = heartbeat */
@@ -1764,8 +1822,8 @@ static const unsigned crosscut__v1__envelope__field_indices_by_name[] = {
   1,   /* field[1] = run */
   3,   /* field[3] = sender */
   20,   /* field[20] = slice */
-  24,   /* field[24] = status_reply */
-  23,   /* field[23] = status_request */
+  25,   /* field[25] = status_reply */
+  24,   /* field[24] = status_request */
   12,   /* field[12] = stop */
   2,   /* field[2] = view */
   6,   /* field[6] = welcome */
@@ -1777,8 +1835,8 @@ static const ProtobufCIntRange crosscut__v1__envelope__number_ranges[6 + 1] =
   { 32, 14 },
   { 48, 16 },
   { 64, 19 },
-  { 80, 23 },
-  { 0, 27 }
+  { 80, 24 },
+  { 0, 28 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor =
 {
@@ -1788,7 +1846,7 @@ const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor =
   "Crosscut__V1__Envelope",
   "crosscut.v1",
   sizeof(Crosscut__V1__Envelope),
-  27,
+  28,
   crosscut__v1__envelope__field_descriptors,
   crosscut__v1__envelope__field_indices_by_name,
   6,  crosscut__v1__envelope__number_ranges,
@@ -2128,7 +2186,7 @@ const ProtobufCMessageDescriptor crosscut__v1__refusal__descriptor =
   (ProtobufCMessageInit) crosscut__v1__refusal__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[8] =
+static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[9] =
 {
   {
     "number",
@@ -2226,6 +2284,18 @@ static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[8] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "skipped_turns",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__View, skipped_turns),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__view__field_indices_by_name[] = {
   5,   /* field[5] = dataset */
@@ -2235,12 +2305,13 @@ static const unsigned crosscut__v1__view__field_indices_by_name[] = {
   7,   /* field[7] = rate_changes */
   6,   /* field[6] = rate_reductions */
   1,   /* field[1] = resume_turn */
+  8,   /* field[8] = skipped_turns */
   2,   /* field[2] = workers */
 };
 static const ProtobufCIntRange crosscut__v1__view__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__view__descriptor =
 {
@@ -2250,7 +2321,7 @@ const ProtobufCMessageDescriptor crosscut__v1__view__descriptor =
   "Crosscut__V1__View",
   "crosscut.v1",
   sizeof(Crosscut__V1__View),
-  8,
+  9,
   crosscut__v1__view__field_descriptors,
   crosscut__v1__view__field_indices_by_name,
   1,  crosscut__v1__view__number_ranges,
@@ -3477,6 +3548,83 @@ const ProtobufCMessageDescriptor crosscut__v1__report__descriptor =
   crosscut__v1__report__field_indices_by_name,
   1,  crosscut__v1__report__number_ranges,
   (ProtobufCMessageInit) crosscut__v1__report__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__fault__field_descriptors[4] =
+{
+  {
+    "turn",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Fault, turn),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "culprit",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Fault, culprit),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "depth",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Fault, depth),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "what",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Fault, what),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__fault__field_indices_by_name[] = {
+  1,   /* field[1] = culprit */
+  2,   /* field[2] = depth */
+  0,   /* field[0] = turn */
+  3,   /* field[3] = what */
+};
+static const ProtobufCIntRange crosscut__v1__fault__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__fault__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.Fault",
+  "Fault",
+  "Crosscut__V1__Fault",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__Fault),
+  4,
+  crosscut__v1__fault__field_descriptors,
+  crosscut__v1__fault__field_indices_by_name,
+  1,  crosscut__v1__fault__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__fault__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor crosscut__v1__collect__field_descriptors[2] =

@@ -23,6 +23,7 @@ extension FCCore {
       outstanding = [:]
       inbox = [:]
       working = nil
+      refusedTurn = nil
       clock.enter(.waitingForView, now: now)
       out.append(.note("taking over the parameters after \(restore.steps) steps"))
       if restore.isInitial {

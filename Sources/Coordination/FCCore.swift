@@ -41,6 +41,9 @@ package struct FCCore: Sendable {
   /// Training steps applied: must always equal the steps committed below the working turn.
   package internal(set) var appliedSteps: UInt64 = 0
 
+  /// A turn that this node gives no feature gradients of, as its numbers are not finite.
+  var refusedTurn: UInt64?
+
   /// The restore under way, and the last one that is complete.
   var restoring: Restore?
   var restored: UInt32 = 0
@@ -149,8 +152,9 @@ package struct FCCore: Sendable {
     // Resume at r: a working turn below r is committed, even if its gradient is still being
     // computed (the compute thread works in order); a working turn r is discarded, which costs
     // nothing, since the next pass overwrites its gradient.
-    committed(below: view.resumeTurn, &out)
+    committed(below: view.resumeTurn - min(view.skippedTurns, view.resumeTurn), &out)
     working = nil
+    passOver(view, program)
     guard appliedSteps == program.version(at: view.resumeTurn) else {
       let reason =
         "view \(view.number) resumes after \(program.version(at: view.resumeTurn)) steps, "

@@ -120,7 +120,7 @@ extension ServerCore {
     state = workers.isEmpty ? .paused : .running
     let next = View(
       number: (view?.number ?? 0) + 1, resumeTurn: turn, workers: workers.map(\.member),
-      fcNodes: ready(.fc).map(\.member), dataset: dataset)
+      fcNodes: ready(.fc).map(\.member), dataset: dataset, skippedTurns: skippedTurns)
     announce(next, now, &out)
     if workers.isEmpty {
       let missing = plan.minimumWorkers - present.count
@@ -144,6 +144,7 @@ extension ServerCore {
     }
     slices = [:]
     slicesDone = []
+    faults = [:]
     if collecting != nil {
       collecting = nil
       out.append(.note("the checkpoint under way is given up: the view changes"))
@@ -229,14 +230,19 @@ extension ServerCore {
   // MARK: The end
 
   /// Ends the run: commits what is committed, asks for the slices if they can be had.
-  mutating func end(_ stop: Stop, _ now: Microseconds, _ out: inout [Directive]) {
+  ///
+  /// - Parameter isWhole: whether a run that has failed still has parameters that belong together.
+  mutating func end(
+    _ stop: Stop, isWhole: Bool = false, _ now: Microseconds, _ out: inout [Directive]
+  ) {
     switch state {
     case .ending, .farewell, .over: return
     case .gathering, .running, .paused: break
     }
     out.append(.note("ending: \(stop.reason)"))
     // Without every FC node the parameters are not whole: the last checkpoint is what remains.
-    guard stop.outcome != .failed, view != nil, ready(.fc).count >= plan.fcNodesWanted else {
+    guard stop.outcome != .failed || isWhole, view != nil, ready(.fc).count >= plan.fcNodesWanted
+    else {
       return farewell(stop, now, &out)
     }
     state = .ending(stop)
@@ -249,7 +255,8 @@ extension ServerCore {
     announce(
       View(
         number: view.number + 1, resumeTurn: turn, workers: ready(.worker).map(\.member),
-        fcNodes: ready(.fc).map(\.member), dataset: dataset, isFinal: true), now, &out)
+        fcNodes: ready(.fc).map(\.member), dataset: dataset, isFinal: true,
+        skippedTurns: skippedTurns), now, &out)
   }
 
   /// Says the last word to everybody and waits a little for the answers.
@@ -282,6 +289,7 @@ extension ServerCore {
       lose(record, "silent for \((now - record.lastHeard) / 1000) ms", now, &out)
     }
     endWhenMeasured(now, &out)
+    decideOnFaults(now, &out)
     watchCheckpoint(now, &out)
     watchProgress(now, &out)
   }

@@ -18,14 +18,19 @@ extension ServerCore {
   /// Begins a checkpoint after a committed training step, if one is due and none is under way.
   mutating func beginCheckpointIfDue(_ now: Microseconds, _ out: inout [Directive]) {
     let isRegular = plan.checkpointEvery > 0 && committedSteps % plan.checkpointEvery == 0
-    guard isRegular || !departing.isEmpty || checkpointAsked, collecting == nil else { return }
+    let isLate =
+      plan.checkpointInterval > 0 && now - lastCheckpoint >= plan.checkpointInterval * 1000
+    guard isRegular || isLate || !departing.isEmpty || checkpointAsked, collecting == nil else {
+      return
+    }
     checkpointAsked = false
     beginCheckpoint(now, &out)
   }
 
-  private mutating func beginCheckpoint(_ now: Microseconds, _ out: inout [Directive]) {
+  mutating func beginCheckpoint(_ now: Microseconds, _ out: inout [Directive]) {
     guard collecting == nil, state == .running || state == .paused, let view else { return }
     let steps = committedSteps
+    lastCheckpoint = now
     lastTransfer += 1
     collecting = CheckpointTransfer(
       number: lastTransfer, steps: steps, started: now, missing: Set(view.fcNodes.map(\.node)))
@@ -77,7 +82,7 @@ extension ServerCore {
   mutating func letGo(
     _ record: MemberRecord, _ reason: String, _ now: Microseconds, _ out: inout [Directive]
   ) {
-    guard plan.checkpointEvery > 0 else {
+    guard plan.makesCheckpoints else {
       // Nowhere to put a checkpoint: the run ends, with its slice in the model.
       return end(
         Stop(outcome: .interrupted, reason: "\(record.name) leaves: \(reason)"), now, &out)
@@ -126,22 +131,31 @@ extension ServerCore {
   mutating func loseSlice(
     _ lost: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
   ) {
-    guard plan.recutsOnLoss, plan.fcNodesWanted > 1 else { return rollBack(lost, now, &out) }
+    guard plan.recutsOnLoss, plan.fcNodesWanted > 1 else {
+      departing.remove(lost.node)
+      let why = "\(lost.name)'s slice of the fc layers is lost with it"
+      return rollBack(why, ", once another fc node has come", now, &out)
+    }
     out.append(.recut(fcNodes: max(1, min(ready(.fc).count, plan.fcNodesWanted - 1))))
     state = .over
   }
 
-  /// An FC node is gone, and its slice with it: everybody goes back to the last checkpoint once
-  /// somebody has taken the free place.
-  private mutating func rollBack(
-    _ lost: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
+  /// Everybody goes back to the last checkpoint, and on from there once every FC node has its slice
+  /// of it.
+  ///
+  /// - Parameters:
+  ///   - why: what has happened.
+  ///   - condition: what it waits for besides, with a comma in front.
+  mutating func rollBack(
+    _ why: String, _ condition: String = "", _ now: Microseconds, _ out: inout [Directive]
   ) {
     guard let program else { return }
     let repeated = committedSteps - min(committedSteps, checkpointSteps)
     state = .paused
     collecting = nil
-    departing.remove(lost.node)
     outstanding = [:]
+    faults = [:]
+    skippedTurns = 0
     lastProgress = now
     turn = program.turn(afterSteps: checkpointSteps)
     lastCommit = nil
@@ -156,8 +170,7 @@ extension ServerCore {
       checkpointSteps > 0 ? "the checkpoint after \(checkpointSteps) steps" : "the initial values"
     out.append(
       .note(
-        "\(lost.name)'s slice of the fc layers is lost with it: back to \(goal), \(repeated) "
-          + "steps to repeat, once another fc node has come"))
+        "\(why): back to \(goal), \(repeated) steps to repeat\(condition)"))
     compute(.rollBack(steps: checkpointSteps), &out)
     for record in membership.ranked(.fc) {
       membership.update(record.node) { $0.state = .preparing }

@@ -67,12 +67,16 @@ package struct View: Hashable, Sendable {
   package var rateReductions: Int
   /// What an operator has made of the learning rate; those changes that are over are left out.
   package var rateChanges: [RateChange]
+  /// Turns right before `resumeTurn` that were passed over: their steps count, but nobody applies
+  /// them.
+  package var skippedTurns: UInt64
 
   package init(
     number: UInt32, resumeTurn: UInt64, workers: [Member], fcNodes: [Member],
     dataset: DatasetFacts, isFinal: Bool = false, rateReductions: Int = 0,
-    rateChanges: [RateChange] = []
+    rateChanges: [RateChange] = [], skippedTurns: UInt64 = 0
   ) {
+    self.skippedTurns = skippedTurns
     self.rateReductions = rateReductions
     self.rateChanges = rateChanges
     self.number = number

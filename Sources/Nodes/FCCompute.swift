@@ -83,7 +83,8 @@ final class FCCompute: Performer {
           outgoing: [],
           featureGradients: featureGradients(
             of: lane, context.plan.subBatches[subBatch], deliver ?? []),
-          report: closesTurn ? report() : nil))
+          report: closesTurn ? report() : nil,
+          notFinite: deliver == nil ? nil : notFinite(lane)))
     case .gradients:
       for (index, lane) in lanes.enumerated() {
         lane.computeParameterGradients(accumulate: index > 0)
@@ -116,6 +117,13 @@ final class FCCompute: Performer {
           Array(block.frames.dropFirst()), from: context.plan.wire.activations),
         into: lane.features, stride: columns,
         rows: first..<first + block.rows.count, columns: 0..<columns)
+    }
+  }
+
+  /// What stands against a training turn.
+  private func notFinite(_ lane: DenseSlice) -> FCCore.NotFinite? {
+    lane.findNonFinite(subBatches: lanes.count).map {
+      FCCore.NotFinite(depth: $0.depth, what: $0.what, givenRow: $0.givenRow)
     }
   }
 

@@ -97,7 +97,7 @@ final class ServerCompute: Performer {
   func perform(_ operation: ServerCore.Operation) -> ServerCore.Outcome {
     switch operation {
     case .apply(let chunk, let gradients, let step):
-      return .applied(apply(context.plan.chunks.chunks[chunk], gradients, step))
+      return apply(context.plan.chunks.chunks[chunk], gradients, step)
     case .commit(let step):
       swap(&committed, &working)
       show(afterSteps: step + 1)
@@ -144,9 +144,12 @@ final class ServerCompute: Performer {
     return pool.pack([frame], as: context.plan.wire.parameters)[0]
   }
 
-  private func apply(_ chunk: Chunk, _ gradients: [Frame], _ step: UInt64) -> Frame {
+  private func apply(
+    _ chunk: Chunk, _ gradients: [Frame], _ step: UInt64
+  ) -> ServerCore.Outcome {
     let gradient = total(gradients, count: chunk.range.count)
     let stage = stages[chunk.stage]
+    if let culprit = notFinite(gradient, chunk, gradients) { return culprit }
     var first = 0
     for entry in stage.parameters {
       let part = chunk.range.clamped(to: first..<first + entry.shape.count)
@@ -170,7 +173,29 @@ final class ServerCompute: Performer {
       }
       first += entry.shape.count
     }
-    return frame(chunk, of: working.values[chunk.stage])
+    let new = UnsafePointer(working.values[chunk.stage].floatPointer + chunk.range.lowerBound)
+    if let index = UnsafeBufferPointer(start: new, count: chunk.range.count).firstNonFinite {
+      return .notFinite(
+        worker: nil, what: "the step would make a parameter of \(stage.name) \(new[index])")
+    }
+    return .applied(frame(chunk, of: working.values[chunk.stage]))
+  }
+
+  /// Whose gradient has made the sum infinite or not a number; `nil` if it is neither.
+  private func notFinite(
+    _ sum: UnsafePointer<Float>, _ chunk: Chunk, _ gradients: [Frame]
+  ) -> ServerCore.Outcome? {
+    guard let index = UnsafeBufferPointer(start: sum, count: chunk.range.count).firstNonFinite
+    else { return nil }
+    let parts = pool.unpack(gradients, from: context.plan.wire.gradients)
+    let worker = parts.firstIndex { !$0.floats[index].isFinite }
+    let value = worker.map { parts[$0].floats[index] } ?? sum[index]
+    let name = stages[chunk.stage].name
+    return .notFinite(
+      worker: worker,
+      what: worker == nil
+        ? "the sum of the gradients of \(name) is \(value)"
+        : "its gradient of \(name) is \(value)")
   }
 
   /// Sums in worker order, so that the same shape gives the same bits.

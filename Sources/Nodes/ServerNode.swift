@@ -12,7 +12,7 @@ import Wire
 /// observers.
 package final class ServerNode {
   private let context: RunContext
-  private let options: ServerOptions
+  let options: ServerOptions
   let hub: Hub
   let log: Logger
   private let incarnation: UInt64
@@ -22,6 +22,7 @@ package final class ServerNode {
   let totalSteps = SharedNumber()
   var validation: ValidationKeeper
   var monitor: RunMonitor
+  private var ledger: RunLedger?
   private let http: HTTPServer?
   private let facts: RunFacts
   let writer: CheckpointWriter?
@@ -30,6 +31,8 @@ package final class ServerNode {
   /// The first signal ends the run in order, the second one at once.
   private let signals: Signals?
   private var endingSince: Microseconds?
+  /// An evaluation with a lower error than all before it, of which the core is yet to hear.
+  private var best: UInt64?
 
   /// Connections of processes that are not members yet, by incarnation.
   private var visitors: [UInt64: Hub.Link] = [:]
@@ -39,7 +42,7 @@ package final class ServerNode {
   var refusals: UInt64 = 0
   private var complained: Set<Hub.Link> = []
   let keyDesk: KeyDesk?
-  private var strangers = StrangerLog()
+  var strangers = StrangerLog()
   private var result: End?
 
   /// How a server's part in a run ended.
@@ -73,7 +76,10 @@ package final class ServerNode {
     let resumeSteps = options.resume?.manifest.steps ?? 0
     var plan = run.plan
     // Without a run directory there is nowhere to put a checkpoint.
-    if options.runDirectory == nil { plan.checkpointEvery = 0 }
+    if options.runDirectory == nil {
+      plan.checkpointEvery = 0
+      plan.checkpointInterval = 0
+    }
     core = ServerCore(plan: plan, identity: identity, resumeSteps: resumeSteps, now: now)
     configurationText = Frame(copying: Array(run.configuration.resolvedJSON().utf8))
     facts = RunFacts(run, number: number, resumed: options.resume)
@@ -81,6 +87,12 @@ package final class ServerNode {
     monitor = try RunMonitor(
       run: number, context: run, directory: options.runDirectory, observer: observer, log: log,
       rates: validation.rates)
+    ledger = try options.runDirectory.map { directory throws(ObservabilityError) in
+      try RunLedger(
+        path: directory.ledger, run: Version.runName(number), globalBatch: plan.globalBatch,
+        fcNodes: plan.fcNodesWanted, resumeSteps: resumeSteps
+      ) { text in log.error(text) }
+    }
     let board = monitor.board
     let tensorBoard = monitor.tensorBoard
     http = try options.http.map { try HTTPServer($0, board: board) }
@@ -88,7 +100,14 @@ package final class ServerNode {
       CheckpointStore(directory: $0.checkpoints, keep: run.configuration.checkpoint.keep)
     }
     let facts = facts
-    writer = try store.map { try CheckpointWriter($0) { facts.manifest(steps: $0) } }
+    let syncLedger = ledger?.sync
+    writer = try store.map {
+      try CheckpointWriter($0) { steps in
+        // No checkpoint on the disk of steps that the ledger there does not have.
+        syncLedger?()
+        return facts.manifest(steps: steps)
+      }
+    }
     let metadata = [
       "format": "pt", "framework": "crosscut \(Version.text)",
       "network": run.configuration.network.name ?? "custom", "run": Version.runName(number),
@@ -228,38 +247,6 @@ package final class ServerNode {
 
   // MARK: What comes in
 
-  private func refused(_ failure: HandshakeFailure, _ address: String?) {
-    let now = MonotonicClock.now()
-    if let line = strangers.note(failure, address: address, now: now) { log.warning(line) }
-    if let trouble = options.security?.allowed.trouble,
-      let line = strangers.note(failure, address: address, detail: trouble, now: now)
-    {
-      log.warning(line)
-    }
-  }
-
-  /// Answers what precedes a join, and what someone may not say.
-  ///
-  /// - Returns: whether the message has been dealt with.
-  private func isForKeyDesk(_ link: Hub.Link, _ parts: [Frame]) -> Bool {
-    guard let keyDesk else { return false }
-    let outcome = keyDesk.handle(parts, from: hub.caller(link)) {
-      switch (try? WireCodec.decode(parts))?.body {
-      // Who has a token only is told so in answer to a command.
-      case .statusRequest, .commandRequest: true
-      default: false
-      }
-    }
-    switch outcome {
-    case .pass: return false
-    case .answered(let reply, let line):
-      if let line { log.info(line) }
-      _ = hub.send(reply, to: link)
-    case .forbidden: refuseOnce(link, "its sender may only ask for a key and for the status")
-    }
-    return true
-  }
-
   private func receive(_ link: Hub.Link, _ parts: [Frame]) {
     guard !isForKeyDesk(link, parts) else { return }
     if let first = parts.first, first.bytes.elementsEqual(ServerCheck.greeting) {
@@ -309,7 +296,7 @@ package final class ServerNode {
   }
 
   /// Counts a refused message; says so once a connection, so that a stranger cannot fill the log.
-  private func refuseOnce(_ link: Hub.Link, _ reason: String) {
+  func refuseOnce(_ link: Hub.Link, _ reason: String) {
     refusals += 1
     if complained.insert(link).inserted { log.warning("refused a message: \(reason)") }
   }
@@ -331,6 +318,7 @@ package final class ServerNode {
 
   func carryOut(_ directives: [ServerCore.Directive]) {
     for directive in directives {
+      ledger?.note(directive, core)
       switch directive {
       case .send(let original, let node):
         let message = validation.stamped(original, steps: core.committedSteps)
@@ -352,6 +340,7 @@ package final class ServerNode {
       case .committed(let record):
         monitor.committed(record, core, MonotonicClock.now())
         facts.update(core, monitor)
+      case .skipped: break
       case .measured(_, let step, let tally): monitor.measured(step, tally, core)
       case .evaluated(let step, let tally):
         monitor.evaluated(step, tally)
@@ -359,11 +348,15 @@ package final class ServerNode {
       case .note(let text):
         log.info(text)
         monitor.event(text)
-        if text.contains("is gone") || text.contains("back to") { facts.remember(text) }
+        facts.remember(text, steps: core.committedSteps)
       case .exit(let stop): result = .stop(stop)
       case .recut(let fcNodes): result = .recut(fcNodes: fcNodes)
       }
     }
+    // Not from within: a view may have been among them.
+    guard let steps = best else { return }
+    best = nil
+    carryOut(core.handle(.foundBest(steps: steps), now: MonotonicClock.now()))
   }
 
   private func validate(_ step: UInt64, _ tally: Tally) {
@@ -372,6 +365,12 @@ package final class ServerNode {
     if let note {
       log.info(note)
       monitor.event(note)
+    }
+    if validation.progress.sinceBest == 0, validation.progress.lastStep == step,
+      context.configuration.checkpoint.keepBest
+    {
+      writer?.keep(best: step)
+      best = step
     }
     // Not from within: other directives of this evaluation are still to be carried out.
     if let stop { _ = commands.post(stop) }

@@ -3,6 +3,7 @@ package import Coordination
 import Datasets
 import Messages
 package import Network
+import Tensors
 
 /// A run in one process, without cut, protocol or message: what every cluster must agree with.
 ///
@@ -18,6 +19,8 @@ package final class SingleProcessTrainer {
   /// What the evaluations have shown.
   package private(set) var validation = ValidationProgress()
 
+  /// The last steps that were passed over in a row.
+  private var skipped: Range<UInt64> = 0..<0
   private let network: WholeNetwork
   private let data: OpenDataset
   private let loader: BatchLoader
@@ -54,7 +57,12 @@ package final class SingleProcessTrainer {
       let tally = try pass(turn, prefetching: index + 1 < program.count ? program[index + 1] : nil)
       switch turn {
       case .training(let step):
-        applyGradients()
+        guard let problem = problem(with: tally) else {
+          applyGradients()
+          observer?.trained(step: step, loss: tally.meanLoss, accuracy: tally.accuracy)
+          continue
+        }
+        try passOver(problem)
         observer?.trained(step: step, loss: tally.meanLoss, accuracy: tally.accuracy)
       case .evaluation(_, let batch, let step):
         round = batch == 0 ? tally : round + tally
@@ -83,6 +91,33 @@ package final class SingleProcessTrainer {
   /// is applied. Valid while this lives.
   package var gradients: [(entry: ParameterTable.Entry, values: UnsafeMutablePointer<Float>)] {
     network.parameterGradients
+  }
+
+  /// What of the step that `computeGradients` has prepared is infinite or not a number; `nil` if
+  /// nothing is.
+  package func problem(with tally: Tally) -> String? {
+    guard tally.lossSum.isFinite else { return "the loss is \(tally.lossSum)" }
+    for (entry, values) in gradients {
+      let all = UnsafeBufferPointer(start: UnsafePointer(values), count: entry.shape.count)
+      guard let index = all.firstNonFinite else { continue }
+      return "the gradient of \(entry.layerName) is \(all[index])"
+    }
+    return nil
+  }
+
+  /// Counts a step that cannot be applied, where the configuration says so.
+  ///
+  /// Here everything is a function of the configuration: going back would come to the same.
+  ///
+  /// - Throws: `TrainingError` if it says otherwise, or if this happens too often in a row.
+  private func passOver(_ problem: String) throws(TrainingError) {
+    let reason = "step \(steps) is not applied: \(problem)"
+    guard context.configuration.optimizer.onNaN == .skip else { throw TrainingError(reason) }
+    skipped = skipped.upperBound == steps ? skipped.lowerBound..<steps + 1 : steps..<steps + 1
+    guard skipped.count <= ServerCore.mostSkipped else {
+      throw TrainingError("\(reason); so were the \(ServerCore.mostSkipped) steps before it")
+    }
+    steps += 1
   }
 
   /// Makes the optimizer step that `computeGradients` has prepared.

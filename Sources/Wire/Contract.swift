@@ -95,6 +95,11 @@ extension Message {
     case .slice(let slice):
       try slice.check()
       try expectMatrix(frames[...], slice.rows, slice.columns, "slice")
+    case .fault(let fault):
+      try check(fault.turn, "fault.turn")
+      try check(fault.depth, from: 0, "fault.depth")
+      try check(fault.what, "fault.what")
+      try expectFrames(0, "fault")
     case .collect(let collect):
       try check(collect.turn, "collect.turn")
       try expectFrames(0, "collect")
@@ -171,6 +176,9 @@ extension View {
     try Wire.check(resumeTurn, "view.resume turn")
     try dataset.check("view.dataset")
     try RateChange.check(rateChanges, "view.rate changes")
+    guard skippedTurns <= resumeTurn else {
+      throw .invalid(field: "view.skipped turns", found: "\(skippedTurns) of \(resumeTurn)")
+    }
     try Self.check(workers, .worker, "view.workers")
     try Self.check(fcNodes, .fc, "view.fc nodes")
   }

@@ -89,6 +89,12 @@ extension Body {
           key: Int(value.key), firstRow: Int(value.first_row), rows: Int(value.rows),
           firstColumn: Int(value.first_column), columns: Int(value.columns),
           isLast: value.is_last != 0))
+    case CROSSCUT__V1__ENVELOPE__BODY_FAULT:
+      let value = try required(envelope.fault, "fault")
+      self = .fault(
+        Fault(
+          turn: value.turn, culprit: NodeID(value.culprit), depth: Int(value.depth),
+          what: try text(value.what, "fault.what")))
     case CROSSCUT__V1__ENVELOPE__BODY_COLLECT:
       let value = try required(envelope.collect, "collect")
       self = .collect(Collect(transfer: value.transfer, turn: value.turn))
@@ -121,7 +127,8 @@ extension View {
       dataset: DatasetFacts(try required(value.dataset, "view.dataset")),
       isFinal: value.is_final != 0, rateReductions: Int(value.rate_reductions),
       rateChanges: try RateChange.list(
-        value.rate_changes, value.n_rate_changes, "view.rate changes"))
+        value.rate_changes, value.n_rate_changes, "view.rate changes"),
+      skippedTurns: value.skipped_turns)
   }
 
   private static func members(

@@ -28,7 +28,9 @@ enum ServerCommand {
         name: "secure",
         help: "The same; makes the folder of keys where there is none: that of --key-file, or keys"
           + " of the run's directory."),
-      .insecure, .http(standard: "off"), .httpTokenFile, .set, .workers, .fcNodes, .runDirectory,
+      .insecure, .http(standard: "off"), .httpTokenFile, .set, .workers, .fcNodes, .minimumWorkers,
+      .fcLoss,
+      .runDirectory,
       .seed, .resume, .goOn, .tensorboard, .verbose,
     ],
     examples: [

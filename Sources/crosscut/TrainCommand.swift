@@ -14,7 +14,7 @@ enum TrainCommand {
     ],
     positionals: [.configuration],
     options: [
-      .set, .workers, .fcNodes,
+      .set, .workers, .fcNodes, .minimumWorkers, .fcLoss,
       Option(
         name: "in-process", help: "Run the roles as threads of this process, without children."),
       Option(

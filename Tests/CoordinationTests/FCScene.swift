@@ -11,6 +11,8 @@ struct FCScene {
   var now: Microseconds = 1000
   private var underWay: [(id: OperationID, operation: FCCore.Operation)] = []
   let plan: RunPlan
+  /// What the last segments find.
+  var notFinite: FCCore.NotFinite?
 
   init(_ plan: RunPlan = Fixture.plan()) {
     self.plan = plan
@@ -109,7 +111,7 @@ struct FCScene {
         FCCore.SegmentResult(
           outgoing: [],
           featureGradients: (deliver ?? []).map { [Fixture.floats($0.count * 2)] },
-          report: (lossSum: 1, counts: Fixture.integers(plan.globalBatch))))
+          report: (lossSum: 1, counts: Fixture.integers(plan.globalBatch)), notFinite: notFinite))
     case .gradients, .apply, .redraw, .place: return .done
     case .collect(let transfer):
       let piece = Slice(

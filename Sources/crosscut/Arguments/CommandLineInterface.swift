@@ -10,7 +10,7 @@ struct CommandLineInterface {
     KeygenCommand.command, TokenCommand.command, StatusCommand.command, NodesCommand.command,
     LogsCommand.command, StopCommand.command, OperatorCommands.set, HealthCommand.command,
     DoctorCommand.command,
-    MetricsCommand.command, CompareCommand.command, EvaluateCommand.command,
+    MetricsCommand.command, AuditCommand.command, CompareCommand.command, EvaluateCommand.command,
     PredictCommand.command, VerifyCommand.command, ModelShowCommand.command, PlanCommand.command,
     DataPrepareCommand.command, DataInfoCommand.command, DataPreviewCommand.command,
     CheckpointCommand.list, CheckpointCommand.verify, CheckpointCommand.show,
