@@ -116,6 +116,12 @@ struct ServerScene {
     carryOut(.connectionLost(NodeID(UInt32(node))))
   }
 
+  mutating func foundBest(steps: UInt64) -> [String] { carryOut(.foundBest(steps: steps)) }
+
+  mutating func checkpointed(steps: UInt64) -> [String] {
+    carryOut(.checkpointed(steps: steps, failure: nil))
+  }
+
   mutating func stop() -> [String] { carryOut(.stop(reason: "asked to")) }
 
   /// Lets time pass, and ticks at its end.

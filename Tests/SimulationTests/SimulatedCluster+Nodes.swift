@@ -60,7 +60,8 @@ extension SimulatedCluster {
       for directive in node.worker?.handle(.message(message), now: now) ?? [] {
         perform(directive, of: id)
       }
-      let kept = node.fc?.inbox ?? [:]
+      // Held only for the bug: a second holder would make every change a copy.
+      let kept = bug == .hoardsMessages ? node.fc?.inbox ?? [:] : [:]
       for directive in tampered(node.fc?.handle(.message(message), now: now) ?? []) {
         perform(directive, of: id)
       }
@@ -85,7 +86,7 @@ extension SimulatedCluster {
   }
 
   mutating func tellServer(_ event: ServerCore.Event) {
-    tamperWithServer(before: event)
+    if bug != nil { tamperWithServer(before: event) }
     for directive in tampered(server.server?.handle(event, now: now) ?? []) { perform(directive) }
     guard let steps = best else { return }
     best = nil

@@ -208,7 +208,7 @@ struct SimulatedCluster {
         // Whoever is not answered asks again.
         return schedule(after: 1_000_000, .deliver(message, to: receiver, link: link))
       }
-      if case .heartbeat = message.body, server.isRunning,
+      if case .heartbeat = message.body, server.isRunning, exit == nil,
         serverCore.membership[message.header.sender]?.incarnation != message.header.incarnation
       {
         // The reason says whom it is for: numbers are given anew in each life of the server.
