@@ -19,7 +19,7 @@ package struct CheckpointConfiguration: Hashable, Sendable, ConfigurationSection
       Field(
         "everySteps", \.everySteps, .between(0, 1 << 40), "Steps between checkpoints; 0: none."),
       Field(
-        "everyMinutes", \.everyMinutes, .between(0, 1 << 20),
+        "everyMinutes", \.everyMinutes, .between(0, 1_000_000),
         "Minutes between checkpoints, beside everySteps; 0: none by time."),
       Field("keep", \.keep, .between(1, 1 << 20), "Newest checkpoints that are kept."),
       Field(

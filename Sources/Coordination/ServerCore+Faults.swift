@@ -54,6 +54,7 @@ extension ServerCore {
       out.append(.skipped(turn: turn, step: step, view: view.number))
       turn += 1
       skippedTurns += 1
+      reports = reports.filter { $0.key == lastCommit?.turn }
       stalls = 0
       openView(now, &out)
     case .rollBack:

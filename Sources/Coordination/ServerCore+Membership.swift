@@ -301,7 +301,8 @@ extension ServerCore {
     let graph = WaitGraph(self, now: now)
     let stuck = graph.culprits.filter(graph.isStuck)
     switch state {
-    case .gathering, .paused, .farewell, .over: return
+    case .gathering, .paused: restoreAgain(now, &out)
+    case .farewell, .over: return
     case .running:
       stalls += 1
       lastStall = now

@@ -134,7 +134,7 @@ extension ServerCore {
     guard plan.recutsOnLoss, plan.fcNodesWanted > 1 else {
       departing.remove(lost.node)
       let why = "\(lost.name)'s slice of the fc layers is lost with it"
-      return rollBack(why, ", once another fc node has come", now, &out)
+      return rollBack(why, waiting: ", once another fc node has come", now, &out)
     }
     out.append(.recut(fcNodes: max(1, min(ready(.fc).count, plan.fcNodesWanted - 1))))
     state = .over
@@ -147,7 +147,7 @@ extension ServerCore {
   ///   - why: what has happened.
   ///   - condition: what it waits for besides, with a comma in front.
   mutating func rollBack(
-    _ why: String, _ condition: String = "", _ now: Microseconds, _ out: inout [Directive]
+    _ why: String, waiting condition: String = "", _ now: Microseconds, _ out: inout [Directive]
   ) {
     guard let program else { return }
     let repeated = committedSteps - min(committedSteps, checkpointSteps)
@@ -186,6 +186,28 @@ extension ServerCore {
     out.append(.send(message(.restore(body)), to: record.node))
     guard !isInitial else { return }
     compute(.cut(rank: record.name.rank, transfer: requiredRestore), &out)
+  }
+
+  /// Parameters on their way to an FC node have been lost: all are given theirs anew, under a new
+  /// number, since nobody can know which piece it was.
+  mutating func restoreAgain(_ now: Microseconds, _ out: inout [Directive]) {
+    let patience = plan.timing.progressTimeout
+    let waiting = membership.ranked(.fc).filter {
+      $0.state == .preparing && restoreSent.contains($0.node)
+        && $0.heartbeat?.millisecondsSinceProgress ?? 0 > patience
+    }
+    guard requiredRestore > 0, !waiting.isEmpty else { return }
+    lastStall = now
+    let names = waiting.map { "\($0.name)" }.joined(separator: ", ")
+    out.append(
+      .note("no progress: \(names) did not get the checkpoint's slices; giving them again"))
+    lastTransfer += 1
+    requiredRestore = lastTransfer
+    restoreSent = []
+    for record in membership.ranked(.fc) where record.state != .leaving {
+      membership.update(record.node) { $0.state = .preparing }
+      restore(record, &out)
+    }
   }
 
   mutating func give(

@@ -1,3 +1,4 @@
+import Network
 import Tensors
 
 /// A number of a pass that is infinite or not a number.

@@ -1,4 +1,5 @@
 import Messages
+import Observability
 import Tensors
 import Transport
 import Wire

@@ -57,13 +57,12 @@ package final class SingleProcessTrainer {
       let tally = try pass(turn, prefetching: index + 1 < program.count ? program[index + 1] : nil)
       switch turn {
       case .training(let step):
-        guard let problem = problem(with: tally) else {
+        if let reason = problem(with: tally) {
+          try passOver(reason)
+        } else {
           applyGradients()
           observer?.trained(step: step, loss: tally.meanLoss, accuracy: tally.accuracy)
-          continue
         }
-        try passOver(problem)
-        observer?.trained(step: step, loss: tally.meanLoss, accuracy: tally.accuracy)
       case .evaluation(_, let batch, let step):
         round = batch == 0 ? tally : round + tally
         guard batch + 1 == program.evaluationBatches else { continue }

@@ -101,7 +101,7 @@ struct CheckpointTable {
         "cluster",
         "workers \(manifest.workers), FC nodes \(manifest.fcNodes), view \(manifest.view)"
       ),
-      ("faults survived", "\(manifest.faultsSurvived ?? 0)"),
+      ("survived", "faults: \(manifest.faultsSurvived ?? 0)"),
     ])
     layout.heading("Files")
     layout.list(

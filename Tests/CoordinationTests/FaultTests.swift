@@ -130,7 +130,8 @@ import Testing
     var scene = FCScene()
     _ = scene.enter(Fixture.view())
     scene.notFinite = .init(depth: 1, what: "the outputs of fc1 are inf", givenRow: givenRow)
-    return (scene, scene.run(turn: 0))
+    let said = scene.run(turn: 0)
+    return (scene, said)
   }
 
   @Test func `an fc node gives nobody the gradients of a step that it cannot apply`() {

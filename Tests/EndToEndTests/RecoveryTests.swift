@@ -161,7 +161,7 @@ struct RecoveryTests {
     #expect(log("server").contains("is not applied"))
     let found = try SafeTensorsReader(path: "\(run)/model.safetensors")
     for name in found.names {
-      #expect(try found.tensor(named: name).values.allSatisfy(\.isFinite), "\(name)")
+      #expect(try found.tensor(named: name).values.allSatisfy { $0.isFinite }, "\(name)")
     }
     let audit = try Program.run("audit", run, "--json")
     #expect(audit.code == 0 && audit.output.contains(#""good": true"#), "\(audit.output)")
@@ -179,7 +179,7 @@ struct RecoveryTests {
     #expect(list.output.contains("(best)"), "\(list.output)")
     let show = try Program.run("checkpoint", "show", best)
     #expect(show.code == 0)
-    for word in ["fingerprint", "seed", "faults survived  0", "after 0 steps: view 1"] {
+    for word in ["fingerprint", "seed", "survived       faults: 0", "after 0 steps: view 1"] {
       #expect(show.output.contains(word), "\(word): \(show.output)")
     }
     let verify = try Program.run("checkpoint", "verify", best)

@@ -81,7 +81,9 @@ import Testing
   }
 
   @Test func `other data, another batch and no beginning are named`() {
-    let data = { #""trainingExamples":9,"datasetFingerprint":"\#($0)""# }
+    func data(_ fingerprint: String) -> String {
+      #""trainingExamples":9,"datasetFingerprint":"\#(fingerprint)""#
+    }
     let other = audit([
       start(), step(0, Self.shares + "," + data("aa")), start(1),
       step(1, Self.shares + "," + data("bb")),

@@ -1,4 +1,5 @@
 import Messages
+import Network
 import Tensors
 
 @testable import Coordination
@@ -40,8 +41,6 @@ enum PlantedBug: String, CaseIterable {
   case waitsWithoutNames
   /// FC nodes keep what belongs to turns that are over.
   case hoardsMessages
-  /// Nodes take messages of an earlier run for this one's.
-  case acceptsOtherRuns
   /// The server forgets to tell the end.
   case forgetsToSayGoodbye
   /// The server never takes offence at a turn that does not move.
@@ -61,15 +60,6 @@ extension SimulatedCluster {
       if message.header.view > view?.number ?? 0 { return nil }
     case (.countsOldViews, .push):
       if node.server != nil, let view { message.header.view = view.number }
-    case (.acceptsOtherRuns, .push), (.acceptsOtherRuns, .activations),
-      (.acceptsOtherRuns, .exchange), (.acceptsOtherRuns, .parameters),
-      (.acceptsOtherRuns, .advance), (.acceptsOtherRuns, .featureGradients):
-      guard message.header.run != life.run, let view else { break }
-      message.header.run = life.run
-      message.header.view = view.number
-      message.header.incarnation =
-        message.header.sender == .server
-        ? life.incarnation : incarnations[message.header.sender] ?? 0
     case (.waitsWithoutNames, .heartbeat(var beat)):
       beat.waits = []
       message.body = .heartbeat(beat)
@@ -161,7 +151,7 @@ extension SimulatedCluster {
     case (.neverEvicts, .tick): core.lastProgress = now
     case (.commitsEarly, .computed):
       if core.ledger.applied.count == plan.chunks.chunks.count - 2 {
-        let missing = plan.chunks.chunks.indices.first { !core.ledger.applied.contains($0) }
+        let missing = plan.chunks.chunks.indices.last { !core.ledger.applied.contains($0) }
         if let missing { core.ledger.applied.insert(missing) }
       }
     case (.stepsWithoutAShare, .message(let message)):

@@ -1,4 +1,5 @@
 import Glibc
+import Messages
 import Testing
 
 /// Mixtures of faults drawn from seeds. `CROSSCUT_SIMULATION_SEEDS=5000` runs that many,
@@ -25,6 +26,15 @@ struct RandomScenarioTests {
   ])
   func `a seed that found a fault finds none any more`(seed: UInt64) {
     RandomScenario(seed: seed, isHarsh: false).check()
+  }
+
+  /// The same of harsh ones.
+  @Test(arguments: [
+    // What an fc node was given back was lost and never given again.
+    UInt64(18)
+  ])
+  func `a harsh seed that found a fault finds none any more`(seed: UInt64) {
+    RandomScenario(seed: seed).check()
   }
 
   /// What the runs of some seeds saw.

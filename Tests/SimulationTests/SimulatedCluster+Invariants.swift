@@ -1,4 +1,6 @@
 import Messages
+import Network
+import Tensors
 
 @testable import Coordination
 

@@ -184,7 +184,7 @@ extension SimulatedCluster {
       }
     case .fc(let operation, let what):
       let outcome = node.perform(what)
-      checkTrajectory(after: what, at: node)
+      if !node.broken { checkTrajectory(after: what, at: node) }
       for directive in node.fc?.handle(.computed(operation, outcome), now: now) ?? [] {
         perform(directive, of: id)
       }
