@@ -35,11 +35,13 @@ package final class LocalCluster {
   private var logs: [String: String] = [:]
   /// Options of the server beyond where it listens and writes.
   private let serverArguments: [String]
+  /// Whether FC node i is in the process of worker i; one without a worker has its own.
+  private let fcBesideWorkers: Bool
 
   /// A member's process, and how to start another in its place.
   private struct Supervised {
     var process: ChildProcess
-    let arguments: [String]
+    var arguments: [String]
     let threads: Int
     var deaths = DeathCount()
   }
@@ -49,10 +51,13 @@ package final class LocalCluster {
   ///   - signals: with SIGCHLD; made before any thread.
   ///   - serverArguments: further options of `crosscut server`.
   ///   - keys: encrypts everything with them.
+  ///   - fcBesideWorkers: puts FC node i into the process of worker i.
   package init(
     _ configuration: RunConfiguration, directory: RunDirectory, resume: String? = nil,
-    signals: Signals, serverArguments: [String] = [], keys: KeyDirectory? = nil
+    signals: Signals, serverArguments: [String] = [], keys: KeyDirectory? = nil,
+    fcBesideWorkers: Bool = false
   ) {
+    self.fcBesideWorkers = fcBesideWorkers
     self.serverArguments = serverArguments
     self.keys = keys
     self.resume = resume
@@ -172,7 +177,8 @@ package final class LocalCluster {
     let wanted = configuration.compute.threadsPerNode
     let nodeKey = keys.map { ["--key-file", $0.nodeKey(KeyDirectory.firstNode)] } ?? []
     func threads(_ count: Int) -> Int { wanted > 0 ? wanted : max(1, Host.cores / count) }
-    for rank in 0..<cluster.fcNodes {
+    let pairs = fcBesideWorkers ? min(cluster.fcNodes, cluster.workers) : 0
+    for rank in pairs..<cluster.fcNodes {
       try startMember(
         "fc-\(rank)",
         ["fc", "--server", endpoint, "--listen", "tcp://127.0.0.1:0", "--rank-hint", "\(rank)"]
@@ -181,10 +187,15 @@ package final class LocalCluster {
     }
     for rank in 0..<cluster.workers {
       try startMember(
-        "worker-\(rank)", ["worker", "--server", endpoint, "--rank-hint", "\(rank)"] + nodeKey,
+        "worker-\(rank)",
+        ["worker", "--server", endpoint, "--rank-hint", "\(rank)"] + nodeKey
+          + (rank < pairs ? Self.besideArguments : []),
         threads: threads(cluster.workers))
     }
   }
+
+  /// Makes a worker an FC node too.
+  private static let besideArguments = ["--with-fc", "--listen", "tcp://127.0.0.1:0"]
 
   private func startMember(
     _ name: String, _ arguments: [String], threads: Int
@@ -237,7 +248,11 @@ package final class LocalCluster {
     for index in members.indices {
       guard let end = members[index].process.poll(), end != .exited(0) else { continue }
       let name = members[index].process.name
-      if name.hasPrefix("fc"), configuration.cluster.fcLoss == .recut, hasBegun { continue }
+      if configuration.cluster.fcLoss == .recut, hasBegun {
+        // Its slice is with the others by then: only a worker is to come back.
+        if name.hasPrefix("fc") { continue }
+        members[index].arguments.removeAll(where: Self.besideArguments.contains)
+      }
       guard hasBegun, members[index].deaths.mayRestart() else {
         let isNeeded =
           record.state == .gathering

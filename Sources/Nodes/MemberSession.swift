@@ -53,6 +53,8 @@ package final class MemberSession {
   /// The first signal makes the node leave in order, the second one at once.
   private let signals: Signals?
   private var leavingSince: Microseconds?
+  /// Each tells the node to leave, as a signal does.
+  private let orders: Mailbox<String>?
   /// Ends a node that is in no view yet: a server of this process that is gone posts here.
   private let abandoned: Mailbox<String>?
 
@@ -87,13 +89,14 @@ package final class MemberSession {
   /// - Throws: `NodeError` when the node cannot join or go on; `TransportError` from sockets.
   package static func runToEnd(
     context: Context, options: MemberOptions, log: Logger, signals: Signals? = nil,
-    abandoned: Mailbox<String>? = nil, probe: (any StepProbe)? = nil
+    orders: Mailbox<String>? = nil, abandoned: Mailbox<String>? = nil,
+    probe: (any StepProbe)? = nil
   ) throws -> Stop {
     while true {
       let session = try Rebinding.retry {
         try MemberSession(
-          context: context, options: options, log: log, signals: signals, abandoned: abandoned,
-          probe: probe)
+          context: context, options: options, log: log, signals: signals, orders: orders,
+          abandoned: abandoned, probe: probe)
       }
       switch try session.run() {
       case .stop(let stop): return stop
@@ -105,12 +108,14 @@ package final class MemberSession {
   /// Opens the sockets; must be called on the thread that then calls `run`.
   package init(
     context: Context, options: MemberOptions, log: Logger, signals: Signals? = nil,
-    abandoned: Mailbox<String>? = nil, probe: (any StepProbe)? = nil
+    orders: Mailbox<String>? = nil, abandoned: Mailbox<String>? = nil,
+    probe: (any StepProbe)? = nil
   ) throws {
     self.options = options
     self.log = log
     self.probe = probe
     self.signals = signals
+    self.orders = orders
     self.abandoned = abandoned
     incarnation = UInt64.random(in: 1...UInt64.max)
     identity = Header(run: 0, view: 0, sender: NodeID(0), incarnation: incarnation)
@@ -157,6 +162,7 @@ package final class MemberSession {
   private func turn() throws {
     let now = MonotonicClock.now()
     while let number = signals?.next() { leave(Signals.name(number), now) }
+    for reason in orders?.drain() ?? [] { leave(reason, now) }
     // A member of a view hears the server's last word; who never joined would look for it on.
     for reason in abandoned?.drain() ?? [] where role?.viewNumber ?? 0 == 0 { leave(reason, now) }
     try watch(now)

@@ -11,11 +11,7 @@ enum FCCommand {
         name: "server", value: .text("ENDPOINT"),
         help: "The parameter server, e.g. tcp://10.0.0.1:5555; a token says it too."),
       .keyFile, .join,
-      Option(
-        name: "listen", value: .text("ENDPOINT"),
-        help: "Where workers and other FC nodes connect to; port 0 takes a free one.",
-        standard: "tcp://*:0, or tcp://127.0.0.1:0 without a key and a server on this machine"),
-      .insecure,
+      .memberListen, .insecure,
       Option(
         name: "rank-hint", value: .integer("N", 0...4095),
         help: "The rank to ask for; the server decides.",
@@ -31,6 +27,6 @@ enum FCCommand {
 
   /// - Throws: why the node had to stop.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    try NodeCommand.runMember(.fc, arguments)
+    try NodeCommand.runMembers([.fc], arguments)
   }
 }

@@ -7,35 +7,51 @@ import Transport
 /// What `worker`, `fc` and `server` have in common: one role, in the foreground, logging to
 /// standard error.
 enum NodeCommand {
-  /// Runs a worker or an FC node to the end of its run.
-  static func runMember(_ role: Role, _ arguments: ParsedArguments) throws -> Int32 {
-    let log = Logger(descriptor: 2, name: role.rawValue, level: level(arguments))
-    let patience = MemberOptions(role: role, server: "").joinTimeoutSeconds
+  /// Runs a worker, an FC node, or both in this process to the end of their run.
+  static func runMembers(_ roles: [Role], _ arguments: ParsedArguments) throws -> Int32 {
+    let level = level(arguments)
+    let log = Logger(descriptor: 2, name: arguments.command.name, level: level)
+    let patience = MemberOptions(role: .worker, server: "").joinTimeoutSeconds
     let credentials = try arguments.credentials(waiting: patience) { log.info($0) }
-    var options = MemberOptions(role: role, server: try arguments.serverAddress(credentials))
-    if role == .fc {
-      options.listen = try Endpoint.listening(
-        arguments, standard: ("tcp://*:0", "tcp://127.0.0.1:0"), isSecure: credentials != nil,
-        staysHere: Endpoint.isLocal(options.server))
+    let server = try arguments.serverAddress(credentials)
+    var members: [MemberOptions] = []
+    for role in roles {
+      var options = MemberOptions(role: role, server: server)
+      if role == .fc {
+        options.listen = try Endpoint.listening(
+          arguments, standard: ("tcp://*:0", "tcp://127.0.0.1:0"), isSecure: credentials != nil,
+          staysHere: Endpoint.isLocal(server))
+      }
+      options.preferredRank = arguments.integer("rank-hint") ?? -1
+      members.append(options)
     }
-    options.preferredRank = arguments.integer("rank-hint") ?? -1
     let signals = try Signals()
     try ParentDeath.watchIfChild()
     let context = try Context()
     let stop: Stop
     do {
       if let credentials {
-        options.security = try KeyRequest.run(
-          context: context, endpoint: options.server, credentials: credentials,
-          timeoutSeconds: options.joinTimeoutSeconds, signals: signals, log: log)
-        guard options.security != nil else {
+        let security = try KeyRequest.run(
+          context: context, endpoint: server, credentials: credentials,
+          timeoutSeconds: patience, signals: signals, log: log)
+        guard let security else {
           context.terminate()
           log.info("interrupted before the server answered")
           return ExitCode.success
         }
+        for index in members.indices { members[index].security = security }
       }
-      stop = try MemberSession.runToEnd(
-        context: context, options: options, log: log, signals: signals)
+      if members.count == 1 {
+        stop = try MemberSession.runToEnd(
+          context: context, options: members[0], log: log, signals: signals)
+      } else {
+        stop = try MemberGroup.runToEnd(
+          context: context,
+          parts: members.map {
+            MemberGroup.Part(
+              options: $0, log: Logger(descriptor: 2, name: $0.role.rawValue, level: level))
+          }, signals: signals)
+      }
     } catch {
       context.terminate()
       throw error
@@ -121,7 +137,8 @@ enum Endpoint {
     }
     try check(given, written: arguments.label("listen"), command: command)
     guard mayBeOpen || isLocal(given) else {
-      let remedy = command == "fc" ? "--key-file FILE or --join TOKEN" : "--secure"
+      let remedy =
+        ["fc", "worker"].contains(command) ? "--key-file FILE or --join TOKEN" : "--secure"
       throw UsageError(
         command: command,
         message:

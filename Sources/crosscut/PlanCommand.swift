@@ -93,13 +93,7 @@ enum PlanCommand {
     shape.wire.gradients = configuration.wire.gradients.bytes
     shape.wire.parameters = configuration.wire.parameters.bytes
     shape.linkBytesPerSecond = try rate(arguments.string("link") ?? "1gbit", arguments)
-    let layout = arguments.string("layout") ?? ClusterShape.Layout.separate.rawValue
-    guard let known = ClusterShape.Layout(rawValue: layout) else {
-      throw UsageError(
-        command: "plan",
-        message: "\(arguments.label("layout")) \"\(layout)\": expected separate or beside")
-    }
-    shape.layout = known
+    shape.layout = try arguments.layout()
     if let cores = arguments.number("cores-per-host") { shape.coresPerHost = cores }
     return shape
   }
@@ -116,5 +110,18 @@ enum PlanCommand {
       command: "plan",
       message: "\(arguments.label("link")) \"\(text)\": expected a rate like 200mbit or 1gbit, or"
         + " unlimited")
+  }
+}
+
+extension ParsedArguments {
+  /// What --layout says.
+  func layout() throws(UsageError) -> ClusterShape.Layout {
+    let text = string("layout") ?? ClusterShape.Layout.separate.rawValue
+    guard let layout = ClusterShape.Layout(rawValue: text) else {
+      throw UsageError(
+        command: command.name,
+        message: "\(label("layout")) \"\(text)\": expected separate or beside")
+    }
+    return layout
   }
 }

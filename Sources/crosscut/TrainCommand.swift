@@ -1,6 +1,7 @@
 import Configuration
 import Nodes
 import Observability
+import Planning
 import Training
 
 /// `crosscut train`: a whole cluster on this machine.
@@ -15,6 +16,10 @@ enum TrainCommand {
     positionals: [.configuration],
     options: [
       .set, .workers, .fcNodes, .minimumWorkers, .fcLoss,
+      Option(
+        name: "layout", value: .text("LAYOUT"),
+        help: "separate: a process for each role. beside: FC node i in the process of worker i.",
+        standard: "separate"),
       Option(
         name: "in-process", help: "Run the roles as threads of this process, without children."),
       Option(
@@ -50,6 +55,13 @@ enum TrainCommand {
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
     let resumed = try ResumedRun(arguments)
     let configuration = try arguments.runConfiguration(resumed: resumed)
+    let layout = try arguments.layout()
+    if layout == .beside, arguments.has("in-process") {
+      throw UsageError(
+        command: "train",
+        message: "\(arguments.label("layout")) is about processes, and with"
+          + " \(arguments.label("in-process")) there is one")
+    }
     if arguments.has("dry-run") {
       let context = try RunContext(configuration)
       if arguments.has("json") {
@@ -85,7 +97,8 @@ enum TrainCommand {
     } else {
       record = try LocalCluster(
         configuration, directory: directory, resume: resumed?.checkpoint.path, signals: signals,
-        serverArguments: arguments.httpServerArguments(http), keys: keys
+        serverArguments: arguments.httpServerArguments(http), keys: keys,
+        fcBesideWorkers: layout == .beside
       ).run(
         listen: arguments.string("listen")
       ) { report in

@@ -5,12 +5,18 @@ enum WorkerCommand {
   static let command = Command(
     words: ["worker"],
     summary: "run a worker: a replica of the conv layers, on its share of the data",
-    details: ["Everything but the server's address and the key comes from the server."],
+    details: [
+      "Everything but the server's address and the key comes from the server.",
+      "With --with-fc this process is an FC node too, as each device of the 2014 paper: its two roles"
+        + " join, train and leave together, and its death is the loss of both.",
+    ],
     options: [
       Option(
         name: "server", value: .text("ENDPOINT"),
         help: "The parameter server, e.g. tcp://10.0.0.1:5555; a token says it too."),
       .keyFile, .join,
+      Option(name: "with-fc", help: "Be an FC node too, with threads of its own."),
+      .memberListen, .insecure,
       Option(
         name: "rank-hint", value: .integer("N", 0...4095),
         help: "The rank to ask for; the server decides.",
@@ -23,11 +29,21 @@ enum WorkerCommand {
       Example(
         line: "crosscut worker --join @token",
         meaning: "Join a cluster that encrypts; the file holds what crosscut token has printed."),
+      Example(
+        line: "crosscut worker --with-fc --server tcp://10.0.0.1:5555 --insecure",
+        meaning: "One of K machines, each with a worker and a slice of the FC layers."),
     ],
     run: run)
 
-  /// - Throws: why the worker had to stop.
+  /// - Throws: `UsageError`, or why the worker had to stop.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    try NodeCommand.runMember(.worker, arguments)
+    let withFC = arguments.has("with-fc")
+    for name in ["listen", "insecure"]
+    where !withFC && arguments.has(name) && !arguments.isInherited(name) {
+      throw UsageError(
+        command: command.name,
+        message: "--\(name) is for an FC node, and a worker only dials out: add --with-fc")
+    }
+    return try NodeCommand.runMembers(withFC ? [.fc, .worker] : [.worker], arguments)
   }
 }

@@ -42,6 +42,24 @@ struct ClusterTests {
     #expect(lines.contains { $0.contains("\"training\"") && $0.contains("\"step\":60") })
   }
 
+  @Test func `fc nodes beside workers give the bits of fc nodes by themselves`() throws {
+    let apart = "\(scratch.path)/apart"
+    let first = try cluster.train(runDirectory: apart)
+    #expect(first.finish() == 0, "\(first.output)")
+    let program = try train("--layout", "beside")
+    #expect(program.finish() == 0, "\(program.output)")
+    let logs = try FileManager.default.contentsOfDirectory(atPath: run).filter {
+      $0.hasSuffix(".log")
+    }
+    #expect(logs.sorted() == ["server.log", "worker-0.log", "worker-1.log"])
+    let expected = try SafeTensorsReader(path: "\(apart)/model.safetensors")
+    let found = try SafeTensorsReader(path: "\(run)/model.safetensors")
+    #expect(found.names == expected.names)
+    for name in expected.names {
+      #expect(try found.tensor(named: name).values == expected.tensor(named: name).values)
+    }
+  }
+
   @Test func `the status tells of every node while training`() throws {
     let program = try train("--set", "steps=100000")
     let server = try address()

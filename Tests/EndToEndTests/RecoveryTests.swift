@@ -132,6 +132,43 @@ struct RecoveryTests {
     try expectUndisturbed(within: 0)
   }
 
+  @Test func `a killed process takes its worker and its fc node along, and both come back`() throws
+  {
+    let program = try cluster.train(["--layout", "beside"] + Self.gentle)
+    let server = try cluster.address()
+    let before = try cluster.reach(step: 150, at: server)
+    let worker = try #require(before.nodes.first { "\($0.name)" == "worker 1" })
+    let fc = try #require(before.nodes.first { "\($0.name)" == "fc 1" })
+    #expect(worker.processID == fc.processID)
+    kill(worker.processID, SIGKILL)
+    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(program.output.contains("worker-1 started again"), "\(program.output)")
+    #expect(log("server").contains("back to the checkpoint after"), "\(log("server"))")
+    try expectUndisturbed(within: 1e-5)
+    cluster.expectNoOrphans(server)
+  }
+
+  @Test func `a worker with an fc node that is told to go leaves as both`() throws {
+    let program = try cluster.train(["--layout", "beside"] + Self.gentle)
+    let server = try cluster.address()
+    let before = try cluster.reach(step: 130, at: server)
+    let pair = try #require(before.nodes.first { "\($0.name)" == "fc 0" })
+    kill(pair.processID, SIGTERM)
+    let written = eventually(seconds: 30) {
+      log("server").contains("its slices are in the checkpoint")
+    }
+    #expect(written, "\(log("server"))")
+    #expect(
+      eventually(seconds: 30) { !processes(of: [server]).contains(pair.processID) },
+      "\(log("worker-0"))")
+    let replacement = try Program([
+      "worker", "--with-fc", "--server", server, "--listen", "tcp://127.0.0.1:0",
+    ])
+    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(replacement.finish() == 0, "\(replacement.output)")
+    try expectUndisturbed(within: 1e-5)
+  }
+
   @Test func `a worker that was stopped too long joins again`() throws {
     let program = try cluster.train(["--set", "steps=100000"])
     let server = try cluster.address()

@@ -88,6 +88,18 @@ import Testing
     ("help trian", "crosscut: unknown command \"trian\"; did you mean \"train\"?"),
     ("help train now", "crosscut help: unexpected argument \"now\""),
     ("worker", "crosscut worker: missing --server ENDPOINT (or CROSSCUT_SERVER), or --join TOKEN"),
+    (
+      "worker --server tcp://127.0.0.1:5555 --listen tcp://127.0.0.1:0",
+      "crosscut worker: --listen is for an FC node, and a worker only dials out: add --with-fc"
+    ),
+    (
+      "train --layout besides",
+      "crosscut train: --layout \"besides\": expected separate or beside"
+    ),
+    (
+      "train --layout beside --in-process",
+      "crosscut train: --layout is about processes, and with --in-process there is one"
+    ),
     ("verify fashion --step 3", "crosscut verify: unknown option --step; did you mean --steps?"),
     ("status now", "crosscut status: unexpected argument \"now\""),
     (

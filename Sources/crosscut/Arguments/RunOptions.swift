@@ -36,6 +36,10 @@ extension Option {
     name: "continue",
     help: "Go on from the newest good checkpoint in --run-dir if there is one; otherwise start"
       + " anew. For servers that are started again by themselves.")
+  static let memberListen = Option(
+    name: "listen", value: .text("ENDPOINT"),
+    help: "Where workers and other FC nodes connect to; port 0 takes a free one.",
+    standard: "tcp://*:0, or tcp://127.0.0.1:0 without a key and a server on this machine")
   static let verbose = Option(
     name: "verbose", short: "v", help: "Log more than changes of state.")
   static let json = Option(name: "json", help: "Print JSON instead of a table.")
