@@ -70,13 +70,17 @@ package struct View: Hashable, Sendable {
   /// Turns right before `resumeTurn` that were passed over: their steps count, but nobody applies
   /// them.
   package var skippedTurns: UInt64
+  /// The position among `workers` of the one that computes each shard group's rows; empty where
+  /// the data are not cut into groups.
+  package var holders: [Int]
 
   package init(
     number: UInt32, resumeTurn: UInt64, workers: [Member], fcNodes: [Member],
     dataset: DatasetFacts, isFinal: Bool = false, rateReductions: Int = 0,
-    rateChanges: [RateChange] = [], skippedTurns: UInt64 = 0
+    rateChanges: [RateChange] = [], skippedTurns: UInt64 = 0, holders: [Int] = []
   ) {
     self.skippedTurns = skippedTurns
+    self.holders = holders
     self.rateReductions = rateReductions
     self.rateChanges = rateChanges
     self.number = number

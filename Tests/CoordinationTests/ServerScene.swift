@@ -59,12 +59,11 @@ struct ServerScene {
 
   mutating func beat(
     _ node: Int, ready: Bool = true, dataset: DatasetFacts? = Fixture.facts, restored: UInt32 = 0,
-    phase: String = "data", waits: [Wait] = []
+    phase: String = "data", waits: [Wait] = [], heldGroups: [Int] = []
   ) -> [String] {
     let beat = Heartbeat(
       ready: ready, dataset: dataset, restored: restored, turn: 0, phase: phase,
-      millisecondsSinceProgress: 0,
-      telemetry: Telemetry(), waits: waits)
+      millisecondsSinceProgress: 0, telemetry: Telemetry(), waits: waits, heldGroups: heldGroups)
     return receive(.heartbeat(beat), from: node)
   }
 

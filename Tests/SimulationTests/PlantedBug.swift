@@ -88,7 +88,8 @@ extension SimulatedCluster {
   private func changed(_ view: View, resumeTurn: UInt64, skippedTurns: UInt64) -> View {
     View(
       number: view.number, resumeTurn: resumeTurn, workers: view.workers, fcNodes: view.fcNodes,
-      dataset: view.dataset, isFinal: view.isFinal, skippedTurns: skippedTurns)
+      dataset: view.dataset, isFinal: view.isFinal, skippedTurns: skippedTurns,
+      holders: view.holders)
   }
 
   /// What an FC node with the bug does about an event.

@@ -26,7 +26,7 @@ extension SimulatedCluster {
     if record.name.role == .worker {
       let core = WorkerCore(
         plan: plan, identity: identity, serverIncarnation: life.incarnation, dataset: facts,
-        now: now)
+        heldGroups: options.heldGroups[record.name.rank % options.heldGroups.count], now: now)
       nodes[id] = SimulatedNode(worker: core, model, plan, facts)
     } else {
       let sizes = Array(

@@ -17,6 +17,8 @@ extension SimulatedCluster {
     /// Whether every evaluation is taken for the best so far.
     var keepsBest = false
     var schedule = Schedule()
+    /// What the machines of worker ranks have, cyclically, where the schedule follows holders.
+    var heldGroups: [[Int]] = [[]]
     /// Steps in which a number is not finite, and what the cluster is to make of them.
     var poison: [UInt64: Poison] = [:]
     /// Whether a step is healthy the second time.
