@@ -9,9 +9,11 @@ SWIFT ?= swift
 PREFIX ?= /usr/local
 # Passed on to `crosscut train` and to the benchmarks: make train ARGS="--workers 4"
 ARGS ?=
-# How long `make chaos`, `fuzz` and `soak` take, and how many clusters `make cold-starts` starts.
+# How long `make chaos`, `fuzz` and `soak` take; how many clusters `make cold-starts` starts, how many
+# schedules `make simulate` runs, and the first one's seed.
 SECONDS ?=
 COUNT ?=
+SEED ?= 0
 
 # Swift's own libraries go into the binary, so that it runs where Swift is not installed.
 RELEASE := -c release --static-swift-stdlib -Xlinker -s
@@ -81,6 +83,16 @@ bench-network: build ## measure on an emulated Ethernet, as root; ARGS="--with-d
 .PHONY: bench-large-head
 bench-large-head: build ## measure last layers of up to a million classes; ARGS="--classes 1000000"
 	@scripts/bench-large-head $(ARGS)
+
+.PHONY: simulate
+simulate: development-packages ## run COUNT (20000) schedules of simulated clusters with faults from SEED (0)
+	@$(SWIFT) build --build-tests
+	@CROSSCUT_SIMULATION_SEEDS=$(or $(COUNT),20000) CROSSCUT_SIMULATION_FIRST=$(SEED) \
+	  $(SWIFT) test --skip-build --disable-xctest --filter 'SimulationTests'
+
+.PHONY: model
+model: ## search all states of docs/view.pml with spin (Debian's spin)
+	@scripts/check-model
 
 .PHONY: sanitize
 sanitize: packages ## run the tests under ThreadSanitizer and AddressSanitizer (takes a while)

@@ -155,7 +155,7 @@ let package = Package(
       name: "NodesTests",
       dependencies: [
         "Nodes", "Configuration", "Messages", "Observability", "Training", "Network", "Tensors",
-        "Kernels", "Transport",
+        "Kernels", "Transport", "Datasets",
       ], swiftSettings: house),
     .testTarget(
       name: "crosscutTests", dependencies: ["crosscut", "Configuration", "Nodes", "Training"],

@@ -1183,6 +1183,51 @@ void   crosscut__v1__report__free_unpacked
   assert(message->base.descriptor == &crosscut__v1__report__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   crosscut__v1__fault__init
+                     (Crosscut__V1__Fault         *message)
+{
+  static const Crosscut__V1__Fault init_value = CROSSCUT__V1__FAULT__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__fault__get_packed_size
+                     (const Crosscut__V1__Fault *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__fault__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__fault__pack
+                     (const Crosscut__V1__Fault *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__fault__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__fault__pack_to_buffer
+                     (const Crosscut__V1__Fault *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__fault__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__Fault *
+       crosscut__v1__fault__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__Fault *)
+     protobuf_c_message_unpack (&crosscut__v1__fault__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__fault__free_unpacked
+                     (Crosscut__V1__Fault *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__fault__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   crosscut__v1__collect__init
                      (Crosscut__V1__Collect         *message)
 {
@@ -1870,7 +1915,7 @@ void   crosscut__v1__guesses__free_unpacked
   assert(message->base.descriptor == &crosscut__v1__guesses__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[37] =
+static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[38] =
 {
   {
     "protocol_version",
@@ -2221,6 +2266,18 @@ static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "fault",
+    72,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, fault),
+    &crosscut__v1__fault__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "status_request",
     80,
     PROTOBUF_C_LABEL_NONE,
@@ -2322,11 +2379,12 @@ static const unsigned crosscut__v1__envelope__field_indices_by_name[] = {
   10,   /* field[10] = advance */
   17,   /* field[17] = applied */
   23,   /* field[23] = collect */
-  32,   /* field[32] = command_reply */
-  31,   /* field[31] = command_request */
+  33,   /* field[33] = command_reply */
+  32,   /* field[32] = command_request */
   28,   /* field[28] = complaint */
   27,   /* field[27] = drill */
   20,   /* field[20] = exchange */
+  29,   /* field[29] = fault */
   19,   /* field[19] = feature_gradients */
   13,   /* field[13] = goodbye */
   26,   /* field[26] = guesses */
@@ -2334,8 +2392,8 @@ static const unsigned crosscut__v1__envelope__field_indices_by_name[] = {
   4,   /* field[4] = incarnation */
   5,   /* field[5] = join */
   11,   /* field[11] = leave */
-  34,   /* field[34] = log_reply */
-  33,   /* field[33] = log_request */
+  35,   /* field[35] = log_reply */
+  34,   /* field[34] = log_request */
   8,   /* field[8] = membership */
   15,   /* field[15] = parameters */
   25,   /* field[25] = pictures */
@@ -2348,11 +2406,11 @@ static const unsigned crosscut__v1__envelope__field_indices_by_name[] = {
   1,   /* field[1] = run */
   3,   /* field[3] = sender */
   22,   /* field[22] = slice */
-  30,   /* field[30] = status_reply */
-  29,   /* field[29] = status_request */
+  31,   /* field[31] = status_reply */
+  30,   /* field[30] = status_request */
   12,   /* field[12] = stop */
-  36,   /* field[36] = trace_report */
-  35,   /* field[35] = trace_request */
+  37,   /* field[37] = trace_report */
+  36,   /* field[36] = trace_request */
   2,   /* field[2] = view */
   6,   /* field[6] = welcome */
 };
@@ -2363,9 +2421,9 @@ static const ProtobufCIntRange crosscut__v1__envelope__number_ranges[7 + 1] =
   { 32, 14 },
   { 48, 18 },
   { 64, 21 },
-  { 80, 29 },
-  { 96, 35 },
-  { 0, 37 }
+  { 80, 30 },
+  { 96, 36 },
+  { 0, 38 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor =
 {
@@ -2375,7 +2433,7 @@ const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor =
   "Crosscut__V1__Envelope",
   "crosscut.v1",
   sizeof(Crosscut__V1__Envelope),
-  37,
+  38,
   crosscut__v1__envelope__field_descriptors,
   crosscut__v1__envelope__field_indices_by_name,
   7,  crosscut__v1__envelope__number_ranges,
@@ -2729,7 +2787,7 @@ const ProtobufCMessageDescriptor crosscut__v1__refusal__descriptor =
   (ProtobufCMessageInit) crosscut__v1__refusal__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[10] =
+static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[11] =
 {
   {
     "number",
@@ -2851,6 +2909,18 @@ static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[10] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "skipped_turns",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__View, skipped_turns),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__view__field_indices_by_name[] = {
   5,   /* field[5] = dataset */
@@ -2862,12 +2932,13 @@ static const unsigned crosscut__v1__view__field_indices_by_name[] = {
   6,   /* field[6] = rate_reductions */
   1,   /* field[1] = resume_turn */
   9,   /* field[9] = shards */
+  10,   /* field[10] = skipped_turns */
   2,   /* field[2] = workers */
 };
 static const ProtobufCIntRange crosscut__v1__view__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__view__descriptor =
 {
@@ -2877,7 +2948,7 @@ const ProtobufCMessageDescriptor crosscut__v1__view__descriptor =
   "Crosscut__V1__View",
   "crosscut.v1",
   sizeof(Crosscut__V1__View),
-  10,
+  11,
   crosscut__v1__view__field_descriptors,
   crosscut__v1__view__field_indices_by_name,
   1,  crosscut__v1__view__number_ranges,
@@ -4199,6 +4270,83 @@ const ProtobufCMessageDescriptor crosscut__v1__report__descriptor =
   crosscut__v1__report__field_indices_by_name,
   1,  crosscut__v1__report__number_ranges,
   (ProtobufCMessageInit) crosscut__v1__report__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__fault__field_descriptors[4] =
+{
+  {
+    "turn",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Fault, turn),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "culprit",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Fault, culprit),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "depth",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Fault, depth),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "what",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Fault, what),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__fault__field_indices_by_name[] = {
+  1,   /* field[1] = culprit */
+  2,   /* field[2] = depth */
+  0,   /* field[0] = turn */
+  3,   /* field[3] = what */
+};
+static const ProtobufCIntRange crosscut__v1__fault__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__fault__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.Fault",
+  "Fault",
+  "Crosscut__V1__Fault",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__Fault),
+  4,
+  crosscut__v1__fault__field_descriptors,
+  crosscut__v1__fault__field_indices_by_name,
+  1,  crosscut__v1__fault__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__fault__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor crosscut__v1__collect__field_descriptors[2] =

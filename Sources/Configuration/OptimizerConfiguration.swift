@@ -8,6 +8,16 @@ package struct OptimizerConfiguration: Hashable, Sendable, ConfigurationSection 
     case pytorch
   }
 
+  /// What becomes of a step whose loss or gradient is infinite or not a number. It is never applied.
+  package enum OnNaN: String, Hashable, Sendable, CaseIterable, ConfigurationWord {
+    /// The run ends, with the parameters before the step.
+    case stop
+    /// The step's examples are passed over.
+    case skip
+    /// Back to the last checkpoint; the run ends if the step is no better the second time.
+    case rollback
+  }
+
   package var learningRate = 0.01
   package var momentum = 0.9
   package var weightDecay = 0.0005
@@ -18,6 +28,7 @@ package struct OptimizerConfiguration: Hashable, Sendable, ConfigurationSection 
   package var biasWeightDecay = true
   /// Elements of a gradient are cut to +- this; `nil`: they are not.
   package var clipValue: Double?
+  package var onNaN = OnNaN.stop
   package var decay = DecayConfiguration()
   package var scaling = ScalingConfiguration()
 
@@ -37,6 +48,10 @@ package struct OptimizerConfiguration: Hashable, Sendable, ConfigurationSection 
       Field(
         "clipValue", \.clipValue, .ifGiven(.above(0)),
         "Cuts every element of a gradient to +- this; null: none."),
+      Field(
+        "onNaN", \.onNaN,
+        "A step with an infinite or undefined number: \"stop\" the run, \"skip\" the step, or"
+          + " \"rollback\" to the last checkpoint."),
       Field("decay", \.decay, "How the learning rate falls."),
       Field("scaling", \.scaling, "How the learning rate follows the batch."),
     ]

@@ -24,6 +24,7 @@ extension FCCore {
       handsInMore = false
       inbox = [:]
       working = nil
+      refusedTurn = nil
       clock.enter(.waitingForView, now: now)
       out.append(.note("taking over the parameters after \(restore.steps) steps"))
       if restore.isInitial {

@@ -120,6 +120,7 @@ extension FCCore {
     _ out: inout [Directive]
   ) {
     guard let view = gate.view, let program else { return }
+    if let notFinite = result.notFinite { return refuse(notFinite, lane, &out) }
     for (peer, frames) in result.outgoing.enumerated() where peer != position {
       out.append(
         .send(

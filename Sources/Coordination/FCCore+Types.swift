@@ -75,6 +75,22 @@ extension FCCore {
     case failed(String)
   }
 
+  /// A number that is infinite or not a number, or that the parameters' gradient may make one.
+  package struct NotFinite: Hashable, Sendable {
+    /// See `Fault.depth`.
+    package let depth: Int
+    /// "the outputs of fc6 are nan".
+    package let what: String
+    /// Row of the global batch, if a worker has given the number with its features.
+    package let givenRow: Int?
+
+    package init(depth: Int, what: String, givenRow: Int? = nil) {
+      self.depth = depth
+      self.what = what
+      self.givenRow = givenRow
+    }
+  }
+
   package struct SegmentResult: Sendable {
     /// By position of the FC node; empty for itself.
     package var outgoing: [[Frame]]
@@ -84,12 +100,16 @@ extension FCCore {
     package var report: (lossSum: Double, counts: Frame)?
     /// Guesses for people to look at; with the report of a turn that is shown.
     package var guesses: (Guesses, [Frame])?
+    /// What stands against the step; in the last segment of a training turn.
+    package var notFinite: NotFinite?
 
     package init(
       outgoing: [[Frame]], featureGradients: [[Frame]] = [],
-      report: (lossSum: Double, counts: Frame)? = nil, guesses: (Guesses, [Frame])? = nil
+      report: (lossSum: Double, counts: Frame)? = nil, guesses: (Guesses, [Frame])? = nil,
+      notFinite: NotFinite? = nil
     ) {
       self.guesses = guesses
+      self.notFinite = notFinite
       self.outgoing = outgoing
       self.featureGradients = featureGradients
       self.report = report

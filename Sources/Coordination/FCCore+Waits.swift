@@ -42,6 +42,9 @@ extension FCCore {
       ]
     }
     guard turn < program.count else { return [wait(.member(.server), "the end of the run")] }
+    guard refusedTurn == nil else {
+      return [wait(.member(.server), "what becomes of turn \(turn), whose numbers are not finite")]
+    }
     guard !view.workers.isEmpty else { return [wait(.member(.server), "a view with workers")] }
     return lanes.indices.flatMap { lane -> [Wait] in
       let part = lanes.count > 1 ? ", sub-batch \(lane)" : ""

@@ -46,6 +46,9 @@ package struct FCCore: Sendable {
   /// Whether slices are left to hand in once those before have gone out.
   package internal(set) var handsInMore = false
 
+  /// A turn that this node gives no feature gradients of, as its numbers are not finite.
+  var refusedTurn: UInt64?
+
   /// The restore under way, and the last one that is complete.
   var restoring: Restore?
   var restored: UInt32 = 0
@@ -183,8 +186,9 @@ package struct FCCore: Sendable {
     // Resume at r: a working turn below r is committed, even if its gradient is still being
     // computed (the compute thread works in order); a working turn r is discarded, which costs
     // nothing, since the next pass overwrites its gradient or its version of the weights.
-    committed(below: view.resumeTurn, &out)
+    committed(below: view.resumeTurn - min(view.skippedTurns, view.resumeTurn), &out)
     working = nil
+    passOver(view, program)
     guard appliedSteps == program.version(at: view.resumeTurn) else {
       let reason =
         "view \(view.number) resumes after \(program.version(at: view.resumeTurn)) steps, "

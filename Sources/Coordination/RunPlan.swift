@@ -24,6 +24,10 @@ package struct RunPlan: Hashable, Sendable {
   package var timing: Timing
   /// Training steps between two checkpoints; 0 makes none.
   package var checkpointEvery: UInt64 = 0
+  /// Milliseconds after which a checkpoint is due all the same; 0 for never.
+  package var checkpointInterval: UInt64 = 0
+  /// Whether there is a place for checkpoints, and any are wanted.
+  package var makesCheckpoints: Bool { checkpointEvery > 0 || checkpointInterval > 0 }
   /// The number formats of messages.
   package var wire = WireFormat()
   /// How a step is cut into sub-batches, which workers and FC nodes pipeline.
@@ -32,6 +36,17 @@ package struct RunPlan: Hashable, Sendable {
   package var minimumWorkers = 1
   /// Whether the FC layers are cut anew when an FC node is lost; otherwise another must come.
   package var recutsOnLoss = false
+  /// What becomes of a step with a number that is infinite or not a number; it is never applied.
+  package var onFault = FaultPolicy.stop
+
+  package enum FaultPolicy: Hashable, Sendable {
+    /// The run ends with the parameters before the step.
+    case stop
+    /// The step is passed over: the next ones go by the next examples.
+    case skip
+    /// Back to the last checkpoint; the run ends if the step is no better the second time.
+    case rollBack
+  }
 
   package enum Length: Hashable, Sendable {
     case steps(UInt64)

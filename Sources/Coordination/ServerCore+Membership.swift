@@ -147,6 +147,7 @@ extension ServerCore {
     let next = View(
       number: (view?.number ?? 0) + 1, resumeTurn: turn, workers: workers.map(\.member),
       fcNodes: ready(.fc).map(\.member), shards: ready(.shard).map(\.member), dataset: dataset,
+      skippedTurns: skippedTurns,
       holders: workers.isEmpty ? [] : deal.holders)
     announce(next, now, &out)
     if workers.isEmpty, present.count >= plan.minimumWorkers {
@@ -176,6 +177,7 @@ extension ServerCore {
     }
     slices = [:]
     slicesDone = []
+    faults = [:]
     if collecting != nil {
       collecting = nil
       out.append(.note("the checkpoint under way is given up: the view changes"))
@@ -296,7 +298,11 @@ extension ServerCore {
   // MARK: The end
 
   /// Ends the run: commits what is committed, asks for the slices if they can be had.
-  mutating func end(_ stop: Stop, _ now: Microseconds, _ out: inout [Directive]) {
+  ///
+  /// - Parameter isWhole: whether a run that has failed still has parameters that belong together.
+  mutating func end(
+    _ stop: Stop, isWhole: Bool = false, _ now: Microseconds, _ out: inout [Directive]
+  ) {
     switch state {
     case .ending, .farewell, .over: return
     case .gathering, .running, .paused: break
@@ -304,7 +310,7 @@ extension ServerCore {
     out.append(.note("ending: \(stop.reason)"))
     // Without every FC node and shard the parameters are not whole: the last checkpoint is what
     // remains.
-    guard stop.outcome != .failed, view != nil, isWhole else {
+    guard stop.outcome != .failed || isWhole, view != nil, self.isWhole else {
       return farewell(stop, now, &out)
     }
     state = .ending(stop)
@@ -318,7 +324,7 @@ extension ServerCore {
       View(
         number: view.number + 1, resumeTurn: turn, workers: ready(.worker).map(\.member),
         fcNodes: ready(.fc).map(\.member), shards: ready(.shard).map(\.member), dataset: dataset,
-        isFinal: true), now, &out)
+        isFinal: true, skippedTurns: skippedTurns), now, &out)
   }
 
   /// Says the last word to everybody and waits a little for the answers.
@@ -351,6 +357,7 @@ extension ServerCore {
       lose(record, "silent for \((now - record.lastHeard) / 1000) ms", now, &out)
     }
     endWhenMeasured(now, &out)
+    decideOnFaults(now, &out)
     watchCheckpoint(now, &out)
     watchProgress(now, &out)
   }
@@ -362,7 +369,8 @@ extension ServerCore {
     let graph = WaitGraph(self, now: now)
     let stuck = graph.culprits.filter(graph.isStuck)
     switch state {
-    case .gathering, .paused, .farewell, .over: return
+    case .gathering, .paused: restoreAgain(now, &out)
+    case .farewell, .over: return
     case .running:
       stalls += 1
       lastStall = now

@@ -19,14 +19,19 @@ extension ServerCore {
   /// Begins a checkpoint after a committed training step, if one is due and none is under way.
   mutating func beginCheckpointIfDue(_ now: Microseconds, _ out: inout [Directive]) {
     let isRegular = plan.checkpointEvery > 0 && committedSteps % plan.checkpointEvery == 0
-    guard isRegular || !departing.isEmpty || checkpointAsked, collecting == nil else { return }
+    let isLate =
+      plan.checkpointInterval > 0 && now - lastCheckpoint >= plan.checkpointInterval * 1000
+    guard isRegular || isLate || !departing.isEmpty || checkpointAsked, collecting == nil else {
+      return
+    }
     checkpointAsked = false
     beginCheckpoint(now, &out)
   }
 
-  private mutating func beginCheckpoint(_ now: Microseconds, _ out: inout [Directive]) {
+  mutating func beginCheckpoint(_ now: Microseconds, _ out: inout [Directive]) {
     guard collecting == nil, state == .running || state == .paused, let view else { return }
     let steps = committedSteps
+    lastCheckpoint = now
     lastTransfer += 1
     collecting = CheckpointTransfer(
       number: lastTransfer, steps: steps, lastPiece: now,
@@ -81,7 +86,7 @@ extension ServerCore {
   mutating func letGo(
     _ record: MemberRecord, _ reason: String, _ now: Microseconds, _ out: inout [Directive]
   ) {
-    guard plan.checkpointEvery > 0 else {
+    guard plan.makesCheckpoints else {
       // Nowhere to put a checkpoint: the run ends, with its slice in the model.
       return end(
         Stop(outcome: .interrupted, reason: "\(record.name) leaves: \(reason)"), now, &out)
@@ -131,23 +136,33 @@ extension ServerCore {
     _ lost: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
   ) {
     guard plan.recutsOnLoss, lost.name.role == .fc, plan.fcNodesWanted > 1 else {
-      return rollBack(lost, now, &out)
+      departing.remove(lost.node)
+      let isSlice = lost.name.role == .fc
+      let what = isSlice ? "slice of the fc layers" : "share of the conv parameters"
+      return rollBack(
+        "\(lost.name)'s \(what) is lost with it",
+        waiting: ", once another \(isSlice ? "fc node" : "server shard") has come", now, &out)
     }
     out.append(.recut(fcNodes: max(1, min(ready(.fc).count, plan.fcNodesWanted - 1))))
     state = .over
   }
 
-  /// Parameters are gone with who held them: everybody goes back to the last checkpoint once
-  /// somebody has taken the free place.
-  private mutating func rollBack(
-    _ lost: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
+  /// Everybody goes back to the last checkpoint, and on from there once every FC node and shard has
+  /// its part of it.
+  ///
+  /// - Parameters:
+  ///   - why: what has happened.
+  ///   - condition: what it waits for besides, with a comma in front.
+  mutating func rollBack(
+    _ why: String, waiting condition: String = "", _ now: Microseconds, _ out: inout [Directive]
   ) {
     guard let program else { return }
     let repeated = committedSteps - min(committedSteps, checkpointSteps)
     state = .paused
     collecting = nil
-    departing.remove(lost.node)
     outstanding = [:]
+    faults = [:]
+    skippedTurns = 0
     lastProgress = now
     turn = program.turn(afterSteps: checkpointSteps)
     lastCommit = nil
@@ -163,11 +178,7 @@ extension ServerCore {
       checkpointSteps > 0 ? "the checkpoint after \(checkpointSteps) steps" : "the initial values"
     out.append(
       .note(
-        (lost.name.role == .fc
-          ? "\(lost.name)'s slice of the fc layers is lost with it"
-          : "\(lost.name)'s share of the conv parameters is lost with it")
-          + ": back to \(goal), \(repeated) steps to repeat, once another "
-          + "\(lost.name.role == .fc ? "fc node" : "server shard") has come"))
+        "\(why): back to \(goal), \(repeated) steps to repeat\(condition)"))
     compute(.rollBack(steps: checkpointSteps), &out)
     for record in membership.ranked(.fc) + membership.ranked(.shard) {
       membership.update(record.node) { $0.state = .preparing }
@@ -189,6 +200,30 @@ extension ServerCore {
   mutating func giveNext(_ node: NodeID, _ out: inout [Directive]) {
     guard let next = cuts.removeValue(forKey: node), let record = membership[node] else { return }
     compute(.cut(for: record.name, transfer: requiredRestore, from: next), &out)
+  }
+
+  /// Parameters on their way to a node have been lost: all are given theirs anew, under a new
+  /// number, since nobody can know which piece it was.
+  mutating func restoreAgain(_ now: Microseconds, _ out: inout [Directive]) {
+    let patience = plan.timing.progressTimeout
+    let holders = membership.ranked(.fc) + membership.ranked(.shard)
+    let waiting = holders.filter {
+      $0.state == .preparing && restoreSent.contains($0.node)
+        && $0.heartbeat?.millisecondsSinceProgress ?? 0 > patience
+    }
+    guard requiredRestore > 0, !waiting.isEmpty else { return }
+    lastStall = now
+    let names = waiting.map { "\($0.name)" }.joined(separator: ", ")
+    out.append(
+      .note("no progress: \(names) did not get the checkpoint's slices; giving them again"))
+    lastTransfer += 1
+    requiredRestore = lastTransfer
+    restoreSent = []
+    cuts = [:]
+    for record in holders where record.state != .leaving {
+      membership.update(record.node) { $0.state = .preparing }
+      restore(record, &out)
+    }
   }
 
   mutating func give(

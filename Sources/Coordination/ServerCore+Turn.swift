@@ -106,6 +106,7 @@ extension ServerCore {
     }
     let record = CommitRecord(turn: turn, kind: kind, view: view.number, shares: shares)
     lastCommit = record
+    skippedTurns = 0
     out.append(.committed(record))
     turn += 1
     lastProgress = now
@@ -150,6 +151,13 @@ extension ServerCore {
       return putOut(record, "it breaks the protocol: a report of another size", now, &out)
     }
     guard reports[report.turn]?[position] == nil else { return drop(.duplicate) }
+    if report.turn == turn, let program, turn < program.count, program[turn].isTraining,
+      !report.lossSum.isFinite
+    {
+      let what = "the loss is \(report.lossSum)"
+      let fault = Fault(turn: turn, culprit: record.node, depth: Int(Int32.max), what: what)
+      return take(fault, from: record, now, &out)
+    }
     reports[report.turn, default: [:]][position] = (report, message.frames[0])
     guard let complete = reports[report.turn], complete.count == view.fcNodes.count else { return }
     // The loss is the same on every node up to rounding: position 0 speaks for all.

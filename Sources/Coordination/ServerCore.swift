@@ -22,6 +22,9 @@ package struct ServerCore: Sendable {
     case stop(reason: String)
     /// The operator wants a checkpoint after the next step, besides those that are due.
     case checkpointNow
+    /// The parameters after `steps` steps have the lowest validation error so far: a checkpoint of
+    /// them is wanted, if they are still the committed ones.
+    case foundBest(steps: UInt64)
     /// The checkpoint that was begun last is on disk, or could not be written.
     case checkpointed(steps: UInt64, failure: String?)
   }
@@ -34,6 +37,8 @@ package struct ServerCore: Sendable {
     case compute(OperationID, Operation)
     /// A turn is committed: a line of the audit trail.
     case committed(CommitRecord)
+    /// A training turn is passed over: its step counts, but nobody has applied it.
+    case skipped(turn: UInt64, step: UInt64, view: UInt32)
     /// A training turn's measure, some time after its commit.
     case measured(turn: UInt64, step: UInt64, Tally)
     /// An evaluation is complete: with the parameters after `step` steps.
@@ -76,6 +81,9 @@ package struct ServerCore: Sendable {
     case done
     /// The chunk's new parameters.
     case applied(Frame)
+    /// A number of the chunk's gradient or of its new parameters is infinite or not a number: by
+    /// the worker at this position, or by no single one.
+    case notFinite(worker: Int?, what: String)
     case snapshot([Frame])
     case tallied(Tally)
     case slices([(Slice, [Frame])])
@@ -120,6 +128,8 @@ package struct ServerCore: Sendable {
   var slicesDone: Set<NodeID> = []
   /// Whether the operator wants a checkpoint that has not been begun.
   var checkpointAsked = false
+  /// When the last checkpoint was begun, or the run.
+  var lastCheckpoint: Microseconds
   /// A checkpoint whose slices are on their way.
   var collecting: CheckpointTransfer?
   /// Number of the last transfer of slices, in either direction.
@@ -142,6 +152,12 @@ package struct ServerCore: Sendable {
   let resumeSteps: UInt64
   var nextOperation: UInt64 = 0
   var outstanding: [OperationID: Pending] = [:]
+  /// What FC nodes have found wrong with the turn, since when, and how many turns right before it
+  /// were passed over; the step that the run went back to a checkpoint for.
+  var faults: [NodeID: Fault] = [:]
+  var faultySince: Microseconds = 0
+  var skippedTurns: UInt64 = 0
+  var repeatedStep: UInt64?
   /// The last turn committed.
   var lastCommit: CommitRecord?
   var lastProgress: Microseconds
@@ -172,6 +188,7 @@ package struct ServerCore: Sendable {
     }
     ledger = TurnLedger(chunks: plan.chunks.chunks.count, workers: 0, now: now)
     lastProgress = now
+    lastCheckpoint = now
   }
 
   /// Optimizer steps committed so far.
@@ -194,6 +211,11 @@ package struct ServerCore: Sendable {
     case .tick: tick(now, &out)
     case .checkpointed(let steps, let failure): checkpointed(steps, failure, now, &out)
     case .checkpointNow: checkpointAsked = true
+    case .foundBest(let steps):
+      guard plan.makesCheckpoints, steps == committedSteps, steps != checkpointSteps, let program,
+        turn < program.count
+      else { break }
+      beginCheckpoint(now, &out)
     case .stop(let reason):
       end(Stop(outcome: .interrupted, reason: reason), now, &out)
     }
@@ -230,6 +252,9 @@ package struct ServerCore: Sendable {
     case .applied(let applied):
       guard inView(message.header) else { return }
       take(applied, from: record, now, &out)
+    case .fault(let fault):
+      guard inView(message.header) else { return }
+      take(fault, from: record, now, &out)
     case .push(let push):
       guard inView(message.header) else { return }
       take(push, message.frames, from: record, now, &out)
@@ -276,6 +301,9 @@ package struct ServerCore: Sendable {
     switch (pending.operation, outcome) {
     case (.apply(let chunk, _, let step), .applied(let frame)):
       applied(chunk, step: step, frame, now, &out)
+    case (.apply, .notFinite(let worker, let what)):
+      guard let view, state == .running else { return }
+      refuseStep(what, by: worker.map { view.workers[$0].name }, now, &out)
     case (.snapshot, .snapshot(let frames)):
       guard let view else { return }
       for member in view.workers {
@@ -291,7 +319,7 @@ package struct ServerCore: Sendable {
       guard case .ending(let stop) = state else { return }
       if let problem {
         out.append(.note(problem))
-      } else if plan.checkpointEvery > 0 {
+      } else if plan.makesCheckpoints {
         checkpointSteps = steps
       }
       farewell(stop, now, &out)

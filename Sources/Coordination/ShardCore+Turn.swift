@@ -74,6 +74,25 @@ extension ShardCore {
     begin(program.trainingTurn(from: turn + 1), now)
   }
 
+  /// A step is not finite: its chunk stays here. The workers cannot go on without it, so the turn is
+  /// not committed, whatever the server makes of it.
+  mutating func refuse(_ worker: Int?, _ what: String, _ out: inout [Directive]) {
+    let culprit = worker.flatMap { gate.view?.workers[$0].node } ?? identity.sender
+    let fault = Fault(turn: turn, culprit: culprit, depth: 0, what: what)
+    out.append(.send(message(.fault(fault)), to: .server))
+    out.append(.note("turn \(turn) cannot be applied: \(what)"))
+  }
+
+  /// Counts the steps that a view passes over: all of them, since a shard that has missed a view may
+  /// know of some already.
+  mutating func passOver(_ view: View, _ program: TurnProgram) {
+    guard view.skippedTurns > 0, view.skippedTurns <= view.resumeTurn,
+      appliedSteps >= program.version(at: view.resumeTurn - view.skippedTurns),
+      appliedSteps < program.version(at: view.resumeTurn)
+    else { return }
+    appliedSteps = program.version(at: view.resumeTurn)
+  }
+
   // MARK: Transfers
 
   /// What the server asks for and gives back: in any view, since a view may wait for it.

@@ -48,6 +48,8 @@ package struct ShardCore: Sendable {
     case done
     /// The chunk's new parameters.
     case applied(Frame)
+    /// A number is infinite or not a number; by which position among the workers, if by one.
+    case notFinite(worker: Int?, what: String)
     /// The shard's chunks in order.
     case snapshot([Frame])
     case slices([(Slice, [Frame])])
@@ -191,8 +193,9 @@ package struct ShardCore: Sendable {
     // Resume at r: a working turn below r is committed, a working turn r is discarded, which costs
     // nothing, since the next steps overwrite it. That all of a committed turn's steps are done the
     // coordinator knew from this shard.
-    committed(below: view.resumeTurn, &out)
+    committed(below: view.resumeTurn - min(view.skippedTurns, view.resumeTurn), &out)
     working = nil
+    passOver(view, program)
     guard appliedSteps == program.version(at: view.resumeTurn) else {
       return fail(
         "view \(view.number) resumes after \(program.version(at: view.resumeTurn)) steps, this "
@@ -239,6 +242,7 @@ package struct ShardCore: Sendable {
     switch (operation, outcome) {
     case (.apply(let chunk, _, let step), .applied(let frame)):
       finishedChunk(chunk, step, frame, now, &out)
+    case (.apply, .notFinite(let worker, let what)): refuse(worker, what, &out)
     case (.commit, _), (.redraw, _), (.place, _): break
     case (.snapshot(let worker, let version), .snapshot(let frames)):
       // First layers first: the worker needs them first.

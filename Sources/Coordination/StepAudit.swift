@@ -4,12 +4,14 @@ package import Messages
 package enum LedgerEntry: Hashable, Sendable {
   /// A turn was applied.
   case committed(CommitRecord)
+  /// A step was passed over by everybody, its numbers not being finite.
+  case skipped(step: UInt64)
   /// The run goes on from a checkpoint: what was applied after its steps no longer counts.
   case wentOn(afterSteps: UInt64)
 }
 
 /// Proves from a ledger that in the lineage that survives every row of every step's global batch
-/// was applied exactly once, in order; or names what was not.
+/// was applied exactly once, in order, or the whole step passed over; or names what was not.
 ///
 /// Training steps count. An evaluation changes nothing, so one that is missing or repeated does not
 /// concern the trained parameters.
@@ -50,15 +52,23 @@ package struct StepAudit: Sendable {
   }
 
   private let globalBatch: Int
-  private var applied: [UInt64: [CommitRecord]] = [:]
+  private let firstStep: UInt64
+  /// How each step was dealt with; `nil` where it was passed over.
+  private var applied: [UInt64: [CommitRecord?]] = [:]
   private var late: Set<UInt64> = []
   /// Steps of the surviving lineage so far.
-  package private(set) var steps: UInt64 = 0
+  package private(set) var steps: UInt64
   /// Steps that were applied and given up again by going back to a checkpoint.
   package private(set) var discarded = 0
 
-  /// - Parameter globalBatch: examples in each step.
-  package init(globalBatch: Int) { self.globalBatch = globalBatch }
+  /// - Parameters:
+  ///   - globalBatch: examples in each step.
+  ///   - firstStep: the ledger begins here; what was before is not its matter.
+  package init(globalBatch: Int, firstStep: UInt64 = 0) {
+    self.globalBatch = globalBatch
+    self.firstStep = firstStep
+    steps = firstStep
+  }
 
   /// Takes the ledger's next entry.
   package mutating func take(_ entry: LedgerEntry) {
@@ -72,22 +82,32 @@ package struct StepAudit: Sendable {
       steps = after
     case .committed(let record):
       guard case .training(let step) = record.kind else { return }
-      if step < steps, applied[step] == nil { late.insert(step) }
-      applied[step, default: []].append(record)
-      steps = max(steps, step == .max ? step : step + 1)
+      add(record, to: step)
+    case .skipped(let step): add(nil, to: step)
     }
+  }
+
+  private mutating func add(_ record: CommitRecord?, to step: UInt64) {
+    if step < steps, applied[step] == nil { late.insert(step) }
+    applied[step, default: []].append(record)
+    steps = max(steps, step == .max ? step : step + 1)
+  }
+
+  /// Steps of the surviving lineage that were passed over.
+  package var skipped: Set<UInt64> {
+    Set(applied.filter { $0.value.contains { $0 == nil } }.keys)
   }
 
   /// Everything that is wrong, by step; empty is the proof.
   package func findings() -> [Finding] {
     var found: [Finding] = []
-    var next: UInt64 = 0
+    var next = firstStep
     for (step, records) in applied.sorted(by: { $0.key < $1.key }) {
       if step > next { found.append(.missing(steps: next..<step)) }
       next = step == .max ? step : step + 1
       if late.contains(step) { found.append(.late(step: step)) }
       if records.count > 1 { found.append(.repeated(step: step, times: records.count)) }
-      for record in records { found += findings(step, record) }
+      for case let record? in records { found += findings(step, record) }
     }
     if next < steps { found.append(.missing(steps: next..<steps)) }
     return found

@@ -48,4 +48,11 @@ package struct CommitRecord: Hashable, Sendable {
   package let view: UInt32
   /// Rows of the global batch by worker, one range a sub-batch that it has a part of.
   package let shares: [NodeID: [Range<Int>]]
+
+  package init(turn: UInt64, kind: Turn, view: UInt32, shares: [NodeID: [Range<Int>]]) {
+    self.turn = turn
+    self.kind = kind
+    self.view = view
+    self.shares = shares
+  }
 }

@@ -31,6 +31,9 @@ package struct ViewGate: Sendable {
     self.serverIncarnation = serverIncarnation
   }
 
+  /// Messages that wait for their view.
+  var keptCount: Int { kept.count }
+
   package var droppedCount: UInt64 { dropped.values.reduce(0, +) }
 
   package mutating func count(_ reason: Reason) { dropped[reason, default: 0] += 1 }

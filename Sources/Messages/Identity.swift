@@ -75,6 +75,9 @@ package struct View: Hashable, Sendable {
   package var rateReductions: Int
   /// What an operator has made of the learning rate; those changes that are over are left out.
   package var rateChanges: [RateChange]
+  /// Turns right before `resumeTurn` that were passed over: their steps count, but nobody applies
+  /// them.
+  package var skippedTurns: UInt64
   /// The position among `workers` of the one that computes each shard group's rows; empty where
   /// the data are not cut into groups.
   package var holders: [Int]
@@ -82,8 +85,9 @@ package struct View: Hashable, Sendable {
   package init(
     number: UInt32, resumeTurn: UInt64, workers: [Member], fcNodes: [Member],
     shards: [Member] = [], dataset: DatasetFacts, isFinal: Bool = false, rateReductions: Int = 0,
-    rateChanges: [RateChange] = [], holders: [Int] = []
+    rateChanges: [RateChange] = [], skippedTurns: UInt64 = 0, holders: [Int] = []
   ) {
+    self.skippedTurns = skippedTurns
     self.holders = holders
     self.rateReductions = rateReductions
     self.rateChanges = rateChanges
@@ -103,7 +107,8 @@ package struct View: Hashable, Sendable {
 
   /// Those who hold parameters that nobody else has.
   package var parameterHolders: [Member] { fcNodes + shards }
-  package var members: [Member] { workers + holders }
+  /// Everybody.
+  package var members: [Member] { workers + parameterHolders }
 }
 
 /// What the cluster must know of a data set, as a worker found it.

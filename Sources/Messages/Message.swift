@@ -99,6 +99,8 @@ package enum Body: Sendable, Hashable {
   // From FC nodes and shards to the server.
   /// Frame 0: `[rows]` counts, 32-bit: this slice's logits above the true one; -1 for padding.
   case report(Report)
+  /// On the control connection.
+  case fault(Fault)
   /// The slice's floats in row blocks. From the server too, when it gives parameters back.
   case slice(Slice)
 
@@ -310,6 +312,25 @@ package struct Report: Hashable, Sendable {
     self.subBatch = subBatch
     self.lossSum = lossSum
     self.examples = examples
+  }
+}
+
+/// An FC node has met a number in a training turn that is infinite or not a number. It gives no
+/// feature gradients of the turn, so that nobody can commit it.
+package struct Fault: Hashable, Sendable {
+  package var turn: UInt64
+  /// Who made the number: the sender, or the worker whose features it was given.
+  package var culprit: NodeID
+  /// How deep in the turn's computation the number was met: of several nodes' faults the smallest
+  /// is the cause.
+  package var depth: Int
+  /// "the outputs of fc6 are nan".
+  package var what: String
+  package init(turn: UInt64, culprit: NodeID, depth: Int, what: String) {
+    self.turn = turn
+    self.culprit = culprit
+    self.depth = depth
+    self.what = what
   }
 }
 

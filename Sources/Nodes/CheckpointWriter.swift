@@ -17,7 +17,8 @@ final class CheckpointWriter: Sendable {
   /// `@unchecked Sendable`: the parameters are handed over; nobody else has them any more.
   private struct Job: @unchecked Sendable {
     let steps: UInt64
-    let parameters: CollectedParameters
+    /// `nil`: only look whether this is the best one.
+    let parameters: CollectedParameters?
   }
 
   private let store: CheckpointStore
@@ -28,6 +29,8 @@ final class CheckpointWriter: Sendable {
   private let thread: OwnedThread
   /// Held while a checkpoint is written: the last one waits for the one before it.
   private let turn: TurnLock
+  /// Steps of the parameters with the lowest validation error.
+  private let best = SharedNumber()
 
   /// - Parameter manifest: makes the description of a checkpoint from its steps.
   init(
@@ -41,11 +44,17 @@ final class CheckpointWriter: Sendable {
     self.reports = reports
     let turn = TurnLock()
     self.turn = turn
+    let best = best
     thread = try OwnedThread(name: "checkpoints") {
       while let job = jobs.take() {
+        guard let parameters = job.parameters else {
+          // That it cannot be marked is no news: it may not be written yet.
+          try? turn.hold { () throws(CheckpointError) in try store.mark(best: job.steps) }
+          continue
+        }
         let result = Result { () throws(CheckpointError) in
           try turn.hold { () throws(CheckpointError) in
-            try Self.write(job, store, manifest(job.steps))
+            try Self.write(parameters, store, manifest(job.steps), best.value)
           }
         }
         reports.post(Report(steps: job.steps, result: result))
@@ -58,6 +67,12 @@ final class CheckpointWriter: Sendable {
     jobs.post(Job(steps: steps, parameters: parameters))
   }
 
+  /// Keeps the checkpoint after `steps` steps as the best one, if it is there, or as soon as it is.
+  func keep(best steps: UInt64) {
+    best.value = steps
+    jobs.post(Job(steps: steps, parameters: nil))
+  }
+
   /// Writes them on the calling thread.
   ///
   /// - Returns: the path, or why there is none.
@@ -66,7 +81,7 @@ final class CheckpointWriter: Sendable {
   > {
     Result { () throws(CheckpointError) in
       try turn.hold { () throws(CheckpointError) in
-        try Self.write(Job(steps: steps, parameters: parameters), store, manifest(steps))
+        try Self.write(parameters, store, manifest(steps), best.value)
       }
     }
   }
@@ -78,11 +93,12 @@ final class CheckpointWriter: Sendable {
   }
 
   private static func write(
-    _ job: Job, _ store: CheckpointStore, _ manifest: CheckpointManifest
+    _ parameters: CollectedParameters, _ store: CheckpointStore, _ manifest: CheckpointManifest,
+    _ best: UInt64
   ) throws(CheckpointError) -> String {
     var tensors: [CheckpointTensor] = []
     var incomplete: String?
-    let missing = job.parameters.forEach { entry, value, velocity in
+    let missing = parameters.forEach { entry, value, velocity in
       guard let velocity else { return incomplete = entry.name }
       let count = entry.shape.count
       tensors.append(
@@ -94,7 +110,9 @@ final class CheckpointWriter: Sendable {
     if let missing = missing ?? incomplete {
       throw CheckpointError(path: "checkpoint", reason: "no slice of \(missing)")
     }
-    return try store.write(manifest, tensors: tensors)
+    let path = try store.write(manifest, tensors: tensors)
+    if best > 0, best == manifest.steps { try store.mark(best: best) }
+    return path
   }
 }
 

@@ -65,12 +65,19 @@ final class ChunkStore {
 
   // MARK: Steps
 
+  /// What came of a chunk's step.
+  enum Outcome {
+    /// Its new parameters.
+    case applied(Frame)
+    /// A number is infinite or not a number; by which position among the workers, if by one.
+    case notFinite(worker: Int?, what: String)
+  }
+
   /// Sums the gradients of a chunk in the order given and steps it.
-  ///
-  /// - Returns: its new parameters.
-  func apply(_ index: Int, _ gradients: [Frame], _ step: UInt64) -> Frame {
+  func apply(_ index: Int, _ gradients: [Frame], _ step: UInt64) -> Outcome {
     let chunk = context.plan.chunks.chunks[index]
     let gradient = total(gradients, count: chunk.range.count)
+    if let problem = notFinite(gradient, chunk, gradients) { return problem }
     for part in stages[chunk.stage].parts(of: chunk.range) {
       let values = gradient + (part.offset - chunk.range.lowerBound)
       probe?.gradient(
@@ -86,7 +93,30 @@ final class ChunkStore {
         newWeight: working.values[chunk.stage].floatPointer + part.offset,
         newVelocity: working.velocities[chunk.stage].floatPointer + part.offset)
     }
-    return frame(chunk, of: working.values[chunk.stage])
+    let new = UnsafePointer(working.values[chunk.stage].floatPointer + chunk.range.lowerBound)
+    if let index = UnsafeBufferPointer(start: new, count: chunk.range.count).firstNonFinite {
+      let name = stages[chunk.stage].name
+      return .notFinite(
+        worker: nil, what: "the step would make a parameter of \(name) \(new[index])")
+    }
+    return .applied(frame(chunk, of: working.values[chunk.stage]))
+  }
+
+  /// Whose gradient has made the sum infinite or not a number; `nil` if it is neither.
+  private func notFinite(
+    _ sum: UnsafePointer<Float>, _ chunk: Chunk, _ gradients: [Frame]
+  ) -> Outcome? {
+    guard let index = UnsafeBufferPointer(start: sum, count: chunk.range.count).firstNonFinite
+    else { return nil }
+    let parts = pool.unpack(gradients, from: context.plan.wire.gradients)
+    let worker = parts.firstIndex { !$0.floats[index].isFinite }
+    let value = worker.map { parts[$0].floats[index] } ?? sum[index]
+    let name = stages[chunk.stage].name
+    return .notFinite(
+      worker: worker,
+      what: worker == nil
+        ? "the sum of the gradients of \(name) is \(value)"
+        : "its gradient of \(name) is \(value)")
   }
 
   /// The working version becomes the committed one: every chunk of the server has stepped.

@@ -92,7 +92,8 @@ final class FCCompute: Performer {
           featureGradients: featureGradients(
             of: lane, context.plan.subBatches[subBatch], deliver ?? []),
           report: closesTurn ? report() : nil,
-          guesses: closesTurn ? shown.flatMap { guesses($0) } : nil))
+          guesses: closesTurn ? shown.flatMap { guesses($0) } : nil,
+          notFinite: deliver == nil ? nil : notFinite(lane)))
     case .gradients:
       for (index, lane) in lanes.enumerated() {
         lane.computeParameterGradients(accumulate: index > 0)
@@ -138,6 +139,13 @@ final class FCCompute: Performer {
           Array(block.frames.dropFirst()), from: context.plan.wire.activations),
         into: lane.features, stride: columns,
         rows: first..<first + block.rows.count, columns: 0..<columns)
+    }
+  }
+
+  /// What stands against a training turn.
+  private func notFinite(_ lane: DenseSlice) -> FCCore.NotFinite? {
+    lane.findNonFinite(subBatches: lanes.count).map {
+      FCCore.NotFinite(depth: $0.depth, what: $0.what, givenRow: $0.givenRow)
     }
   }
 

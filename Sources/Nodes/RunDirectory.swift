@@ -4,8 +4,8 @@ import Messages
 package import Observability
 package import Training
 
-/// The folder of one run: `config.json`, `metrics.jsonl`, `model.safetensors`, `summary.json` and
-/// a log a process.
+/// The folder of one run: `config.json`, `metrics.jsonl`, `ledger.jsonl`, `model.safetensors`,
+/// `summary.json` and a log a process.
 package struct RunDirectory: Hashable, Sendable {
   package let path: String
 
@@ -45,6 +45,7 @@ package struct RunDirectory: Hashable, Sendable {
   package var configuration: String { path + "/config.json" }
   package var metrics: String { path + "/metrics.jsonl" }
   package var events: String { path + "/events.jsonl" }
+  package var ledger: String { path + "/ledger.jsonl" }
   package var model: String { path + "/model.safetensors" }
   package var summary: String { path + "/summary.json" }
   /// The folder of the processes' flight recorders.

@@ -23,9 +23,12 @@ final class RunFacts: Sendable {
     if let resumed {
       manifest.history =
         resumed.manifest.history + [
-          "run \(manifest.run) resumed run \(resumed.manifest.run) after "
-            + "\(resumed.manifest.steps) steps"
+          "run \(resumed.manifest.run) of \(resumed.manifest.software), seed "
+            + "\(resumed.manifest.seed), \(resumed.manifest.workers) workers and "
+            + "\(resumed.manifest.fcNodes) fc nodes in view \(resumed.manifest.view), was resumed "
+            + "after \(resumed.manifest.steps) steps as run \(manifest.run)"
         ]
+      manifest.faultsSurvived = resumed.manifest.faultsSurvived
     }
     template = Mutex(manifest)
   }
@@ -47,8 +50,21 @@ final class RunFacts: Sendable {
     }
   }
 
-  /// Adds a line to the history that checkpoints carry.
-  func remember(_ text: String) { template.withLock { $0.history.append(text) } }
+  /// Most lines of history: of a run in which ever so much happens the middle is left out.
+  private static let mostHistory = 1000
+
+  /// Adds to the history that checkpoints carry what is worth it of the server's own words.
+  func remember(_ text: String, steps: UInt64) {
+    let isFault =
+      text.contains("is gone") || text.contains("back to") || text.contains("is not applied")
+    guard isFault || text.contains(" joined") || text.hasPrefix("view ") else { return }
+    template.withLock {
+      if isFault { $0.faultsSurvived = ($0.faultsSurvived ?? 0) + 1 }
+      $0.history.append("after \(steps) steps: \(text)")
+      guard $0.history.count > Self.mostHistory else { return }
+      $0.history.remove(at: Self.mostHistory / 2)
+    }
+  }
 
   /// Keeps what the evaluations had shown when the checkpoint after `steps` steps was begun.
   func keep(_ validation: ValidationProgress, _ changes: [RateChange], steps: UInt64) {

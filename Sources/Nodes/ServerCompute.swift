@@ -80,7 +80,10 @@ final class ServerCompute: Performer {
   func perform(_ operation: ServerCore.Operation) -> ServerCore.Outcome {
     switch operation {
     case .apply(let chunk, let gradients, let step):
-      return .applied(chunks.apply(chunk, gradients, step))
+      switch chunks.apply(chunk, gradients, step) {
+      case .applied(let frame): return .applied(frame)
+      case .notFinite(let worker, let what): return .notFinite(worker: worker, what: what)
+      }
     case .commit(let step):
       chunks.commit()
       show(afterSteps: step + 1)

@@ -22,6 +22,7 @@ package final class ServerNode {
   let totalSteps = SharedNumber()
   var validation: ValidationKeeper
   var monitor: RunMonitor
+  private var ledger: RunLedger?
   private let http: HTTPServer?
   private let facts: RunFacts
   let writer: CheckpointWriter?
@@ -30,6 +31,8 @@ package final class ServerNode {
   /// The first signal ends the run in order, the second one at once.
   private let signals: Signals?
   private var endingSince: Microseconds?
+  /// An evaluation with a lower error than all before it, of which the core is yet to hear.
+  private var best: UInt64?
 
   let recorder: FlightRecorder?
   /// Connections of processes that are not members yet, by incarnation.
@@ -87,7 +90,10 @@ package final class ServerNode {
     recorder?.note(.begun, number: resumeSteps)
     var plan = run.plan
     // Without a run directory there is nowhere to put a checkpoint.
-    if options.runDirectory == nil { plan.checkpointEvery = 0 }
+    if options.runDirectory == nil {
+      plan.checkpointEvery = 0
+      plan.checkpointInterval = 0
+    }
     core = ServerCore(plan: plan, identity: identity, resumeSteps: resumeSteps, now: now)
     configurationText = Frame(copying: Array(run.configuration.resolvedJSON().utf8))
     facts = RunFacts(run, number: number, resumed: options.resume)
@@ -95,6 +101,12 @@ package final class ServerNode {
     monitor = try RunMonitor(
       run: number, context: run, directory: options.runDirectory, observer: observer, log: log,
       resumeSteps: resumeSteps, rates: validation.rates)
+    ledger = try options.runDirectory.map { directory throws(ObservabilityError) in
+      try RunLedger(
+        path: directory.ledger, run: Version.runName(number), globalBatch: plan.globalBatch,
+        fcNodes: plan.fcNodesWanted, resumeSteps: resumeSteps
+      ) { text in log.error(text) }
+    }
     let board = monitor.board
     let tensorBoard = monitor.tensorBoard
     http = try options.http.map { try HTTPServer($0, board: board) }
@@ -104,7 +116,14 @@ package final class ServerNode {
       }
     }
     let facts = facts
-    writer = try store.map { try CheckpointWriter($0) { facts.manifest(steps: $0) } }
+    let syncLedger = ledger?.sync
+    writer = try store.map {
+      try CheckpointWriter($0) { steps in
+        // No checkpoint on the disk of steps that the ledger there does not have.
+        syncLedger?()
+        return facts.manifest(steps: steps)
+      }
+    }
     let metadata = [
       "format": "pt", "framework": "crosscut \(Version.text)",
       "network": run.configuration.network.name ?? "custom", "run": Version.runName(number),
@@ -325,6 +344,7 @@ package final class ServerNode {
 
   func carryOut(_ directives: [ServerCore.Directive]) {
     for directive in directives {
+      ledger?.note(directive, core)
       switch directive {
       case .send(let original, let node):
         let message = validation.stamped(original, steps: core.committedSteps)
@@ -349,6 +369,7 @@ package final class ServerNode {
       case .committed(let record):
         monitor.committed(record, core, MonotonicClock.now())
         facts.update(core, monitor)
+      case .skipped: break
       case .measured(_, let step, let tally): monitor.measured(step, tally, core)
       case .evaluated(let step, let tally):
         monitor.evaluated(step, tally)
@@ -357,11 +378,15 @@ package final class ServerNode {
         recorder?.note(.note, text: text)
         log.info(text)
         monitor.event(text)
-        if text.contains("is gone") || text.contains("back to") { facts.remember(text) }
+        facts.remember(text, steps: core.committedSteps)
       case .exit(let stop): result = .stop(stop)
       case .recut(let fcNodes): result = .recut(fcNodes: fcNodes)
       }
     }
+    // Not from within: a view may have been among them.
+    guard let steps = best else { return }
+    best = nil
+    carryOut(core.handle(.foundBest(steps: steps), now: MonotonicClock.now()))
   }
 
   private func validate(_ step: UInt64, _ tally: Tally) {
@@ -370,6 +395,12 @@ package final class ServerNode {
     if let note {
       log.info(note)
       monitor.event(note)
+    }
+    if validation.progress.sinceBest == 0, validation.progress.lastStep == step,
+      context.configuration.checkpoint.keepBest
+    {
+      writer?.keep(best: step)
+      best = step
     }
     // Not from within: other directives of this evaluation are still to be carried out.
     if let stop { _ = commands.post(stop) }

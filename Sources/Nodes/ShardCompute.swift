@@ -24,7 +24,10 @@ final class ShardCompute: Performer {
   func perform(_ operation: ShardCore.Operation) -> ShardCore.Outcome {
     switch operation {
     case .apply(let chunk, let gradients, let step):
-      return .applied(chunks.apply(chunk, gradients, step))
+      switch chunks.apply(chunk, gradients, step) {
+      case .applied(let frame): return .applied(frame)
+      case .notFinite(let worker, let what): return .notFinite(worker: worker, what: what)
+      }
     case .commit:
       chunks.commit()
       return .done

@@ -25,7 +25,7 @@ package struct EventRecord: Codable, Hashable, Sendable {
         (.end, ["ending:", "the end does not come", "no goodbye"]),
         (.stall, ["no progress", "paused"]),
         (.view, ["view "]),
-        (.recovery, ["running turn", "resum", "recover"]),
+        (.recovery, ["running turn", "resum", "recover", "not applied"]),
         (.checkpoint, ["checkpoint"]),
         (.join, [" joined"]),
         (.gone, [" is gone", " leaves", " refused", " put out"]),

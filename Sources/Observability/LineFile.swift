@@ -4,19 +4,24 @@ import Glibc
 ///
 /// Not thread-safe: its owner guards it.
 struct LineFile: ~Copyable {
-  private let descriptor: CInt
+  let descriptor: CInt
   private let closes: Bool
   /// Part of a line got out before a write failed: the next line starts on a new one.
   private var isMidLine = false
 
   /// Opens `path` for appending, and makes it if it is not there.
   init(path: String) throws(ObservabilityError) {
-    let opened = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+    let opened = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
     guard opened >= 0 else {
       throw ObservabilityError("\(path): cannot be opened: \(String(cString: strerror(errno)))")
     }
     descriptor = opened
     closes = true
+    // Whoever wrote before may have been killed in the middle of a line.
+    var last: UInt8 = 0x0A
+    let end = lseek(opened, 0, SEEK_END)
+    if end > 0 { _ = pread(opened, &last, 1, end - 1) }
+    isMidLine = last != 0x0A
   }
 
   /// Uses a descriptor that stays its opener's.

@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 
 /// `metrics.jsonl`: the run's measures, a line of JSON for each logging interval and evaluation.
@@ -86,6 +87,16 @@ package final class MetricsLog: Sendable {
 
   /// Appends a line: `events.jsonl` is written in the same way.
   package func append(_ record: EventRecord) { append(JSON.encode(record)) }
+
+  /// Appends a line: `ledger.jsonl` too.
+  package func append(_ record: LedgerLine) { append(JSON.encode(record)) }
+
+  /// Waits until the disk has what was appended; not for a thread that must not wait.
+  package func sync() {
+    let descriptor = state.withLock { $0.file.descriptor }
+    // A failure shows in the write that follows it.
+    _ = fsync(descriptor)
+  }
 
   private func append(_ line: [UInt8]) {
     let news: String? = state.withLock { state in

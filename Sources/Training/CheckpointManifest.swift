@@ -66,7 +66,10 @@ package struct CheckpointManifest: Codable, Hashable, Sendable {
   package var validation: ValidationProgress?
   /// What operators have made of the learning rate; absent where they have let it alone.
   package var rateChanges: [RateChange]?
-  /// One line for each event worth keeping: resumed from, FC node lost.
+  /// Nodes lost, goings back and steps that were not applied, earlier lives included; absent where
+  /// there were none.
+  package var faultsSurvived: Int?
+  /// One line for each event worth keeping: earlier lives, who came and went, views.
   package var history: [String]
   /// The other files; the store fills them in.
   package var files: [FileEntry] = []

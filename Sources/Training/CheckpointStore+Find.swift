@@ -28,12 +28,13 @@ extension CheckpointStore {
   /// One checkpoint, looked at without reading its data.
   ///
   /// - Parameter steps: by its directory's name, if that has them.
-  static func listing(of path: String, steps: UInt64?) -> Listing {
+  static func listing(of path: String, steps: UInt64?, isBest: Bool = false) -> Listing {
     do throws(CheckpointError) {
       let manifest = try Checkpoint(path: path, verify: false).manifest
-      return Listing(path: path, steps: steps ?? manifest.steps, manifest: .success(manifest))
+      return Listing(
+        path: path, steps: steps ?? manifest.steps, manifest: .success(manifest), isBest: isBest)
     } catch {
-      return Listing(path: path, steps: steps ?? 0, manifest: .failure(error))
+      return Listing(path: path, steps: steps ?? 0, manifest: .failure(error), isBest: isBest)
     }
   }
 }

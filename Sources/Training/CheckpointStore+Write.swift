@@ -1,9 +1,10 @@
 import Glibc
+import Tensors
 
 extension CheckpointStore {
   /// Writes a checkpoint and then removes those beyond the newest `keep`.
   ///
-  /// Never removed are the one just written, and any of a later step: who resumes from an older
+  /// Never removed are the one just written, the best one, and any of a later step: who resumes from an older
   /// checkpoint does not lose the newer ones by that. A checkpoint of the same step is replaced.
   ///
   /// - Parameters:
@@ -127,7 +128,8 @@ extension CheckpointStore {
     else { return }
     func isComplete(_ path: String) -> Bool { (try? Checkpoint(path: path, verify: false)) != nil }
     var kept = found[..<own].count { isComplete($0.path) } + 1
-    for (_, older) in found[(own + 1)...] {
+    let best = best
+    for (_, older) in found[(own + 1)...] where older != best {
       if kept < keep {
         if isComplete(older) { kept += 1 }
         continue

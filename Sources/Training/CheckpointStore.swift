@@ -36,11 +36,15 @@ package struct CheckpointStore: Sendable {
     package let steps: UInt64
     /// What it says of itself, or why it is refused; its data is not read for that.
     package let manifest: Result<CheckpointManifest, CheckpointError>
+    /// Whether it has the lowest validation error of the run.
+    package let isBest: Bool
 
     /// A checkpoint, after it was looked at.
     package init(
-      path: String, steps: UInt64, manifest: Result<CheckpointManifest, CheckpointError>
+      path: String, steps: UInt64, manifest: Result<CheckpointManifest, CheckpointError>,
+      isBest: Bool = false
     ) {
+      self.isBest = isBest
       self.path = path
       self.steps = steps
       self.manifest = manifest
@@ -81,7 +85,8 @@ package struct CheckpointStore: Sendable {
     } catch {
       return [Listing(path: directory, steps: 0, manifest: .failure(error))]
     }
-    return found.map { Self.listing(of: $0.path, steps: $0.steps) }
+    let best = best
+    return found.map { Self.listing(of: $0.path, steps: $0.steps, isBest: $0.path == best) }
   }
 
   /// The newest checkpoint whose every byte is as it was written.

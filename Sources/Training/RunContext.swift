@@ -38,6 +38,7 @@ package struct RunContext: Sendable {
       fcElements: cut.layers.reduce(0) { $0 + $1.weight.shape.count + $1.bias.shape.count },
       timing: timing)
     plan.checkpointEvery = UInt64(configuration.checkpoint.everySteps)
+    plan.checkpointInterval = UInt64(configuration.checkpoint.everyMinutes * 60_000)
     plan.wire.activations = configuration.wire.activations
     plan.wire.gradients = configuration.wire.gradients
     plan.wire.parameters = configuration.wire.parameters
@@ -49,6 +50,12 @@ package struct RunContext: Sendable {
     plan.shards = ShardMap(plan.chunks, count: cluster.serverShards)
     plan.minimumWorkers = cluster.minimumWorkers
     plan.recutsOnLoss = cluster.fcLoss == .recut
+    plan.onFault =
+      switch configuration.optimizer.onNaN {
+      case .stop: .stop
+      case .skip: .skip
+      case .rollback: .rollBack
+      }
     self.plan = plan
   }
 

@@ -1,3 +1,5 @@
+import Tensors
+
 extension SafeTensorsReader {
   /// Reads the whole file once, for its checksum and for values that are not finite.
   ///

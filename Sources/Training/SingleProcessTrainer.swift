@@ -3,6 +3,7 @@ package import Coordination
 import Datasets
 import Messages
 package import Network
+import Tensors
 
 /// A run in one process, without cut, protocol or message: what every cluster must agree with.
 ///
@@ -18,6 +19,8 @@ package final class SingleProcessTrainer {
   /// What the evaluations have shown.
   package private(set) var validation = ValidationProgress()
 
+  /// The last steps that were passed over in a row.
+  private var skipped: Range<UInt64> = 0..<0
   private let network: WholeNetwork
   private let data: OpenDataset
   private let loader: BatchLoader
@@ -61,11 +64,17 @@ package final class SingleProcessTrainer {
       switch turn {
       case .training(let step):
         var tally = Tally.zero
-        for part in 0..<parts {
+        var reason: String?
+        for part in 0..<parts where reason == nil {
           tally = try computeGradients(part: part, prefetching: next)
-          applyGradients(part: part)
+          reason = problem(with: tally, part: part)
+          if reason == nil { applyGradients(part: part) }
         }
-        observer?.trained(step: step, loss: tally.meanLoss, accuracy: tally.accuracy)
+        if let reason {
+          try passOver(reason)
+        } else {
+          observer?.trained(step: step, loss: tally.meanLoss, accuracy: tally.accuracy)
+        }
       case .evaluation(_, let batch, let step):
         let tally = try evaluate(turn, prefetching: next)
         round = batch == 0 ? tally : round + tally
@@ -115,6 +124,34 @@ package final class SingleProcessTrainer {
     part: Int = 0
   ) -> [(entry: ParameterTable.Entry, values: UnsafeMutablePointer<Float>)] {
     network.gradients(part: part)
+  }
+
+  /// What of the step that `computeGradients` has prepared is infinite or not a number; `nil` if
+  /// nothing is.
+  package func problem(with tally: Tally, part: Int = 0) -> String? {
+    guard tally.lossSum.isFinite else { return "the loss is \(tally.lossSum)" }
+    for (entry, values) in gradients(part: part) {
+      let all = UnsafeBufferPointer(start: UnsafePointer(values), count: entry.shape.count)
+      guard let index = all.firstNonFinite else { continue }
+      return "the gradient of \(entry.layerName) is \(all[index])"
+    }
+    return nil
+  }
+
+  /// Counts a step that cannot be applied, where the configuration says so.
+  ///
+  /// Here everything is a function of the configuration: going back would come to the same.
+  ///
+  /// - Throws: `TrainingError` if it says otherwise, or if this happens too often in a row.
+  private func passOver(_ problem: String) throws(TrainingError) {
+    let reason = "step \(steps) is not applied: \(problem)"
+    guard context.configuration.optimizer.onNaN == .skip else { throw TrainingError(reason) }
+    skipped = skipped.upperBound == steps ? skipped.lowerBound..<steps + 1 : steps..<steps + 1
+    guard skipped.count <= ServerCore.mostSkipped else {
+      throw TrainingError("\(reason); so were the \(ServerCore.mostSkipped) steps before it")
+    }
+    steps += 1
+    isStale = true
   }
 
   /// Makes the part of the optimizer step that `computeGradients` has prepared; the last ends it.

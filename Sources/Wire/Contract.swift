@@ -101,6 +101,11 @@ extension Message {
       try expectMatrix(frames[...], slice.rows, slice.columns, "slice")
     case .pictures(let pictures): try checkPictures(pictures)
     case .guesses(let guesses): try checkGuesses(guesses)
+    case .fault(let fault):
+      try check(fault.turn, "fault.turn")
+      try check(fault.depth, from: 0, "fault.depth")
+      try check(fault.what, "fault.what")
+      try expectFrames(0, "fault")
     case .collect(let collect):
       try check(collect.turn, "collect.turn")
       try expectFrames(0, "collect")
@@ -250,6 +255,9 @@ extension View {
     try Wire.check(resumeTurn, "view.resume turn")
     try dataset.check("view.dataset")
     try RateChange.check(rateChanges, "view.rate changes")
+    guard skippedTurns <= resumeTurn else {
+      throw .invalid(field: "view.skipped turns", found: "\(skippedTurns) of \(resumeTurn)")
+    }
     try Self.check(workers, .worker, "view.workers")
     try Self.check(fcNodes, .fc, "view.fc nodes")
     for holder in holders where holder >= workers.count {

@@ -122,6 +122,12 @@ extension Body {
       let value = try required(envelope.guesses, "guesses")
       self = .guesses(
         Guesses(step: value.step, rows: Int(value.rows), classes: Int(value.classes)))
+    case CROSSCUT__V1__ENVELOPE__BODY_FAULT:
+      let value = try required(envelope.fault, "fault")
+      self = .fault(
+        Fault(
+          turn: value.turn, culprit: NodeID(value.culprit), depth: Int(value.depth),
+          what: try text(value.what, "fault.what")))
     case CROSSCUT__V1__ENVELOPE__BODY_COLLECT:
       let value = try required(envelope.collect, "collect")
       self = .collect(Collect(transfer: value.transfer, turn: value.turn))
@@ -168,7 +174,7 @@ extension View {
       isFinal: value.is_final != 0, rateReductions: Int(value.rate_reductions),
       rateChanges: try RateChange.list(
         value.rate_changes, value.n_rate_changes, "view.rate changes"),
-      holders: numbers(value.holders, value.n_holders))
+      skippedTurns: value.skipped_turns, holders: numbers(value.holders, value.n_holders))
   }
 
   private static func members(

@@ -107,6 +107,14 @@ extension EncodingArena {
         $0.last = value.last
         $0.problem = string(value.problem)
       }
+    case .fault(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_FAULT
+      envelope.fault = make(crosscut__v1__fault__init) {
+        $0.turn = value.turn
+        $0.culprit = value.culprit.value
+        $0.depth = UInt32(truncatingIfNeeded: value.depth)
+        $0.what = string(value.what)
+      }
     case .collect(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_COLLECT
       envelope.collect = make(crosscut__v1__collect__init) {
@@ -241,6 +249,7 @@ extension EncodingArena {
       $0.rate_reductions = UInt32(truncatingIfNeeded: value.rateReductions)
       $0.n_rate_changes = value.rateChanges.count
       $0.rate_changes = array(value.rateChanges.map(rateChange))
+      $0.skipped_turns = value.skippedTurns
       $0.n_holders = value.holders.count
       $0.holders = numbers(value.holders)
     }

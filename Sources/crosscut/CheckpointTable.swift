@@ -17,7 +17,9 @@ struct CheckpointTable {
     var cells = [["checkpoint", "steps", "epoch", "loss", "accuracy", "size"]]
     var refused: [String] = []
     for listing in listings {
-      let name = listing.path.split(separator: "/").last.map(String.init) ?? listing.path
+      let name =
+        (listing.path.split(separator: "/").last.map(String.init) ?? listing.path)
+        + (listing.isBest ? " (best)" : "")
       switch listing.manifest {
       case .success(let manifest):
         cells.append([
@@ -64,6 +66,7 @@ struct CheckpointTable {
             .init("loss", manifest.loss.map(JSONValue.double) ?? .null),
             .init("testAccuracy", manifest.testAccuracy.map(JSONValue.double) ?? .null),
             .init("bytes", .int(Int(clamping: manifest.bytes))),
+            .init("best", .bool(listing.isBest)),
             .init("run", .string(manifest.run)), .init("network", .string(manifest.network)),
           ])
         case .failure(let error):
@@ -98,6 +101,7 @@ struct CheckpointTable {
         "cluster",
         "workers \(manifest.workers), FC nodes \(manifest.fcNodes), view \(manifest.view)"
       ),
+      ("survived", "faults: \(manifest.faultsSurvived ?? 0)"),
     ])
     layout.heading("Files")
     layout.list(

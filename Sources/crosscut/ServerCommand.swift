@@ -39,8 +39,8 @@ enum ServerCommand {
         help: "The same; makes the folder of keys where there is none: that of --key-file, or keys"
           + " of the run's directory."),
       .insecure, .http(standard: "off"), .httpTokenFile, .set, .workers, .fcNodes, .serverShards,
-      .runDirectory, .seed, .resume, .goOn, .tensorboard, .allowDrills, .record,
-      .verbose,
+      .minimumWorkers, .fcLoss, .runDirectory, .seed, .resume, .goOn, .tensorboard, .allowDrills,
+      .record, .verbose,
     ],
     examples: [
       Example(

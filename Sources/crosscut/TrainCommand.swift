@@ -15,7 +15,7 @@ enum TrainCommand {
     ],
     positionals: [.configuration],
     options: [
-      .set, .workers, .fcNodes, .serverShards,
+      .set, .workers, .fcNodes, .serverShards, .minimumWorkers, .fcLoss,
       Option(
         name: "layout", value: .text("LAYOUT"),
         help:

@@ -13,6 +13,8 @@ struct FCScene {
   let plan: RunPlan
   /// Whether there is more to hand in than goes out at once.
   var handsInParts = false
+  /// What the last segments find.
+  var notFinite: FCCore.NotFinite?
 
   init(_ plan: RunPlan = Fixture.plan()) {
     self.plan = plan
@@ -113,7 +115,7 @@ struct FCScene {
         FCCore.SegmentResult(
           outgoing: [],
           featureGradients: (deliver ?? []).map { [Fixture.floats($0.count * 2)] },
-          report: (lossSum: 1, counts: Fixture.integers(plan.globalBatch))))
+          report: (lossSum: 1, counts: Fixture.integers(plan.globalBatch)), notFinite: notFinite))
     case .gradients, .stepSubBatch, .apply, .redraw, .place: return .done
     case .collectNext:
       let last = Slice(

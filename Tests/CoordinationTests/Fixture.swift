@@ -54,12 +54,12 @@ enum Fixture {
 
   static func view(
     _ number: UInt32 = 1, resumeTurn: UInt64 = 0, workers: [Int] = [0, 1], fcNodes: [Int] = [0, 1],
-    shards: [Int] = [], isFinal: Bool = false
+    shards: [Int] = [], isFinal: Bool = false, skipped: UInt64 = 0
   ) -> View {
     View(
       number: number, resumeTurn: resumeTurn, workers: workers.map { member(.worker, $0) },
       fcNodes: fcNodes.map { member(.fc, $0) }, shards: shards.map { member(.shard, $0) },
-      dataset: facts, isFinal: isFinal)
+      dataset: facts, isFinal: isFinal, skippedTurns: skipped)
   }
 
   static func header(_ sender: NodeID, view: UInt32 = 1) -> Header {
@@ -85,6 +85,7 @@ func brief(_ message: Message) -> String {
   switch message.body {
   case .view(let view):
     "view \(view.number)\(view.isFinal ? " (final)" : "") at turn \(view.resumeTurn)"
+      + (view.skippedTurns > 0 ? ", \(view.skippedTurns) skipped" : "")
   case .advance(let advance): "advance to \(advance.turn)"
   case .parameters(let parameters):
     "parameters of chunk \(parameters.chunk), version \(parameters.version)"
@@ -98,6 +99,7 @@ func brief(_ message: Message) -> String {
       + ", turn \(gradients.turn)"
   case .exchange(let exchange): "exchange \(exchange.index), turn \(exchange.turn)"
   case .report(let report): "report of \(report.examples), turn \(report.turn)"
+  case .fault(let fault): "fault of \(fault.culprit) in turn \(fault.turn): \(fault.what)"
   case .slice(let slice): "slice\(slice.isLast ? " (last)" : "")"
   case .collect(let collect): "collect \(collect.transfer) at turn \(collect.turn)"
   case .restore(let restore):

@@ -58,12 +58,12 @@ struct ServerScene {
   mutating func send(_ message: Message) -> [String] { carryOut(.message(message)) }
 
   mutating func beat(
-    _ node: Int, ready: Bool = true, dataset: DatasetFacts? = Fixture.facts, phase: String = "data",
-    waits: [Wait] = [], heldGroups: [Int] = []
+    _ node: Int, ready: Bool = true, dataset: DatasetFacts? = Fixture.facts, restored: UInt32 = 0,
+    phase: String = "data", waits: [Wait] = [], heldGroups: [Int] = []
   ) -> [String] {
     let beat = Heartbeat(
-      ready: ready, dataset: dataset, turn: 0, phase: phase, millisecondsSinceProgress: 0,
-      telemetry: Telemetry(), waits: waits, heldGroups: heldGroups)
+      ready: ready, dataset: dataset, restored: restored, turn: 0, phase: phase,
+      millisecondsSinceProgress: 0, telemetry: Telemetry(), waits: waits, heldGroups: heldGroups)
     return receive(.heartbeat(beat), from: node)
   }
 
@@ -98,6 +98,15 @@ struct ServerScene {
     return receive(.slice(slice), frames: [Fixture.floats(columns)], from: node)
   }
 
+  mutating func fault(
+    from node: Int, turn: UInt64, culprit: Int? = nil, depth: Int = 1,
+    what: String = "the loss is nan"
+  ) -> [String] {
+    let culprit = NodeID(UInt32(culprit ?? node))
+    return receive(
+      .fault(Fault(turn: turn, culprit: culprit, depth: depth, what: what)), from: node)
+  }
+
   mutating func leave(_ node: Int) -> [String] {
     receive(.leave(Leave(reason: "asked to")), from: node)
   }
@@ -108,6 +117,12 @@ struct ServerScene {
 
   mutating func misbehave(_ node: Int) -> [String] {
     carryOut(.misbehaved(NodeID(UInt32(node)), reason: "nonsense"))
+  }
+
+  mutating func foundBest(steps: UInt64) -> [String] { carryOut(.foundBest(steps: steps)) }
+
+  mutating func checkpointed(steps: UInt64) -> [String] {
+    carryOut(.checkpointed(steps: steps, failure: nil))
   }
 
   mutating func stop() -> [String] { carryOut(.stop(reason: "asked to")) }
@@ -132,9 +147,12 @@ struct ServerScene {
     return said
   }
 
-  mutating func fail(_ reason: String) -> [String] {
+  mutating func fail(_ reason: String) -> [String] { finish(with: .failed(reason)) }
+
+  /// The oldest computation under way ends so.
+  mutating func finish(with outcome: ServerCore.Outcome) -> [String] {
     let (id, _) = underWay.removeFirst()
-    return carryOut(.computed(id, .failed(reason)))
+    return carryOut(.computed(id, outcome))
   }
 
   /// The two workers (nodes 1 and 2) push everything, and the steps are computed.
@@ -186,6 +204,7 @@ struct ServerScene {
         underWay.append((id, operation))
         return operation.brief
       case .committed(let record): return "committed turn \(record.turn)"
+      case .skipped(let turn, let step, _): return "skipped turn \(turn), step \(step)"
       case .measured(_, let step, let tally): return "measured \(tally.examples) at step \(step)"
       case .evaluated(let step, let tally):
         return "evaluated \(tally.examples) after \(step) steps"

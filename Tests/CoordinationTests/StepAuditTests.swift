@@ -43,6 +43,14 @@ import Testing
     #expect(audit.discarded == 2)
   }
 
+  @Test func `a step that everybody passes over is accounted for, and only once`() {
+    let skipped = audit([step(0), .skipped(step: 1), step(2)])
+    #expect(skipped.findings() == [])
+    #expect(skipped.skipped == [1])
+    let both = audit([step(0), .skipped(step: 1), step(1), .skipped(step: 2), .skipped(step: 2)])
+    #expect(both.findings() == [.repeated(step: 1, times: 2), .repeated(step: 2, times: 2)])
+  }
+
   @Test func `a fault in what was given up does not count`() {
     let audit = audit([
       step(0), step(1, [:]), step(1), step(5), step(4), .wentOn(afterSteps: 1), step(1),

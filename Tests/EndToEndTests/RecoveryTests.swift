@@ -172,6 +172,54 @@ struct RecoveryTests {
     #expect(program.finish() == 0, "\(program.output)")
   }
 
+  @Test func `a step whose numbers are not finite ends the run by name, and is not applied`() throws
+  {
+    let program = try cluster.train(["--set", "optimizer.learningRate=1e30"])
+    #expect(program.finish(seconds: 120) == 1, "\(program.output)")
+    #expect(
+      program.output.contains(/the run failed: step \d+ is not applied: .*(conv1|fc\d)/),
+      "\(program.output)")
+    #expect(log("server").contains("is not applied"))
+    let found = try SafeTensorsReader(path: "\(run)/model.safetensors")
+    for name in found.names {
+      #expect(try found.tensor(named: name).values.allSatisfy { $0.isFinite }, "\(name)")
+    }
+    let audit = try Program.run("audit", run, "--json")
+    #expect(audit.code == 0 && audit.output.contains(#""good": true"#), "\(audit.output)")
+  }
+
+  @Test func `the checkpoint of the best evaluation is kept and shown with its history`() throws {
+    let program = try cluster.train([
+      "--set", "checkpoint.everySteps=7", "--set", "steps=200", "--min-workers", "1", "--fc-loss",
+      "wait",
+    ])
+    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    let best = "\(run)/checkpoints/best"
+    #expect(FileManager.default.fileExists(atPath: best))
+    let list = try Program.run("checkpoint", "list", run)
+    #expect(list.output.contains("(best)"), "\(list.output)")
+    let show = try Program.run("checkpoint", "show", best)
+    #expect(show.code == 0)
+    for word in ["fingerprint", "seed", "survived       faults: 0", "after 0 steps: view 1"] {
+      #expect(show.output.contains(word), "\(word): \(show.output)")
+    }
+    let verify = try Program.run("checkpoint", "verify", best)
+    #expect(verify.code == 0, "\(verify.output)")
+  }
+
+  @Test func `a ledger with a line missing is no proof`() throws {
+    let program = try cluster.train(["--set", "steps=40"])
+    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    let path = "\(run)/ledger.jsonl"
+    let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+    let kept = lines.filter { !$0.contains(#""step":20,"#) }
+    #expect(kept.count < lines.count)
+    try (kept.joined(separator: "\n") + "\n").write(toFile: path, atomically: true, encoding: .utf8)
+    let audit = try Program.run("audit", path)
+    #expect(audit.code == 1)
+    #expect(audit.output.contains("step 20 was not applied"), "\(audit.output)")
+  }
+
   @Test func `a forgotten checkpoint is not taken for this run's`() throws {
     let first = try cluster.train(["--set", "steps=120"])
     #expect(first.finish() == 0, "\(first.output)")

@@ -110,5 +110,11 @@ extension TinyCluster {
       let difference = zip(values, try found.tensor(named: name).values).map { abs($0 - $1) }.max()
       #expect(difference ?? 0 <= tolerance, "\(name)", sourceLocation: location)
     }
+    let audit = try Program.run("audit", run)
+    #expect(audit.code == 0, "\(audit.output)", sourceLocation: location)
+    #expect(
+      audit.output.contains("every example of every step was applied exactly once"),
+      "\(audit.output)", sourceLocation: location)
+    #expect(audit.output.contains("\(Self.steps) steps of 16"), sourceLocation: location)
   }
 }

@@ -6,11 +6,16 @@ import Tensors
 /// A cluster and its misfortunes, all drawn from a seed.
 struct RandomScenario: CustomStringConvertible {
   let seed: UInt64
-  let options: SimulatedCluster.Options
+  var options: SimulatedCluster.Options
+  /// What is wrong with the cores on purpose.
+  var bug: PlantedBug?
 
-  /// - Parameter sharded: with several parameter servers, which meet with faults too; the rest of
-  ///   the scenario is the same.
-  init(seed: UInt64, sharded: Bool = false) {
+  /// - Parameters:
+  ///   - sharded: with several parameter servers, which meet with faults too; the rest of the
+  ///     scenario is the same.
+  ///   - isHarsh: besides what happens to members: deaths of the server, links that are cut one way
+  ///     or flap, a full disk, numbers that are not finite.
+  init(seed: UInt64, sharded: Bool = false, isHarsh: Bool = true) {
     self.seed = seed
     var random = RandomSequence(RandomStream(seed: seed, purpose: .simulation, first: 1))
     func below(_ bound: Int) -> Int { Int(RandomStream.below(UInt32(bound), random.nextWord())) }
@@ -78,6 +83,47 @@ struct RandomScenario: CustomStringConvertible {
     }
     options.schedule.updatesEachSubBatch = oneIn(2)
     self.options = options
+    if isHarsh { addHardship(span: span) }
+  }
+
+  /// Drawn from a sequence of its own: a seed that is known for something stays what it was.
+  private mutating func addHardship(span: Int) {
+    var random = RandomSequence(RandomStream(seed: seed, purpose: .simulation, first: 2))
+    func below(_ bound: Int) -> Int { Int(RandomStream.below(UInt32(bound), random.nextWord())) }
+    func oneIn(_ bound: Int) -> Bool { below(bound) == 0 }
+    func anybody() -> NodeName {
+      oneIn(2) ? NodeName(.worker, below(options.workers)) : NodeName(.fc, below(options.fcNodes))
+    }
+    func add(_ time: Int, _ fault: SimulatedCluster.Fault) {
+      options.faults.append((Microseconds(time), fault))
+    }
+    if oneIn(3) {
+      for _ in 0...below(2) {
+        add(below(span), .killServer(down: Microseconds(50_000 + below(3_000_000))))
+      }
+    }
+    for _ in 0..<below(3) {
+      let node = anybody()
+      let others = [NodeName(.server, 0), NodeName(.server, 0), anybody()]
+      let other = others[below(3)]
+      let isOutward = oneIn(2)
+      let cut = SimulatedCluster.Cut(
+        from: isOutward ? node : other, to: isOutward ? other : node, loses: oneIn(2))
+      // Once for a while, or again and again.
+      let times = oneIn(4) ? 5 : 1
+      let length = times == 1 ? 50_000 + below(6_000_000) : 200_000
+      let start = below(span)
+      for time in 0..<times { add(start + time * 2 * length, .cut(cut, Microseconds(length))) }
+    }
+    if oneIn(5) { add(below(span), .diskFull(writes: 1 + below(3))) }
+    options.keepsBest = oneIn(2)
+    guard oneIn(3) else { return }
+    options.onFault = [.stop, .skip, .skip, .rollBack][below(4)]
+    options.poisonIsTransient = oneIn(2)
+    for _ in 0...below(2) {
+      options.poison[UInt64(below(Int(options.steps)))] =
+        [.gradient, .features, .loss(rank: below(options.fcNodes))][below(3)]
+    }
   }
 
   var description: String {
@@ -89,16 +135,53 @@ struct RandomScenario: CustomStringConvertible {
     (\(options.schedule.dealsWhole ? "whole" : "parts")\
     \(options.schedule.updatesEachSubBatch ? ", each with a step" : "")), \
     machines with \(options.heldGroups), \(options.duplicates)/256 twice; \
-    \(options.faults.dropLast(9).map { "\($0.0): \($0.1)" }.joined(separator: ", "))
+    checkpoints every \(options.checkpointEvery)\(options.keepsBest ? ", of the best" : ""); \
+    \(options.poison.isEmpty ? "" : "\(options.poison) \(options.onFault), ")\
+    \(options.faults.filter { $0.0 < 20_000_000 }.map { "\($0.0): \($0.1)" }
+      .joined(separator: ", "))
     """
+  }
+
+  /// The cluster at its end.
+  func run() -> SimulatedCluster {
+    var cluster = SimulatedCluster(seed: seed, options, bug: bug)
+    cluster.run()
+    return cluster
   }
 
   /// Runs the scenario and checks all that must hold.
   @discardableResult
   func check() -> SimulatedCluster {
-    var cluster = SimulatedCluster(seed: seed, options)
-    cluster.run()
-    cluster.expectSound(description)
+    let cluster = run()
+    if !cluster.problems.isEmpty { cluster.expectSound("\(shrunk())") }
     return cluster
+  }
+
+  /// The scenario with as little in it as still fails: fault by fault, then what is special about
+  /// the cluster, is left out as long as anything is wrong without it.
+  ///
+  /// Taking something away changes what comes after it in time, so this may end with another
+  /// problem than it began with; that is as welcome.
+  func shrunk() -> RandomScenario {
+    var smallest = self
+    func attempt(_ change: (inout SimulatedCluster.Options) -> Void) -> Bool {
+      var candidate = smallest
+      change(&candidate.options)
+      guard !candidate.run().problems.isEmpty else { return false }
+      smallest = candidate
+      return true
+    }
+    var index = 0
+    while index < smallest.options.faults.count {
+      if !attempt({ $0.faults.remove(at: index) }) { index += 1 }
+    }
+    for step in smallest.options.poison.keys.sorted() { _ = attempt { $0.poison[step] = nil } }
+    _ = attempt { $0.duplicates = 0 }
+    _ = attempt { $0.schedule = Schedule() }
+    _ = attempt { $0.keepsBest = false }
+    _ = attempt { $0.evaluationExamples = 0 }
+    while smallest.options.workers > 1, attempt({ $0.workers -= 1 }) {}
+    while smallest.options.steps > 1, attempt({ $0.steps -= 1 }) {}
+    return smallest
   }
 }

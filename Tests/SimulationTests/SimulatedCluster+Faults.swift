@@ -18,8 +18,21 @@ extension SimulatedCluster {
     case stop
     /// The operator loses patience. With no fc node or shard hanging the run must have ended by itself.
     case giveUp
+    /// The server's process dies and is started again after a while.
+    case killServer(down: Microseconds)
+    /// Nothing gets through one way for a while: what is sent comes late, or not at all.
+    case cut(Cut, Microseconds)
+    /// The disk does not take the next checkpoints.
+    case diskFull(writes: Int)
     /// For a time so many of 256 messages are lost.
     case blackout(Microseconds, probability: UInt32)
+  }
+
+  /// A way between two processes, in one direction.
+  struct Cut {
+    let from: NodeName
+    let to: NodeName
+    let loses: Bool
   }
 
   /// A fault counts only where it finds its victim: those that come too early or too late are
@@ -39,6 +52,20 @@ extension SimulatedCluster {
     case .blackout(let length, let probability):
       blackout = (now + length, probability)
       lossy = true
+    case .killServer(let down):
+      guard server.isRunning, exit == nil else { return }
+      server.alive = false
+      cutLinks(from: .server)
+      notes.append("\(now) server dies for \(down)")
+      holderFaults += holderNames
+      schedule(after: down, .revive)
+    case .cut(let cut, let length):
+      partitions.append((cut, now + length))
+      lossy = true
+      // Silence makes a healthy node one that is lost.
+      holderFaults += [cut.from, cut.to].filter(\.role.holdsParameters)
+      if cut.from.role == .server || cut.to.role == .server { holderFaults += holderNames }
+    case .diskFull(let writes): failingWrites += writes
     case .kill(let name, _), .hang(let name), .breakDown(let name), .leave(let name):
       guard let id = serverCore.membership.records.values.first(where: { $0.name == name })?.node,
         let node = nodes[id], node.isRunning
@@ -46,6 +73,11 @@ extension SimulatedCluster {
       apply(fault, to: node, id, name)
     }
     faultsHappened += 1
+  }
+
+  private var holderNames: [NodeName] {
+    (0..<options.fcNodes).map { NodeName(.fc, $0) }
+      + (1..<max(options.shards, 1)).map { NodeName(.shard, $0) }
   }
 
   private mutating func apply(
@@ -70,7 +102,9 @@ extension SimulatedCluster {
     case .kill(_, let closes):
       node.alive = false
       cutLinks(from: id)
-      if closes { schedule(after: delay(3000), .lost(id)) }
+      if closes, let incarnation = incarnations[id] {
+        schedule(after: delay(3000), .lost(id, incarnation: incarnation))
+      }
     case .hang: node.hung = true
     default: node.broken = true
     }
@@ -88,7 +122,7 @@ extension SimulatedCluster {
   /// the nodes at fault and to no others.
   mutating func watchForStalls() {
     // Long enough for every heartbeat to tell of the stall, or to be missed.
-    guard now > lastMove + 2_300_000, exit == nil else { return }
+    guard now > lastMove + 2_300_000, exit == nil, server.isRunning else { return }
     let core = serverCore
     let graph = WaitGraph(core, now: now)
     let story = "\(now), \(core.state), turn \(core.turn): \(graph.rootCause)"

@@ -9,37 +9,18 @@ import Tensors
 ///
 /// A seed fixes everything: the delays, the durations of computations, the faults.
 struct SimulatedCluster {
-  struct Options {
-    var workers = 2
-    var fcNodes = 2
-    /// Parameter servers, the coordinator included.
-    var shards = 1
-    var steps: UInt64 = 5
-    var globalBatch = 7
-    var evaluateEvery: UInt64 = 2
-    var evaluationExamples: UInt64 = 9
-    var maximumDelay: Microseconds = 4000
-    /// Every message is delivered a second time with this probability in 1/256.
-    var duplicates: UInt32 = 0
-    /// Steps between checkpoints; 0 makes none.
-    var checkpointEvery: UInt64 = 0
-    var schedule = Schedule()
-    /// What the machines of worker ranks have, cyclically, where the schedule follows holders.
-    var heldGroups: [[Int]] = [[]]
-    /// (time, what), in any order.
-    var faults: [(Microseconds, Fault)] = []
-  }
-
   enum Happening {
     case deliver(Message, to: NodeID, link: Link)
-    case compute(Work, at: NodeID)
-    case tick(NodeID)
-    case lost(NodeID)
+    case compute(Work, at: NodeID, of: SimulatedNode)
+    case tick(NodeID, of: SimulatedNode)
+    case lost(NodeID, incarnation: UInt64)
     /// What `sender` had sent to `receiver` has gone out.
-    case drained(sender: NodeID, receiver: NodeID)
-    /// The server's disk has the checkpoint.
-    case checkpointed(steps: UInt64)
+    case drained(sender: NodeID, receiver: NodeID, of: SimulatedNode)
+    /// The server's disk has the checkpoint, or could not take it.
+    case checkpointed(steps: UInt64, failure: String?, of: SimulatedNode)
     case fault(Fault)
+    /// The server's process is started again.
+    case revive
   }
 
   enum Work {
@@ -62,22 +43,41 @@ struct SimulatedCluster {
   let model: ToyModel
   let plan: RunPlan
   let facts: DatasetFacts
-  let server: SimulatedNode
+  /// The server's present life, and what outlives it.
+  var server: SimulatedNode
+  let disk = SimulatedNode.Disk()
+  var life = Header(run: 77, view: 0, sender: .server, incarnation: 99)
+  /// What a process is called, by its number in the present life of the server.
+  var names: [NodeID: NodeName] = [:]
+  var incarnations: [NodeID: UInt64] = [:]
+  let trajectory: Trajectory
+  let poison: PoisonBox
   var random: RandomSequence
   var nodes: [NodeID: SimulatedNode] = [:]
-  private(set) var now: Microseconds = 1
+  var now: Microseconds = 1
   private var queue = TimeQueue<Happening>()
-  private var linkTimes: [Link: Microseconds] = [:]
-  private var nextIncarnation: UInt64 = 100
+  var linkTimes: [Link: Microseconds] = [:]
+  var nextIncarnation: UInt64 = 100
   /// What a dead process had sent is cut at these times, a different one for each connection.
   var cuts: [Link: Microseconds] = [:]
   /// Until when messages are lost, and how many of 256.
   var blackout: (end: Microseconds, probability: UInt32) = (0, 0)
+  /// Links that are cut, one way each.
+  var partitions: [(cut: Cut, end: Microseconds)] = []
+  /// Checkpoints that the disk will not take.
+  var failingWrites = 0
+  /// What is wrong with the cores on purpose.
+  let bug: PlantedBug?
   /// When anything but a heartbeat last happened.
   var lastMove: Microseconds = 1
   var commits: [CommitRecord] = []
   /// Commits and goings back, in order: what a ledger of the run says.
   var audit: StepAudit
+  /// Turns that were passed over at some time.
+  var skippedTurns: Set<UInt64> = []
+  var goingsBack = 0
+  /// An evaluation that the server's core is yet to be told of as the best.
+  var best: UInt64?
   var evaluations: [(step: UInt64, tally: Tally)] = []
   var measured: [UInt64] = []
   var notes: [String] = []
@@ -94,8 +94,9 @@ struct SimulatedCluster {
   var holderFaults: [NodeName] = []
   var lossy = false
 
-  init(seed: UInt64, _ options: Options) {
+  init(seed: UInt64, _ options: Options, bug: PlantedBug? = nil) {
     self.options = options
+    self.bug = bug
     audit = StepAudit(globalBatch: options.globalBatch)
     let spec: [LayerSpec] = [
       LayerSpec(.convolution(Convolution(channels: 2, kernel: 2))),
@@ -119,6 +120,7 @@ struct SimulatedCluster {
     plan.checkpointEvery = options.checkpointEvery
     plan.schedule = options.schedule
     plan.shards = ShardMap(chunks, count: options.shards)
+    plan.onFault = options.onFault
     self.plan = plan
     model = ToyModel(
       columns: network.features, chunkSizes: chunks.chunks.map(\.range.count),
@@ -127,11 +129,13 @@ struct SimulatedCluster {
       trainingExamples: 50, evaluationExamples: options.evaluationExamples, fingerprint: 1)
     random = RandomSequence(RandomStream(seed: seed, purpose: .simulation))
 
-    let identity = Header(run: 77, view: 0, sender: .server, incarnation: 99)
+    poison = PoisonBox(options.poison, isTransient: options.poisonIsTransient)
+    trajectory = Trajectory(model, plan, plan.program(facts))
     server = SimulatedNode(
-      server: ServerCore(plan: plan, identity: identity, now: now), model, facts)
+      server: ServerCore(plan: plan, identity: life, now: now), model, facts, disk)
+    server.bug = bug
     nodes[.server] = server
-    schedule(after: 1, .tick(.server))
+    schedule(after: 1, .tick(.server, of: server))
     for rank in 0..<options.workers { join(.worker, rank: rank) }
     for rank in 0..<options.fcNodes { join(.fc, rank: rank) }
     for rank in 1..<max(options.shards, 1) { join(.shard, rank: rank) }
@@ -175,32 +179,60 @@ struct SimulatedCluster {
     case .deliver(let message, let receiver, let link):
       if let cut = cuts[link], now > cut { return }
       if case .heartbeat = message.body {} else { lastMove = now }
-      handle(.message(message), at: receiver)
-    case .compute(let work, let node): finish(work, at: node)
-    case .tick(let id):
-      guard let node = nodes[id], node.isRunning else { return }
+      deliver(message, to: receiver, link)
+    case .compute(let work, let id, let node):
+      guard nodes[id] === node else { return }
+      finish(work, at: id)
+      checkInvariants(of: id)
+    case .tick(let id, let node):
+      guard nodes[id] === node, node.isRunning else { return }
       // Before the server acts on what it sees.
       if id == .server { watchForStalls() }
       handle(.tick, at: id)
-      schedule(after: 100_000, .tick(id))
-    case .checkpointed(let steps):
-      let event = ServerCore.Event.checkpointed(steps: steps, failure: nil)
-      for directive in server.server?.handle(event, now: now) ?? [] { perform(directive) }
-    case .drained(let sender, let receiver):
+      schedule(after: 100_000, .tick(id, of: node))
+    case .checkpointed(let steps, let failure, let node):
+      guard node === server, node.isRunning else { return }
+      tellServer(.checkpointed(steps: steps, failure: failure))
+    case .drained(let sender, let receiver, let node):
+      guard nodes[sender] === node, node.isRunning else { return }
       lastMove = now
-      guard let node = nodes[sender], node.isRunning else { return }
-      for directive in node.server?.handle(.drained(receiver), now: now) ?? [] {
-        perform(directive)
-      }
+      if sender == .server { return tellServer(.drained(receiver)) }
       for directive in node.fc?.handle(.drained, now: now) ?? [] { perform(directive, of: sender) }
-    case .lost(let id):
+    case .lost(let id, let incarnation):
+      guard server.isRunning, serverCore.membership[id]?.incarnation == incarnation else { return }
       lastMove = now
-      let out = server.server?.handle(.connectionLost(id), now: now) ?? []
-      for directive in out { perform(directive) }
+      tellServer(.connectionLost(id))
     case .fault(let fault):
       lastMove = now
       apply(fault)
+    case .revive:
+      lastMove = now
+      revive()
     }
+  }
+
+  /// What the shells do before a core hears of a message.
+  private mutating func deliver(_ message: Message, to receiver: NodeID, _ link: Link) {
+    if receiver == .server {
+      if case .join = message.body, !server.isRunning, exit == nil {
+        // Whoever is not answered asks again.
+        return schedule(after: 1_000_000, .deliver(message, to: receiver, link: link))
+      }
+      if case .heartbeat = message.body, server.isRunning, exit == nil,
+        serverCore.membership[message.header.sender]?.incarnation != message.header.incarnation
+      {
+        // The reason says whom it is for: numbers are given anew in each life of the server.
+        let refusal = Refusal(reason: "\(message.header.incarnation)", mayJoinAgain: true)
+        return transmit(
+          Message(life, .refusal(refusal)), from: .server, to: message.header.sender)
+      }
+    }
+    if case .refusal(let refusal) = message.body {
+      guard let incarnation = UInt64(refusal.reason) else { return }
+      return joinAgain(receiver, incarnation)
+    }
+    handle(.message(message), at: receiver)
+    checkInvariants(of: receiver)
   }
 
   // MARK: The network
@@ -218,9 +250,14 @@ struct SimulatedCluster {
       sender: sender, incarnation: message.header.incarnation, receiver: receiver, isBulk: isBulk)
     if case .heartbeat = message.body {} else { lastMove = now }
     if now < blackout.end, below(256) < blackout.probability { return }
+    var earliest = now
+    for (cut, end) in partitions where now < end && matches(cut, from: sender, to: receiver) {
+      if cut.loses { return }
+      earliest = max(earliest, end)
+    }
     let copies = options.duplicates > below(256) ? 2 : 1
     for _ in 0..<copies {
-      let time = max(now + delay(options.maximumDelay), (linkTimes[link] ?? 0) + 1)
+      let time = max(earliest + delay(options.maximumDelay), (linkTimes[link] ?? 0) + 1)
       linkTimes[link] = time
       schedule(after: time - now, .deliver(message, to: receiver, link: link))
     }
@@ -230,184 +267,6 @@ struct SimulatedCluster {
   mutating func cutLinks(from sender: NodeID) {
     for (link, last) in linkTimes where link.sender == sender && last > now {
       cuts[link] = now + Microseconds(below(UInt32(last - now + 1)))
-    }
-  }
-
-  mutating func join(_ role: Role, rank: Int) {
-    nextIncarnation += 1
-    let body = Body.join(
-      Join(
-        role: role, host: "host", processID: Int32(nextIncarnation), softwareVersion: "1",
-        endpoint: role.holdsParameters ? "sim" : "", preferredRank: Int32(rank)))
-    let header = Header(run: 0, view: 0, sender: NodeID(0), incarnation: nextIncarnation)
-    let link = Link(
-      sender: NodeID(0), incarnation: nextIncarnation, receiver: .server, isBulk: false)
-    schedule(
-      after: delay(20_000), .deliver(Message(header, body), to: .server, link: link))
-  }
-
-  private mutating func welcome(_ id: NodeID, _ incarnation: UInt64) {
-    guard nodes[id] == nil, let record = serverCore.membership[id] else { return }
-    let identity = Header(run: 77, view: 0, sender: id, incarnation: incarnation)
-    if record.name.role == .worker {
-      let core = WorkerCore(
-        plan: plan, identity: identity, serverIncarnation: 99, dataset: facts,
-        heldGroups: options.heldGroups[record.name.rank % options.heldGroups.count], now: now)
-      nodes[id] = SimulatedNode(worker: core, model, plan, facts)
-    } else if record.name.role == .shard {
-      let core = ShardCore(
-        plan: plan, identity: identity, serverIncarnation: 99, rank: record.name.rank, now: now)
-      nodes[id] = SimulatedNode(shard: core, model, plan, facts)
-    } else {
-      let sizes = Array(
-        repeating: Array(repeating: 4, count: options.fcNodes),
-        count: plan.trainingSegments - 1)
-      let core = FCCore(
-        plan: plan, identity: identity, serverIncarnation: 99, exchangeRowBytes: sizes, now: now)
-      nodes[id] = SimulatedNode(
-        fc: core, columns: plan.featureSlices[record.name.rank], model, plan, facts)
-    }
-    schedule(after: delay(10_000), .tick(id))
-  }
-
-  // MARK: Cores
-
-  enum Event {
-    case message(Message)
-    case tick
-    case leave
-  }
-
-  mutating func handle(_ event: Event, at id: NodeID) {
-    guard let node = nodes[id], node.isRunning else { return }
-    switch event {
-    case .message(let message):
-      for directive in node.server?.handle(.message(message), now: now) ?? [] { perform(directive) }
-      for directive in node.worker?.handle(.message(message), now: now) ?? [] {
-        perform(directive, of: id)
-      }
-      for directive in node.fc?.handle(.message(message), now: now) ?? [] {
-        perform(directive, of: id)
-      }
-      for directive in node.shard?.handle(.message(message), now: now) ?? [] {
-        perform(directive, of: id)
-      }
-    case .tick:
-      for directive in node.server?.handle(.tick, now: now) ?? [] { perform(directive) }
-      for directive in node.worker?.handle(.tick, now: now) ?? [] { perform(directive, of: id) }
-      for directive in node.fc?.handle(.tick, now: now) ?? [] { perform(directive, of: id) }
-      for directive in node.shard?.handle(.tick, now: now) ?? [] { perform(directive, of: id) }
-    case .leave:
-      let reason = "asked to"
-      for directive in node.worker?.handle(.leave(reason: reason), now: now) ?? [] {
-        perform(directive, of: id)
-      }
-      for directive in node.fc?.handle(.leave(reason: reason), now: now) ?? [] {
-        perform(directive, of: id)
-      }
-      for directive in node.shard?.handle(.leave(reason: reason), now: now) ?? [] {
-        perform(directive, of: id)
-      }
-    }
-  }
-
-  mutating func requestStop() {
-    for directive in server.server?.handle(.stop(reason: "asked to"), now: now) ?? [] {
-      perform(directive)
-    }
-  }
-
-  private mutating func perform(_ directive: ServerCore.Directive) {
-    switch directive {
-    case .send(let message, let to): transmit(message, from: .server, to: to)
-    case .welcome(let node, let incarnation): welcome(node, incarnation)
-    case .refuse(let incarnation, let reason):
-      notes.append("\(now) server refuses \(incarnation): \(reason)")
-    case .compute(let operation, let work):
-      if case .rollBack(let steps) = work { audit.take(.wentOn(afterSteps: steps)) }
-      enqueue(.server(operation, work), at: .server)
-    case .committed(let record):
-      commits.append(record)
-      audit.take(.committed(record))
-    case .measured(let turn, _, _): measured.append(turn)
-    case .evaluated(let step, let tally): evaluations.append((step, tally))
-    case .note(let text): notes.append("\(now) server: \(text)")
-    case .recut(let count): violations.append("recut among \(count), which nobody asked for")
-    case .exit(let stop): exit = stop
-    }
-  }
-
-  private mutating func perform(_ directive: WorkerCore.Directive, of id: NodeID) {
-    switch directive {
-    case .send(let message, .member(let to)): transmit(message, from: id, to: to)
-    case .send(let message, _): transmit(message, from: id, to: .server)
-    case .compute(let operation, let work): enqueue(.worker(operation, work), at: id)
-    case .note(let text): notes.append("\(now) \(id): \(text)")
-    case .exit(let stop): exited(id, stop)
-    case .prefetch, .dropPrefetched, .meet: break
-    }
-  }
-
-  private mutating func perform(_ directive: FCCore.Directive, of id: NodeID) {
-    switch directive {
-    case .send(let message, .member(let to)): transmit(message, from: id, to: to)
-    case .send(let message, _): transmit(message, from: id, to: .server)
-    case .compute(let operation, let work): enqueue(.fc(operation, work), at: id)
-    case .note(let text): notes.append("\(now) \(id): \(text)")
-    case .exit(let stop): exited(id, stop)
-    case .meet: break
-    }
-  }
-
-  /// A process ends; its connections close once what it has said is out.
-  mutating func exited(_ id: NodeID, _ stop: Stop) {
-    notes.append("\(now) \(id) exits, \(stop.outcome): \(stop.reason)")
-    nodes[id]?.exit = stop
-    let last = linkTimes.filter { $0.key.sender == id }.values.max() ?? now
-    schedule(after: max(last, now) - now + delay(3000), .lost(id))
-  }
-
-  // MARK: Computation
-
-  mutating func enqueue(_ work: Work, at id: NodeID) {
-    guard let node = nodes[id] else { return }
-    node.computeFree = max(node.computeFree, now) + delay(3000)
-    schedule(after: node.computeFree - now, .compute(work, at: id))
-  }
-
-  private mutating func finish(_ work: Work, at id: NodeID) {
-    guard let node = nodes[id], node.isRunning, !node.hung else { return }
-    lastMove = now
-    switch work {
-    case .server(let operation, let what):
-      let outcome = node.perform(what)
-      if case .finishCheckpoint(let steps) = what {
-        schedule(after: delay(20_000), .checkpointed(steps: steps))
-      }
-      for directive in node.server?.handle(.computed(operation, outcome), now: now) ?? [] {
-        perform(directive)
-      }
-      for receiver in node.server?.cuts.keys.sorted() ?? [] {
-        schedule(after: delay(2000), .drained(sender: id, receiver: receiver))
-      }
-    case .worker(let operation, let what):
-      let outcome = node.perform(what)
-      for directive in node.worker?.handle(.computed(operation, outcome), now: now) ?? [] {
-        perform(directive, of: id)
-      }
-    case .shard(let operation, let what):
-      let outcome = node.perform(what)
-      for directive in node.shard?.handle(.computed(operation, outcome), now: now) ?? [] {
-        perform(directive, of: id)
-      }
-    case .fc(let operation, let what):
-      let outcome = node.perform(what)
-      for directive in node.fc?.handle(.computed(operation, outcome), now: now) ?? [] {
-        perform(directive, of: id)
-      }
-      if node.fc?.handsInMore == true {
-        schedule(after: delay(2000), .drained(sender: id, receiver: .server))
-      }
     }
   }
 }

@@ -24,13 +24,16 @@ final class SimulatedNode {
   /// How its process ended, if it has.
   var exit: Stop?
   var computeFree: Microseconds = 0
+  var poison: SimulatedCluster.PoisonBox?
+  var bug: PlantedBug?
 
   /// Every chunk of the convolutional parameters; at the server and the shards the committed
   /// version, of which those of others mean nothing.
   var chunks: [[Int32]] = []
   var working: [[Int32]] = []
-  private var columns = 0..<0
-  private var weights: [Int32] = []
+  private var rank = 0
+  private(set) var columns = 0..<0
+  private(set) var weights: [Int32] = []
   /// Where weights step within a step: what the steps so far have made, and whether it is read.
   private var workingWeights: [Int32] = []
   private var readsWorking = false
@@ -48,8 +51,8 @@ final class SimulatedNode {
   private var handover: ArraySlice<(Slice, [Frame])> = []
   private var stored: [Int32?] = []
   private var storedChunks: [[Int32]] = []
-  /// Checkpoints by their steps, and the one that is coming in.
-  private var archive: [UInt64: (chunks: [[Int32]], weights: [Int32])] = [:]
+  /// Checkpoints, and the one that is coming in.
+  private let disk: Disk
   private var staged: (chunks: [[Int32]], weights: [Int32]) = ([], [])
   private var source: UInt64 = 0
   /// What the server wrote down as the model.
@@ -57,12 +60,23 @@ final class SimulatedNode {
 
   var isRunning: Bool { alive && exit == nil }
 
-  init(server core: ServerCore, _ model: ToyModel, _ facts: DatasetFacts) {
+  /// What outlives a server: checkpoints by their steps.
+  final class Disk {
+    var archive: [UInt64: (chunks: [[Int32]], weights: [Int32])] = [:]
+    /// Steps of the newest checkpoint; 0 if there is none.
+    var newest: UInt64 { archive.keys.max() ?? 0 }
+  }
+
+  /// A server begins with the newest checkpoint on its disk.
+  init(server core: ServerCore, _ model: ToyModel, _ facts: DatasetFacts, _ disk: Disk) {
     server = core
     plan = core.plan
     self.model = model
     self.facts = facts
-    chunks = model.chunkSizes.indices.map(model.initialChunk)
+    self.disk = disk
+    source = disk.newest
+    chunks =
+      disk.archive[source]?.chunks ?? model.chunkSizes.indices.map(model.initialChunk)
     working = chunks
     stored = Array(repeating: nil, count: model.columns)
     storedChunks = model.chunkSizes.map { Array(repeating: 0, count: $0) }
@@ -79,6 +93,7 @@ final class SimulatedNode {
 
   init(worker core: WorkerCore, _ model: ToyModel, _ plan: RunPlan, _ facts: DatasetFacts) {
     worker = core
+    disk = Disk()
     self.plan = plan
     self.model = model
     self.facts = facts
@@ -86,13 +101,15 @@ final class SimulatedNode {
   }
 
   init(
-    fc core: FCCore, columns: Range<Int>, _ model: ToyModel, _ plan: RunPlan, _ facts: DatasetFacts
+    fc core: FCCore, rank: Int, _ model: ToyModel, _ plan: RunPlan, _ facts: DatasetFacts
   ) {
+    self.rank = rank
     fc = core
+    disk = Disk()
     self.plan = plan
     self.model = model
     self.facts = facts
-    self.columns = columns
+    columns = plan.featureSlices[rank]
     weights = columns.map(model.initialWeight)
   }
 
@@ -101,6 +118,9 @@ final class SimulatedNode {
   func perform(_ operation: ServerCore.Operation) -> ServerCore.Outcome {
     switch operation {
     case .apply(let chunk, let gradients, _):
+      if let worker = gradients.firstIndex(where: { values([$0]).contains(ToyModel.notFinite) }) {
+        return .notFinite(worker: worker, what: "its gradient is nan")
+      }
       return .applied(frame(step(chunk, gradients)))
     case .commit:
       swap(&chunks, &working)
@@ -128,17 +148,21 @@ final class SimulatedNode {
       }
       return .done
     case .beginCheckpoint:
-      staged = (chunks, Array(repeating: 0, count: model.columns))
+      staged = (
+        bug == .checkpointsTheWorkingVersion ? working : chunks,
+        Array(repeating: 0, count: model.columns)
+      )
       return .done
     case .finishCheckpoint(let steps):
-      archive[steps] = staged
+      disk.archive[steps] = staged
       return .done
+    case .rollBack(.max): return .done
     case .rollBack(let steps):
       source = steps
-      chunks = archive[steps]?.chunks ?? model.chunkSizes.indices.map(model.initialChunk)
+      chunks = disk.archive[steps]?.chunks ?? model.chunkSizes.indices.map(model.initialChunk)
       return .done
     case .cut(let name, let transfer, let first):
-      guard let checkpoint = archive[source] else { return .failed("no checkpoint") }
+      guard let checkpoint = disk.archive[source] else { return .failed("no checkpoint") }
       if name.role == .shard {
         return .slices(pieces(of: plan.shards.chunks[name.rank], checkpoint.chunks, transfer))
       }
@@ -149,6 +173,10 @@ final class SimulatedNode {
     case .save(let steps):
       let whole = chunks.indices.map { plan.shards.owner[$0] == 0 ? chunks[$0] : storedChunks[$0] }
       saved = (steps, whole, stored)
+      let weights = stored.compactMap { $0 }
+      if plan.makesCheckpoints, weights.count == stored.count {
+        disk.archive[steps] = (whole, weights)
+      }
       return .saved(problem: nil)
     }
   }
@@ -205,8 +233,21 @@ final class SimulatedNode {
         sums[chunk] = zip(before, gradient).map { $0 &+ $1 }
       }
       guard isLast else { return .gradients([]) }
+      if let step = stepOfFirstRow,
+        poison?.take(step, { if case .gradient = $0 { true } else { false } }) ?? false,
+        let first = plan.chunks.ofStage[stage].first
+      {
+        sums[first]?[0] = ToyModel.notFinite
+      }
       return .gradients(plan.chunks.ofStage[stage].map { frame(sums[$0] ?? []) })
     }
+  }
+
+  /// The training step of which this worker has the batch's first row.
+  private var stepOfFirstRow: UInt64? {
+    spans.values.first {
+      $0.isTraining && $0.rows > 0 && $0.firstPosition % UInt64(plan.globalBatch) == 0
+    }.map { $0.firstPosition / UInt64(plan.globalBatch) }
   }
 
   private func features(_ block: Int, _ columns: [Range<Int>]) -> WorkerCore.Outcome {
@@ -282,6 +323,19 @@ final class SimulatedNode {
     return Array(handover.prefix(3))
   }
 
+  private func notFinite(_ lane: Int) -> FCCore.NotFinite? {
+    guard let pass else { return nil }
+    let first = plan.subBatches[lane].lowerBound
+    let isGiven =
+      first == 0
+      && poison?.take(pass.step) { if case .features = $0 { true } else { false } } ?? false
+    if isGiven { return .init(depth: 0, what: "its features are inf", givenRow: 0) }
+    let isOwn = poison?.take(pass.step) { poison in
+      if case .loss(self.rank) = poison { true } else { false }
+    }
+    return isOwn ?? false ? .init(depth: 2, what: "the loss is nan") : nil
+  }
+
   private func result(partial: [Int32]) -> FCCore.SegmentResult {
     FCCore.SegmentResult(
       outgoing: Array(repeating: [frame(partial)], count: plan.fcNodesWanted))
@@ -307,6 +361,7 @@ final class SimulatedNode {
       result.report = (Double(examples), frame(counts))
     }
     if let deliver {
+      result.notFinite = notFinite(lane)
       let gradient = model.featureGradient(logits[lane] ?? [], currentWeights)
       let first = plan.subBatches[lane].lowerBound
       result.featureGradients = deliver.map { rows in

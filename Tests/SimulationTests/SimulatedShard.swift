@@ -8,7 +8,11 @@ extension SimulatedNode {
   func perform(_ operation: ShardCore.Operation) -> ShardCore.Outcome {
     if broken { return .failed("simulated: out of memory") }
     switch operation {
-    case .apply(let chunk, let gradients, _): return .applied(frame(step(chunk, gradients)))
+    case .apply(let chunk, let gradients, _):
+      if let worker = gradients.firstIndex(where: { values([$0]).contains(ToyModel.notFinite) }) {
+        return .notFinite(worker: worker, what: "its gradient is nan")
+      }
+      return .applied(frame(step(chunk, gradients)))
     case .commit:
       swap(&chunks, &working)
       return .done

@@ -150,6 +150,23 @@ struct SimulationTests {
     }
   }
 
+  @Test func `the tenth worker in one place works like the first`() {
+    for seed in 0..<10 {
+      var options = SimulatedCluster.Options()
+      options.workers = 2
+      options.steps = 60
+      for replacement in 0..<10 {
+        let time = Microseconds(100_000 + replacement * 250_000)
+        options.faults.append((time, .kill(NodeName(.worker, 1), connectionCloses: true)))
+        options.faults.append((time + 50_000, .add(.worker)))
+      }
+      let cluster = check(seed: seed, options, expectFaults: 20)
+      #expect(
+        cluster.notes.count { $0.contains("worker 1 joined") } >= 11,
+        "seed \(seed): \(cluster.notes)")
+    }
+  }
+
   @Test func `a worker that hangs with a healthy socket is named and sent away`() {
     for seed in 0..<20 {
       var options = SimulatedCluster.Options()

@@ -13,6 +13,9 @@ struct ToyModel: Sendable {
   let chunkSizes: [Int]
   let globalBatch: Int
 
+  /// Stands in a gradient for what is not finite; no sum comes to it in the runs here.
+  static let notFinite = Int32.min + 4711
+
   static func mix(_ values: Int32...) -> Int32 {
     var hash: UInt32 = 0x9E37_79B9
     for value in values {
@@ -63,13 +66,16 @@ struct ToyModel: Sendable {
   func step(_ value: Int32, _ gradient: Int32) -> Int32 { value &* 3 &- gradient }
 
   /// The run's first `steps` steps in one loop: what every simulated cluster must reproduce.
+  ///
+  /// - Parameter skipped: those of them that are passed over.
   func reference(
-    _ plan: RunPlan, _ program: TurnProgram, steps: UInt64
+    _ plan: RunPlan, _ program: TurnProgram, steps: UInt64, skipped: Set<UInt64> = []
   ) -> (chunks: [[Int32]], weights: [Int32]) {
     var chunks = chunkSizes.indices.map(initialChunk)
     var weights = (0..<columns).map(initialWeight)
     for turn in 0..<program.count {
-      guard case .training(let step) = program[turn], step < steps else { continue }
+      guard case .training(let step) = program[turn], step < steps, !skipped.contains(step)
+      else { continue }
       let features = features(
         isTraining: true, firstPosition: plan.firstPosition(of: program[turn]), rows: globalBatch,
         chunks: chunks)
@@ -92,6 +98,19 @@ struct ToyModel: Sendable {
       }
     }
     return (chunks, weights)
+  }
+}
+
+/// The parameters after each step of a run in which no step is passed over, in one loop.
+struct Trajectory {
+  private var versions: [(chunks: [[Int32]], weights: [Int32])] = []
+
+  init(_ model: ToyModel, _ plan: RunPlan, _ program: TurnProgram) {
+    versions = (0...program.totalSteps).map { model.reference(plan, program, steps: $0) }
+  }
+
+  subscript(steps: UInt64) -> (chunks: [[Int32]], weights: [Int32]) {
+    versions[min(Int(steps), versions.count - 1)]
   }
 }
 

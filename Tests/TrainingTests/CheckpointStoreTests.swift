@@ -57,6 +57,27 @@ import Training
     #expect(try listed.map { try $0.manifest.get().steps } == [400, 300])
   }
 
+  @Test func `the best one is kept whatever its age, until another is better`() throws {
+    let sample = try CheckpointSample()
+    let store = CheckpointStore(directory: sample.directory, keep: 2)
+    #expect(store.best == nil)
+    try sample.write(100, keep: 2)
+    try store.mark(best: 100)
+    for steps in [200, 300, 400] as [UInt64] { try sample.write(steps, keep: 2) }
+    #expect(
+      try sample.names == ["best", "step-00000100", "step-00000300", "step-00000400"])
+    #expect(store.best == sample.path(100))
+    #expect(store.list().map(\.isBest) == [false, false, true])
+    // The link is a checkpoint like any other, and no other is taken for the newest.
+    #expect(try Checkpoint(path: sample.directory + "/best").manifest.steps == 100)
+    #expect(sample.newest().steps == 400)
+    try store.mark(best: 400)
+    try sample.write(500, keep: 1)
+    #expect(try sample.names == ["best", "step-00000400", "step-00000500"])
+    #expect(throws: CheckpointError.self) { try store.mark(best: 300) }
+    #expect(store.best == sample.path(400))
+  }
+
   @Test func `a damaged one does not count as kept, so the good one before it stays`() throws {
     let sample = try CheckpointSample()
     try sample.write(100)

@@ -144,6 +144,10 @@ enum Samples {
       [floats(6)]
     ),
     (.collect(Collect(transfer: 5, turn: 900)), []),
+    (
+      .fault(
+        Fault(turn: 812, culprit: NodeID(3), depth: 2, what: "the outputs of fc6 are nan")), []
+    ),
     (.restore(Restore(transfer: 6, steps: 500, isInitial: true)), []),
     (.statusRequest, []),
     (.statusReply, [Frame(copying: Array("{".utf8)), Frame(copying: Array("}".utf8))]),
@@ -184,7 +188,11 @@ enum Samples {
           }, fcNodes: [],
           dataset: DatasetFacts(
             trainingExamples: largestCounter, evaluationExamples: largestCounter,
-            fingerprint: .max))), []
+            fingerprint: .max), skippedTurns: largestCounter)), []
+    ),
+    (
+      .fault(Fault(turn: largestCounter, culprit: NodeID(.max), depth: largestNumber, what: "")),
+      []
     ),
     (
       .heartbeat(

@@ -42,6 +42,7 @@ typedef struct Crosscut__V1__Activations Crosscut__V1__Activations;
 typedef struct Crosscut__V1__FeatureGradients Crosscut__V1__FeatureGradients;
 typedef struct Crosscut__V1__Exchange Crosscut__V1__Exchange;
 typedef struct Crosscut__V1__Report Crosscut__V1__Report;
+typedef struct Crosscut__V1__Fault Crosscut__V1__Fault;
 typedef struct Crosscut__V1__Collect Crosscut__V1__Collect;
 typedef struct Crosscut__V1__Restore Crosscut__V1__Restore;
 typedef struct Crosscut__V1__Drill Crosscut__V1__Drill;
@@ -192,6 +193,7 @@ typedef enum {
   CROSSCUT__V1__ENVELOPE__BODY_RESTORE = 67,
   CROSSCUT__V1__ENVELOPE__BODY_DRILL = 70,
   CROSSCUT__V1__ENVELOPE__BODY_COMPLAINT = 71,
+  CROSSCUT__V1__ENVELOPE__BODY_FAULT = 72,
   CROSSCUT__V1__ENVELOPE__BODY_STATUS_REQUEST = 80,
   CROSSCUT__V1__ENVELOPE__BODY_STATUS_REPLY = 81,
   CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REQUEST = 82,
@@ -257,6 +259,7 @@ struct  Crosscut__V1__Envelope
     Crosscut__V1__Restore *restore;
     Crosscut__V1__Drill *drill;
     Crosscut__V1__Complaint *complaint;
+    Crosscut__V1__Fault *fault;
     Crosscut__V1__StatusRequest *status_request;
     Crosscut__V1__StatusReply *status_reply;
     Crosscut__V1__CommandRequest *command_request;
@@ -446,10 +449,15 @@ struct  Crosscut__V1__View
    */
   size_t n_shards;
   Crosscut__V1__Member **shards;
+  /*
+   * Turns right before resume_turn that were passed over: their steps count, but nobody applies
+   * them. At most resume_turn.
+   */
+  uint64_t skipped_turns;
 };
 #define CROSSCUT__V1__VIEW__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__view__descriptor) \
-    , 0, 0, 0,NULL, 0,NULL, 0, NULL, 0, 0,NULL, 0,NULL, 0,NULL }
+    , 0, 0, 0,NULL, 0,NULL, 0, NULL, 0, 0,NULL, 0,NULL, 0,NULL, 0 }
 
 
 /*
@@ -903,6 +911,32 @@ struct  Crosscut__V1__Report
 #define CROSSCUT__V1__REPORT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__report__descriptor) \
     , 0, 0, 0, 0 }
+
+
+/*
+ * FC node or shard -> server, on the control connection: a number of a training turn is infinite or not a
+ * number. Its sender gives no feature gradients of the turn. No raw frame.
+ */
+struct  Crosscut__V1__Fault
+{
+  ProtobufCMessage base;
+  uint64_t turn;
+  /*
+   * Who made the number: the sender, or the worker whose features it was given.
+   */
+  uint32_t culprit;
+  /*
+   * How deep in the turn's computation: of several nodes' faults the smallest is the cause.
+   */
+  uint32_t depth;
+  /*
+   * "the outputs of fc6 are nan".
+   */
+  char *what;
+};
+#define CROSSCUT__V1__FAULT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__fault__descriptor) \
+    , 0, 0, 0, (char *)protobuf_c_empty_string }
 
 
 /*
@@ -1793,6 +1827,25 @@ Crosscut__V1__Report *
 void   crosscut__v1__report__free_unpacked
                      (Crosscut__V1__Report *message,
                       ProtobufCAllocator *allocator);
+/* Crosscut__V1__Fault methods */
+void   crosscut__v1__fault__init
+                     (Crosscut__V1__Fault         *message);
+size_t crosscut__v1__fault__get_packed_size
+                     (const Crosscut__V1__Fault   *message);
+size_t crosscut__v1__fault__pack
+                     (const Crosscut__V1__Fault   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__fault__pack_to_buffer
+                     (const Crosscut__V1__Fault   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__Fault *
+       crosscut__v1__fault__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__fault__free_unpacked
+                     (Crosscut__V1__Fault *message,
+                      ProtobufCAllocator *allocator);
 /* Crosscut__V1__Collect methods */
 void   crosscut__v1__collect__init
                      (Crosscut__V1__Collect         *message);
@@ -2167,6 +2220,9 @@ typedef void (*Crosscut__V1__Exchange_Closure)
 typedef void (*Crosscut__V1__Report_Closure)
                  (const Crosscut__V1__Report *message,
                   void *closure_data);
+typedef void (*Crosscut__V1__Fault_Closure)
+                 (const Crosscut__V1__Fault *message,
+                  void *closure_data);
 typedef void (*Crosscut__V1__Collect_Closure)
                  (const Crosscut__V1__Collect *message,
                   void *closure_data);
@@ -2255,6 +2311,7 @@ extern const ProtobufCMessageDescriptor crosscut__v1__activations__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__feature_gradients__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__exchange__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__report__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__fault__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__collect__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__restore__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__drill__descriptor;

@@ -12,7 +12,7 @@ struct CommandLineInterface {
     DrillCommand.command, TraceCommand.command,
     HealthCommand.command,
     DoctorCommand.command,
-    MetricsCommand.command, CompareCommand.command, EvaluateCommand.command,
+    MetricsCommand.command, AuditCommand.command, CompareCommand.command, EvaluateCommand.command,
     PredictCommand.command, VerifyCommand.command, ModelListCommand.command,
     ModelShowCommand.command, PlanCommand.command,
     DataPrepareCommand.command, DataInfoCommand.command, DataPreviewCommand.command,

@@ -16,6 +16,13 @@ extension Option {
   static let serverShards = Option(
     name: "server-shards", value: .integer("S", 1...1024),
     help: "Parameter servers that share the conv parameters (cluster.serverShards).")
+  static let minimumWorkers = Option(
+    name: "min-workers", value: .integer("N", 1...4096),
+    help: "With fewer workers the run pauses (cluster.minimumWorkers).")
+  static let fcLoss = Option(
+    name: "fc-loss", value: .text("MODE"),
+    help: "When an FC node is lost: wait for another, or recut its layers among the rest"
+      + " (cluster.fcLoss).")
   static let runDirectory = Option(
     name: "run-dir", value: .text("DIR"),
     help: "Where the run's files go (logging.runDirectory).", standard: "a new one under runs/")
@@ -73,6 +80,7 @@ extension ParsedArguments {
     for (name, keyPath) in [
       ("workers", "cluster.workers"), ("fc-nodes", "cluster.fcNodes"),
       ("server-shards", "cluster.serverShards"), ("seed", "seed"),
+      ("min-workers", "cluster.minimumWorkers"), ("fc-loss", "cluster.fcLoss"),
       ("run-dir", "logging.runDirectory"),
     ] where known.contains(name) {
       guard let text = string(name) else { continue }

@@ -1,0 +1,120 @@
+import Coordination
+import Messages
+import Observability
+
+/// Proves from `ledger.jsonl` that every example of every step was applied exactly once, across
+/// deaths, repetitions and resumes; or names what was not.
+package struct LedgerAudit: Hashable, Sendable {
+  /// The lineage that the ledger begins with: above 0 where the run was resumed from elsewhere.
+  package private(set) var firstStep: UInt64 = 0
+  /// Steps of the surviving lineage.
+  package private(set) var steps: UInt64 = 0
+  package private(set) var globalBatch = 0
+  package private(set) var trainingExamples: UInt64?
+  package private(set) var datasetFingerprint: String?
+  /// Servers that wrote the ledger.
+  package private(set) var lives = 0
+  /// Process lives of the workers that had shares.
+  package private(set) var workers = 0
+  /// Changes of who has which share.
+  package private(set) var cuts = 0
+  /// How often the run went back to earlier parameters, and the steps that were given up by that.
+  package private(set) var goingsBack = 0
+  package private(set) var discarded = 0
+  /// Steps that everybody passed over, as their numbers were not finite.
+  package private(set) var skipped: [UInt64] = []
+  /// The run has ended, and why.
+  package private(set) var ended: String?
+  /// Everything that is wrong; empty is the proof.
+  package private(set) var findings: [String] = []
+
+  /// Examples of the surviving lineage, those of skipped steps included.
+  package var examples: UInt64 { (steps - min(steps, firstStep)) * UInt64(globalBatch) }
+
+  /// Reads a ledger.
+  ///
+  /// - Parameters:
+  ///   - text: all of it.
+  ///   - name: what findings call it.
+  package init(_ text: String, name: String) {
+    let lines = LedgerLine.read(text, name: name)
+    guard case .success(let first)? = lines.first?.line, first.kind == .start else {
+      findings = ["\(name) does not begin with the start of a server"]
+      return
+    }
+    firstStep = first.step
+    globalBatch = max(first.globalBatch ?? 0, 0)
+    var audit = StepAudit(globalBatch: globalBatch, firstStep: firstStep)
+    var reader = Reader()
+    for (index, entry) in lines.enumerated() {
+      switch entry.line {
+      case .success(let line): take(line, entry.number, name, &reader, &audit)
+      case .failure(let error):
+        // A killed server may leave a torn line, after which the next one begins.
+        let next = index + 1 < lines.count ? lines[index + 1].line : nil
+        if case .success(let line)? = next, line.kind == .start { continue }
+        findings.append("\(error)")
+      }
+    }
+    findings += audit.findings().map { "\($0)" }
+    steps = audit.steps
+    discarded = audit.discarded
+    skipped = audit.skipped.sorted()
+    workers = reader.incarnations.count
+  }
+
+  private struct Reader {
+    var shares: [NodeID: [Range<Int>]] = [:]
+    var incarnations: Set<String> = []
+  }
+
+  private mutating func take(
+    _ line: LedgerLine, _ number: Int, _ name: String, _ reader: inout Reader,
+    _ audit: inout StepAudit
+  ) {
+    let place = "\(name): line \(number)"
+    if let shares = line.shares {
+      cuts += 1
+      reader.shares = [:]
+      for share in shares {
+        reader.incarnations.insert(share.incarnation)
+        reader.shares[NodeID(share.node)] = share.rows.compactMap { pair in
+          pair.count == 2 && pair[0] <= pair[1] ? pair[0]..<pair[1] : nil
+        }
+      }
+    }
+    if let fingerprint = line.datasetFingerprint {
+      if let known = datasetFingerprint, known != fingerprint {
+        findings.append("\(place): data set \(fingerprint), before it was \(known)")
+      }
+      datasetFingerprint = fingerprint
+      trainingExamples = line.trainingExamples
+    }
+    switch line.kind {
+    case .start:
+      lives += 1
+      ended = nil
+      reader.shares = [:]
+      if let batch = line.globalBatch, batch != globalBatch {
+        findings.append("\(place): global batch \(batch), before it was \(globalBatch)")
+      }
+      if lives > 1 { audit.take(.wentOn(afterSteps: line.step)) }
+    case .step:
+      audit.take(
+        .committed(
+          CommitRecord(
+            turn: line.turn ?? 0, kind: .training(step: line.step), view: line.view ?? 0,
+            shares: reader.shares)))
+    case .skip: audit.take(.skipped(step: line.step))
+    case .back:
+      goingsBack += 1
+      audit.take(.wentOn(afterSteps: line.step))
+    case .end:
+      ended = line.text ?? ""
+      if line.step != audit.steps {
+        findings.append("\(place): the run ended after \(line.step) steps, \(audit.steps) are here")
+      }
+    case .evaluation, .recut: break
+    }
+  }
+}

@@ -1,0 +1,97 @@
+import Observability
+import Testing
+
+@testable import Nodes
+
+/// What `ledger.jsonl` proves.
+@Suite struct LedgerTests {
+  private static let shares =
+    #""shares":[{"node":1,"incarnation":"a1","rows":[[0,3]]},{"node":2,"incarnation":"b2","rows":[[3,6]]}]"#
+
+  private func start(_ steps: Int = 0, batch: Int = 6) -> String {
+    #"{"kind":"start","step":\#(steps),"time":1,"run":"00","globalBatch":\#(batch),"fcNodes":1}"#
+  }
+
+  private func step(_ step: Int, _ more: String = "") -> String {
+    #"{"kind":"step","step":\#(step),"time":1,"turn":\#(step),"view":1\#(more.isEmpty ? "" : ",")\#(more)}"#
+  }
+
+  private func line(_ kind: String, _ step: Int) -> String {
+    #"{"kind":"\#(kind)","step":\#(step),"time":1}"#
+  }
+
+  private func audit(_ lines: [String], torn: String = "") -> LedgerAudit {
+    LedgerAudit(lines.map { "\($0)\n" }.joined() + torn, name: "ledger")
+  }
+
+  @Test func `a run across deaths, going back and resumes is proved`() {
+    let one = #""shares":[{"node":1,"incarnation":"a1","rows":[[0,6]]}]"#
+    let audit = audit([
+      start(), step(0, Self.shares), step(1), step(2, one), line("back", 1), step(1), step(2),
+      line("evaluation", 3), step(3), start(2), step(2, Self.shares), step(3), line("end", 4),
+    ])
+    #expect(audit.findings == [])
+    #expect(audit.steps == 4)
+    #expect(audit.examples == 24)
+    #expect(audit.lives == 2)
+    #expect(audit.workers == 2)
+    #expect(audit.cuts == 3)
+    #expect(audit.goingsBack == 1)
+    #expect(audit.discarded == 4)
+    #expect(audit.ended == "")
+  }
+
+  @Test func `what is missing, doubled or has a hole is named`() {
+    let hole = #""shares":[{"node":1,"incarnation":"a1","rows":[[0,4]]}]"#
+    let audit = audit([
+      start(), step(0, Self.shares), step(2), step(2), step(3, hole), line("end", 5),
+    ])
+    #expect(
+      audit.findings == [
+        "ledger: line 6: the run ended after 5 steps, 4 are here", "step 1 was not applied",
+        "step 2 was applied 2 times", "step 3: nobody had rows 4 to 5",
+      ])
+  }
+
+  @Test func `a step before anybody has a share is not covered`() {
+    // A server that begins anew says anew who has what.
+    let audit = audit([start(), step(0, Self.shares), start(1), step(1)])
+    #expect(audit.findings == ["step 1: nobody had rows 0 to 5"])
+  }
+
+  @Test func `a skipped step is told and is no fault`() {
+    let audit = audit([start(), step(0, Self.shares), line("skip", 1), step(2)])
+    #expect(audit.findings == [])
+    #expect(audit.skipped == [1])
+  }
+
+  @Test func `a run resumed from elsewhere begins there`() {
+    let audit = audit([start(500), step(500, Self.shares), step(501)])
+    #expect(audit.findings == [])
+    #expect(audit.firstStep == 500)
+    #expect(audit.examples == 12)
+  }
+
+  @Test func `a line that a killed server left torn is passed over, any other is named`() {
+    #expect(audit([start(), step(0, Self.shares)], torn: #"{"kind":"st"#).findings == [])
+    let resumed = audit([start(), step(0, Self.shares), #"{"kind":"st"#, start(1)])
+    #expect(resumed.findings == [])
+    let damaged = audit([start(), "flipped", step(0, Self.shares)])
+    #expect(damaged.findings == ["ledger: line 2: not JSON"])
+  }
+
+  @Test func `other data, another batch and no beginning are named`() {
+    func data(_ fingerprint: String) -> String {
+      #""trainingExamples":9,"datasetFingerprint":"\#(fingerprint)""#
+    }
+    let other = audit([
+      start(), step(0, Self.shares + "," + data("aa")), start(1),
+      step(1, Self.shares + "," + data("bb")),
+    ])
+    #expect(other.findings == ["ledger: line 4: data set bb, before it was aa"])
+    let batch = audit([start(), step(0, Self.shares), start(1, batch: 7)])
+    #expect(batch.findings == ["ledger: line 3: global batch 7, before it was 6"])
+    #expect(audit([step(0)]).findings == ["ledger does not begin with the start of a server"])
+    #expect(audit([]).findings.count == 1)
+  }
+}

@@ -1,0 +1,55 @@
+import Messages
+
+@testable import Coordination
+
+/// Processes that come back: a server after its death, members that a server does not know.
+extension SimulatedCluster {
+  /// The server is started again, from what is on its disk, with a run number of its own. Members
+  /// notice by and by and join it anew; those whose computation hangs do not.
+  mutating func revive() {
+    life.run += 1
+    life.incarnation += 1
+    let steps = disk.newest
+    notes.append("\(now) server comes back after \(steps) steps")
+    audit.take(.wentOn(afterSteps: steps))
+    goingsBack += 1
+    let survivors = nodes.filter { $0.key != .server && $0.value.isRunning && !$0.value.hung }
+    for id in nodes.keys.sorted() where id != .server {
+      nodes[id]?.alive = false
+      cutLinks(from: id)
+    }
+    server = SimulatedNode(
+      server: ServerCore(plan: plan, identity: life, resumeSteps: steps, now: now), model, facts,
+      disk)
+    server.bug = bug
+    nodes = [.server: server]
+    faulty = [:]
+    let old = names
+    names = [:]
+    incarnations = [:]
+    schedule(after: 1, .tick(.server, of: server))
+    for id in survivors.keys.sorted() {
+      guard let name = old[id] else { continue }
+      join(name.role, rank: name.rank, within: 600_000)
+    }
+  }
+
+  /// The server's shell has answered the heartbeat of somebody who is no member: it may join again.
+  mutating func joinAgain(_ id: NodeID, _ incarnation: UInt64) {
+    guard let node = nodes[id], incarnations[id] == incarnation, node.isRunning, !node.hung,
+      let name = names[id]
+    else { return }
+    node.alive = false
+    cutLinks(from: id)
+    notes.append("\(now) \(name) joins again")
+    join(name.role, rank: -1, within: 20_000)
+  }
+
+  func matches(_ cut: Cut, from sender: NodeID, to receiver: NodeID) -> Bool {
+    isSide(cut.from, sender) && isSide(cut.to, receiver)
+  }
+
+  private func isSide(_ name: NodeName, _ id: NodeID) -> Bool {
+    name.role == .server ? id == .server : names[id] == name
+  }
+}

@@ -1,0 +1,60 @@
+import Coordination
+import Messages
+
+extension SimulatedCluster {
+  struct Options {
+    var workers = 2
+    var fcNodes = 2
+    /// Parameter servers, the coordinator included.
+    var shards = 1
+    var steps: UInt64 = 5
+    var globalBatch = 7
+    var evaluateEvery: UInt64 = 2
+    var evaluationExamples: UInt64 = 9
+    var maximumDelay: Microseconds = 4000
+    /// Every message is delivered a second time with this probability in 1/256.
+    var duplicates: UInt32 = 0
+    /// Steps between checkpoints; 0 makes none.
+    var checkpointEvery: UInt64 = 0
+    /// Whether every evaluation is taken for the best so far.
+    var keepsBest = false
+    var schedule = Schedule()
+    /// What the machines of worker ranks have, cyclically, where the schedule follows holders.
+    var heldGroups: [[Int]] = [[]]
+    /// Steps in which a number is not finite, and what the cluster is to make of them.
+    var poison: [UInt64: Poison] = [:]
+    /// Whether a step is healthy the second time.
+    var poisonIsTransient = false
+    var onFault = RunPlan.FaultPolicy.stop
+    /// (time, what), in any order.
+    var faults: [(Microseconds, Fault)] = []
+  }
+
+  /// Where a number that is not finite comes up.
+  enum Poison {
+    /// In the gradient of whoever has the batch's first row.
+    case gradient
+    /// In the features of its first row.
+    case features
+    /// In the loss, at one fc node.
+    case loss(rank: Int)
+  }
+
+  /// The steps with such numbers; the nodes of a cluster share it.
+  final class PoisonBox {
+    private var steps: [UInt64: Poison]
+    private let isTransient: Bool
+
+    init(_ steps: [UInt64: Poison], isTransient: Bool) {
+      self.steps = steps
+      self.isTransient = isTransient
+    }
+
+    /// What is wrong with a step; in passing, only once.
+    func take(_ step: UInt64, _ isMeant: (Poison) -> Bool) -> Bool {
+      guard let poison = steps[step], isMeant(poison) else { return false }
+      if isTransient { steps[step] = nil }
+      return true
+    }
+  }
+}
