@@ -350,6 +350,7 @@ package final class MemberSession {
 
   private func fill(_ beat: inout Heartbeat) {
     if let line = memory.look(MonotonicClock.now()) { log.warning(line) }
+    role?.fill(&beat.telemetry, now: MonotonicClock.now())
     beat.telemetry.bytesSent = hub.bytesSent
     beat.telemetry.bytesReceived = hub.bytesReceived
     beat.telemetry.residentBytes = crosscut_resident_bytes()
