@@ -12,6 +12,7 @@ package struct WorkerCore: Sendable {
   let plan: RunPlan
   let identity: Header
   let dataset: DatasetFacts
+  let heldGroups: [Int]
   var gate: ViewGate
   var program: TurnProgram?
   var position = 0
@@ -49,17 +50,20 @@ package struct WorkerCore: Sendable {
   ///   - identity: header of this node's messages; its view is filled in.
   ///   - serverIncarnation: the server's process life, from its welcome.
   ///   - dataset: what this node's loader found.
+  ///   - heldGroups: the shard groups it has, where the data are cut into them.
   ///   - configuredRows: of each block, as memory is planned already; in a replay.
   ///   - firstOperation: the number of the first operation; in a replay.
   package init(
     plan: RunPlan, identity: Header, serverIncarnation: UInt64, dataset: DatasetFacts,
-    configuredRows: [Int]? = nil, firstOperation: UInt64 = 0, now: Microseconds
+    heldGroups: [Int] = [], configuredRows: [Int]? = nil, firstOperation: UInt64 = 0,
+    now: Microseconds
   ) {
     self.configuredRows = configuredRows
     nextOperation = firstOperation
     self.plan = plan
     self.identity = identity
     self.dataset = dataset
+    self.heldGroups = heldGroups
     gate = ViewGate(run: identity.run, serverIncarnation: serverIncarnation)
     arrived = Array(repeating: nil, count: plan.chunks.chunks.count)
     installedVersion = Array(repeating: nil, count: plan.chunks.ofStage.count)
@@ -177,7 +181,8 @@ package struct WorkerCore: Sendable {
       clock.enter(.ending, now: now)
       return
     }
-    var blocks = plan.blocks(position: position, workers: view.workers.count)
+    var blocks = plan.blocks(
+      position: position, workers: view.workers.count, holders: view.holders)
     if blocks.isEmpty { blocks = [Block(subBatch: 0, rows: 0..<0)] }
     if blocks != self.blocks { out.append(.dropPrefetched) }
     self.blocks = blocks

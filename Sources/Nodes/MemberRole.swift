@@ -18,6 +18,8 @@ protocol MemberRole: AnyObject {
   func stall(milliseconds: Int)
   /// What people call a member of the present view.
   func name(of node: NodeID) -> NodeName?
+  /// Adds to a heartbeat what only the role knows.
+  func fill(_ telemetry: inout Telemetry, now: Microseconds)
   /// Joins the role's threads.
   func stop()
 }
