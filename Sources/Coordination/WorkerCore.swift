@@ -55,7 +55,8 @@ package struct WorkerCore: Sendable {
   ///   - firstOperation: the number of the first operation; in a replay.
   package init(
     plan: RunPlan, identity: Header, serverIncarnation: UInt64, dataset: DatasetFacts,
-    heldGroups: [Int] = [], configuredRows: [Int]? = nil, firstOperation: UInt64 = 0, now: Microseconds
+    heldGroups: [Int] = [], configuredRows: [Int]? = nil, firstOperation: UInt64 = 0,
+    now: Microseconds
   ) {
     self.configuredRows = configuredRows
     nextOperation = firstOperation

@@ -17,12 +17,12 @@ protocol MemberRole: AnyObject {
   /// Nothing that was sent to the server in bulk waits in this process any more.
   func drained(now: Microseconds) -> [MemberDirective]
   func leave(reason: String, now: Microseconds) -> [MemberDirective]
-  /// Adds to a heartbeat what only the role knows.
-  func fill(_ telemetry: inout Telemetry, now: Microseconds)
   /// Has the compute thread do nothing for a while.
   func stall(milliseconds: Int)
   /// What people call a member of the present view.
   func name(of node: NodeID) -> NodeName?
+  /// Adds to a heartbeat what only the role knows.
+  func fill(_ telemetry: inout Telemetry, now: Microseconds)
   /// Joins the role's threads.
   func stop()
 }

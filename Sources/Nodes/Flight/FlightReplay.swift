@@ -180,7 +180,7 @@ package struct FlightReplay {
   private func worker(_ start: Beginning, _ context: RunContext, _ now: UInt64) -> WorkerCore {
     let position = start.view.workers.firstIndex { $0.node == start.identity.sender } ?? 0
     let rows = context.plan.blocks(
-      position: position, workers: max(1, start.view.workers.count)
+      position: position, workers: max(1, start.view.workers.count), holders: start.view.holders
     ).map(\.rows.count)
     return WorkerCore(
       plan: context.plan, identity: start.identity, serverIncarnation: start.serverIncarnation,
