@@ -51,7 +51,7 @@ format: swift ## format all Swift files
 	@$(SWIFT) format --in-place --recursive --parallel $(SWIFT_SOURCES)
 
 .PHONY: bench
-bench: packages ## run all benchmarks, or one with its options: ARGS="cluster-step --rounds 5"
+bench: build ## run all benchmarks, or one with its options: ARGS="cluster-step --rounds 5"
 	@$(SWIFT) build $(RELEASE) --product benchmarks
 	@$(if $(ARGS),.build/release/benchmarks $(ARGS),for name in $(BENCHMARKS); do \
 	  echo "== $$name"; .build/release/benchmarks $$name; done)

@@ -2,6 +2,7 @@
 let benchmarks: [(name: String, run: ([String]) throws -> Void)] = [
   ("convolution-stack", ConvolutionStackBenchmark.run),
   ("cluster-step", ClusterStepBenchmark.run),
+  ("training-step", TrainingStepBenchmark.run),
   ("loader", LoaderBenchmark.run),
   ("encryption", EncryptionBenchmark.run),
 ]

@@ -49,11 +49,13 @@ package final class DenseSlice {
   let layers: [DenseSliceLayer]
   /// The loss.
   let loss: LossSlice
-  /// The products, with their scratch memory.
+  /// The products of layers that have none of their own, with their scratch memory.
   let gemm: GEMM
   /// `[rows, all outputs or inputs]`: partial sums on their way to their owners.
   let partial: AlignedBuffer
 
+  /// Whether the copies of the weights that bf16 products read are still right.
+  private let copies: WeightCopies
   private let featureMemory: AlignedBuffer
   private let featureGradientMemory: AlignedBuffer
   private let labelMemory: AlignedBuffer
@@ -77,11 +79,13 @@ package final class DenseSlice {
   ///   - rank: this node's among the FC nodes.
   ///   - rows: of the global batch, or of a sub-batch if the FC side runs several a step.
   ///   - seed: the run's.
+  ///   - precision: of the products' operands, where oneDNN has it for this CPU: see
+  ///     `KernelLibrary.check`. Everything else is fp32.
   ///   - lender: the slice of another sub-batch of the same cut and rank, whose parameters and
   ///     gradients this one uses; `nil` for parameters of its own.
   package init(
     plan: NetworkPlan, cut: DenseCut, rank: Int, rows: Int, seed: UInt64,
-    lender: DenseSlice? = nil
+    precision: NumberFormat = .fp32, lender: DenseSlice? = nil
   ) {
     precondition(rank >= 0 && rank < cut.nodes && rows >= 1, "rank \(rank), \(rows) rows")
     self.cut = cut
@@ -109,11 +113,12 @@ package final class DenseSlice {
           },
           source: before.map { UnsafePointer($0.output) }
             ?? UnsafePointer(featureMemory.floatPointer),
-          lender: lender?.layers[layers.count]))
+          precision: precision, lender: lender?.layers[layers.count]))
     }
     self.layers = layers
     loss = LossSlice(plan.loss, classes: cut.classSlices, rank: rank, rows: rows)
-    gemm = GEMM(widths: layers.map(\.weight.columns.count))
+    gemm = GEMM(widths: layers.filter { $0.products == nil }.map(\.weight.columns.count))
+    copies = lender?.copies ?? WeightCopies()
     let widest = layers.map { $0.gathers ? $0.cut.inputs : $0.cut.outputs }.max() ?? 0
     partial = AlignedBuffer(floats: cut.nodes > 1 ? rows * widest : 0)
   }
@@ -146,6 +151,14 @@ package final class DenseSlice {
       start: UnsafePointer(last.output), count: rows * cut.classSlices[rank].count)
   }
 
+  /// What oneDNN chose for the products that it computes as primitives:
+  /// ("fc6", "forward brg:avx512_core_bf16").
+  package var implementations: [(layer: String, implementation: String)] {
+    layers.flatMap { layer in
+      (layer.products?.implementations ?? []).map { (layer.cut.name, $0) }
+    }
+  }
+
   /// The first row whose label is neither -1 nor a class.
   package var firstInvalidLabel: Int? {
     let classes = cut.classSlices.count
@@ -153,8 +166,12 @@ package final class DenseSlice {
   }
 
   /// The weight and bias pieces of every layer; empty pieces are left out.
+  ///
+  /// Who takes them may change them until the next `begin`, where bf16 products copy the weights
+  /// anew.
   package var parameters: [OwnedParameter] {
-    layers.flatMap { [$0.weight, $0.bias] }.filter { $0.count > 0 }
+    copies.areStale = true
+    return layers.flatMap { [$0.weight, $0.bias] }.filter { $0.count > 0 }
   }
 
   /// Starts a pass over the features and labels that lie ready; an unfinished pass is forgotten.
@@ -162,6 +179,10 @@ package final class DenseSlice {
     precondition(pass.examples >= 1, "a mean over \(pass.examples) examples")
     precondition(firstInvalidLabel == nil, "labels were not checked")
     self.pass = pass
+    if copies.areStale {
+      for layer in layers { layer.products?.takeWeights(layer.weight.value) }
+      copies.areStale = false
+    }
     nextSegment = 0
     sharedFrames = nil
     lossSum = 0
@@ -239,4 +260,9 @@ package final class DenseSlice {
   func inputGradient(_ position: Int) -> UnsafeMutablePointer<Float> {
     position == 0 ? featureGradientMemory.floatPointer : layers[position - 1].outputGradient
   }
+}
+
+/// What the slices of one set of weights know of the copies that bf16 products read.
+final class WeightCopies {
+  var areStale = true
 }

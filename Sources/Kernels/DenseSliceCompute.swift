@@ -32,10 +32,9 @@ extension DenseSlice {
     }
     guard !layer.gathers else { return }
     // Partial sums of all outputs; with one node they are the outputs.
-    gemm.multiplyTransposed(
-      layer.input, layer.weight.value,
-      into: layer.nodes == 1 ? layer.output : partial.floatPointer,
-      m: layer.inputs.isEmpty ? 0 : rows, n: layer.cut.outputs, k: layer.inputs.count)
+    guard !layer.inputs.isEmpty else { return }
+    forward(
+      layer, layer.input, into: layer.nodes == 1 ? layer.output : partial.floatPointer)
   }
 
   private func finishForward(_ layer: DenseSliceLayer, _ received: [[Frame]]) {
@@ -44,9 +43,7 @@ extension DenseSlice {
       if let gathered = layer.gathered {
         gather(received, own: layer.input, slices: layer.cut.inputSlices, into: gathered)
       }
-      gemm.multiplyTransposed(
-        layer.productInput, layer.weight.value, into: layer.output, m: rows,
-        n: layer.outputs.count, k: layer.cut.inputs)
+      forward(layer, layer.productInput, into: layer.output)
     } else if layer.nodes > 1 {
       reduce(
         received, slices: layer.cut.outputSlices, contributors: layer.cut.inputSlices,
@@ -75,10 +72,9 @@ extension DenseSlice {
     let layer = layers[position]
     guard layer.gathers, !layer.outputs.isEmpty else { return }
     // Partial gradients of all inputs; with one node they are the gradients.
-    gemm.multiply(
-      layer.outputGradient, layer.weight.value,
-      into: layer.nodes == 1 ? inputGradient(position) : partial.floatPointer, m: rows,
-      n: layer.cut.inputs, k: layer.outputs.count)
+    backward(
+      layer, layer.outputGradient,
+      into: layer.nodes == 1 ? inputGradient(position) : partial.floatPointer)
   }
 
   private func finishBackward(_ position: Int, _ received: [[Frame]]) {
@@ -90,9 +86,7 @@ extension DenseSlice {
         gather(
           received, own: layer.outputGradient, slices: layer.cut.outputSlices, into: gathered)
       }
-      gemm.multiply(
-        layer.productGradient, layer.weight.value, into: gradient, m: rows,
-        n: layer.inputs.count, k: layer.cut.outputs)
+      backward(layer, layer.productGradient, into: gradient)
     } else if layer.nodes > 1 {
       reduce(
         received, slices: layer.cut.inputSlices, contributors: layer.cut.outputSlices,
@@ -110,16 +104,52 @@ extension DenseSlice {
     precondition(
       pass.training && nextSegment == cut.segmentCount(training: true), "the pass is not over")
     for layer in layers {
-      gemm.transposedMultiply(
-        layer.productGradient, layer.productInput, into: layer.weight.gradient,
-        m: layer.weight.columns.isEmpty ? 0 : layer.weight.rows.count,
-        n: layer.weight.columns.count, k: rows, accumulate: accumulate)
+      let weight = layer.weight
+      if let products = layer.products {
+        products.weightGradient(
+          layer.productGradient, layer.productInput, into: weight.gradient, adding: accumulate)
+      } else {
+        gemm.transposedMultiply(
+          layer.productGradient, layer.productInput, into: weight.gradient,
+          m: weight.columns.isEmpty ? 0 : weight.rows.count, n: weight.columns.count, k: rows,
+          accumulate: accumulate)
+      }
       let units = layer.outputs.count
       if !accumulate { layer.bias.gradient.update(repeating: 0, count: units) }
       for row in 0..<rows {
         DenseVector.add(
           layer.outputGradient + row * units, to: layer.bias.gradient, count: units)
       }
+    }
+  }
+
+  /// `[rows, weight rows] = input[rows, weight columns] weight^T`.
+  private func forward(
+    _ layer: DenseSliceLayer, _ input: UnsafePointer<Float>,
+    into output: UnsafeMutablePointer<Float>
+  ) {
+    let weight = layer.weight
+    if let products = layer.products {
+      products.forward(input, weight.value, into: output)
+    } else {
+      gemm.multiplyTransposed(
+        input, weight.value, into: output, m: rows, n: weight.rows.count,
+        k: weight.columns.count)
+    }
+  }
+
+  /// `[rows, weight columns] = gradient[rows, weight rows] weight`.
+  private func backward(
+    _ layer: DenseSliceLayer, _ gradient: UnsafePointer<Float>,
+    into target: UnsafeMutablePointer<Float>
+  ) {
+    let weight = layer.weight
+    if let products = layer.products {
+      products.backward(gradient, weight.value, into: target)
+    } else {
+      gemm.multiply(
+        gradient, weight.value, into: target, m: rows, n: weight.columns.count,
+        k: weight.rows.count)
     }
   }
 

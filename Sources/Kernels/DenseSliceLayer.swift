@@ -28,6 +28,9 @@ final class DenseSliceLayer {
   /// input, `[rows, all outputs]` of gradients if it scatters. With one node, the slice itself.
   let gathered: UnsafeMutablePointer<Float>?
 
+  /// The products as primitives; `nil` where `GEMM` computes them.
+  let products: DenseProducts?
+
   private let memory: [AlignedBuffer]
   /// Whose weights these are, if they are not the layer's own.
   private let lender: DenseSliceLayer?
@@ -36,10 +39,11 @@ final class DenseSliceLayer {
   ///
   /// - Parameters:
   ///   - source: `[rows, own inputs]`, before the elementwise layers.
+  ///   - precision: of the products' operands, where the CPU has it.
   ///   - lender: lends its weights and their gradients; `nil` for weights of its own.
   init(
     cut: DenseLayerCut, rank: Int, rows: Int, seed: UInt64, elementwise: [DenseElementwise],
-    source: UnsafePointer<Float>, lender: DenseSliceLayer?
+    source: UnsafePointer<Float>, precision: NumberFormat, lender: DenseSliceLayer?
   ) {
     self.lender = lender
     self.cut = cut
@@ -74,6 +78,9 @@ final class DenseSliceLayer {
       cut.form == .scatterOutput
       ? (inputs.isEmpty ? 0 : cut.outputs) : (outputs.isEmpty ? 0 : cut.inputs)
     gathered = cut.inputSlices.parts > 1 ? allocate(rows * needed) : nil
+    products = DenseProducts(
+      rows: rows, inputs: weight.columns.count, outputs: weight.rows.count, precision: precision,
+      lender: lender?.products)
     self.memory = memory
   }
 

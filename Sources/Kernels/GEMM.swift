@@ -1,11 +1,11 @@
 import COneDNN
 import Tensors
 
-/// The three matrix products of a fully connected layer, over oneDNN's `dnnl_sgemm`.
+/// The three matrix products of a fully connected layer, over oneDNN's `dnnl_sgemm`: for CPUs
+/// without AVX-512, where primitives on the same plain layouts call the same kernels (fc6, batch
+/// 128, AVX2, one thread: 131, 252, 111 ms for both). Elsewhere `DenseProducts` is faster.
 ///
-/// All matrices are row-major and contiguous. Inner-product primitives on the same plain layouts
-/// call the same kernels (fc6, batch 128, AVX2, one thread: 131, 252, 111 ms for both), so the
-/// one C function is enough. One thread only: the scratch memory is not guarded.
+/// All matrices are row-major and contiguous. One thread only: the scratch memory is not guarded.
 final class GEMM {
   /// Rows of the matrix that are copied at a time when its rows alias.
   private static let panelRows = 256

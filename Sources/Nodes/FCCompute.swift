@@ -37,7 +37,8 @@ final class FCCompute: Performer {
     for rows in context.plan.subBatches.ranges {
       let lane = DenseSlice(
         plan: context.network, cut: context.cut, rank: rank, rows: rows.count,
-        seed: context.configuration.seed, lender: lanes.first)
+        seed: context.configuration.seed, precision: context.configuration.precision,
+        lender: lanes.first)
       for (index, row) in rows.enumerated() { lane.positions[index] = UInt32(row) }
       lanes.append(lane)
     }

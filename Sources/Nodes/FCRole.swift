@@ -23,6 +23,7 @@ final class FCRole: MemberRole {
     let rates = RateSheet()
     self.rates = rates
     compute = try ComputeThread(name: "compute", threads: start.threads) {
+      try start.context.checkPrecision()
       let compute = try FCCompute(
         context: start.context, rank: start.rank, probe: start.probe,
         totalSteps: { totalSteps.value }, reductions: { Int(rateReductions.value) },

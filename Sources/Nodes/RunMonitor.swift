@@ -4,6 +4,7 @@ import Coordination
 import Glibc
 import Messages
 import Observability
+import Tensors
 import Training
 
 /// Keeps the figures of a run: what the status shows and what `metrics.jsonl` records.
@@ -52,6 +53,7 @@ struct RunMonitor {
     lastLine = started
     let configuration = context.configuration
     record = StatusRecord(run: run, name: configuration.network.name ?? "custom")
+    record.precision = configuration.precision.rawValue
     record.workersWanted = configuration.cluster.workers
     record.fcNodesWanted = configuration.cluster.fcNodes
     let past = directory.flatMap { directory in

@@ -1,3 +1,4 @@
+import Configuration
 import Network
 import Coordination
 import Datasets
@@ -64,7 +65,7 @@ final class WorkerCompute: Performer {
         stacks.append(
           try ConvolutionStack(
             plan: context.network, rows: rows, training: true,
-            algorithm: context.convolutionAlgorithm))
+            algorithm: context.convolutionAlgorithm, precision: context.configuration.precision))
       }
       return .done
     } catch {

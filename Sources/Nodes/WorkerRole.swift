@@ -22,6 +22,7 @@ final class WorkerRole: MemberRole {
     self.start = start
     compute = try ComputeThread(name: "compute", threads: start.threads) {
       let context = start.context
+      try context.checkPrecision()
       let data = try OpenDataset(context)
       let loader = data.loader(seed: context.configuration.seed)
       return (

@@ -52,6 +52,8 @@ package struct StatusRecord: Codable, Hashable, Sendable {
   /// Mean loss over the test set.
   package var testLoss: Double?
   package var learningRate: Double?
+  /// "fp32" or "bf16": of the products' operands.
+  package var precision: String?
   /// Training examples a second over the last seconds.
   package var imagesPerSecond: Double?
   /// Until the last step, at the present rate.

@@ -67,6 +67,8 @@ package enum StatusTable {
     if let rate = record.learningRate {
       measures.append(Span("learning rate \(Format.significant(rate))"))
     }
+    // fp32 is what everybody expects.
+    if let precision = record.precision, precision != "fp32" { measures.append(Span(precision)) }
     var lines = [title, progress, measures]
     if let accuracy = record.testAccuracy {
       var test = [Span("test accuracy \(Format.percent(accuracy))", .strong)]

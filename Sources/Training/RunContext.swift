@@ -73,6 +73,17 @@ package struct RunContext: Sendable {
       clip: optimizer.clipValue.map { Float($0) } ?? .infinity)
   }
 
+  /// For whoever computes: the server only adds up, and may be a machine that cannot.
+  ///
+  /// - Throws: `ConfigurationError` if this machine's kernels do not have the precision.
+  package func checkPrecision() throws(ConfigurationError) {
+    do throws(KernelError) {
+      try KernelLibrary.check(configuration.precision)
+    } catch {
+      throw ConfigurationError(keyPath: "precision", error.reason)
+    }
+  }
+
   /// How the configuration wants convolutions computed.
   package var convolutionAlgorithm: ConvolutionAlgorithm {
     configuration.compute.convAlgorithm == .direct ? .direct : .auto

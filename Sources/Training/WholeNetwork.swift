@@ -36,12 +36,14 @@ final class WholeNetwork {
     try start.check(against: plan.parameters)
     do throws(KernelError) {
       stack = try ConvolutionStack(
-        plan: plan, rows: rows, training: training, algorithm: context.convolutionAlgorithm)
+        plan: plan, rows: rows, training: training, algorithm: context.convolutionAlgorithm,
+        precision: context.configuration.precision)
     } catch {
       throw TrainingError("\(error)")
     }
     slice = DenseSlice(
-      plan: plan, cut: cut, rank: 0, rows: rows, seed: context.configuration.seed)
+      plan: plan, cut: cut, rank: 0, rows: rows, seed: context.configuration.seed,
+      precision: context.configuration.precision)
     let learning = training ? plan.stages : []
     values = plan.stages.map { AlignedBuffer(floats: $0.parameterCount) }
     velocities = learning.map { AlignedBuffer(floats: $0.parameterCount) }

@@ -63,7 +63,8 @@ enum PlanCommand {
     } else {
       speeds = try SpeedMeasurement.run(
         context.network, share: shape.share, batch: shape.globalBatch / shape.subBatches,
-        nodes: shape.fcNodes, algorithm: context.convolutionAlgorithm)
+        nodes: shape.fcNodes, algorithm: context.convolutionAlgorithm,
+        precision: context.configuration.precision)
       source = "measured on this machine, one thread a node"
     }
     let report = PlanReport(

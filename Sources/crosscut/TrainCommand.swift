@@ -78,8 +78,10 @@ enum TrainCommand {
         arguments, standard: ("", ""), isSecure: arguments.has("secure"), staysHere: true)
     }
     let http = try arguments.httpOptions(standard: HTTPArguments.trainStandard)
-    // What is wrong with the data is said before any process starts.
-    _ = try OpenDataset(RunContext(configuration))
+    // What is wrong with the machine or the data is said before any process starts.
+    let context = try RunContext(configuration)
+    try context.checkPrecision()
+    _ = try OpenDataset(context)
     let signals = try Signals(children: true)
     let directory = try RunDirectory(
       configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))

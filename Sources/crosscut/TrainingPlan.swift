@@ -28,7 +28,9 @@ struct TrainingPlan {
   /// The whole plan, part by part.
   var text: String {
     [
-      NetworkTable(name: name, plan: context.network).text,
+      NetworkTable(
+        name: name, plan: context.network, precision: context.configuration.precision
+      ).text,
       section("data", data), section("steps", steps), section("learning rate", rates),
       section("workers", workers), section("fc nodes", fcNodes), section("output", output),
     ].joined(separator: "\n")

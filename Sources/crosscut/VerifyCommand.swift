@@ -2,6 +2,7 @@ import Configuration
 import Glibc
 import Nodes
 import Observability
+import Training
 
 /// `crosscut verify`: a cluster against a single process.
 enum VerifyCommand {
@@ -47,6 +48,7 @@ enum VerifyCommand {
   /// - Throws: `ConfigurationError`, or why a run failed.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
     let configuration = try arguments.runConfiguration()
+    try RunContext(configuration).checkPrecision()
     let verification = Verification(
       configuration, steps: arguments.integer("steps") ?? 20,
       tolerance: arguments.number("tolerance") ?? 1e-4)

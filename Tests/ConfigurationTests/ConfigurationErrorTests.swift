@@ -98,9 +98,8 @@ import Testing
       "consistency: \"ssp:3\" is not built yet; this version has \"bsp\""
     ),
     (
-      "{ precision: \"bf16\" }",
-      "precision: \"bf16\" is not built yet (oneDNN 2.6 has it only for CPUs with AVX-512);"
-        + " this version has \"fp32\""
+      "{ precision: \"fp16\" }",
+      "precision: expected one of \"fp32\", \"bf16\", found \"fp16\""
     ),
     (
       "{ schedule: { fcUpdate: \"per-sub-batch\" } }",

@@ -15,13 +15,15 @@ final class DenseCluster {
   private(set) var wrongSizes: [String] = []
   private let pool = FramePool()
 
-  init(_ plan: NetworkPlan, nodes: Int, rows: Int, seed: UInt64 = 7) {
+  init(
+    _ plan: NetworkPlan, nodes: Int, rows: Int, seed: UInt64 = 7, precision: NumberFormat = .fp32
+  ) {
     self.plan = plan
     self.rows = rows
     let cut = DenseCut(plan, nodes: nodes)
     self.cut = cut
     slices = (0..<nodes).map {
-      DenseSlice(plan: plan, cut: cut, rank: $0, rows: rows, seed: seed)
+      DenseSlice(plan: plan, cut: cut, rank: $0, rows: rows, seed: seed, precision: precision)
     }
   }
 
