@@ -79,8 +79,10 @@ extension ServerCore {
   ) {
     var shares: [NodeID: [Range<Int>]] = [:]
     for (position, member) in view.workers.enumerated() {
-      shares[member.node] = plan.blocks(position: position, workers: view.workers.count)
-        .map(\.rows)
+      shares[member.node] = plan.blocks(
+        position: position, workers: view.workers.count, holders: view.holders
+      )
+      .map(\.rows)
     }
     let record = CommitRecord(turn: turn, kind: kind, view: view.number, shares: shares)
     lastCommit = record
