@@ -99,7 +99,7 @@ import Testing
     ),
     (
       "{ precision: \"fp16\" }",
-      "precision: expected one of \"fp32\", \"bf16\", found \"fp16\"; did you mean \"bf16\"?"
+      "precision: expected one of \"fp32\", \"bf16\", found \"fp16\""
     ),
     (
       "{ schedule: { fcUpdate: \"per-sub-batch\" } }",

@@ -55,7 +55,7 @@ import Testing
         count: count, gradient: memory[0].floatPointer, weight: memory[1].floatPointer,
         velocity: memory[2].floatPointer, newWeight: memory[1].floatPointer,
         newVelocity: memory[2].floatPointer)
-      return Array(memory[1].floats[..<count])
+      return withExtendedLifetime(memory) { Array(memory[1].floats[..<count]) }
     }
     #expect(updated(on: threads) == updated(on: 1))
   }
