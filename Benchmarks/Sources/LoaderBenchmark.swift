@@ -1,9 +1,13 @@
 import CTurboJPEG
+import Configuration
 import Datasets
 import Glibc
+import Kernels
+import Network
 import Tensors
 
-/// Reading photographs against libjpeg-turbo alone on the same files.
+/// Reading photographs against libjpeg-turbo alone on the same files, and against what a worker
+/// that trains AlexNet makes of them.
 ///
 ///     benchmarks loader --source FOLDER [--rounds 3] [--batch 32]
 ///
@@ -32,6 +36,8 @@ enum LoaderBenchmark {
     var preparing = Times(name: "data prepare")
     var stored = Times(name: "libjpeg-turbo, 256x256")
     var loading = Times(name: "loader")
+    var training = Times(name: "a worker's conv layers")
+    let step = try worker(rows: options.count("batch"))
     for round in 0..<rounds {
       try reference.measureProcessor(examples: count) {
         try Turbo.decodeAll(files, shorterSide: 256, scales: Turbo.fastScales)
@@ -54,9 +60,10 @@ enum LoaderBenchmark {
         _ = try preparation.run(onProgress: { _ in }, onSkip: { _ in })
       }
       try load(output, batch: options.count("batch"), stored: &stored, loading: &loading)
+      try training.measureProcessor(examples: options.count("batch"), step)
     }
     print("\(count) pictures, milliseconds of processor time each:")
-    for times in [reference, smallest, decoding, preparing, stored, loading] {
+    for times in [reference, smallest, decoding, preparing, stored, loading, training] {
       print("\(times.line), \((1000 / times.best).text) images/s a core")
     }
     print(
@@ -64,7 +71,29 @@ enum LoaderBenchmark {
       data prepare against libjpeg-turbo's smallest scale: \((smallest.best / preparing.best).text)
       data prepare against libjpeg-turbo's fastest scale:  \((reference.best / preparing.best).text)
       loader against libjpeg-turbo on the same files:      \((stored.best / loading.best).text)
+      loader against what a worker on as many cores takes: \((training.best / loading.best).text)
       """)
+  }
+
+  /// A step of AlexNet's conv layers, forward and backward, which is most of what a worker does with
+  /// an image.
+  private static func worker(rows: Int) throws -> () -> Void {
+    ComputeThreads.use(1)
+    let plan = try RunConfiguration.load("alexnet-owt", overrides: []).networkPlan()
+    let stack = try ConvolutionStack(plan: plan, rows: rows, training: true, algorithm: .auto)
+    for stage in stack.stages {
+      let values = AlignedBuffer(floats: stage.parameterCount)
+      for index in 0..<stage.parameterCount {
+        values.floatPointer[index] = Float(index % 7 - 3) * 0.01
+      }
+      stack.setParameters(stage: stage.index, from: UnsafePointer(values.floatPointer))
+    }
+    for index in stack.input.indices { stack.input[index] = Float(index % 11 - 5) * 0.1 }
+    stack.featureGradient.update(repeating: 1e-3)
+    return {
+      for stage in stack.stages.indices { stack.forward(stage: stage) }
+      for stage in stack.stages.indices.reversed() { stack.backward(stage: stage) }
+    }
   }
 
   /// The training set of a prepared folder, twice, with all of the 2012 paper's augmentation.

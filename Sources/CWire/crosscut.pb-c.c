@@ -2244,7 +2244,7 @@ const ProtobufCMessageDescriptor crosscut__v1__refusal__descriptor =
   (ProtobufCMessageInit) crosscut__v1__refusal__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[9] =
+static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[10] =
 {
   {
     "number",
@@ -2343,6 +2343,18 @@ static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[9] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "holders",
+    9,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Crosscut__V1__View, n_holders),
+    offsetof(Crosscut__V1__View, holders),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "shards",
     10,
     PROTOBUF_C_LABEL_REPEATED,
@@ -2358,19 +2370,19 @@ static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[9] =
 static const unsigned crosscut__v1__view__field_indices_by_name[] = {
   5,   /* field[5] = dataset */
   3,   /* field[3] = fc_nodes */
+  8,   /* field[8] = holders */
   4,   /* field[4] = is_final */
   0,   /* field[0] = number */
   7,   /* field[7] = rate_changes */
   6,   /* field[6] = rate_reductions */
   1,   /* field[1] = resume_turn */
-  8,   /* field[8] = shards */
+  9,   /* field[9] = shards */
   2,   /* field[2] = workers */
 };
-static const ProtobufCIntRange crosscut__v1__view__number_ranges[2 + 1] =
+static const ProtobufCIntRange crosscut__v1__view__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 10, 8 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__view__descriptor =
 {
@@ -2380,10 +2392,10 @@ const ProtobufCMessageDescriptor crosscut__v1__view__descriptor =
   "Crosscut__V1__View",
   "crosscut.v1",
   sizeof(Crosscut__V1__View),
-  9,
+  10,
   crosscut__v1__view__field_descriptors,
   crosscut__v1__view__field_indices_by_name,
-  2,  crosscut__v1__view__number_ranges,
+  1,  crosscut__v1__view__number_ranges,
   (ProtobufCMessageInit) crosscut__v1__view__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -2451,7 +2463,7 @@ const ProtobufCMessageDescriptor crosscut__v1__dataset_facts__descriptor =
   (ProtobufCMessageInit) crosscut__v1__dataset_facts__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__heartbeat__field_descriptors[8] =
+static const ProtobufCFieldDescriptor crosscut__v1__heartbeat__field_descriptors[9] =
 {
   {
     "turn",
@@ -2549,9 +2561,22 @@ static const ProtobufCFieldDescriptor crosscut__v1__heartbeat__field_descriptors
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "held_groups",
+    9,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Crosscut__V1__Heartbeat, n_held_groups),
+    offsetof(Crosscut__V1__Heartbeat, held_groups),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__heartbeat__field_indices_by_name[] = {
   6,   /* field[6] = dataset */
+  8,   /* field[8] = held_groups */
   2,   /* field[2] = milliseconds_since_progress */
   1,   /* field[1] = phase */
   5,   /* field[5] = ready */
@@ -2563,7 +2588,7 @@ static const unsigned crosscut__v1__heartbeat__field_indices_by_name[] = {
 static const ProtobufCIntRange crosscut__v1__heartbeat__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__heartbeat__descriptor =
 {
@@ -2573,14 +2598,14 @@ const ProtobufCMessageDescriptor crosscut__v1__heartbeat__descriptor =
   "Crosscut__V1__Heartbeat",
   "crosscut.v1",
   sizeof(Crosscut__V1__Heartbeat),
-  8,
+  9,
   crosscut__v1__heartbeat__field_descriptors,
   crosscut__v1__heartbeat__field_indices_by_name,
   1,  crosscut__v1__heartbeat__number_ranges,
   (ProtobufCMessageInit) crosscut__v1__heartbeat__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__telemetry__field_descriptors[6] =
+static const ProtobufCFieldDescriptor crosscut__v1__telemetry__field_descriptors[8] =
 {
   {
     "step_times",
@@ -2654,19 +2679,45 @@ static const ProtobufCFieldDescriptor crosscut__v1__telemetry__field_descriptors
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "loader_images_per_second",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Telemetry, loader_images_per_second),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "taken_images_per_second",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Telemetry, taken_images_per_second),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__telemetry__field_indices_by_name[] = {
   2,   /* field[2] = bytes_received */
   1,   /* field[1] = bytes_sent */
   4,   /* field[4] = dropped_messages */
   5,   /* field[5] = largest_gap_milliseconds */
+  6,   /* field[6] = loader_images_per_second */
   3,   /* field[3] = resident_bytes */
   0,   /* field[0] = step_times */
+  7,   /* field[7] = taken_images_per_second */
 };
 static const ProtobufCIntRange crosscut__v1__telemetry__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__telemetry__descriptor =
 {
@@ -2676,7 +2727,7 @@ const ProtobufCMessageDescriptor crosscut__v1__telemetry__descriptor =
   "Crosscut__V1__Telemetry",
   "crosscut.v1",
   sizeof(Crosscut__V1__Telemetry),
-  6,
+  8,
   crosscut__v1__telemetry__field_descriptors,
   crosscut__v1__telemetry__field_indices_by_name,
   1,  crosscut__v1__telemetry__number_ranges,

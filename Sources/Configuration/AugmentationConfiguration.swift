@@ -6,6 +6,8 @@ package enum Normalization: String, Hashable, Sendable, CaseIterable, Configurat
   case pixelMean = "mean-pixel"
   /// Grey levels, 0 to 255, less the mean of their channel.
   case channelMean = "mean-channel"
+  /// torchvision's constants for its models of ImageNet, in place of this data set's own.
+  case torchvision
   /// Pixels in 0...1 as they are.
   case none
 }
@@ -62,7 +64,7 @@ extension Field {
     Field(
       "normalize", path,
       "\"mean-std\" of each channel of the training set; \"mean-pixel\" or \"mean-channel\": grey"
-        + " levels less that mean; \"none\": 0...1.")
+        + " levels less that mean; \"torchvision\": its constants for ImageNet; \"none\": 0...1.")
   }
 
   /// The key "augmentation" that every data set of pictures has.

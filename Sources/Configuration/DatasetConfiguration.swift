@@ -31,6 +31,11 @@ package enum DatasetConfiguration: Hashable, Sendable {
     }
   }
 
+  /// Parts of the training shards, where workers have only their own.
+  package var shardGroups: Int? {
+    if case .prepared(let dataset) = self { dataset.shardGroups } else { nil }
+  }
+
   /// What people call it: a path, or that the examples are made up.
   package var title: String {
     switch self {
@@ -143,6 +148,9 @@ package struct PreparedFiles: Hashable, Sendable, ConfigurationSection {
   package var path = ""
   /// The set that the network is tested on.
   package var test: String?
+  /// So many parts of the training shards, each with rows of its own in every step; `nil`: every
+  /// worker has all shards.
+  package var shardGroups: Int?
   package var normalize = Normalization.meanDeviation
   package var augmentation = AugmentationConfiguration()
 
@@ -157,6 +165,12 @@ package struct PreparedFiles: Hashable, Sendable, ConfigurationSection {
       Field(
         "test", \.test, .ifGiven(.named),
         "What to test on: \"test\" or \"train\"; null: \"test\"."),
+      Field(
+        "shardGroups", \.shardGroups, .ifGiven(.between(1, 512)),
+        "Local shards: shard s of the training set belongs to group s mod shardGroups, each group"
+          + " gives its part of every step, and a worker needs only the shards of some groups"
+          + " (the server deals by who has what) beside the test set. Wants schedule.kind"
+          + " \"round-robin\". null: every worker has all shards."),
       .normalize(\.normalize),
       .augmentation(\.augmentation),
     ]

@@ -35,6 +35,9 @@ extension RunConfiguration {
   /// The presets' names in alphabetical order.
   package static var presetNames: [String] { Preset.names }
 
+  /// The file of a preset, comments included; `nil`: there is none of that name.
+  package static func presetText(named name: String) -> String? { Preset.text(named: name) }
+
   /// Reads JSON5, lays the overrides over it in their order, fills in defaults and validates.
   ///
   /// - Parameter source: what errors call the text: a file's name.

@@ -117,11 +117,24 @@ extension RunConfiguration {
 
   /// P: the sub-batches of a step.
   package var subBatches: Int {
+    if let groups = dataset.shardGroups { return groups }
     if schedule.kind == .gathered { return 1 }
     return schedule.subBatches > 0 ? schedule.subBatches : cluster.workers
   }
 
   private func checkSchedule(at path: ConfigurationPath) throws(ConfigurationError) {
+    if let groups = dataset.shardGroups {
+      let kind = ConfigurationPath.root.key("schedule").key("kind")
+      guard schedule.kind == .roundRobin else {
+        throw kind.error(
+          "must be \"round-robin\" with dataset.shardGroups, not \"\(schedule.kind.rawValue)\": "
+            + "a group's rows are a sub-batch that one worker computes")
+      }
+      guard schedule.subBatches == 0 || schedule.subBatches == groups else {
+        throw path.error(
+          "must be 0 or the number of dataset.shardGroups, \(groups), not \(schedule.subBatches)")
+      }
+    }
     if schedule.kind == .gathered, schedule.subBatches > 1 {
       throw path.error("must be 1 with the schedule \"gathered\", not \(schedule.subBatches)")
     }

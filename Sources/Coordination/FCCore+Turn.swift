@@ -31,7 +31,9 @@ extension FCCore {
 
   /// Rows that each worker sends of a sub-batch, by position; `nil` from whom nothing comes.
   func senders(_ lane: Int) -> [Range<Int>?] {
-    plan.senders(of: lane, workers: gate.view?.workers.count ?? 0)
+    let view = gate.view
+    return plan.senders(
+      of: lane, workers: view?.workers.count ?? 0, holders: view?.holders ?? [])
   }
 
   /// What this node is doing, by the lanes together: computing before waiting for its peers before

@@ -11,10 +11,14 @@ package struct Schedule: Hashable, Sendable {
   /// Who has the rows of a sub-batch: all workers a part of each (scheme (c), `scattered`), or
   /// whole sub-batches one worker each (scheme (b), `round-robin`).
   package var dealsWhole = false
+  /// Whether each sub-batch is drawn from the shard group of its number, so that only a worker
+  /// that has the group can compute it: the view says which one does.
+  package var followsHolders = false
 
-  package init(subBatches: Int = 1, dealsWhole: Bool = false) {
+  package init(subBatches: Int = 1, dealsWhole: Bool = false, followsHolders: Bool = false) {
     self.subBatches = subBatches
     self.dealsWhole = dealsWhole
+    self.followsHolders = followsHolders
   }
 }
 
@@ -33,8 +37,15 @@ extension RunPlan {
 
   /// What the worker at `position` of `workers` computes, in the order of the sub-batches: no
   /// empty block.
-  package func blocks(position: Int, workers: Int) -> [Block] {
+  ///
+  /// - Parameter holders: the view's, where the schedule follows them.
+  package func blocks(position: Int, workers: Int, holders: [Int] = []) -> [Block] {
     let subBatches = subBatches
+    if schedule.followsHolders {
+      return zip(0..<subBatches.parts, holders).filter { $1 == position }.map { group, _ in
+        Block(subBatch: group, rows: subBatches[group])
+      }
+    }
     if schedule.dealsWhole {
       return Partition(count: subBatches.parts, parts: workers)[position].map {
         Block(subBatch: $0, rows: subBatches[$0])
@@ -49,9 +60,10 @@ extension RunPlan {
   }
 
   /// The rows of a sub-batch that each of `workers` workers sends, by position; `nil` for none.
-  package func senders(of subBatch: Int, workers: Int) -> [Range<Int>?] {
+  package func senders(of subBatch: Int, workers: Int, holders: [Int] = []) -> [Range<Int>?] {
     (0..<workers).map { position in
-      blocks(position: position, workers: workers).first { $0.subBatch == subBatch }?.rows
+      blocks(position: position, workers: workers, holders: holders)
+        .first { $0.subBatch == subBatch }?.rows
     }
   }
 }

@@ -89,12 +89,12 @@ extension ServerCore {
     membership.update(record.node) { $0.state = .ready }
     switch state {
     case .gathering:
-      if ready(.worker).count >= plan.workersWanted, isWhole {
+      if canCompute(atLeast: plan.workersWanted), isWhole {
         state = .running
         openView(now, &out)
       }
     case .paused:
-      if isWhole, ready(.worker).count >= plan.minimumWorkers {
+      if isWhole, canCompute(atLeast: plan.minimumWorkers) {
         openView(now, &out)
       }
     case .running, .ending, .farewell, .over:
@@ -134,12 +134,19 @@ extension ServerCore {
     // Nobody is needed for another turn, even if nobody is left.
     if view != nil, isDone { return end(done, now, &out) }
     let present = ready(.worker)
-    let workers = present.count < plan.minimumWorkers ? [] : present
+    let deal = deal(present)
+    let workers = canCompute(atLeast: plan.minimumWorkers) ? present : []
     state = workers.isEmpty ? .paused : .running
     let next = View(
       number: (view?.number ?? 0) + 1, resumeTurn: turn, workers: workers.map(\.member),
-      fcNodes: ready(.fc).map(\.member), shards: ready(.shard).map(\.member), dataset: dataset)
+      fcNodes: ready(.fc).map(\.member), shards: ready(.shard).map(\.member), dataset: dataset,
+      holders: workers.isEmpty ? [] : deal.holders)
     announce(next, now, &out)
+    if workers.isEmpty, present.count >= plan.minimumWorkers {
+      let missing = ShardDeal.name(deal.missing)
+      return out.append(
+        .note("paused: nobody has \(missing) of the data, waiting for one who does"))
+    }
     if workers.isEmpty {
       let missing = plan.minimumWorkers - present.count
       out.append(
@@ -324,7 +331,8 @@ extension ServerCore {
       out.append(.note("no progress in turn \(turn): \(graph.rootCause)"))
       unblockTurn(stuck.isEmpty ? graph.culprits : stuck, isStuck: !stuck.isEmpty, now, &out)
     case .ending(let stop):
-      let missing = (view?.holders ?? []).filter { !slicesDone.contains($0.node) }.map(\.name)
+      let missing = (view?.parameterHolders ?? []).filter { !slicesDone.contains($0.node) }.map(
+        \.name)
       // Writing the model may take as long as it takes.
       guard !missing.isEmpty else { return }
       stalls += 1
@@ -353,7 +361,8 @@ extension ServerCore {
     if isStuck || stalls > 1 {
       for culprit in culprits {
         guard let record = membership.ranked(.worker).first(where: { $0.name == culprit }),
-          ready(.worker).contains(where: { $0.node != record.node })
+          case let others = ready(.worker).filter({ $0.node != record.node }),
+          !others.isEmpty, deal(others).missing.isEmpty
         else { continue }
         let reason = "no progress for \(milliseconds(now)) ms"
         out.append(

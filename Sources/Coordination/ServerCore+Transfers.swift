@@ -28,10 +28,11 @@ extension ServerCore {
     let steps = committedSteps
     lastTransfer += 1
     collecting = CheckpointTransfer(
-      number: lastTransfer, steps: steps, started: now, missing: Set(view.holders.map(\.node)))
+      number: lastTransfer, steps: steps, started: now,
+      missing: Set(view.parameterHolders.map(\.node)))
     compute(.beginCheckpoint(steps: steps), &out)
     let request = Collect(transfer: lastTransfer, turn: turn)
-    for member in view.holders {
+    for member in view.parameterHolders {
       out.append(.send(message(.collect(request)), to: member.node))
     }
   }

@@ -96,8 +96,10 @@ extension ServerCore {
   ) {
     var shares: [NodeID: [Range<Int>]] = [:]
     for (position, member) in view.workers.enumerated() {
-      shares[member.node] = plan.blocks(position: position, workers: view.workers.count)
-        .map(\.rows)
+      shares[member.node] = plan.blocks(
+        position: position, workers: view.workers.count, holders: view.holders
+      )
+      .map(\.rows)
     }
     let record = CommitRecord(turn: turn, kind: kind, view: view.number, shares: shares)
     lastCommit = record
@@ -186,7 +188,7 @@ extension ServerCore {
     compute(.store(slice, frames, from: record.name), &out)
     guard slice.isLast else { return }
     slicesDone.insert(record.node)
-    guard view.holders.allSatisfy({ slicesDone.contains($0.node) }) else { return }
+    guard view.parameterHolders.allSatisfy({ slicesDone.contains($0.node) }) else { return }
     let elements = slices.values.joined().reduce(0) { $0 + $1.rows * $1.columns }
     guard elements == plan.heldElements.map({ 2 * $0 }) ?? elements else {
       // A piece was lost on the way, and a model with a hole must not be written.

@@ -146,16 +146,16 @@ extension ServerCore {
     let since = milliseconds(lastProgress)
     switch state {
     case .gathering:
-      return missing(.worker, of: plan.workersWanted, since)
+      return missingWorkers(of: plan.workersWanted, since)
         + missing(.fc, of: plan.fcNodesWanted, since)
         + missing(.shard, of: plan.shardsWanted, since)
     case .paused:
-      return missing(.worker, of: plan.minimumWorkers, since)
+      return missingWorkers(of: plan.minimumWorkers, since)
         + missing(.fc, of: plan.fcNodesWanted, since)
         + missing(.shard, of: plan.shardsWanted, since)
     case .running: return turnWaits(since) + busy(since)
     case .ending:
-      let waits = (view?.holders ?? []).filter { !slicesDone.contains($0.node) }.map {
+      let waits = (view?.parameterHolders ?? []).filter { !slicesDone.contains($0.node) }.map {
         Wait(
           owner: .member($0.name),
           what: $0.name.role == .fc
@@ -195,6 +195,18 @@ extension ServerCore {
           milliseconds: since))
     }
     return waits
+  }
+
+  /// Too few workers, or none with some part of the data.
+  private func missingWorkers(of wanted: Int, _ since: UInt64) -> [Wait] {
+    let waits = missing(.worker, of: wanted, since)
+    let groups = deal(ready(.worker)).missing
+    guard waits.isEmpty, !groups.isEmpty else { return waits }
+    return [
+      Wait(
+        owner: .absent("a worker that has \(ShardDeal.name(groups)) of the data"),
+        what: "to join", milliseconds: since)
+    ]
   }
 
   /// The server's own computations that others wait for.

@@ -12,7 +12,7 @@ extension WorkerCore {
     let heartbeat = Heartbeat(
       ready: true, dataset: dataset, turn: turn, phase: clock.phase.rawValue,
       millisecondsSinceProgress: (now - min(now, clock.since)) / 1000, telemetry: telemetry,
-      waits: Array(waits(now: now).prefix(Heartbeat.mostWaits)))
+      waits: Array(waits(now: now).prefix(Heartbeat.mostWaits)), heldGroups: heldGroups)
     out.append(.send(message(.heartbeat(heartbeat)), to: .server))
   }
 

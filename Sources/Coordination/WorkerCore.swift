@@ -12,6 +12,7 @@ package struct WorkerCore: Sendable {
   let plan: RunPlan
   let identity: Header
   let dataset: DatasetFacts
+  let heldGroups: [Int]
   var gate: ViewGate
   var program: TurnProgram?
   var position = 0
@@ -46,13 +47,15 @@ package struct WorkerCore: Sendable {
   ///   - identity: header of this node's messages; its view is filled in.
   ///   - serverIncarnation: the server's process life, from its welcome.
   ///   - dataset: what this node's loader found.
+  ///   - heldGroups: the shard groups it has, where the data are cut into them.
   package init(
     plan: RunPlan, identity: Header, serverIncarnation: UInt64, dataset: DatasetFacts,
-    now: Microseconds
+    heldGroups: [Int] = [], now: Microseconds
   ) {
     self.plan = plan
     self.identity = identity
     self.dataset = dataset
+    self.heldGroups = heldGroups
     gate = ViewGate(run: identity.run, serverIncarnation: serverIncarnation)
     arrived = Array(repeating: nil, count: plan.chunks.chunks.count)
     installedVersion = Array(repeating: nil, count: plan.chunks.ofStage.count)
@@ -146,7 +149,7 @@ package struct WorkerCore: Sendable {
       .note(
         "view \(view.number): \(view.workers.count) workers, \(view.fcNodes.count) fc nodes, "
           + "turn \(view.resumeTurn)"))
-    out.append(.meet(view.holders))
+    out.append(.meet(view.parameterHolders))
     self.position = position
     turn = view.resumeTurn
     forwardBlock = 0
@@ -159,7 +162,8 @@ package struct WorkerCore: Sendable {
     }
     // They only answer: until they have heard of this worker they cannot reach it.
     for shard in view.shards { out.append(.send(message(.pull), to: .member(shard.node))) }
-    var blocks = plan.blocks(position: position, workers: view.workers.count)
+    var blocks = plan.blocks(
+      position: position, workers: view.workers.count, holders: view.holders)
     if blocks.isEmpty { blocks = [Block(subBatch: 0, rows: 0..<0)] }
     if blocks != self.blocks { out.append(.dropPrefetched) }
     self.blocks = blocks

@@ -43,12 +43,16 @@ package final class BatchLoader: Sendable {
         let picture = AlignedBuffer(floats: views.source.count)
         while let (batch, ticket) = state.next() {
           var failure: DatasetError?
+          let start = LoaderWork.now()
           do throws(DatasetError) {
             try filler.fill(batch, through: picture.floatPointer)
           } catch {
             failure = error
           }
-          if let ready = state.finish(batch, ticket, failure) { onReady(ready) }
+          let nanoseconds = LoaderWork.now() - start
+          if let ready = state.finish(batch, ticket, failure, nanoseconds: nanoseconds) {
+            onReady(ready)
+          }
         }
       }
     }
@@ -81,6 +85,12 @@ package final class BatchLoader: Sendable {
 
   /// Ends the threads and waits for them; a `take` that waits throws. May be called twice.
   package func stop() { state.stop { for thread in threads { thread.join() } } }
+
+  /// What it has done so far.
+  package var work: LoaderWork { state.work }
+
+  /// How many load at a time.
+  package var threadCount: Int { threads.count }
 
   /// Bytes allocated for batches so far: flat once training is under way.
   package var allocatedBytes: Int { state.allocatedBytes }

@@ -14,6 +14,8 @@ package struct DatasetPair: Sendable {
   package let fingerprint: UInt64
   /// What is known of the training set's pixels; `nil`: `ImageStatistics.measured` finds out.
   package let statistics: ImageStatistics?
+  /// Parts of the training set, where workers have only their own.
+  package let groups: ShardGroups?
 
   /// More examples find smaller differences, fewer make starting cheaper.
   package static let sampledExamples = 64
@@ -23,10 +25,11 @@ package struct DatasetPair: Sendable {
   /// - Parameters:
   ///   - statistics: of the training set, where they were kept.
   ///   - fingerprint: where the data set has one; `nil` takes it.
+  ///   - groups: parts of the training set.
   /// - Throws: `DatasetError` if the two do not fit together or a sampled example is unreadable.
   package init(
     train: any ExampleSource, test: any ExampleSource, classNames: [String]? = nil,
-    statistics: ImageStatistics? = nil, fingerprint: UInt64? = nil
+    statistics: ImageStatistics? = nil, fingerprint: UInt64? = nil, groups: ShardGroups? = nil
   ) throws(DatasetError) {
     guard train.shape == test.shape else {
       throw DatasetError(
@@ -44,6 +47,7 @@ package struct DatasetPair: Sendable {
     self.test = test
     self.classNames = classNames
     self.statistics = statistics
+    self.groups = groups
     if let fingerprint {
       self.fingerprint = fingerprint
       return

@@ -35,6 +35,7 @@ final class LoaderState: @unchecked Sendable {
   private var allocated = 0
   private var stopping = false
   private var stopped = false
+  private var done = LoaderWork()
 
   /// More requests than this are a caller that never takes.
   private static let mostPending = 4096
@@ -47,6 +48,8 @@ final class LoaderState: @unchecked Sendable {
   var allocatedBytes: Int { condition.locked { allocated } }
 
   var isStopped: Bool { condition.locked { stopped } }
+
+  var work: LoaderWork { condition.locked { done } }
 
   func request(_ request: BatchRequest) {
     condition.locked {
@@ -66,7 +69,9 @@ final class LoaderState: @unchecked Sendable {
           let outcome = ready.remove(at: index)
           condition.wakeAll()
           switch outcome {
-          case .batch(let batch): return batch
+          case .batch(let batch):
+            done.taken += UInt64(request.rows)
+            return batch
           case .failure(_, let error): throw error
           }
         }
@@ -135,9 +140,14 @@ final class LoaderState: @unchecked Sendable {
 
   /// Takes a filled batch from a loader thread.
   ///
+  /// - Parameter nanoseconds: that filling it took.
   /// - Returns: the request to announce, or `nil` if it was cancelled meanwhile.
-  func finish(_ batch: Batch, _ ticket: Ticket, _ failure: DatasetError?) -> BatchRequest? {
+  func finish(
+    _ batch: Batch, _ ticket: Ticket, _ failure: DatasetError?, nanoseconds: UInt64
+  ) -> BatchRequest? {
     condition.locked {
+      done.loaded += UInt64(batch.request.rows)
+      done.busyNanoseconds += nanoseconds
       guard let index = loading.firstIndex(where: { $0.ticket == ticket }) else {
         keep(batch)
         return nil

@@ -29,6 +29,11 @@ package struct Normalization: Hashable, Sendable {
       standardDeviation: Array(repeating: 1, count: channels))
   }
 
+  /// What torchvision's models of ImageNet were trained with: red, green, blue.
+  package static var torchvision: Normalization {
+    Normalization(mean: [0.485, 0.456, 0.406], standardDeviation: [0.229, 0.224, 0.225])
+  }
+
   /// Mean 0 and standard deviation 1 for each channel over the training set; a constant channel
   /// gets standard deviation 1 on the scale 0...1.
   package static func meanDeviation(_ statistics: ImageStatistics) -> Normalization {

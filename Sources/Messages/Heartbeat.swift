@@ -9,6 +9,9 @@ package struct Heartbeat: Hashable, Sendable {
   package var ready: Bool
   /// What a ready worker trains on; `nil` from others.
   package var dataset: DatasetFacts?
+  /// The shard groups that a worker's machine has whole, ascending; empty where the data are not
+  /// cut into groups.
+  package var heldGroups: [Int]
   /// The last `Restore` an FC node has carried out; 0 if it holds what it began with.
   package var restored: UInt32
   package var turn: UInt64
@@ -20,7 +23,7 @@ package struct Heartbeat: Hashable, Sendable {
   package var waits: [Wait]
   package init(
     ready: Bool, dataset: DatasetFacts?, restored: UInt32 = 0, turn: UInt64, phase: String,
-    millisecondsSinceProgress: UInt64, telemetry: Telemetry, waits: [Wait]
+    millisecondsSinceProgress: UInt64, telemetry: Telemetry, waits: [Wait], heldGroups: [Int] = []
   ) {
     self.ready = ready
     self.dataset = dataset
@@ -30,6 +33,7 @@ package struct Heartbeat: Hashable, Sendable {
     self.millisecondsSinceProgress = millisecondsSinceProgress
     self.telemetry = telemetry
     self.waits = waits
+    self.heldGroups = heldGroups
   }
 }
 
@@ -44,10 +48,15 @@ package struct Telemetry: Hashable, Sendable {
   package var droppedMessages: UInt64
   /// Largest time between two turns of the socket thread's loop, in the last interval.
   package var largestGapMilliseconds: Double
+  /// Images a second that a worker's loader can make ready while it is at work; 0 from others.
+  package var loaderImagesPerSecond: Double
+  /// Images a second that the worker has taken from it over the last seconds.
+  package var takenImagesPerSecond: Double
 
   package init(
     stepMilliseconds: StepTimes = StepTimes(), bytesSent: UInt64 = 0, bytesReceived: UInt64 = 0,
-    residentBytes: UInt64 = 0, droppedMessages: UInt64 = 0, largestGapMilliseconds: Double = 0
+    residentBytes: UInt64 = 0, droppedMessages: UInt64 = 0, largestGapMilliseconds: Double = 0,
+    loaderImagesPerSecond: Double = 0, takenImagesPerSecond: Double = 0
   ) {
     self.stepMilliseconds = stepMilliseconds
     self.bytesSent = bytesSent
@@ -55,6 +64,8 @@ package struct Telemetry: Hashable, Sendable {
     self.residentBytes = residentBytes
     self.droppedMessages = droppedMessages
     self.largestGapMilliseconds = largestGapMilliseconds
+    self.loaderImagesPerSecond = loaderImagesPerSecond
+    self.takenImagesPerSecond = takenImagesPerSecond
   }
 }
 

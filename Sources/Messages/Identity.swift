@@ -75,12 +75,16 @@ package struct View: Hashable, Sendable {
   package var rateReductions: Int
   /// What an operator has made of the learning rate; those changes that are over are left out.
   package var rateChanges: [RateChange]
+  /// The position among `workers` of the one that computes each shard group's rows; empty where
+  /// the data are not cut into groups.
+  package var holders: [Int]
 
   package init(
     number: UInt32, resumeTurn: UInt64, workers: [Member], fcNodes: [Member],
     shards: [Member] = [], dataset: DatasetFacts, isFinal: Bool = false, rateReductions: Int = 0,
-    rateChanges: [RateChange] = []
+    rateChanges: [RateChange] = [], holders: [Int] = []
   ) {
+    self.holders = holders
     self.rateReductions = rateReductions
     self.rateChanges = rateChanges
     self.number = number
@@ -98,8 +102,8 @@ package struct View: Hashable, Sendable {
   }
 
   /// Those who hold parameters that nobody else has.
-  package var holders: [Member] { fcNodes + shards }
-  package var members: [Member] { workers + holders }
+  package var parameterHolders: [Member] { fcNodes + shards }
+  package var members: [Member] { workers + parameterHolders }
 }
 
 /// What the cluster must know of a data set, as a worker found it.

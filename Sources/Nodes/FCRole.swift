@@ -74,6 +74,8 @@ final class FCRole: MemberRole {
     return out
   }
 
+  func fill(_ telemetry: inout Telemetry, now: Microseconds) {}
+
   func stop() { compute.stop() }
 
   private func carryOut(_ directives: [FCCore.Directive]) -> [MemberDirective] {

@@ -14,6 +14,8 @@ protocol MemberRole: AnyObject {
   func takeReports(now: Microseconds) throws(NodeError) -> [MemberDirective]
   func tick(now: Microseconds) -> [MemberDirective]
   func leave(reason: String, now: Microseconds) -> [MemberDirective]
+  /// Adds to a heartbeat what only the role knows.
+  func fill(_ telemetry: inout Telemetry, now: Microseconds)
   /// Joins the role's threads.
   func stop()
 }

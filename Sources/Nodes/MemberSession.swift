@@ -373,6 +373,7 @@ package final class MemberSession {
   }
 
   private func fill(_ beat: inout Heartbeat) {
+    role?.fill(&beat.telemetry, now: MonotonicClock.now())
     beat.telemetry.bytesSent = hub.bytesSent
     beat.telemetry.bytesReceived = hub.bytesReceived
     beat.telemetry.residentBytes = crosscut_resident_bytes()

@@ -10,6 +10,7 @@ final class WorkerRole: MemberRole {
   /// What the compute thread has found out before the core can start.
   struct Preparation: Sendable {
     let facts: DatasetFacts
+    let groups: ShardGroups?
     let loader: BatchLoader
   }
 
@@ -17,16 +18,21 @@ final class WorkerRole: MemberRole {
   private let compute: ComputeThread<WorkerCore.Operation, WorkerCore.Outcome, Preparation>
   private var core: WorkerCore?
   private var loader: BatchLoader?
+  private var meter: LoaderMeter?
 
   init(_ start: RoleStart) throws(TransportError) {
     self.start = start
     compute = try ComputeThread(name: "compute", threads: start.threads) {
       let context = start.context
       let data = try OpenDataset(context)
-      let loader = data.loader(seed: context.configuration.seed)
+      if let groups = data.pair.groups, groups.held.isEmpty {
+        throw TrainingError(
+          "dataset: this machine has \(groups.description) whole, a worker needs one at least")
+      }
+      let loader = data.loader()
       return (
         WorkerCompute(context: context, loader: loader),
-        Preparation(facts: data.facts, loader: loader)
+        Preparation(facts: data.facts, groups: data.pair.groups, loader: loader)
       )
     }
   }
@@ -53,19 +59,29 @@ final class WorkerRole: MemberRole {
       switch report {
       case .prepared(let preparation):
         loader = preparation.loader
+        meter = LoaderMeter(threads: preparation.loader.threadCount, now: now)
         core = WorkerCore(
           plan: start.context.plan, identity: start.identity,
-          serverIncarnation: start.serverIncarnation, dataset: preparation.facts, now: now)
+          serverIncarnation: start.serverIncarnation, dataset: preparation.facts,
+          heldGroups: preparation.groups?.held ?? [], now: now)
         out.append(
           .note(
             "ready: \(preparation.facts.trainingExamples) training and "
-              + "\(preparation.facts.evaluationExamples) test examples"))
+              + "\(preparation.facts.evaluationExamples) test examples"
+              + (preparation.groups.map { ", here \($0.description)" } ?? "")))
       case .failed(let reason): throw NodeError(reason)
       case .finished(let id, let outcome):
         out += carryOut(core?.handle(.computed(id, outcome), now: now) ?? [])
       }
     }
     return out
+  }
+
+  func fill(_ telemetry: inout Telemetry, now: Microseconds) {
+    guard let loader else { return }
+    meter?.update(loader.work, now: now)
+    telemetry.loaderImagesPerSecond = meter?.possible ?? 0
+    telemetry.takenImagesPerSecond = meter?.taken ?? 0
   }
 
   func stop() {

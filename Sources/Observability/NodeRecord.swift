@@ -39,6 +39,10 @@ package struct NodeRecord: Codable, Hashable, Sendable {
   package var droppedMessages: UInt64 = 0
   /// Largest time between two turns of its socket thread's loop, in the last interval.
   package var largestGapMilliseconds = 0.0
+  /// Images a second that a worker's loader can make ready while it is at work; 0 for others.
+  package var loaderImagesPerSecond = 0.0
+  /// Images a second that the worker has taken from it, over the last seconds.
+  package var takenImagesPerSecond = 0.0
   package var waits: [WaitRecord] = []
 
   /// A node that has not sent a heartbeat yet.
@@ -68,6 +72,8 @@ package struct NodeRecord: Codable, Hashable, Sendable {
     residentBytes = heartbeat.telemetry.residentBytes
     droppedMessages = heartbeat.telemetry.droppedMessages
     largestGapMilliseconds = heartbeat.telemetry.largestGapMilliseconds
+    loaderImagesPerSecond = heartbeat.telemetry.loaderImagesPerSecond
+    takenImagesPerSecond = heartbeat.telemetry.takenImagesPerSecond
     waits = heartbeat.waits.map { WaitRecord($0) }
   }
 }

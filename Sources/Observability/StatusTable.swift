@@ -154,6 +154,15 @@ package enum StatusTable {
             $0.largestGapMilliseconds < 20 ? "" : Format.duration($0.largestGapMilliseconds / 1000),
             .warning)
         }),
+      // How many times what the worker takes its loader could give.
+      Column(
+        title: "loader", expendability: 11,
+        cells: nodes.map { node in
+          guard node.takenImagesPerSecond > 0 else { return Span("") }
+          let ratio = node.loaderImagesPerSecond / node.takenImagesPerSecond
+          return ratio < 1.5
+            ? Span("\(Format.fixed(ratio, 1))x", .warning) : Span("\(Format.fixed(ratio, 1))x")
+        }),
       Column(
         title: "phase", isNumeric: false, expendability: 14, cells: nodes.map { Span($0.phase) }),
       Column(

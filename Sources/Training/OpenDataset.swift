@@ -1,4 +1,5 @@
 import Configuration
+import Coordination
 package import Datasets
 package import Messages
 import Network
@@ -8,6 +9,8 @@ import Tensors
 package struct OpenDataset: Sendable {
   package let pair: DatasetPair
   package let views: ViewMaker
+  private let seed: UInt64
+  private let globalBatch: Int
 
   /// Of pictures in a folder, so many are looked at for their statistics: decoding all of a large
   /// one would take longer than a user waits. More give a steadier mean, fewer a quicker start.
@@ -19,6 +22,8 @@ package struct OpenDataset: Sendable {
   /// - Throws: `TrainingError` saying what is missing or does not fit.
   package init(_ context: RunContext) throws(TrainingError) {
     let network = context.network
+    seed = context.configuration.seed
+    globalBatch = context.plan.globalBatch
     do throws(DatasetError) {
       let pair: DatasetPair
       if let given = context.inputs.dataset {
@@ -55,7 +60,8 @@ package struct OpenDataset: Sendable {
         directory: dataset.path, train: dataset.train, test: dataset.test,
         side: dataset.size ?? network.input[1])
     case .prepared(let dataset):
-      return try PreparedDataset.open(directory: dataset.path, test: dataset.test)
+      return try PreparedDataset.open(
+        directory: dataset.path, test: dataset.test, groups: dataset.shardGroups ?? 0)
     case .synthetic(let dataset):
       return try SyntheticSource.pair(
         training: dataset.examples, test: dataset.testExamples,
@@ -76,10 +82,17 @@ package struct OpenDataset: Sendable {
     augmentation.colorNoise = dataset.augmentation.colorNoise
     augmentation.colorScale =
       dataset.augmentation.colorNoiseScale == .deviation ? .deviation : .variance
-    guard dataset.normalize != .none || augmentation.colorNoise > 0 else {
+    let channels = pair.train.shape[0]
+    if dataset.normalize == .torchvision, channels != 3 {
+      throw DatasetError(
+        "dataset.normalize", "\"torchvision\" is for 3 channels, the pictures have \(channels)")
+    }
+    guard
+      ![.none, .torchvision].contains(dataset.normalize) || augmentation.colorNoise > 0
+    else {
       return try ViewMaker(
         source: pair.train.shape, output: context.network.input, augmentation: augmentation,
-        normalization: .none(channels: pair.train.shape[0]))
+        normalization: dataset.normalize == .none ? .none(channels: channels) : .torchvision)
     }
     let statistics: ImageStatistics
     if let kept = pair.statistics {
@@ -94,7 +107,8 @@ package struct OpenDataset: Sendable {
       case .meanDeviation: .meanDeviation(statistics)
       case .pixelMean: .pixelMean(statistics)
       case .channelMean: .channelMean(statistics)
-      case .none: .none(channels: statistics.shape[0])
+      case .torchvision: .torchvision
+      case .none: .none(channels: channels)
       }
     return try ViewMaker(
       source: pair.train.shape, output: context.network.input, augmentation: augmentation,
@@ -113,10 +127,12 @@ package struct OpenDataset: Sendable {
   /// - Parameters:
   ///   - depth: batches that are loaded ahead at most.
   ///   - threads: how many decode at a time, each a batch of its own.
-  package func loader(seed: UInt64, depth: Int = 3, threads: Int = 1) -> BatchLoader {
-    BatchLoader(
-      training: pair.train, evaluation: pair.test,
-      order: ExampleOrder(seed: seed, count: pair.train.count), views: views, depth: depth,
+  package func loader(depth: Int = 3, threads: Int = 1) -> BatchLoader {
+    let order =
+      pair.groups.map { ExampleOrder(seed: seed, groups: $0, globalBatch: globalBatch) }
+      ?? ExampleOrder(seed: seed, count: pair.train.count)
+    return BatchLoader(
+      training: pair.train, evaluation: pair.test, order: order, views: views, depth: depth,
       threads: threads)
   }
 }

@@ -43,7 +43,8 @@ package struct RunContext: Sendable {
     plan.wire.parameters = configuration.wire.parameters
     plan.schedule = Schedule(
       subBatches: configuration.subBatches,
-      dealsWhole: configuration.schedule.kind == .roundRobin)
+      dealsWhole: configuration.schedule.kind == .roundRobin,
+      followsHolders: configuration.dataset.shardGroups != nil)
     plan.shards = ShardMap(plan.chunks, count: cluster.serverShards)
     plan.minimumWorkers = cluster.minimumWorkers
     plan.recutsOnLoss = cluster.fcLoss == .recut

@@ -38,9 +38,13 @@ package final class SingleProcessTrainer {
     self.probe = probe
     self.observer = observer
     data = try OpenDataset(context)
+    if training, let groups = data.pair.groups, !groups.isWhole {
+      throw TrainingError(
+        "dataset: this machine has \(groups.description), one process needs all of them")
+    }
     program = context.plan.program(data.facts)
     network = try WholeNetwork(context, training: training)
-    loader = data.loader(seed: context.configuration.seed)
+    loader = data.loader()
   }
 
   deinit { loader.stop() }

@@ -179,6 +179,10 @@ extension View {
     try Self.check(fcNodes, .fc, "view.fc nodes")
     // Shard 0 is the server.
     try Self.check(shards, .shard, "view.shards", above: 0)
+    for holder in holders where holder >= workers.count {
+      throw .invalid(
+        field: "view.holders", found: "position \(holder) of \(workers.count) workers")
+    }
   }
 
   private static func check(
@@ -234,6 +238,9 @@ extension Heartbeat {
     try Wire.check(millisecondsSinceProgress, "heartbeat.milliseconds since progress")
     try telemetry.check("heartbeat.telemetry")
     for wait in waits { try wait.check() }
+    for (group, next) in zip(heldGroups, heldGroups.dropFirst()) where next <= group {
+      throw .invalid(field: "heartbeat.held groups", found: "\(next) after \(group)")
+    }
   }
 }
 
@@ -248,6 +255,10 @@ extension Telemetry {
       times.waitingForParameters, times.compute, times.waitingForPeers, largestGapMilliseconds,
     ] where !(milliseconds.isFinite && milliseconds >= 0) {
       throw .invalid(field: "\(field)", found: "\(milliseconds) milliseconds")
+    }
+    for rate in [loaderImagesPerSecond, takenImagesPerSecond]
+    where !(rate.isFinite && rate >= 0) {
+      throw .invalid(field: "\(field)", found: "\(rate) images a second")
     }
   }
 }

@@ -105,6 +105,11 @@ extension Body {
   }
 }
 
+/// A repeated field of small numbers.
+private func numbers(_ first: UnsafeMutablePointer<UInt32>?, _ count: Int) -> [Int] {
+  UnsafeBufferPointer(start: first, count: first == nil ? 0 : count).map { Int($0) }
+}
+
 extension Join {
   init(_ value: Crosscut__V1__Join) throws(WireError) {
     self.init(
@@ -125,7 +130,8 @@ extension View {
       dataset: DatasetFacts(try required(value.dataset, "view.dataset")),
       isFinal: value.is_final != 0, rateReductions: Int(value.rate_reductions),
       rateChanges: try RateChange.list(
-        value.rate_changes, value.n_rate_changes, "view.rate changes"))
+        value.rate_changes, value.n_rate_changes, "view.rate changes"),
+      holders: numbers(value.holders, value.n_holders))
   }
 
   private static func members(
@@ -192,7 +198,7 @@ extension Heartbeat {
       phase: try text(value.phase, "heartbeat.phase"),
       millisecondsSinceProgress: value.milliseconds_since_progress,
       telemetry: try Telemetry(try required(value.telemetry, "heartbeat.telemetry")),
-      waits: waits)
+      waits: waits, heldGroups: numbers(value.held_groups, value.n_held_groups))
   }
 }
 
@@ -210,7 +216,9 @@ extension Telemetry {
     self.init(
       stepMilliseconds: times, bytesSent: value.bytes_sent, bytesReceived: value.bytes_received,
       residentBytes: value.resident_bytes, droppedMessages: value.dropped_messages,
-      largestGapMilliseconds: value.largest_gap_milliseconds)
+      largestGapMilliseconds: value.largest_gap_milliseconds,
+      loaderImagesPerSecond: value.loader_images_per_second,
+      takenImagesPerSecond: value.taken_images_per_second)
   }
 }
 

@@ -189,6 +189,8 @@ extension EncodingArena {
       $0.rate_reductions = UInt32(truncatingIfNeeded: value.rateReductions)
       $0.n_rate_changes = value.rateChanges.count
       $0.rate_changes = array(value.rateChanges.map(rateChange))
+      $0.n_holders = value.holders.count
+      $0.holders = numbers(value.holders)
     }
   }
 
@@ -238,6 +240,8 @@ extension EncodingArena {
       $0.ready = value.ready ? 1 : 0
       $0.dataset = value.dataset.map(dataset)
       $0.restored = value.restored
+      $0.n_held_groups = value.heldGroups.count
+      $0.held_groups = numbers(value.heldGroups)
     }
   }
 
@@ -258,6 +262,8 @@ extension EncodingArena {
       $0.resident_bytes = value.residentBytes
       $0.dropped_messages = value.droppedMessages
       $0.largest_gap_milliseconds = value.largestGapMilliseconds
+      $0.loader_images_per_second = value.loaderImagesPerSecond
+      $0.taken_images_per_second = value.takenImagesPerSecond
     }
   }
 

@@ -40,4 +40,13 @@ final class EncodingArena {
     for (index, message) in messages.enumerated() { pointer[index] = message }
     return pointer
   }
+
+  /// An array of small numbers, none negative; nil when empty.
+  func numbers(_ numbers: [Int]) -> UnsafeMutablePointer<UInt32>? {
+    guard !numbers.isEmpty else { return nil }
+    let pointer = UnsafeMutablePointer<UInt32>.allocate(capacity: numbers.count)
+    blocks.append(UnsafeMutableRawPointer(pointer))
+    for (index, number) in numbers.enumerated() { pointer[index] = UInt32(clamping: number) }
+    return pointer
+  }
 }

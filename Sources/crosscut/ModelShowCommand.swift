@@ -13,16 +13,33 @@ enum ModelShowCommand {
       Positional(
         name: "NAME", help: "The name of a preset, or a configuration file.", isRequired: true)
     ],
-    options: [.set, .json],
+    options: [
+      .set, .json,
+      Option(
+        name: "source",
+        help: "Print the preset's file as it is, comments included, to copy and change it."),
+    ],
     examples: [
       Example(line: "crosscut model show alexnet-2012", meaning: "The two-tower network of 2012."),
       Example(
         line: "crosscut model show my.json5 --json", meaning: "The same for programs to read."),
+      Example(
+        line: "crosscut model show alexnet-owt --source",
+        meaning: "The preset's file: into my.json5 it begins a configuration of your own."),
     ],
     run: run)
 
   /// - Throws: `ConfigurationError` for a network that cannot be.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
+    if arguments.has("source") {
+      let name = arguments.positional(0) ?? ""
+      guard let text = RunConfiguration.presetText(named: name) else {
+        throw UsageError(
+          command: "model show", message: "--source prints presets, and \"\(name)\" is none")
+      }
+      try Console.print(text)
+      return ExitCode.success
+    }
     let configuration = try arguments.runConfiguration()
     let table = NetworkTable(
       name: configuration.network.name ?? arguments.positional(0) ?? "",

@@ -42,6 +42,12 @@ struct NetworkTable {
     }
   }
 
+  /// Values of all parameters.
+  var parameters: Int { rows.reduce(0) { $0 + $1.parameters } }
+
+  /// Of one image's forward pass.
+  var multiplyAdds: Int { rows.reduce(0) { $0 + $1.multiplyAdds } }
+
   /// A table of 80 to 100 columns, with sums of the two parts.
   var text: String {
     var cells = [

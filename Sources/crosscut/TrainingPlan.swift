@@ -128,16 +128,28 @@ struct TrainingPlan {
 
   private var workers: [String] {
     let count = context.configuration.cluster.workers
-    let shares = (0..<count).map { context.plan.blocks(position: $0, workers: count).map(\.rows) }
+    let subBatches = context.plan.subBatches
+    let isByGroup = context.plan.schedule.followsHolders
+    let shares =
+      isByGroup
+      ? subBatches.ranges.map { [$0] }
+      : (0..<count).map { context.plan.blocks(position: $0, workers: count).map(\.rows) }
     func examples(_ share: [Range<Int>]) -> Int { share.reduce(0) { $0 + $1.count } }
     let stages = context.network.stages
     let bytes = stages.reduce(0) { $0 + $1.parameterCount } * 4
     var lines = shares.enumerated().prefix(8).map { rank, share in
-      "worker \(rank): \(examples(share)) examples a step, positions "
+      "\(isByGroup ? "shard group" : "worker") \(rank): \(examples(share)) examples a step, positions "
         + share.map { "\($0.lowerBound) to \($0.upperBound - 1)" }.joined(separator: ", ")
     }
-    if count > 8 {
-      lines.append("... worker \(count - 1): \(examples(shares[count - 1])) examples a step")
+    if shares.count > 8 {
+      lines.append(
+        "... \(isByGroup ? "shard group" : "worker") \(shares.count - 1): "
+          + "\(examples(shares[shares.count - 1])) examples a step")
+    }
+    if isByGroup {
+      lines.append(
+        "each group's examples are computed by one of the \(count) workers, one that has its shards"
+      )
     }
     let chunks = context.plan.chunks.chunks.count
     let servers = context.plan.shards.count

@@ -35,6 +35,32 @@ import Testing
     #expect(prepared.title == "/p")
   }
 
+  @Test func `local shards are dealt by whole sub-batches`() throws {
+    func load(_ overrides: String...) throws -> RunConfiguration {
+      try RunConfiguration.load(
+        "fashion",
+        overrides: (["dataset={kind: 'prepared', path: '/p', shardGroups: 3}"] + overrides).map {
+          ConfigurationOverride($0, option: "--set")
+        })
+    }
+    let configuration = try load("schedule.kind=round-robin")
+    #expect(configuration.subBatches == 3)
+    #expect(configuration.dataset.shardGroups == 3)
+    #expect {
+      try load()
+    } throws: {
+      "\($0)".contains("schedule.kind: must be \"round-robin\" with dataset.shardGroups")
+    }
+    #expect {
+      try load("schedule={kind: 'round-robin', subBatches: 4}")
+    } throws: {
+      "\($0)".contains("schedule.subBatches: must be 0 or the number of dataset.shardGroups, 3")
+    }
+    #expect(throws: ConfigurationError.self) {
+      try load("schedule.kind=round-robin", "globalBatch=2", "cluster.workers=1")
+    }
+  }
+
   // AlexNet's pictures are 256 pixels for 224 and 227; small networks see all of theirs.
   @Test(arguments: [("alexnet-owt", 256), ("alexnet-2012", 256), ("fashion", 28)])
   func `pictures of a folder get a size that suits the network`(

@@ -59,11 +59,11 @@ struct ServerScene {
 
   mutating func beat(
     _ node: Int, ready: Bool = true, dataset: DatasetFacts? = Fixture.facts, phase: String = "data",
-    waits: [Wait] = []
+    waits: [Wait] = [], heldGroups: [Int] = []
   ) -> [String] {
     let beat = Heartbeat(
       ready: ready, dataset: dataset, turn: 0, phase: phase, millisecondsSinceProgress: 0,
-      telemetry: Telemetry(), waits: waits)
+      telemetry: Telemetry(), waits: waits, heldGroups: heldGroups)
     return receive(.heartbeat(beat), from: node)
   }
 

@@ -79,4 +79,42 @@ import Testing
       examples(ExampleOrder(seed: 42, count: 10), from: 0, count: 20)
         == [9, 8, 4, 7, 0, 1, 6, 2, 5, 3] + [9, 7, 4, 8, 1, 3, 2, 5, 0, 6])
   }
+
+  /// Three groups of 4, 6 and 2 examples of 12, dealt as shards are.
+  private static let groups = ShardGroups(
+    members: [[0, 3, 6, 9], [1, 2, 4, 5, 7, 8], [10, 11]], held: [0, 1, 2])
+
+  @Test func `every row of a step comes from the group that owns it`() {
+    let order = ExampleOrder(seed: 8, groups: Self.groups, globalBatch: 5)
+    // Rows 0 and 1, 2 and 3, and 4.
+    let owners = [0, 0, 1, 1, 2]
+    for position in 0..<60 {
+      let example = UInt32(order.example(at: UInt64(position)))
+      #expect(Self.groups.members[owners[position % 5]].contains(example))
+    }
+    let whole = examples(order, from: 3, count: 40)
+    #expect(whole == (3..<43).map { order.example(at: UInt64($0)) })
+  }
+
+  @Test func `every group shows each of its examples once in each of its epochs`() {
+    let order = ExampleOrder(seed: 8, groups: Self.groups, globalBatch: 5)
+    for (group, rows) in [[0, 1], [2, 3], [4]].enumerated() {
+      let stream = (0..<24).flatMap { step in rows.map { UInt64(step * 5 + $0) } }
+      let members = Self.groups.members[group]
+      for epoch in 0..<(stream.count / members.count) {
+        let positions = stream[epoch * members.count..<(epoch + 1) * members.count]
+        #expect(positions.map { UInt32(order.example(at: $0)) }.sorted() == members)
+        #expect(positions.allSatisfy { order.epoch(of: $0) == UInt64(epoch) })
+      }
+    }
+  }
+
+  @Test func `groups of one size have orders of their own`() {
+    let groups = ShardGroups(
+      members: [Array(0..<50), Array(50..<100)].map { $0.map(UInt32.init) }, held: [0, 1])
+    let order = ExampleOrder(seed: 8, groups: groups, globalBatch: 2)
+    let first = (0..<50).map { order.example(at: UInt64(2 * $0)) }
+    let second = (0..<50).map { order.example(at: UInt64(2 * $0 + 1)) - 50 }
+    #expect(first.sorted() == second.sorted() && first != second)
+  }
 }

@@ -235,6 +235,40 @@ import Testing
     #expect(throws: DatasetError.self) { try PreparedDataset(directory: output) }
   }
 
+  @Test func `a machine with some of the shards has the groups that are whole`() throws {
+    let directory = try Self.tree()
+    let output = "\(directory.path)/out"
+    // 12 training pictures: shards 0 to 3, of groups 0, 1, 0 and 1.
+    try Self.prepare(directory.path, to: output, Self.options { $0.examplesPerShard = 3 })
+    let whole = try PreparedDataset.open(directory: output, groups: 2)
+    #expect(whole.groups?.held == [0, 1])
+    #expect(whole.groups?.members == [[0, 1, 2, 6, 7, 8], [3, 4, 5, 9, 10, 11]])
+    #expect(try PreparedDataset.open(directory: output).groups == nil)
+
+    let shard = "\(output)/train-000003.tar"
+    let bytes = try Files.bytes(of: shard)
+    unlink(shard)
+    let some = try PreparedDataset.open(directory: output, groups: 2)
+    #expect(some.groups?.held == [0])
+    #expect(some.groups?.description == "0 of 2 shard groups")
+    #expect(some.fingerprint == whole.fingerprint)
+    #expect(some.train.count == 12)
+    #expect(try picture(7, of: some.train) == picture(7, of: whole.train))
+    #expect(throws: DatasetError.self) { try picture(9, of: some.train) }
+    // Of a copy that was cut off nobody knows how much there is.
+    directory.write("out/train-000003.tar", Array(bytes.prefix(700)))
+    #expect {
+      try PreparedDataset.open(directory: output, groups: 2)
+    } throws: {
+      "\($0)".contains("train-000003.tar") && "\($0)".contains("it was cut off")
+    }
+    #expect {
+      try PreparedDataset.open(directory: output, groups: 5)
+    } throws: {
+      "\($0)".contains("its 4 training shards cannot be dealt to 5 groups, group 4 has none")
+    }
+  }
+
   @Test func `bytes of memory become raw shards of the same pixels`() throws {
     let directory = TemporaryDirectory()
     for batch in 1...5 {

@@ -13,8 +13,12 @@ final class Program: Sendable {
   private let collected = Mutex(Data())
   private let pipe = Pipe()
 
-  init(_ arguments: [String], environment: [String: String] = [:]) throws {
+  /// - Parameter directory: where it runs; `nil`: here.
+  init(
+    _ arguments: [String], environment: [String: String] = [:], directory: String? = nil
+  ) throws {
     process.executableURL = URL(fileURLWithPath: Self.path)
+    if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
     process.arguments = arguments
     process.environment = ProcessInfo.processInfo.environment.filter {
       // Whoever runs the tests may have set up a cluster of their own.

@@ -1,4 +1,6 @@
 import Kernels
+import Messages
+import Observability
 import Testing
 import Training
 
@@ -50,6 +52,52 @@ struct SingleProcessTests {
     // Were the rate not lowered, the end would be another.
     let last = try #require(single.losses.last)
     #expect(abs(last - (constant.losses.last ?? last)) > 1e-3)
+  }
+
+  @Test(arguments: [
+    ["optimizer.scaling={rule: 'sqrt', referenceBatch: 5}"],
+    [
+      "optimizer.scaling={rule: 'linear', referenceBatch: 11}",
+      "optimizer.decay={kind: 'cosine', warmupEpochs: 1}",
+    ],
+    ["optimizer.clipValue=0.01"],
+    [
+      "optimizer.biasLearningRateFactor=2", "optimizer.biasWeightDecay=false",
+      "optimizer.weightDecay=0.05",
+    ],
+    ["optimizer.decay={kind: 'owt'}"],
+    ["optimizer.rule=pytorch", "optimizer.decay={kind: 'steps', atFractions: [0.5], factor: 0.3}"],
+  ])
+  func `every rule of the recipe does in a cluster what it does in a single process`(
+    recipe: [String]
+  ) throws {
+    let plain = try train()
+    let single = try train(recipe)
+    let cluster = try TinyRun.train(TinyRun.configuration(recipe, workers: 3, fcNodes: 2))
+    for (a, b) in zip(single.losses, cluster.losses) { #expect(abs(a - b) < 2e-4) }
+    for (name, values) in single.parameters {
+      for (a, b) in zip(values, cluster.parameters[name] ?? []) { #expect(abs(a - b) < 2e-4) }
+    }
+    // It does something.
+    #expect(
+      single.parameters.contains { name, values in
+        zip(values, plain.parameters[name] ?? []).contains { abs($0 - $1) > 1e-3 }
+      })
+  }
+
+  @Test func `a run whose error no longer falls ends after the same evaluation in a cluster`()
+    throws
+  {
+    let recipe = ["evaluation={everySteps: 4, earlyStop: 2}", "optimizer.learningRate=1e-12"]
+    let single = try train(recipe)
+    #expect(single.evaluations.map(\.step) == [4, 8, 12])
+    let recorder = TinyRun.Recorder()
+    let cluster = try InProcessCluster(
+      TinyRun.configuration(recipe, workers: 2, fcNodes: 2), observer: recorder,
+      log: { Logger(descriptor: 2, name: $0, level: .warning) })
+    let stop = try cluster.runToEnd()
+    #expect(stop.reason.contains("error"), "\(stop)")
+    #expect(recorder.record.evaluations.map(\.step) == [4, 8, 12])
   }
 
   @Test func `with bf16 on the wire a cluster trains nearly the same`() throws {

@@ -46,10 +46,11 @@ import Testing
     let expected = [
       #""nodes":[{"bytesReceived":98765432,"bytesSent":1234567,"droppedMessages":0,"#,
       #""heartbeatAgeMilliseconds":210,"host":"host1","largestGapMilliseconds":4,"#,
-      #""millisecondsSinceProgress":12,"node":4,"phase":"conv forward","processID":4711,"#,
+      #""loaderImagesPerSecond":0,"millisecondsSinceProgress":12,"node":4,"phase":"conv forward","processID":4711,"#,
       #""rank":1,"residentBytes":183000000,"role":"fc","state":"active","#,
       #""stepMilliseconds":{"compute":8.04,"convBackward":0,"convForward":0,"data":0,"#,
-      #""waitingForFC":0,"waitingForParameters":0,"waitingForPeers":66},"turn":830,"#,
+      #""waitingForFC":0,"waitingForParameters":0,"waitingForPeers":66},"#,
+      #""takenImagesPerSecond":0,"turn":830,"#,
       #""waits":[{"kind":"member","milliseconds":7,"owner":"worker 0","what":"activations"}]}]"#,
     ]
     #expect(text(record).contains(expected.joined()))

@@ -24,6 +24,8 @@ struct SimulatedCluster {
     /// Steps between checkpoints; 0 makes none.
     var checkpointEvery: UInt64 = 0
     var schedule = Schedule()
+    /// What the machines of worker ranks have, cyclically, where the schedule follows holders.
+    var heldGroups: [[Int]] = [[]]
     /// (time, what), in any order.
     var faults: [(Microseconds, Fault)] = []
   }
@@ -240,7 +242,8 @@ struct SimulatedCluster {
     let identity = Header(run: 77, view: 0, sender: id, incarnation: incarnation)
     if record.name.role == .worker {
       let core = WorkerCore(
-        plan: plan, identity: identity, serverIncarnation: 99, dataset: facts, now: now)
+        plan: plan, identity: identity, serverIncarnation: 99, dataset: facts,
+        heldGroups: options.heldGroups[record.name.rank % options.heldGroups.count], now: now)
       nodes[id] = SimulatedNode(worker: core, model, plan, facts)
     } else if record.name.role == .shard {
       let core = ShardCore(

@@ -1,6 +1,7 @@
 import Messages
 import Network
 import Tensors
+import Testing
 
 @testable import Coordination
 
@@ -167,6 +168,12 @@ final class SimulatedNode {
     case .configure, .forward: return .done
     case .load(let span, let block):
       spans[block] = span
+      if plan.schedule.followsHolders, span.rows > 0, let worker {
+        let group = worker.blocks[block].subBatch
+        if !worker.heldGroups.contains(group) {
+          Issue.record("a worker that has \(worker.heldGroups) was dealt group \(group)")
+        }
+      }
       return .done
     case .install(let stage, let frames):
       for (chunk, frame) in zip(plan.chunks.ofStage[stage], frames) {

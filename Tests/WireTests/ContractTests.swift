@@ -17,13 +17,13 @@ import Testing
         block: RowBlock(firstRow: firstRow, rows: rows, columns: columns)))
   }
 
-  private static func view(_ workers: [Member], _ fcNodes: [Member] = [], number: UInt32 = 1)
-    -> Body
-  {
+  private static func view(
+    _ workers: [Member], _ fcNodes: [Member] = [], number: UInt32 = 1, holders: [Int] = []
+  ) -> Body {
     .view(
       View(
         number: number, resumeTurn: 0, workers: workers, fcNodes: fcNodes,
-        dataset: Samples.dataset))
+        dataset: Samples.dataset, holders: holders))
   }
 
   private static func member(_ role: Role, _ rank: Int, node: UInt32 = 1) -> Member {
@@ -32,7 +32,7 @@ import Testing
 
   private static func heartbeat(
     phase: String = "", times: (inout StepTimes) -> Void = { _ in },
-    telemetry: (inout Telemetry) -> Void = { _ in }, waits: [Wait] = []
+    telemetry: (inout Telemetry) -> Void = { _ in }, waits: [Wait] = [], heldGroups: [Int] = []
   ) -> Body {
     var stepTimes = StepTimes()
     times(&stepTimes)
@@ -41,7 +41,7 @@ import Testing
     return .heartbeat(
       Heartbeat(
         ready: true, dataset: nil, turn: 0, phase: phase, millisecondsSinceProgress: 0,
-        telemetry: filled, waits: waits))
+        telemetry: filled, waits: waits, heldGroups: heldGroups))
   }
 
   /// What breaks the contract, and the field it is to be blamed on.
@@ -146,6 +146,9 @@ import Testing
     ("heartbeat.telemetry", heartbeat(times: { $0.data = -1 }), []),
     ("heartbeat.telemetry", heartbeat(telemetry: { $0.largestGapMilliseconds = .infinity }), []),
     ("heartbeat.telemetry", heartbeat(telemetry: { $0.bytesSent = .max }), []),
+    ("heartbeat.telemetry", heartbeat(telemetry: { $0.loaderImagesPerSecond = -1 }), []),
+    ("heartbeat.held groups", heartbeat(heldGroups: [2, 2]), []),
+    ("view.holders", view([member(.worker, 0)], holders: [0, 1]), []),
     (
       "wait.owner",
       heartbeat(waits: [Wait(owner: .member(NodeName(.fc, -1)), what: "", milliseconds: 0)]), []

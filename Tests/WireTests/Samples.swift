@@ -29,7 +29,7 @@ enum Samples {
       Member(
         node: NodeID(12), incarnation: 13, name: NodeName(.shard, 1),
         endpoint: "tcp://10.0.0.4:41873")
-    ], dataset: dataset, isFinal: true)
+    ], dataset: dataset, isFinal: true, holders: [1, 0, 1])
 
   static let dataset = DatasetFacts(
     trainingExamples: 1_281_167, evaluationExamples: 50_000, fingerprint: 0x0123_4567_89ab_cdef)
@@ -45,7 +45,8 @@ enum Samples {
     times.waitingForPeers = 7.5
     return Telemetry(
       stepMilliseconds: times, bytesSent: 1, bytesReceived: 2, residentBytes: 3,
-      droppedMessages: 4, largestGapMilliseconds: 8.5)
+      droppedMessages: 4, largestGapMilliseconds: 8.5, loaderImagesPerSecond: 9.5,
+      takenImagesPerSecond: 10.5)
   }()
 
   static let heartbeat = Heartbeat(
@@ -57,7 +58,7 @@ enum Samples {
         milliseconds: 5),
       Wait(owner: .own("loader"), what: "batch 813", milliseconds: 6),
       Wait(owner: .absent("1 more wörker"), what: "", milliseconds: 0),
-    ])
+    ], heldGroups: [0, 5, 511])
 
   /// Every body, each field away from its default.
   static let ordinary: [(Body, [Frame])] = [
@@ -174,7 +175,9 @@ enum Samples {
           telemetry: Telemetry(
             bytesSent: largestCounter, bytesReceived: largestCounter,
             residentBytes: largestCounter, droppedMessages: largestCounter,
-            largestGapMilliseconds: .greatestFiniteMagnitude),
+            largestGapMilliseconds: .greatestFiniteMagnitude,
+            loaderImagesPerSecond: .greatestFiniteMagnitude,
+            takenImagesPerSecond: .greatestFiniteMagnitude),
           waits: (0..<3000).map { _ in Wait(owner: .own(""), what: "", milliseconds: 0) })), []
     ),
     (.advance(Advance(turn: 0)), []),

@@ -81,10 +81,14 @@ import Testing
     ),
     ("--hepl", "crosscut: unknown option --hepl; did you mean --help?"),
     ("--watch status", "crosscut: unknown option --watch"),
-    ("model", "crosscut model: needs a command: show"),
-    ("model --json", "crosscut model: needs a command: show"),
+    ("model", "crosscut model: needs a command: list, show"),
+    ("model --json", "crosscut model: needs a command: list, show"),
     ("model shwo", "crosscut model: unknown command \"shwo\"; did you mean \"show\"?"),
     ("model show", "crosscut model show: missing NAME"),
+    (
+      "model show fashoin --source",
+      "crosscut model show: --source prints presets, and \"fashoin\" is none"
+    ),
     ("help trian", "crosscut: unknown command \"trian\"; did you mean \"train\"?"),
     ("help train now", "crosscut help: unexpected argument \"now\""),
     ("worker", "crosscut worker: missing --server ENDPOINT (or CROSSCUT_SERVER), or --join TOKEN"),

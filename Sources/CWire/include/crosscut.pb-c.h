@@ -369,6 +369,12 @@ struct  Crosscut__V1__View
   size_t n_rate_changes;
   Crosscut__V1__RateChange **rate_changes;
   /*
+   * The position among workers of the one that computes each shard group's rows; empty where the
+   * data are not cut into groups.
+   */
+  size_t n_holders;
+  uint32_t *holders;
+  /*
    * Role shard, ranks strictly ascending from 1; none where the server owns all chunks.
    */
   size_t n_shards;
@@ -376,7 +382,7 @@ struct  Crosscut__V1__View
 };
 #define CROSSCUT__V1__VIEW__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__view__descriptor) \
-    , 0, 0, 0,NULL, 0,NULL, 0, NULL, 0, 0,NULL, 0,NULL }
+    , 0, 0, 0,NULL, 0,NULL, 0, NULL, 0, 0,NULL, 0,NULL, 0,NULL }
 
 
 /*
@@ -436,10 +442,16 @@ struct  Crosscut__V1__Heartbeat
    * The last restore an FC node has carried out; 0 if it holds what it began with.
    */
   uint32_t restored;
+  /*
+   * The shard groups that a worker's machine has whole, strictly ascending; empty where the data
+   * are not cut into groups.
+   */
+  size_t n_held_groups;
+  uint32_t *held_groups;
 };
 #define CROSSCUT__V1__HEARTBEAT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__heartbeat__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, NULL, 0,NULL, 0, NULL, 0 }
+    , 0, (char *)protobuf_c_empty_string, 0, NULL, 0,NULL, 0, NULL, 0, 0,NULL }
 
 
 /*
@@ -472,10 +484,16 @@ struct  Crosscut__V1__Telemetry
    * Longest time between two turns of the socket thread's loop, in the last interval.
    */
   double largest_gap_milliseconds;
+  /*
+   * Images a second that a worker's loader can make ready while it is at work, and that the worker
+   * has taken from it, over the last seconds; 0 from others.
+   */
+  double loader_images_per_second;
+  double taken_images_per_second;
 };
 #define CROSSCUT__V1__TELEMETRY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__telemetry__descriptor) \
-    , NULL, 0, 0, 0, 0, 0 }
+    , NULL, 0, 0, 0, 0, 0, 0, 0 }
 
 
 /*

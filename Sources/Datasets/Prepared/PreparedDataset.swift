@@ -54,15 +54,17 @@ package struct PreparedDataset: Sendable {
 
   /// One of its sets.
   ///
+  /// - Parameter groups: that its shards are cut into, of which some may be elsewhere; 0: all shards
+  ///   must be here.
   /// - Throws: `DatasetError` if there is no such set, or a shard is missing or cut off.
-  package func source(_ set: String) throws(DatasetError) -> PreparedSource {
+  package func source(_ set: String, groups: Int = 0) throws(DatasetError) -> PreparedSource {
     guard let part = index.parts[set] else {
       throw DatasetError(
         directory,
         "has no set \(set), only \(description.sets.map(\.name).joined(separator: ", "))")
     }
     return try PreparedSource(
-      directory: directory, set: set, part: part, description: description)
+      directory: directory, set: set, part: part, description: description, groups: groups)
   }
 
   /// Examples of each class in a set.
@@ -74,9 +76,11 @@ package struct PreparedDataset: Sendable {
 
   /// Opens one for training.
   ///
-  /// - Parameter test: the set to test on; `nil`: "test", which must be there.
+  /// - Parameters:
+  ///   - test: the set to test on; `nil`: "test", which must be there.
+  ///   - groups: that the training shards are cut into; 0: all of them must be here.
   package static func open(
-    directory: String, test: String? = nil
+    directory: String, test: String? = nil, groups: Int = 0
   ) throws(DatasetError) -> DatasetPair {
     let dataset = try PreparedDataset(directory: directory)
     let name = test ?? PreparedFolder.test
@@ -85,9 +89,10 @@ package struct PreparedDataset: Sendable {
         directory,
         "has no set \(name); dataset.test: \"train\" tests on the examples that are trained on")
     }
+    let train = try dataset.source(PreparedFolder.train, groups: groups)
     return try DatasetPair(
-      train: dataset.source(PreparedFolder.train), test: dataset.source(name),
+      train: train, test: dataset.source(name),
       classNames: dataset.description.classes, statistics: dataset.statistics,
-      fingerprint: dataset.fingerprint)
+      fingerprint: dataset.fingerprint, groups: train.groups)
   }
 }

@@ -11,10 +11,15 @@ package struct PreparedSource: ExampleSource {
   private let decoders = DecoderPool()
   /// Of the raw encoding.
   private let pixmapHeader: [UInt8]
+  /// What of it is here, where not all of it need be.
+  let groups: ShardGroups?
 
+  /// - Parameter groups: that the shards are cut into, of which some may be elsewhere; 0: all shards
+  ///   must be here.
   /// - Throws: `DatasetError` naming a shard that is not there or too short.
   init(
-    directory: String, set: String, part: PreparedIndex.Part, description: PreparedDescription
+    directory: String, set: String, part: PreparedIndex.Part, description: PreparedDescription,
+    groups: Int = 0
   ) throws(DatasetError) {
     guard part.count > 0 else { throw DatasetError(directory, "its set \(set) is empty") }
     shape = Shape(description.shape)
@@ -32,8 +37,20 @@ package struct PreparedSource: ExampleSource {
         uniqueKeysWithValues: ends.keys.map {
           ($0, Files.join(directory, PreparedFolder.shard(set, $0)))
         }))
-    for (number, end) in ends.sorted(by: { $0.key < $1.key }) {
-      try shards.check(number, bytes: end)
+    guard groups > 0 else {
+      self.groups = nil
+      for (number, end) in ends.sorted(by: { $0.key < $1.key }) {
+        try shards.check(number, bytes: end)
+      }
+      return
+    }
+    let shards = shards
+    self.groups = try ShardGroups(count: groups, shards: part.shards, directory: directory) {
+      number throws(DatasetError) in
+      guard shards.isHere(number) else { return false }
+      // A copy that was cut off is nobody's intention.
+      try shards.check(number, bytes: ends[number] ?? 0)
+      return true
     }
   }
 
@@ -119,6 +136,8 @@ private final class ShardFiles: @unchecked Sendable {
   deinit { for descriptor in descriptors.values { close(descriptor) } }
 
   func path(_ number: Int) -> String { paths[number] ?? "shard \(number)" }
+
+  func isHere(_ number: Int) -> Bool { Files.exists(path(number)) }
 
   /// Sees that a shard is there and long enough.
   func check(_ number: Int, bytes: Int) throws(DatasetError) {

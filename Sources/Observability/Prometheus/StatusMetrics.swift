@@ -138,6 +138,24 @@ enum StatusMetrics {
         "Largest time between two turns of the node's socket thread, last interval.",
         unit: "seconds"
       ) { $0.largestGapMilliseconds / 1000 },
+    ] + loaders(nodes.filter { $0.role == .worker })
+  }
+
+  private static func loaders(_ workers: [NodeRecord]) -> [Family] {
+    func each(_ name: String, _ help: String, _ value: (NodeRecord) -> Double) -> Family {
+      Family(
+        name: name, kind: .gauge, help: help,
+        samples: workers.map { Sample(labels: labels($0), value: value($0)) })
+    }
+    return [
+      each(
+        "crosscut_node_loader_images_per_second",
+        "Images a second that the worker's loader can make ready."
+      ) { $0.loaderImagesPerSecond },
+      each(
+        "crosscut_node_taken_images_per_second",
+        "Images a second that the worker has taken from its loader, over the last seconds."
+      ) { $0.takenImagesPerSecond },
     ]
   }
 

@@ -1,5 +1,11 @@
 // The cluster as a picture: server, workers, FC slices and further server shards, and what flows between them.
 
+/** What a worker's loader could give, and what the worker takes. */
+function loaderOf(node) {
+  if (node.role !== 'worker' || !(node.loaderImagesPerSecond > 0)) return '';
+  return `, loader ${format.count(Math.round(node.loaderImagesPerSecond))} images/s, takes ${format.count(Math.round(node.takenImagesPerSecond))}`;
+}
+
 const cluster = {
   rates: new Map(),
   last: null,
@@ -79,7 +85,7 @@ const cluster = {
     const rate = this.rates.get(node.node);
     const flow = rate ? `↑ ${format.bytes(rate.sent)}/s  ↓ ${format.bytes(rate.received)}/s` : '';
     const what = node.state === 'active' ? node.phase : `heard ${format.duration(node.heartbeatAgeMilliseconds / 1000)} ago`;
-    return this.box(x, y, width, nodeName(node), node.state, what, flow, this.states[node.state] ?? 'grey', `${node.host}, process ${node.processID}, ${format.bytes(node.residentBytes)}`);
+    return this.box(x, y, width, nodeName(node), node.state, what, flow, this.states[node.state] ?? 'grey', `${node.host}, process ${node.processID}, ${format.bytes(node.residentBytes)}${loaderOf(node)}`);
   },
 
   box(x, y, width, name, word, first, second, state, title) {
