@@ -54,6 +54,8 @@ final class ShardRole: MemberRole {
     carryOut(core?.handle(.tick, now: now) ?? [])
   }
 
+  func fill(_ telemetry: inout Telemetry, now: Microseconds) {}
+
   func leave(reason: String, now: Microseconds) -> [MemberDirective] {
     carryOut(core?.handle(.leave(reason: reason), now: now) ?? [])
   }
