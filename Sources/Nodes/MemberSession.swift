@@ -9,39 +9,6 @@ package import Training
 package import Transport
 import Wire
 
-/// How a worker or FC node is started.
-package struct MemberOptions: Sendable {
-  package var role: Role
-  /// The server's address: all a member needs to know.
-  package var server: String
-  /// Where an FC node listens; ignored by workers, who only dial out.
-  package var listen: String
-  /// What other nodes dial, where that differs from what `listen` says (a wildcard, a container).
-  package var advertise: String?
-  package var preferredRank: Int
-  /// Kernel threads; 0 takes what the environment gives.
-  package var threads: Int
-  /// How long to look for the server before giving up, seconds.
-  package var joinTimeoutSeconds: Int
-  /// Seconds without a connection to the server after which a member gives up.
-  package var serverTimeoutSeconds: Int
-  /// What the node is given instead of finding it by the configuration that the server sends.
-  package var inputs: RunInputs
-  /// Keys; `nil` encrypts nothing.
-  package var security: MemberSecurity?
-
-  package init(role: Role, server: String) {
-    self.role = role
-    self.server = server
-    listen = "tcp://*:0"
-    preferredRank = -1
-    threads = 0
-    joinTimeoutSeconds = 60
-    serverTimeoutSeconds = 10
-    inputs = RunInputs()
-  }
-}
-
 /// The socket thread of a worker or FC node: joins the server, feeds the core, carries out its
 /// directives. Always responsive: it never computes and never waits for anything but its poll.
 package final class MemberSession {
@@ -72,9 +39,11 @@ package final class MemberSession {
   private var complained: Set<Hub.Link> = []
   private var handshakes = HandshakeWatch()
   private var strangers = StrangerLog()
+  private var news = StartingNews()
+  private var memory = MemoryWatch()
   private var largestGap: Microseconds = 0
   private var result: End?
-  private let started = MonotonicClock.now()
+  private var patience: Patience
 
   /// How a session ended.
   package enum End: Sendable {
@@ -117,6 +86,8 @@ package final class MemberSession {
     self.signals = signals
     self.orders = orders
     self.abandoned = abandoned
+    patience = Patience(
+      options.server, seconds: options.joinTimeoutSeconds, since: MonotonicClock.now())
     incarnation = UInt64.random(in: 1...UInt64.max)
     identity = Header(run: 0, view: 0, sender: NodeID(0), incarnation: incarnation)
     let security = options.security
@@ -175,7 +146,7 @@ package final class MemberSession {
       carryOut(try role.takeReports(now: MonotonicClock.now()))
       carryOut(role.tick(now: MonotonicClock.now()))
       if hub.queuedBytes(to: bulk) == 0 { carryOut(role.drained(now: MonotonicClock.now())) }
-      if !role.isPrepared { beatWhilePreparing(now) }
+      if !role.isPrepared { beatWhilePreparing(now) } else { askForNews(role, now) }
     } else {
       try askToJoin(now)
     }
@@ -184,12 +155,7 @@ package final class MemberSession {
   // MARK: Joining
 
   private func askToJoin(_ now: Microseconds) throws {
-    let waited = now - started
-    guard waited < UInt64(options.joinTimeoutSeconds) * 1_000_000 else {
-      throw NodeError(
-        "no server answered at \(options.server) for \(options.joinTimeoutSeconds) s: is it "
-          + "running, and is the address right?")
-    }
+    if let line = try patience.look(now) { log.info(line) }
     guard lastJoin.map({ now - $0 >= 1_000_000 }) ?? true else { return }
     if lastJoin == nil { log.info("looking for the server at \(options.server)") }
     lastJoin = now
@@ -220,6 +186,8 @@ package final class MemberSession {
     identity.run = message.header.run
     identity.sender = welcome.node
     serverIncarnation = message.header.incarnation
+    // Several nodes' lines may stand in one place.
+    log.rename("\(NodeName(options.role, welcome.rank))")
     log.info(
       "joined run \(Version.runName(identity.run)) as \(NodeName(options.role, welcome.rank))")
     let start = RoleStart(
@@ -238,6 +206,12 @@ package final class MemberSession {
     send(Message(identity, .heartbeat(beat)), over: control)
   }
 
+  /// Whoever is ready and in no view yet wants to know what the others are waited for.
+  private func askForNews(_ role: any MemberRole, _ now: Microseconds) {
+    guard role.viewNumber == 0, news.isDue(now) else { return }
+    send(Message(identity, .statusRequest), over: control)
+  }
+
   private func leave(_ reason: String, _ now: Microseconds) {
     if let first = leavingSince, now - first <= Signals.echo { return }
     if let role, role.isPrepared, role.viewNumber > 0, leavingSince == nil {
@@ -252,6 +226,10 @@ package final class MemberSession {
   // MARK: What comes in
 
   private func receive(_ link: Hub.Link, _ parts: [Frame]) throws {
+    if Probe.isOne(parts) {
+      _ = hub.send(parts, to: link)
+      return
+    }
     let message: Message
     do throws(WireError) {
       message = try WireCodec.decode(parts)
@@ -271,6 +249,15 @@ package final class MemberSession {
             + refusal.reason)
       }
       throw NodeError("the server refused this \(options.role.rawValue): \(refusal.reason)")
+    case .logRequest(let request):
+      guard link == control, message.header.sender == .server else { return }
+      let (reply, frames) = log.reply(to: request)
+      send(Message(identity, .logReply(reply), frames: frames), over: control)
+    case .statusReply:
+      guard link == control, role?.viewNumber == 0, let line = news.line(of: message.frames) else {
+        return
+      }
+      log.info(line)
     default:
       if let role { carryOut(role.deliver(message, now: MonotonicClock.now())) }
     }
@@ -363,6 +350,7 @@ package final class MemberSession {
   }
 
   private func fill(_ beat: inout Heartbeat) {
+    if let line = memory.look(MonotonicClock.now()) { log.warning(line) }
     role?.fill(&beat.telemetry, now: MonotonicClock.now())
     beat.telemetry.bytesSent = hub.bytesSent
     beat.telemetry.bytesReceived = hub.bytesReceived

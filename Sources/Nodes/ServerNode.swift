@@ -12,7 +12,7 @@ import Wire
 /// observers.
 package final class ServerNode {
   private let context: RunContext
-  private let options: ServerOptions
+  let options: ServerOptions
   let hub: Hub
   let log: Logger
   private let incarnation: UInt64
@@ -33,13 +33,16 @@ package final class ServerNode {
 
   /// Connections of processes that are not members yet, by incarnation.
   private var visitors: [UInt64: Hub.Link] = [:]
-  private var controlLinks: [NodeID: Hub.Link] = [:]
+  var controlLinks: [NodeID: Hub.Link] = [:]
   private var bulkLinks: [NodeID: Hub.Link] = [:]
   private let configurationText: Frame
   var refusals: UInt64 = 0
   private var complained: Set<Hub.Link> = []
   let keyDesk: KeyDesk?
-  private var strangers = StrangerLog()
+  var logDesk = LogDesk()
+  var sampleDesk = SampleDesk()
+  private var memory = MemoryWatch()
+  var strangers = StrangerLog()
   private var result: End?
 
   /// How a server's part in a run ended.
@@ -80,7 +83,7 @@ package final class ServerNode {
     validation = ValidationKeeper(run.configuration, facts, resumed: options.resume)
     monitor = try RunMonitor(
       run: number, context: run, directory: options.runDirectory, observer: observer, log: log,
-      rates: validation.rates)
+      resumeSteps: resumeSteps, rates: validation.rates)
     let board = monitor.board
     let tensorBoard = monitor.tensorBoard
     http = try options.http.map { try HTTPServer($0, board: board) }
@@ -214,6 +217,10 @@ package final class ServerNode {
     where controlLinks[node].map({ hub.queuedBytes(to: $0) == 0 }) ?? false {
       carryOut(core.handle(.drained(node), now: MonotonicClock.now()))
     }
+    if let line = memory.look(MonotonicClock.now()) {
+      log.warning(line)
+      monitor.event(line, .note)
+    }
     if let http,
       monitor.publishIfDue(
         core, refusals: refusals + hub.droppedMessages, now: MonotonicClock.now())
@@ -232,41 +239,9 @@ package final class ServerNode {
 
   // MARK: What comes in
 
-  private func refused(_ failure: HandshakeFailure, _ address: String?) {
-    let now = MonotonicClock.now()
-    if let line = strangers.note(failure, address: address, now: now) { log.warning(line) }
-    if let trouble = options.security?.allowed.trouble,
-      let line = strangers.note(failure, address: address, detail: trouble, now: now)
-    {
-      log.warning(line)
-    }
-  }
-
-  /// Answers what precedes a join, and what someone may not say.
-  ///
-  /// - Returns: whether the message has been dealt with.
-  private func isForKeyDesk(_ link: Hub.Link, _ parts: [Frame]) -> Bool {
-    guard let keyDesk else { return false }
-    let outcome = keyDesk.handle(parts, from: hub.caller(link)) {
-      switch (try? WireCodec.decode(parts))?.body {
-      // Who has a token only is told so in answer to a command.
-      case .statusRequest, .commandRequest: true
-      default: false
-      }
-    }
-    switch outcome {
-    case .pass: return false
-    case .answered(let reply, let line):
-      if let line { log.info(line) }
-      _ = hub.send(reply, to: link)
-    case .forbidden: refuseOnce(link, "its sender may only ask for a key and for the status")
-    }
-    return true
-  }
-
   private func receive(_ link: Hub.Link, _ parts: [Frame]) {
     guard !isForKeyDesk(link, parts) else { return }
-    if let first = parts.first, first.bytes.elementsEqual(ServerCheck.greeting) {
+    if Probe.isOne(parts) {
       _ = hub.send(parts, to: link)
       return
     }
@@ -283,11 +258,14 @@ package final class ServerNode {
     case .statusRequest:
       return reply(to: link)
     case .commandRequest(let command): return obey(command, link)
+    case .logRequest(let request): return reply(to: request, link)
     case .join(let join):
       visitors[header.incarnation] = link
       guard join.softwareVersion == Version.text else {
         return refuse(
-          link, "it is crosscut \(join.softwareVersion), the server is \(Version.text)")
+          link,
+          "it is crosscut \(join.softwareVersion), the server is \(Version.text): all nodes of a run"
+            + " need the same version")
       }
     default:
       guard header.run == identity.run else {
@@ -308,12 +286,13 @@ package final class ServerNode {
         return
       }
       remember(link, of: message)
+      if takeAside(message) { return }
     }
     carryOut(core.handle(.message(message), now: MonotonicClock.now()))
   }
 
   /// Counts a refused message; says so once a connection, so that a stranger cannot fill the log.
-  private func refuseOnce(_ link: Hub.Link, _ reason: String) {
+  func refuseOnce(_ link: Hub.Link, _ reason: String) {
     refusals += 1
     if complained.insert(link).inserted { log.warning("refused a message: \(reason)") }
   }
@@ -321,7 +300,7 @@ package final class ServerNode {
   /// Members hold two connections; which one this is shows in what comes over it.
   private func remember(_ link: Hub.Link, of message: Message) {
     switch message.body {
-    case .push, .report, .slice: bulkLinks[message.header.sender] = link
+    case .push, .report, .slice, .pictures, .guesses: bulkLinks[message.header.sender] = link
     default: controlLinks[message.header.sender] = link
     }
   }

@@ -75,6 +75,20 @@ extension EncodingArena {
         $0.text = string(value.text)
         $0.ok = value.ok ? 1 : 0
       }
+    case .logRequest(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_LOG_REQUEST
+      envelope.log_request = make(crosscut__v1__log_request__init) {
+        $0.node = name(value.node)
+        $0.after = value.after
+        $0.ticket = value.ticket
+      }
+    case .logReply(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_LOG_REPLY
+      envelope.log_reply = make(crosscut__v1__log_reply__init) {
+        $0.ticket = value.ticket
+        $0.last = value.last
+        $0.problem = string(value.problem)
+      }
     case .collect(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_COLLECT
       envelope.collect = make(crosscut__v1__collect__init) {
@@ -88,13 +102,30 @@ extension EncodingArena {
         $0.steps = value.steps
         $0.is_initial = value.isInitial ? 1 : 0
       }
-    case .push, .parameters, .activations, .featureGradients, .exchange, .report, .slice:
+    case .push, .parameters, .activations, .featureGradients, .exchange, .report, .slice, .pictures,
+      .guesses:
       fillBulk(&envelope, body)
     }
   }
 
   private func fillBulk(_ envelope: inout Crosscut__V1__Envelope, _ body: Body) {
     switch body {
+    case .pictures(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_PICTURES
+      envelope.pictures = make(crosscut__v1__pictures__init) {
+        $0.first_row = UInt32(truncatingIfNeeded: value.firstRow)
+        $0.rows = UInt32(truncatingIfNeeded: value.rows)
+        $0.channels = UInt32(truncatingIfNeeded: value.channels)
+        $0.height = UInt32(truncatingIfNeeded: value.height)
+        $0.width = UInt32(truncatingIfNeeded: value.width)
+      }
+    case .guesses(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_GUESSES
+      envelope.guesses = make(crosscut__v1__guesses__init) {
+        $0.step = value.step
+        $0.rows = UInt32(truncatingIfNeeded: value.rows)
+        $0.classes = UInt32(truncatingIfNeeded: value.classes)
+      }
     case .push(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_PUSH
       envelope.push = push(value)
