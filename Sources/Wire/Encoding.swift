@@ -158,6 +158,7 @@ extension EncodingArena {
       $0.software_version = string(value.softwareVersion)
       $0.endpoint = string(value.endpoint)
       $0.preferred_rank = value.preferredRank
+      $0.allows_drills = value.allowsDrills ? 1 : 0
     }
   }
 

@@ -34,8 +34,8 @@ struct DrillTests {
     (["kill", "fc-0"], "fc 0 is gone: its connection closed"),
     (["stop", "worker-1", "--seconds", "5"], "worker 1 is gone: silent for"),
     (["hang", "worker-1", "--seconds", "3"], "worker 1"),
-    (["drop", "worker-0", "--percent", "50", "--seconds", "3"], ""),
-    (["corrupt", "worker-1", "--percent", "50", "--seconds", "1"], "breaks the protocol"),
+    (["drop", "worker-0", "--rate", "50", "--seconds", "3"], ""),
+    (["corrupt", "worker-1", "--rate", "50", "--seconds", "1"], "breaks the protocol"),
     (["disk-full", "--seconds", "3"], "failed, training goes on: "),
   ])
   func `a drill is noticed, named and repaired`(words: [String], noticed: String) throws {

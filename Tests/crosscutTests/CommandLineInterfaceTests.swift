@@ -76,7 +76,7 @@ import Testing
     (
       "zebra",
       "crosscut: unknown command \"zebra\"; there are train, server, worker, fc, keygen, token,"
-        + " status, nodes, logs, stop, set, health, doctor, metrics, compare, evaluate, predict,"
+        + " status, nodes, logs, replay, stop, set, drill, health, doctor, metrics, compare, evaluate, predict,"
         + " verify, model, plan, data, checkpoint, completion, man, help"
     ),
     ("--hepl", "crosscut: unknown option --hepl; did you mean --help?"),
