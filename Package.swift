@@ -164,7 +164,11 @@ let package = Package(
       name: "PaperTests", dependencies: ["Configuration", "Network", "Kernels", "Tensors"],
       swiftSettings: house),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["crosscut", "Observability", "Training", "Nodes"],
+      name: "EndToEndTests",
+      dependencies: [
+        "crosscut", "Observability", "Training", "Nodes", "Transport", "Messages", "Wire",
+        "Tensors",
+      ],
       swiftSettings: house),
   ]
 )

@@ -1510,7 +1510,187 @@ void   crosscut__v1__command_reply__free_unpacked
   assert(message->base.descriptor == &crosscut__v1__command_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[29] =
+void   crosscut__v1__log_request__init
+                     (Crosscut__V1__LogRequest         *message)
+{
+  static const Crosscut__V1__LogRequest init_value = CROSSCUT__V1__LOG_REQUEST__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__log_request__get_packed_size
+                     (const Crosscut__V1__LogRequest *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__log_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__log_request__pack
+                     (const Crosscut__V1__LogRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__log_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__log_request__pack_to_buffer
+                     (const Crosscut__V1__LogRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__log_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__LogRequest *
+       crosscut__v1__log_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__LogRequest *)
+     protobuf_c_message_unpack (&crosscut__v1__log_request__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__log_request__free_unpacked
+                     (Crosscut__V1__LogRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__log_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   crosscut__v1__log_reply__init
+                     (Crosscut__V1__LogReply         *message)
+{
+  static const Crosscut__V1__LogReply init_value = CROSSCUT__V1__LOG_REPLY__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__log_reply__get_packed_size
+                     (const Crosscut__V1__LogReply *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__log_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__log_reply__pack
+                     (const Crosscut__V1__LogReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__log_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__log_reply__pack_to_buffer
+                     (const Crosscut__V1__LogReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__log_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__LogReply *
+       crosscut__v1__log_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__LogReply *)
+     protobuf_c_message_unpack (&crosscut__v1__log_reply__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__log_reply__free_unpacked
+                     (Crosscut__V1__LogReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__log_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   crosscut__v1__pictures__init
+                     (Crosscut__V1__Pictures         *message)
+{
+  static const Crosscut__V1__Pictures init_value = CROSSCUT__V1__PICTURES__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__pictures__get_packed_size
+                     (const Crosscut__V1__Pictures *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__pictures__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__pictures__pack
+                     (const Crosscut__V1__Pictures *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__pictures__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__pictures__pack_to_buffer
+                     (const Crosscut__V1__Pictures *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__pictures__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__Pictures *
+       crosscut__v1__pictures__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__Pictures *)
+     protobuf_c_message_unpack (&crosscut__v1__pictures__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__pictures__free_unpacked
+                     (Crosscut__V1__Pictures *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__pictures__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   crosscut__v1__guesses__init
+                     (Crosscut__V1__Guesses         *message)
+{
+  static const Crosscut__V1__Guesses init_value = CROSSCUT__V1__GUESSES__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__guesses__get_packed_size
+                     (const Crosscut__V1__Guesses *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__guesses__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__guesses__pack
+                     (const Crosscut__V1__Guesses *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__guesses__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__guesses__pack_to_buffer
+                     (const Crosscut__V1__Guesses *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__guesses__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__Guesses *
+       crosscut__v1__guesses__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__Guesses *)
+     protobuf_c_message_unpack (&crosscut__v1__guesses__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__guesses__free_unpacked
+                     (Crosscut__V1__Guesses *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__guesses__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[33] =
 {
   {
     "protocol_version",
@@ -1789,6 +1969,30 @@ static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "pictures",
+    68,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, pictures),
+    &crosscut__v1__pictures__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "guesses",
+    69,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, guesses),
+    &crosscut__v1__guesses__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "drill",
     70,
     PROTOBUF_C_LABEL_NONE,
@@ -1860,24 +2064,52 @@ static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "log_request",
+    84,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, log_request),
+    &crosscut__v1__log_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "log_reply",
+    85,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, log_reply),
+    &crosscut__v1__log_reply__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__envelope__field_indices_by_name[] = {
   16,   /* field[16] = activations */
   10,   /* field[10] = advance */
   21,   /* field[21] = collect */
-  28,   /* field[28] = command_reply */
-  27,   /* field[27] = command_request */
-  24,   /* field[24] = complaint */
-  23,   /* field[23] = drill */
+  30,   /* field[30] = command_reply */
+  29,   /* field[29] = command_request */
+  26,   /* field[26] = complaint */
+  25,   /* field[25] = drill */
   18,   /* field[18] = exchange */
   17,   /* field[17] = feature_gradients */
   13,   /* field[13] = goodbye */
+  24,   /* field[24] = guesses */
   9,   /* field[9] = heartbeat */
   4,   /* field[4] = incarnation */
   5,   /* field[5] = join */
   11,   /* field[11] = leave */
+  32,   /* field[32] = log_reply */
+  31,   /* field[31] = log_request */
   8,   /* field[8] = membership */
   15,   /* field[15] = parameters */
+  23,   /* field[23] = pictures */
   0,   /* field[0] = protocol_version */
   14,   /* field[14] = push */
   7,   /* field[7] = refusal */
@@ -1886,22 +2118,21 @@ static const unsigned crosscut__v1__envelope__field_indices_by_name[] = {
   1,   /* field[1] = run */
   3,   /* field[3] = sender */
   20,   /* field[20] = slice */
-  26,   /* field[26] = status_reply */
-  25,   /* field[25] = status_request */
+  28,   /* field[28] = status_reply */
+  27,   /* field[27] = status_request */
   12,   /* field[12] = stop */
   2,   /* field[2] = view */
   6,   /* field[6] = welcome */
 };
-static const ProtobufCIntRange crosscut__v1__envelope__number_ranges[7 + 1] =
+static const ProtobufCIntRange crosscut__v1__envelope__number_ranges[6 + 1] =
 {
   { 1, 0 },
   { 16, 5 },
   { 32, 14 },
   { 48, 16 },
   { 64, 19 },
-  { 70, 23 },
-  { 80, 25 },
-  { 0, 29 }
+  { 80, 27 },
+  { 0, 33 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor =
 {
@@ -1911,10 +2142,10 @@ const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor =
   "Crosscut__V1__Envelope",
   "crosscut.v1",
   sizeof(Crosscut__V1__Envelope),
-  29,
+  33,
   crosscut__v1__envelope__field_descriptors,
   crosscut__v1__envelope__field_indices_by_name,
-  7,  crosscut__v1__envelope__number_ranges,
+  6,  crosscut__v1__envelope__number_ranges,
   (ProtobufCMessageInit) crosscut__v1__envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -4272,6 +4503,288 @@ const ProtobufCMessageDescriptor crosscut__v1__command_reply__descriptor =
   crosscut__v1__command_reply__field_indices_by_name,
   1,  crosscut__v1__command_reply__number_ranges,
   (ProtobufCMessageInit) crosscut__v1__command_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__log_request__field_descriptors[3] =
+{
+  {
+    "node",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__LogRequest, node),
+    &crosscut__v1__member_name__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "after",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__LogRequest, after),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "ticket",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__LogRequest, ticket),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__log_request__field_indices_by_name[] = {
+  1,   /* field[1] = after */
+  0,   /* field[0] = node */
+  2,   /* field[2] = ticket */
+};
+static const ProtobufCIntRange crosscut__v1__log_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__log_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.LogRequest",
+  "LogRequest",
+  "Crosscut__V1__LogRequest",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__LogRequest),
+  3,
+  crosscut__v1__log_request__field_descriptors,
+  crosscut__v1__log_request__field_indices_by_name,
+  1,  crosscut__v1__log_request__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__log_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__log_reply__field_descriptors[3] =
+{
+  {
+    "ticket",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__LogReply, ticket),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "last",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__LogReply, last),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "problem",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__LogReply, problem),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__log_reply__field_indices_by_name[] = {
+  1,   /* field[1] = last */
+  2,   /* field[2] = problem */
+  0,   /* field[0] = ticket */
+};
+static const ProtobufCIntRange crosscut__v1__log_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__log_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.LogReply",
+  "LogReply",
+  "Crosscut__V1__LogReply",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__LogReply),
+  3,
+  crosscut__v1__log_reply__field_descriptors,
+  crosscut__v1__log_reply__field_indices_by_name,
+  1,  crosscut__v1__log_reply__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__log_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__pictures__field_descriptors[5] =
+{
+  {
+    "first_row",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Pictures, first_row),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rows",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Pictures, rows),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "channels",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Pictures, channels),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "height",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Pictures, height),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "width",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Pictures, width),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__pictures__field_indices_by_name[] = {
+  2,   /* field[2] = channels */
+  0,   /* field[0] = first_row */
+  3,   /* field[3] = height */
+  1,   /* field[1] = rows */
+  4,   /* field[4] = width */
+};
+static const ProtobufCIntRange crosscut__v1__pictures__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__pictures__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.Pictures",
+  "Pictures",
+  "Crosscut__V1__Pictures",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__Pictures),
+  5,
+  crosscut__v1__pictures__field_descriptors,
+  crosscut__v1__pictures__field_indices_by_name,
+  1,  crosscut__v1__pictures__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__pictures__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__guesses__field_descriptors[3] =
+{
+  {
+    "step",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Guesses, step),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rows",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Guesses, rows),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "classes",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Guesses, classes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__guesses__field_indices_by_name[] = {
+  2,   /* field[2] = classes */
+  1,   /* field[1] = rows */
+  0,   /* field[0] = step */
+};
+static const ProtobufCIntRange crosscut__v1__guesses__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__guesses__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.Guesses",
+  "Guesses",
+  "Crosscut__V1__Guesses",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__Guesses),
+  3,
+  crosscut__v1__guesses__field_descriptors,
+  crosscut__v1__guesses__field_indices_by_name,
+  1,  crosscut__v1__guesses__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__guesses__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCEnumValue crosscut__v1__role__enum_values_by_number[5] =

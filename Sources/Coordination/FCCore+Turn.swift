@@ -61,12 +61,14 @@ extension FCCore {
     // Features of this turn mean that the turn before is committed.
     committed(below: turn, &out)
     let kind = program[turn]
-    let step: UInt64 =
+    let (step, isShown): (UInt64, Bool) =
       switch kind {
-      case .training(let step), .evaluation(_, _, let step): step
+      case .training(let step): (step, false)
+      case .evaluation(_, let batch, let step): (step, batch == 0)
       }
     let pass = Pass(
-      isTraining: kind.isTraining, step: step, examples: plan.examples(of: kind, view.dataset))
+      isTraining: kind.isTraining, step: step, examples: plan.examples(of: kind, view.dataset),
+      isShown: isShown)
     lanes[lane].stage = .computing(0)
     enterPhase(now)
     compute(
@@ -133,6 +135,9 @@ extension FCCore {
         turn: turn, subBatch: 0, lossSum: report.lossSum,
         examples: plan.examples(of: program[turn], view.dataset))
       out.append(.send(message(.report(body), [report.counts]), to: .serverBulk))
+    }
+    if let (guesses, frames) = result.guesses {
+      out.append(.send(message(.guesses(guesses), frames), to: .serverBulk))
     }
     if program[turn].isTraining {
       // The workers already have what they need; the parameters' gradients are computed while

@@ -26,6 +26,8 @@ extension FCCore {
     package let step: UInt64
     /// Rows that hold an example: the divisor of the mean.
     package let examples: Int
+    /// Whether it is the first batch of an evaluation, of which people see some guesses.
+    package let isShown: Bool
   }
 
   /// A worker's rows of the features: labels first, then row blocks.
@@ -71,11 +73,14 @@ extension FCCore {
     package var featureGradients: [[Frame]]
     /// Loss, and a frame of counts for the whole batch; in the segment that closes a turn.
     package var report: (lossSum: Double, counts: Frame)?
+    /// Guesses for people to look at; with the report of a turn that is shown.
+    package var guesses: (Guesses, [Frame])?
 
     package init(
       outgoing: [[Frame]], featureGradients: [[Frame]] = [],
-      report: (lossSum: Double, counts: Frame)? = nil
+      report: (lossSum: Double, counts: Frame)? = nil, guesses: (Guesses, [Frame])? = nil
     ) {
+      self.guesses = guesses
       self.outgoing = outgoing
       self.featureGradients = featureGradients
       self.report = report

@@ -218,6 +218,9 @@ package struct WorkerCore: Sendable {
     guard let operation = outstanding.removeValue(forKey: id) else { return }
     switch (operation, outcome) {
     case (.configure, _): begin(now, &out)
+    case (.load, .pictures(let pictures, let frames)):
+      out.append(.send(message(.pictures(pictures), frames), to: .serverBulk))
+      proceed(now, &out)
     case (.load, _): proceed(now, &out)
     case (.install(let stage, _), _):
       installedVersion[stage] = installing[stage]

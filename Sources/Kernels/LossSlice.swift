@@ -19,14 +19,14 @@ import Tensors
 ///     gradient = (1 / (1 + e^-logit) - [class = label]) / examples
 ///
 /// Rows with a negative label are padding: no loss, zero gradient.
-final class LossSlice {
+package final class LossSlice {
   /// Floats a row in the exchange.
   static let width = 3
 
-  private let kind: Loss
-  private let classes: Partition
-  private let rank: Int
-  private let rows: Int
+  let kind: Loss
+  let classes: Partition
+  let rank: Int
+  let rows: Int
   /// `[ranks, rows, 3]`; ranks without classes stay unused.
   private let statistics: AlignedBuffer
   /// `[rows]`, after `combine`.
@@ -151,7 +151,8 @@ final class LossSlice {
     }
   }
 
-  private func combined(_ row: Int) -> (largest: Double, sum: Double) {
+  /// The largest logit of a row, and the sum of e^(logit - that), over all slices.
+  func combined(_ row: Int) -> (largest: Double, sum: Double) {
     var largest = -Double.infinity
     for rank in 0..<classes.parts where !classes[rank].isEmpty {
       let candidate = Double(statistics(of: rank)[row * Self.width])

@@ -50,6 +50,14 @@ package enum Limits {
   package static let rateChanges = 8
   /// Longest string in a header.
   package static let stringBytes = 4096
+  /// Pictures of the evaluation set that are shown with the network's guesses.
+  package static let sampleRows = 12
+  /// Longest side of one.
+  package static let sampleSide = 64
+  /// Guesses of each.
+  package static let sampleClasses = 5
+  /// Most of a node's log that is kept for others, and sent at once.
+  package static let logBytes = 64 * 1024
 }
 
 /// The messages, one case each.
@@ -88,6 +96,12 @@ package enum Body: Sendable, Hashable {
   /// The slice's floats in row blocks. From the server too, when it gives parameters back.
   case slice(Slice)
 
+  // From workers and FC nodes to the server, for people to look at.
+  /// Frames: labels, pixels, names of the classes if they have any.
+  case pictures(Pictures)
+  /// Frames: classes, probabilities.
+  case guesses(Guesses)
+
   // From the server to FC nodes, on the control connection.
   case collect(Collect)
   case restore(Restore)
@@ -102,6 +116,9 @@ package enum Body: Sendable, Hashable {
   case statusReply
   case commandRequest(OperatorCommand)
   case commandReply(CommandReply)
+  case logRequest(LogRequest)
+  /// Frame 0: lines of text, if there are any.
+  case logReply(LogReply)
 }
 
 /// A process asks to become a member.

@@ -23,6 +23,36 @@ package struct CommandReply: Hashable, Sendable {
   }
 }
 
+/// Somebody wants the last lines of a node's log.
+package struct LogRequest: Hashable, Sendable {
+  package var node: NodeName
+  /// A process numbers its lines from 1: those after this one are wanted.
+  package var after: UInt64
+  /// Numbers the requests between the server and its members; 0 from observers.
+  package var ticket: UInt32
+
+  package init(node: NodeName, after: UInt64, ticket: UInt32 = 0) {
+    self.node = node
+    self.after = after
+    self.ticket = ticket
+  }
+}
+
+/// The last lines of a node's log, as frame 0.
+package struct LogReply: Hashable, Sendable {
+  package var ticket: UInt32
+  /// Number of the last line of the log.
+  package var last: UInt64
+  /// Why there is no log; empty if there is one.
+  package var problem: String
+
+  package init(ticket: UInt32, last: UInt64, problem: String = "") {
+    self.ticket = ticket
+    self.last = last
+    self.problem = problem
+  }
+}
+
 /// An operator's change of the learning rate: the schedule's value times `factor` from a step on.
 package struct RateChange: Codable, Hashable, Sendable {
   /// The first step, from 0, that goes by it.

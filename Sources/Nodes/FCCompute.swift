@@ -14,6 +14,8 @@ final class FCCompute: Performer {
   private var slice: DenseSlice { lanes[0] }
   private let rank: Int
   private let pool = FramePool()
+  /// The turn under way, if people are to see guesses of it.
+  private var shown: FCCore.Pass?
   private let probe: (any StepProbe)?
   /// Steps of the whole run, which the learning rate's decay depends on.
   private let totalSteps: @Sendable () -> UInt64
@@ -67,6 +69,7 @@ final class FCCompute: Performer {
       if let row = lane.firstInvalidLabel {
         return .failed("row \(row) has the label \(lane.labels[row]), which is no class")
       }
+      shown = pass.isShown ? pass : nil
       lane.begin(
         DensePass(training: pass.isTraining, step: pass.step, examples: pass.examples))
       lane.run(segment: 0, received: [])
@@ -83,7 +86,8 @@ final class FCCompute: Performer {
           outgoing: [],
           featureGradients: featureGradients(
             of: lane, context.plan.subBatches[subBatch], deliver ?? []),
-          report: closesTurn ? report() : nil))
+          report: closesTurn ? report() : nil,
+          guesses: closesTurn ? shown.flatMap { guesses($0) } : nil))
     case .gradients:
       for (index, lane) in lanes.enumerated() {
         lane.computeParameterGradients(accumulate: index > 0)
@@ -158,6 +162,26 @@ final class FCCompute: Performer {
       }
     }
     return (lanes.reduce(0) { $0 + $1.lossSum }, counts)
+  }
+
+  /// This slice's likeliest classes for the first rows of the batch, all lanes being done.
+  private func guesses(_ pass: FCCore.Pass) -> (Guesses, [Frame])? {
+    let rows = min(Limits.sampleRows, pass.examples)
+    let count = min(Limits.sampleClasses, context.cut.classSlices[rank].count)
+    guard rows > 0, count > 0 else { return nil }
+    var classes: [Int32] = []
+    var probabilities: [Float] = []
+    for (lane, range) in zip(lanes, context.plan.subBatches.ranges) {
+      for row in range where row < rows {
+        let best = lane.best(row - range.lowerBound, count: count)
+        classes += best.map { Int32($0.index) }
+        probabilities += best.map(\.probability)
+      }
+    }
+    return (
+      Guesses(step: pass.step, rows: rows, classes: count),
+      [Frame(copying: classes), Frame(copying: probabilities)]
+    )
   }
 
   // MARK: Whole parameters

@@ -24,6 +24,8 @@ package final class LocalCluster {
   private let configuration: RunConfiguration
   private let directory: RunDirectory
   private let signals: Signals
+  /// Processes that the kernel had killed for want of memory when this began.
+  private let memoryKills = ControlGroup.memoryKills
   /// The keys of a cluster that encrypts.
   private let keys: KeyDirectory?
   private let resume: String?
@@ -242,6 +244,9 @@ package final class LocalCluster {
       else { continue }
       var why = ""
       if case .exited = end, let line = lastLine(of: child.name) { why = ": \(line)" }
+      if case .killed(signal: SIGKILL) = end {
+        why = MemoryWatch.explanation(killsBefore: memoryKills)
+      }
       report(.note("\(child.name) (process \(child.processID)) \(end)\(why)"))
     }
   }

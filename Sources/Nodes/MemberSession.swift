@@ -13,8 +13,8 @@ import Wire
 /// directives. Always responsive: it never computes and never waits for anything but its poll.
 package final class MemberSession {
   private let options: MemberOptions
-  private let hub: Hub
-  private let log: Logger
+  let hub: Hub
+  let log: Logger
   private let probe: (any StepProbe)?
   private let incarnation: UInt64
   /// The first signal makes the node leave in order, the second one at once.
@@ -26,23 +26,25 @@ package final class MemberSession {
   private let abandoned: Mailbox<String>?
   private let recorder: FlightRecorder?
 
-  private let control: Hub.Link
-  private let bulk: Hub.Link
-  private var identity: Header
+  let control: Hub.Link
+  let bulk: Hub.Link
+  var identity: Header
   private var serverIncarnation: UInt64 = 0
-  private var role: (any MemberRole)?
+  var role: (any MemberRole)?
   /// FC nodes dialed, and members who have dialed in.
-  private var routes: [NodeID: Hub.Link] = [:]
-  private var endpoints: [NodeID: String] = [:]
+  var routes: [NodeID: Hub.Link] = [:]
+  var endpoints: [NodeID: String] = [:]
   private var lastJoin: Microseconds?
   private var serverLostAt: Microseconds?
-  private var refusals: UInt64 = 0
-  private var complained: Set<Hub.Link> = []
+  var refusals: UInt64 = 0
+  var complained: Set<Hub.Link> = []
   private var handshakes = HandshakeWatch()
   private var strangers = StrangerLog()
+  private var news = StartingNews()
+  private var memory = MemoryWatch()
   private var largestGap: Microseconds = 0
-  private var result: End?
-  private let started = MonotonicClock.now()
+  var result: End?
+  private var patience: Patience
 
   /// How a session ended.
   package enum End: Sendable {
@@ -87,6 +89,8 @@ package final class MemberSession {
     self.signals = signals
     self.orders = orders
     self.abandoned = abandoned
+    patience = Patience(
+      options.server, seconds: options.joinTimeoutSeconds, since: MonotonicClock.now())
     incarnation = UInt64.random(in: 1...UInt64.max)
     identity = Header(run: 0, view: 0, sender: NodeID(0), incarnation: incarnation)
     let security = options.security
@@ -144,7 +148,7 @@ package final class MemberSession {
     if let role {
       carryOut(try role.takeReports(now: MonotonicClock.now()))
       carryOut(role.tick(now: MonotonicClock.now()))
-      if !role.isPrepared { beatWhilePreparing(now) }
+      if !role.isPrepared { beatWhilePreparing(now) } else { askForNews(role, now) }
     } else {
       try askToJoin(now)
     }
@@ -153,12 +157,7 @@ package final class MemberSession {
   // MARK: Joining
 
   private func askToJoin(_ now: Microseconds) throws {
-    let waited = now - started
-    guard waited < UInt64(options.joinTimeoutSeconds) * 1_000_000 else {
-      throw NodeError(
-        "no server answered at \(options.server) for \(options.joinTimeoutSeconds) s: is it "
-          + "running, and is the address right?")
-    }
+    if let line = try patience.look(now) { log.info(line) }
     guard lastJoin.map({ now - $0 >= 1_000_000 }) ?? true else { return }
     if lastJoin == nil { log.info("looking for the server at \(options.server)") }
     lastJoin = now
@@ -190,6 +189,8 @@ package final class MemberSession {
     identity.sender = welcome.node
     serverIncarnation = message.header.incarnation
     recorder?.rename("\(NodeName(options.role, welcome.rank))")
+    // Several nodes' lines may stand in one place.
+    log.rename("\(NodeName(options.role, welcome.rank))")
     log.info(
       "joined run \(Version.runName(identity.run)) as \(NodeName(options.role, welcome.rank))")
     let start = RoleStart(
@@ -208,6 +209,12 @@ package final class MemberSession {
     send(Message(identity, .heartbeat(beat)), over: control)
   }
 
+  /// Whoever is ready and in no view yet wants to know what the others are waited for.
+  private func askForNews(_ role: any MemberRole, _ now: Microseconds) {
+    guard role.viewNumber == 0, news.isDue(now) else { return }
+    send(Message(identity, .statusRequest), over: control)
+  }
+
   private func leave(_ reason: String, _ now: Microseconds) {
     if let first = leavingSince, now - first <= Signals.echo { return }
     recorder?.note(.leave, text: reason)
@@ -223,6 +230,10 @@ package final class MemberSession {
   // MARK: What comes in
 
   private func receive(_ link: Hub.Link, _ parts: [Frame]) throws {
+    if Probe.isOne(parts) {
+      _ = hub.send(parts, to: link)
+      return
+    }
     let message: Message
     do throws(WireError) {
       message = try WireCodec.decode(parts)
@@ -246,37 +257,18 @@ package final class MemberSession {
       DrillExecution.carryOut(
         drill, isAllowed: options.allowsDrills, hub: hub, log: log,
         stall: role.stall(milliseconds:), fillDisk: { _ in })
+    case .logRequest(let request):
+      guard link == control, message.header.sender == .server else { return }
+      let (reply, frames) = log.reply(to: request)
+      send(Message(identity, .logReply(reply), frames: frames), over: control)
+    case .statusReply:
+      guard link == control, role?.viewNumber == 0, let line = news.line(of: message.frames) else {
+        return
+      }
+      log.info(line)
     default:
       if let role { carryOut(role.deliver(message, now: MonotonicClock.now())) }
     }
-  }
-
-  /// Refuses what cannot be a message. A member that sends such a thing is not listened to any
-  /// more, and the server hears of it; a server that does is left.
-  private func broken(_ link: Hub.Link, _ reason: String) {
-    refusals += 1
-    recorder?.note(.misbehaved, text: reason)
-    let isNew = complained.insert(link).inserted
-    if link == control || link == bulk {
-      if isNew { log.warning("refused a message of the server: \(reason)") }
-      if role != nil {
-        result = .joinAgain(reason: "the server breaks the protocol: \(reason)")
-      }
-      return
-    }
-    guard let node = routes.first(where: { $0.value == link })?.key,
-      let name = role?.name(of: node)
-    else {
-      if isNew { log.warning("refused a message: \(reason)") }
-      return
-    }
-    log.warning("\(name) breaks the protocol and is not listened to any more: \(reason)")
-    routes[node] = nil
-    endpoints[node] = nil
-    hub.hangUp(link)
-    var header = identity
-    header.view = role?.viewNumber ?? 0
-    send(Message(header, .complaint(Complaint(node: node, reason: reason))), over: control)
   }
 
   /// Notices a server that is gone for good.
@@ -359,7 +351,7 @@ package final class MemberSession {
     }
   }
 
-  private func send(_ message: Message, over link: Hub.Link) {
+  func send(_ message: Message, over link: Hub.Link) {
     do throws(WireError) {
       let parts = try WireCodec.encode(message)
       recorder?.note(.sent, parts)
@@ -372,6 +364,7 @@ package final class MemberSession {
   }
 
   private func fill(_ beat: inout Heartbeat) {
+    if let line = memory.look(MonotonicClock.now()) { log.warning(line) }
     role?.fill(&beat.telemetry, now: MonotonicClock.now())
     beat.telemetry.bytesSent = hub.bytesSent
     beat.telemetry.bytesReceived = hub.bytesReceived

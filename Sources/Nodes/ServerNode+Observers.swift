@@ -16,6 +16,52 @@ extension ServerNode {
     send(Message(identity, .statusReply, frames: frames), over: link)
   }
 
+  /// Gives the log of a node to who may see it: its own at once, a member's when that has answered.
+  func reply(to request: LogRequest, _ link: Hub.Link) {
+    func fail(_ why: String) {
+      send(Message(identity, .logReply(LogReply(ticket: 0, last: 0, problem: why))), over: link)
+    }
+    if let objection = objection(to: link) { return fail(objection) }
+    if request.node.role == .server {
+      let (reply, frames) = log.reply(to: request)
+      return send(Message(identity, .logReply(reply), frames: frames), over: link)
+    }
+    let member = core.membership.records.values.first { $0.name == request.node }
+    guard let member, let way = controlLinks[member.node] else {
+      return fail("there is no \(request.node)")
+    }
+    guard let ticket = logDesk.open(link, about: member.node, now: MonotonicClock.now()) else {
+      return fail("too many ask for logs: try again")
+    }
+    var question = request
+    question.ticket = ticket
+    send(Message(identity, .logRequest(question)), over: way)
+  }
+
+  /// What a member says that no core needs to know.
+  ///
+  /// - Returns: whether it was that.
+  func takeAside(_ message: Message) -> Bool {
+    switch message.body {
+    case .logReply(var reply):
+      if let asker = logDesk.close(reply.ticket, answeredBy: message.header.sender) {
+        reply.ticket = 0
+        send(Message(identity, .logReply(reply), frames: message.frames), over: asker)
+      }
+    case .pictures(let pictures): sampleDesk.take(pictures, message.frames)
+    case .guesses(let guesses):
+      guard let name = core.membership[message.header.sender]?.name, name.role == .fc else {
+        return true
+      }
+      sampleDesk.take(guesses, message.frames, rank: name.rank)
+      if let samples = sampleDesk.snapshot(fcNodes: core.view?.fcNodes.count ?? 0) {
+        monitor.board.publish(samples)
+      }
+    default: return false
+    }
+    return true
+  }
+
   /// Does what an operator asks for, if he may; answers, and writes it into the event log.
   func obey(_ command: OperatorCommand, _ link: Hub.Link) {
     let reply: CommandReply
@@ -36,11 +82,11 @@ extension ServerNode {
     guard keyDesk != nil else {
       return hub.isLocal(link)
         ? nil
-        : "this server has no keys and takes commands from its own machine only: call it there, or"
-          + " start it with --secure"
+        : "this server has no keys and takes commands and shows logs on its own machine only: call"
+          + " it there, or start it with --secure"
     }
     if case .node = Standing(hub.caller(link)) { return nil }
-    return "commands need a node's key: give --key-file FILE"
+    return "commands and logs need a node's key: give --key-file FILE"
   }
 
   private func carryOut(_ command: OperatorCommand) -> CommandReply {

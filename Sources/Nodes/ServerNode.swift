@@ -40,7 +40,10 @@ package final class ServerNode {
   var refusals: UInt64 = 0
   var complained: Set<Hub.Link> = []
   let keyDesk: KeyDesk?
-  private var strangers = StrangerLog()
+  var logDesk = LogDesk()
+  var sampleDesk = SampleDesk()
+  private var memory = MemoryWatch()
+  var strangers = StrangerLog()
   private var result: End?
   /// A drill at the server itself, and when it begins.
   var pendingDrill: (drill: Drill, time: UInt64)?
@@ -87,7 +90,7 @@ package final class ServerNode {
     validation = ValidationKeeper(run.configuration, facts, resumed: options.resume)
     monitor = try RunMonitor(
       run: number, context: run, directory: options.runDirectory, observer: observer, log: log,
-      rates: validation.rates)
+      resumeSteps: resumeSteps, rates: validation.rates)
     let board = monitor.board
     let tensorBoard = monitor.tensorBoard
     http = try options.http.map { try HTTPServer($0, board: board) }
@@ -219,6 +222,10 @@ package final class ServerNode {
     }
     handle(.tick)
     drillIfDue()
+    if let line = memory.look(MonotonicClock.now()) {
+      log.warning(line)
+      monitor.event(line, .note)
+    }
     if let http,
       monitor.publishIfDue(
         core, refusals: refusals + hub.droppedMessages, now: MonotonicClock.now())
@@ -237,41 +244,9 @@ package final class ServerNode {
 
   // MARK: What comes in
 
-  private func refused(_ failure: HandshakeFailure, _ address: String?) {
-    let now = MonotonicClock.now()
-    if let line = strangers.note(failure, address: address, now: now) { log.warning(line) }
-    if let trouble = options.security?.allowed.trouble,
-      let line = strangers.note(failure, address: address, detail: trouble, now: now)
-    {
-      log.warning(line)
-    }
-  }
-
-  /// Answers what precedes a join, and what someone may not say.
-  ///
-  /// - Returns: whether the message has been dealt with.
-  private func isForKeyDesk(_ link: Hub.Link, _ parts: [Frame]) -> Bool {
-    guard let keyDesk else { return false }
-    let outcome = keyDesk.handle(parts, from: hub.caller(link)) {
-      switch (try? WireCodec.decode(parts))?.body {
-      // Who has a token only is told so in answer to a command.
-      case .statusRequest, .commandRequest: true
-      default: false
-      }
-    }
-    switch outcome {
-    case .pass: return false
-    case .answered(let reply, let line):
-      if let line { log.info(line) }
-      _ = hub.send(reply, to: link)
-    case .forbidden: refuseOnce(link, "its sender may only ask for a key and for the status")
-    }
-    return true
-  }
-
   private func receive(_ link: Hub.Link, _ parts: [Frame]) {
     guard !isForKeyDesk(link, parts) else { return }
-    if let first = parts.first, first.bytes.elementsEqual(ServerCheck.greeting) {
+    if Probe.isOne(parts) {
       _ = hub.send(parts, to: link)
       return
     }
@@ -288,11 +263,14 @@ package final class ServerNode {
     case .statusRequest:
       return reply(to: link)
     case .commandRequest(let command): return obey(command, link)
+    case .logRequest(let request): return reply(to: request, link)
     case .join(let join):
       visitors[header.incarnation] = link
       guard join.softwareVersion == Version.text else {
         return refuse(
-          link, "it is crosscut \(join.softwareVersion), the server is \(Version.text)")
+          link,
+          "it is crosscut \(join.softwareVersion), the server is \(Version.text): all nodes of a run"
+            + " need the same version")
       }
     default:
       guard header.run == identity.run else {
@@ -313,6 +291,7 @@ package final class ServerNode {
         return
       }
       remember(link, of: message)
+      if takeAside(message) { return }
     }
     recorder?.note(.received, parts)
     handle(.message(message))
@@ -321,7 +300,7 @@ package final class ServerNode {
   /// Members hold two connections; which one this is shows in what comes over it.
   private func remember(_ link: Hub.Link, of message: Message) {
     switch message.body {
-    case .push, .report, .slice: bulkLinks[message.header.sender] = link
+    case .push, .report, .slice, .pictures, .guesses: bulkLinks[message.header.sender] = link
     default: controlLinks[message.header.sender] = link
     }
   }

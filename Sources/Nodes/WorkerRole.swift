@@ -19,6 +19,8 @@ final class WorkerRole: MemberRole {
   private var core: WorkerCore?
   private var loader: BatchLoader?
   private var meter: LoaderMeter?
+  private var facts: DatasetFacts?
+  private var hasAgreed = false
 
   init(_ start: RoleStart) throws(TransportError) {
     self.start = start
@@ -31,7 +33,7 @@ final class WorkerRole: MemberRole {
       }
       let loader = data.loader()
       return (
-        WorkerCompute(context: context, loader: loader),
+        WorkerCompute(context: context, loader: loader, classNames: data.pair.classNames),
         Preparation(facts: data.facts, groups: data.pair.groups, loader: loader)
       )
     }
@@ -46,7 +48,14 @@ final class WorkerRole: MemberRole {
   func name(of node: NodeID) -> NodeName? { core?.name(of: node) }
 
   func deliver(_ message: Message, now: Microseconds) -> [MemberDirective] {
-    carryOut(core?.handle(.message(message), now: now) ?? [])
+    agreement(message) + carryOut(core?.handle(.message(message), now: now) ?? [])
+  }
+
+  /// Says once that the data is the cluster's; the server refuses a worker whose data is not.
+  private func agreement(_ message: Message) -> [MemberDirective] {
+    guard case .view(let view) = message.body, !hasAgreed, view.dataset == facts else { return [] }
+    hasAgreed = true
+    return [.note("the data set is the cluster's: nothing to download")]
   }
 
   func tick(now: Microseconds) -> [MemberDirective] {
@@ -64,6 +73,7 @@ final class WorkerRole: MemberRole {
       case .prepared(let preparation):
         loader = preparation.loader
         meter = LoaderMeter(threads: preparation.loader.threadCount, now: now)
+        facts = preparation.facts
         core = WorkerCore(
           plan: start.context.plan, identity: start.identity,
           serverIncarnation: start.serverIncarnation, dataset: preparation.facts,

@@ -58,6 +58,12 @@ package struct StatusRecord: Codable, Hashable, Sendable {
   package var etaSeconds: Double?
   /// Since the run began (since it was resumed, if it was).
   package var elapsedSeconds = 0.0
+  /// What the run's earlier lives took, before it was resumed; left out if there were none.
+  package var earlierSeconds: Double?
+  /// The server's clock, seconds since 1970.
+  package var unixSeconds: Double?
+  /// What the workers train on, once the first of them has said it.
+  package var dataset: DatasetRecord?
   /// Number of the cluster's view; 0 before the first.
   package var view: UInt32 = 0
   /// Workers the configuration asks for.
@@ -101,5 +107,19 @@ package struct StatusRecord: Codable, Hashable, Sendable {
 
   private struct Version: Decodable {
     let schemaVersion: Int
+  }
+}
+
+/// A data set as the status shows it.
+package struct DatasetRecord: Codable, Hashable, Sendable {
+  package var trainingExamples: UInt64
+  package var evaluationExamples: UInt64
+  /// Equal for equal data, 16 hexadecimal digits.
+  package var fingerprint: String
+
+  package init(trainingExamples: UInt64, evaluationExamples: UInt64, fingerprint: String) {
+    self.trainingExamples = trainingExamples
+    self.evaluationExamples = evaluationExamples
+    self.fingerprint = fingerprint
   }
 }

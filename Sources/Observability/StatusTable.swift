@@ -41,11 +41,12 @@ package enum StatusTable {
   private static func summary(
     _ record: StatusRecord, _ width: Int, _ paint: Paint
   ) -> [String] {
-    let title = [
-      Span(record.name, .strong), Span(record.state.rawValue, style(record.state)),
-      Span("run \(record.run)", .quiet), Span("view \(record.view)", .quiet),
-      Span(Format.duration(record.elapsedSeconds), .quiet),
-    ]
+    let title =
+      [
+        Span(record.name, .strong), Span(record.state.rawValue, style(record.state)),
+        Span("run \(record.run)", .quiet), Span("view \(record.view)", .quiet),
+        Span(Format.duration(record.elapsedSeconds), .quiet),
+      ] + (record.earlierSeconds.map { [Span("after \(Format.duration($0))", .quiet)] } ?? [])
     let done = fraction(record)
     var progress = [
       Span("step \(record.step)/\(record.totalSteps)"),

@@ -95,6 +95,8 @@ extension Message {
     case .slice(let slice):
       try slice.check()
       try expectMatrix(frames[...], slice.rows, slice.columns, "slice")
+    case .pictures(let pictures): try checkPictures(pictures)
+    case .guesses(let guesses): try checkGuesses(guesses)
     case .collect(let collect):
       try check(collect.turn, "collect.turn")
       try expectFrames(0, "collect")
@@ -122,6 +124,50 @@ extension Message {
     case .commandReply(let reply):
       try check(reply.text, "command reply.text")
       try expectFrames(0, "command reply")
+    case .logRequest(let request):
+      try Wire.check(request.node.rank, from: 0, "log request.node")
+      try check(request.after, "log request.after")
+      try expectFrames(0, "log request")
+    case .logReply(let reply):
+      try check(reply.last, "log reply.last")
+      try check(reply.problem, "log reply.problem")
+      guard frames.count <= 1, (frames.first?.byteCount ?? 0) <= Limits.logBytes else {
+        throw .invalid(
+          field: "log reply.frames",
+          found: "\(frames.count) frames, the first of \(frames.first?.byteCount ?? 0) bytes")
+      }
+    }
+  }
+
+  private func checkPictures(_ pictures: Pictures) throws(WireError) {
+    try check(pictures.firstRow, from: 0, to: Limits.sampleRows - 1, "pictures.first row")
+    try check(
+      pictures.rows, from: 1, to: Limits.sampleRows - pictures.firstRow, "pictures.rows")
+    guard pictures.channels == 1 || pictures.channels == 3 else {
+      throw .invalid(field: "pictures.channels", found: "\(pictures.channels)")
+    }
+    try check(pictures.height, from: 1, to: Limits.sampleSide, "pictures.height")
+    try check(pictures.width, from: 1, to: Limits.sampleSide, "pictures.width")
+    guard frames.count == 2 || frames.count == 3 && frames[2].byteCount <= Limits.logBytes,
+      frames[0].byteCount == 4 * pictures.rows,
+      frames[1].byteCount == pictures.rows * pictures.bytes
+    else {
+      throw .invalid(
+        field: "pictures.frames",
+        found:
+          "\(frames.count) of \(frames.map { "\($0.byteCount)" }.joined(separator: ", ")) bytes")
+    }
+  }
+
+  private func checkGuesses(_ guesses: Guesses) throws(WireError) {
+    try check(guesses.step, "guesses.step")
+    try check(guesses.rows, from: 1, to: Limits.sampleRows, "guesses.rows")
+    try check(guesses.classes, from: 1, to: Limits.sampleClasses, "guesses.classes")
+    try expectFrames(2, "guesses")
+    for frame in frames where frame.byteCount != 4 * guesses.rows * guesses.classes {
+      throw .invalid(
+        field: "guesses.frames",
+        found: "\(frame.byteCount) bytes for [\(guesses.rows), \(guesses.classes)]")
     }
   }
 

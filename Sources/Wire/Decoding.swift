@@ -48,6 +48,18 @@ extension Body {
       let value = try required(envelope.command_reply, "command reply")
       self = .commandReply(
         CommandReply(text: try text(value.text, "command reply.text"), ok: value.ok != 0))
+    case CROSSCUT__V1__ENVELOPE__BODY_LOG_REQUEST:
+      let value = try required(envelope.log_request, "log request")
+      self = .logRequest(
+        LogRequest(
+          node: try NodeName(value.node, "log request.node"), after: value.after,
+          ticket: value.ticket))
+    case CROSSCUT__V1__ENVELOPE__BODY_LOG_REPLY:
+      let value = try required(envelope.log_reply, "log reply")
+      self = .logReply(
+        LogReply(
+          ticket: value.ticket, last: value.last,
+          problem: try text(value.problem, "log reply.problem")))
     default: self = try Body(bulk: envelope)
     }
   }
@@ -89,6 +101,16 @@ extension Body {
           key: Int(value.key), firstRow: Int(value.first_row), rows: Int(value.rows),
           firstColumn: Int(value.first_column), columns: Int(value.columns),
           isLast: value.is_last != 0))
+    case CROSSCUT__V1__ENVELOPE__BODY_PICTURES:
+      let value = try required(envelope.pictures, "pictures")
+      self = .pictures(
+        Pictures(
+          firstRow: Int(value.first_row), rows: Int(value.rows), channels: Int(value.channels),
+          height: Int(value.height), width: Int(value.width)))
+    case CROSSCUT__V1__ENVELOPE__BODY_GUESSES:
+      let value = try required(envelope.guesses, "guesses")
+      self = .guesses(
+        Guesses(step: value.step, rows: Int(value.rows), classes: Int(value.classes)))
     case CROSSCUT__V1__ENVELOPE__BODY_COLLECT:
       let value = try required(envelope.collect, "collect")
       self = .collect(Collect(transfer: value.transfer, turn: value.turn))

@@ -75,6 +75,20 @@ extension EncodingArena {
         $0.text = string(value.text)
         $0.ok = value.ok ? 1 : 0
       }
+    case .logRequest(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_LOG_REQUEST
+      envelope.log_request = make(crosscut__v1__log_request__init) {
+        $0.node = name(value.node)
+        $0.after = value.after
+        $0.ticket = value.ticket
+      }
+    case .logReply(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_LOG_REPLY
+      envelope.log_reply = make(crosscut__v1__log_reply__init) {
+        $0.ticket = value.ticket
+        $0.last = value.last
+        $0.problem = string(value.problem)
+      }
     case .collect(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_COLLECT
       envelope.collect = make(crosscut__v1__collect__init) {
@@ -97,13 +111,30 @@ extension EncodingArena {
         $0.node = value.node.value
         $0.reason = string(value.reason)
       }
-    case .push, .parameters, .activations, .featureGradients, .exchange, .report, .slice:
+    case .push, .parameters, .activations, .featureGradients, .exchange, .report, .slice, .pictures,
+      .guesses:
       fillBulk(&envelope, body)
     }
   }
 
   private func fillBulk(_ envelope: inout Crosscut__V1__Envelope, _ body: Body) {
     switch body {
+    case .pictures(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_PICTURES
+      envelope.pictures = make(crosscut__v1__pictures__init) {
+        $0.first_row = UInt32(truncatingIfNeeded: value.firstRow)
+        $0.rows = UInt32(truncatingIfNeeded: value.rows)
+        $0.channels = UInt32(truncatingIfNeeded: value.channels)
+        $0.height = UInt32(truncatingIfNeeded: value.height)
+        $0.width = UInt32(truncatingIfNeeded: value.width)
+      }
+    case .guesses(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_GUESSES
+      envelope.guesses = make(crosscut__v1__guesses__init) {
+        $0.step = value.step
+        $0.rows = UInt32(truncatingIfNeeded: value.rows)
+        $0.classes = UInt32(truncatingIfNeeded: value.classes)
+      }
     case .push(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_PUSH
       envelope.push = push(value)
@@ -337,41 +368,6 @@ extension EncodingArena {
         case .value: CROSSCUT__V1__SLICE_PART__SLICE_PART_VALUE
         case .velocity: CROSSCUT__V1__SLICE_PART__SLICE_PART_VELOCITY
         }
-    }
-  }
-}
-
-extension Role {
-  var wire: Crosscut__V1__Role {
-    switch self {
-    case .server: CROSSCUT__V1__ROLE__ROLE_SERVER
-    case .worker: CROSSCUT__V1__ROLE__ROLE_WORKER
-    case .fc: CROSSCUT__V1__ROLE__ROLE_FC
-    case .observer: CROSSCUT__V1__ROLE__ROLE_OBSERVER
-    }
-  }
-}
-
-extension Drill.Kind {
-  var wire: Crosscut__V1__DrillKind {
-    switch self {
-    case .kill: CROSSCUT__V1__DRILL_KIND__DRILL_KIND_KILL
-    case .stop: CROSSCUT__V1__DRILL_KIND__DRILL_KIND_STOP
-    case .hang: CROSSCUT__V1__DRILL_KIND__DRILL_KIND_HANG
-    case .delay: CROSSCUT__V1__DRILL_KIND__DRILL_KIND_DELAY
-    case .drop: CROSSCUT__V1__DRILL_KIND__DRILL_KIND_DROP
-    case .corrupt: CROSSCUT__V1__DRILL_KIND__DRILL_KIND_CORRUPT
-    case .diskFull: CROSSCUT__V1__DRILL_KIND__DRILL_KIND_DISK_FULL
-    }
-  }
-}
-
-extension Stop.Outcome {
-  var wire: Crosscut__V1__Stop__Outcome {
-    switch self {
-    case .finished: CROSSCUT__V1__STOP__OUTCOME__OUTCOME_FINISHED
-    case .interrupted: CROSSCUT__V1__STOP__OUTCOME__OUTCOME_INTERRUPTED
-    case .failed: CROSSCUT__V1__STOP__OUTCOME__OUTCOME_FAILED
     }
   }
 }

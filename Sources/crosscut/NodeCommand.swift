@@ -11,12 +11,15 @@ enum NodeCommand {
   static func runMembers(_ roles: [Role], _ arguments: ParsedArguments) throws -> Int32 {
     let level = level(arguments)
     let log = Logger(descriptor: 2, name: arguments.command.name, level: level)
-    let patience = MemberOptions(role: .worker, server: "").joinTimeoutSeconds
+    let patience =
+      arguments.integer("join-timeout")
+      ?? MemberOptions(role: .worker, server: "").joinTimeoutSeconds
     let credentials = try arguments.credentials(waiting: patience) { log.info($0) }
     let server = try arguments.serverAddress(credentials)
     var members: [MemberOptions] = []
     for role in roles {
       var options = MemberOptions(role: role, server: server)
+      options.joinTimeoutSeconds = patience
       if role == .fc {
         options.listen = try Endpoint.listening(
           arguments, standard: ("tcp://*:0", "tcp://127.0.0.1:0"), isSecure: credentials != nil,

@@ -51,9 +51,20 @@ struct RecoveryTests {
     #expect(second.finish(seconds: 120) == 0, "\(second.output)")
     #expect(log("server").contains("goes on after"), "\(log("server"))")
     let summary = try String(contentsOfFile: "\(run)/summary.json", encoding: .utf8)
-    #expect(try StatusRecord.decode(Array(summary.utf8)).step == 800)
+    let end = try StatusRecord.decode(Array(summary.utf8))
+    #expect(end.step == 800)
     #expect(stopped.step < 800)
     try expectUndisturbed(within: 0)
+    // The course of the run is one: its times go on where the first life ended.
+    let metrics = try MetricsFile(cluster.scratch.text("run/metrics.jsonl"), name: "metrics")
+    let times = metrics.training.map(\.secondsSinceStart)
+    #expect(times == times.sorted(), "\(times)")
+    let earlier = try #require(end.earlierSeconds)
+    #expect(earlier > 0 && times.last.map { $0 > earlier } == true)
+    let events = EventRecord.all(in: cluster.scratch.text("run/events.jsonl"))
+    #expect(events.map(\.secondsSinceStart) == events.map(\.secondsSinceStart).sorted())
+    #expect(
+      events.contains { $0.text.contains("goes on after") && $0.secondsSinceStart >= earlier })
   }
 
   @Test func `a run resumed with another number of workers and fc nodes goes on all the same`()

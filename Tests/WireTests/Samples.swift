@@ -88,6 +88,18 @@ enum Samples {
     ),
     (.complaint(Complaint(node: NodeID(5), reason: "a push of 3 bytes")), []),
     (.commandReply(CommandReply(text: "the run ends", ok: true)), []),
+    (
+      .pictures(Pictures(firstRow: 4, rows: 2, channels: 3, height: 2, width: 3)),
+      [
+        Frame(copying: [Int32](arrayLiteral: 3, 9)),
+        Frame(copying: [UInt8](repeating: 7, count: 36)),
+        Frame(copying: Array("shirt\nboot\n".utf8)),
+      ]
+    ),
+    (.guesses(Guesses(step: 812, rows: 2, classes: 3)), [floats(6), floats(6)]),
+    (.logRequest(LogRequest(node: NodeName(.fc, 1), after: 17, ticket: 3)), []),
+    (.logReply(LogReply(ticket: 3, last: 19)), [Frame(copying: Array("one\ntwo\n".utf8))]),
+    (.logReply(LogReply(ticket: 0, last: 0, problem: "there is no fc 1")), []),
     (.leave(Leave(reason: "SIGTERM")), []),
     (.stop(Stop(outcome: .interrupted, reason: "asked by the user")), []),
     (.goodbye, []),

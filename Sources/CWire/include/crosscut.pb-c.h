@@ -51,6 +51,10 @@ typedef struct Crosscut__V1__CommandRequest Crosscut__V1__CommandRequest;
 typedef struct Crosscut__V1__CommandRequest__CheckpointNow Crosscut__V1__CommandRequest__CheckpointNow;
 typedef struct Crosscut__V1__CommandRequest__DrillRequest Crosscut__V1__CommandRequest__DrillRequest;
 typedef struct Crosscut__V1__CommandReply Crosscut__V1__CommandReply;
+typedef struct Crosscut__V1__LogRequest Crosscut__V1__LogRequest;
+typedef struct Crosscut__V1__LogReply Crosscut__V1__LogReply;
+typedef struct Crosscut__V1__Pictures Crosscut__V1__Pictures;
+typedef struct Crosscut__V1__Guesses Crosscut__V1__Guesses;
 
 
 /* --- enums --- */
@@ -171,6 +175,8 @@ typedef enum {
   CROSSCUT__V1__ENVELOPE__BODY_EXCHANGE = 50,
   CROSSCUT__V1__ENVELOPE__BODY_REPORT = 64,
   CROSSCUT__V1__ENVELOPE__BODY_SLICE = 65,
+  CROSSCUT__V1__ENVELOPE__BODY_PICTURES = 68,
+  CROSSCUT__V1__ENVELOPE__BODY_GUESSES = 69,
   CROSSCUT__V1__ENVELOPE__BODY_COLLECT = 66,
   CROSSCUT__V1__ENVELOPE__BODY_RESTORE = 67,
   CROSSCUT__V1__ENVELOPE__BODY_DRILL = 70,
@@ -178,7 +184,9 @@ typedef enum {
   CROSSCUT__V1__ENVELOPE__BODY_STATUS_REQUEST = 80,
   CROSSCUT__V1__ENVELOPE__BODY_STATUS_REPLY = 81,
   CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REQUEST = 82,
-  CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REPLY = 83
+  CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REPLY = 83,
+  CROSSCUT__V1__ENVELOPE__BODY_LOG_REQUEST = 84,
+  CROSSCUT__V1__ENVELOPE__BODY_LOG_REPLY = 85
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(CROSSCUT__V1__ENVELOPE__BODY__CASE)
 } Crosscut__V1__Envelope__BodyCase;
 
@@ -228,6 +236,8 @@ struct  Crosscut__V1__Envelope
     Crosscut__V1__Exchange *exchange;
     Crosscut__V1__Report *report;
     Crosscut__V1__Slice *slice;
+    Crosscut__V1__Pictures *pictures;
+    Crosscut__V1__Guesses *guesses;
     Crosscut__V1__Collect *collect;
     Crosscut__V1__Restore *restore;
     Crosscut__V1__Drill *drill;
@@ -236,6 +246,8 @@ struct  Crosscut__V1__Envelope
     Crosscut__V1__StatusReply *status_reply;
     Crosscut__V1__CommandRequest *command_request;
     Crosscut__V1__CommandReply *command_reply;
+    Crosscut__V1__LogRequest *log_request;
+    Crosscut__V1__LogReply *log_reply;
   };
 };
 #define CROSSCUT__V1__ENVELOPE__INIT \
@@ -1076,6 +1088,117 @@ struct  Crosscut__V1__CommandReply
     , (char *)protobuf_c_empty_string, 0 }
 
 
+/*
+ * Observer -> server, from those who may give commands; the server passes it on to the member it is
+ * about. No raw frame.
+ */
+struct  Crosscut__V1__LogRequest
+{
+  ProtobufCMessage base;
+  /*
+   * Whose log. Required.
+   */
+  Crosscut__V1__MemberName *node;
+  /*
+   * A process numbers its lines from 1: those after this one are wanted.
+   */
+  uint64_t after;
+  /*
+   * Numbers the requests between the server and its members; 0 from observers.
+   */
+  uint32_t ticket;
+};
+#define CROSSCUT__V1__LOG_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__log_request__descriptor) \
+    , NULL, 0, 0 }
+
+
+/*
+ * Member -> server -> observer. One raw frame: lines in UTF-8, each with its line feed, at most
+ * 64 KiB of the newest; none if there are none.
+ */
+struct  Crosscut__V1__LogReply
+{
+  ProtobufCMessage base;
+  /*
+   * The request's.
+   */
+  uint32_t ticket;
+  /*
+   * Number of the last line of the log.
+   */
+  uint64_t last;
+  /*
+   * Why there is no log; empty if there is one.
+   */
+  char *problem;
+};
+#define CROSSCUT__V1__LOG_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__log_reply__descriptor) \
+    , 0, 0, (char *)protobuf_c_empty_string }
+
+
+/*
+ * Worker -> server, at the first batch of an evaluation: its part of the first 12 pictures of the
+ * evaluation set, made small. Nobody waits for it. Raw frame 0: [rows] labels, 32-bit integers.
+ * Raw frame 1: [rows, height, width, channels] bytes. Raw frame 2, where classes have names: a name
+ * a line, UTF-8, at most 64 KiB.
+ */
+struct  Crosscut__V1__Pictures
+{
+  ProtobufCMessage base;
+  /*
+   * Index in the evaluation set of the first picture; first_row + rows is at most 12.
+   */
+  uint32_t first_row;
+  /*
+   * At least 1.
+   */
+  uint32_t rows;
+  /*
+   * 1 (grey) or 3.
+   */
+  uint32_t channels;
+  /*
+   * 1 to 64.
+   */
+  uint32_t height;
+  /*
+   * 1 to 64.
+   */
+  uint32_t width;
+};
+#define CROSSCUT__V1__PICTURES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__pictures__descriptor) \
+    , 0, 0, 0, 0, 0 }
+
+
+/*
+ * FC node -> server, at the first batch of an evaluation: what its slice holds likeliest for the
+ * first pictures of the evaluation set. Nobody waits for it. Raw frame 0: [rows, classes] classes,
+ * 32-bit integers, the likeliest first. Raw frame 1: [rows, classes] their probabilities, floats.
+ */
+struct  Crosscut__V1__Guesses
+{
+  ProtobufCMessage base;
+  /*
+   * Steps that the parameters have seen.
+   */
+  uint64_t step;
+  /*
+   * 1 to 12.
+   */
+  uint32_t rows;
+  /*
+   * 1 to 5; fewer where the slice has fewer.
+   */
+  uint32_t classes;
+};
+#define CROSSCUT__V1__GUESSES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__guesses__descriptor) \
+    , 0, 0, 0 }
+
+
 /* Crosscut__V1__Envelope methods */
 void   crosscut__v1__envelope__init
                      (Crosscut__V1__Envelope         *message);
@@ -1712,6 +1835,82 @@ Crosscut__V1__CommandReply *
 void   crosscut__v1__command_reply__free_unpacked
                      (Crosscut__V1__CommandReply *message,
                       ProtobufCAllocator *allocator);
+/* Crosscut__V1__LogRequest methods */
+void   crosscut__v1__log_request__init
+                     (Crosscut__V1__LogRequest         *message);
+size_t crosscut__v1__log_request__get_packed_size
+                     (const Crosscut__V1__LogRequest   *message);
+size_t crosscut__v1__log_request__pack
+                     (const Crosscut__V1__LogRequest   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__log_request__pack_to_buffer
+                     (const Crosscut__V1__LogRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__LogRequest *
+       crosscut__v1__log_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__log_request__free_unpacked
+                     (Crosscut__V1__LogRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Crosscut__V1__LogReply methods */
+void   crosscut__v1__log_reply__init
+                     (Crosscut__V1__LogReply         *message);
+size_t crosscut__v1__log_reply__get_packed_size
+                     (const Crosscut__V1__LogReply   *message);
+size_t crosscut__v1__log_reply__pack
+                     (const Crosscut__V1__LogReply   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__log_reply__pack_to_buffer
+                     (const Crosscut__V1__LogReply   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__LogReply *
+       crosscut__v1__log_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__log_reply__free_unpacked
+                     (Crosscut__V1__LogReply *message,
+                      ProtobufCAllocator *allocator);
+/* Crosscut__V1__Pictures methods */
+void   crosscut__v1__pictures__init
+                     (Crosscut__V1__Pictures         *message);
+size_t crosscut__v1__pictures__get_packed_size
+                     (const Crosscut__V1__Pictures   *message);
+size_t crosscut__v1__pictures__pack
+                     (const Crosscut__V1__Pictures   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__pictures__pack_to_buffer
+                     (const Crosscut__V1__Pictures   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__Pictures *
+       crosscut__v1__pictures__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__pictures__free_unpacked
+                     (Crosscut__V1__Pictures *message,
+                      ProtobufCAllocator *allocator);
+/* Crosscut__V1__Guesses methods */
+void   crosscut__v1__guesses__init
+                     (Crosscut__V1__Guesses         *message);
+size_t crosscut__v1__guesses__get_packed_size
+                     (const Crosscut__V1__Guesses   *message);
+size_t crosscut__v1__guesses__pack
+                     (const Crosscut__V1__Guesses   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__guesses__pack_to_buffer
+                     (const Crosscut__V1__Guesses   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__Guesses *
+       crosscut__v1__guesses__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__guesses__free_unpacked
+                     (Crosscut__V1__Guesses *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Crosscut__V1__Envelope_Closure)
@@ -1822,6 +2021,18 @@ typedef void (*Crosscut__V1__CommandRequest_Closure)
 typedef void (*Crosscut__V1__CommandReply_Closure)
                  (const Crosscut__V1__CommandReply *message,
                   void *closure_data);
+typedef void (*Crosscut__V1__LogRequest_Closure)
+                 (const Crosscut__V1__LogRequest *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__LogReply_Closure)
+                 (const Crosscut__V1__LogReply *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__Pictures_Closure)
+                 (const Crosscut__V1__Pictures *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__Guesses_Closure)
+                 (const Crosscut__V1__Guesses *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -1868,6 +2079,10 @@ extern const ProtobufCMessageDescriptor crosscut__v1__command_request__descripto
 extern const ProtobufCMessageDescriptor crosscut__v1__command_request__checkpoint_now__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__command_request__drill_request__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__command_reply__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__log_request__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__log_reply__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__pictures__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__guesses__descriptor;
 
 PROTOBUF_C__END_DECLS
 

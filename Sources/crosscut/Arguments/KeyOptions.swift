@@ -11,6 +11,9 @@ extension Option {
     name: "join", value: .text("TOKEN"),
     help: "The word that crosscut token has printed: it stands for address and key. @FILE reads it"
       + " from a file, - from standard input.")
+  static let joinTimeout = Option(
+    name: "join-timeout", value: .integer("SECONDS", 1...86_400),
+    help: "How long to look for the server.", standard: "60")
   static let insecure = Option(
     name: "insecure",
     help: "Listen beyond this machine without encryption and without asking who comes: for networks"

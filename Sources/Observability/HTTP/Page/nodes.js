@@ -9,9 +9,20 @@ const phases = {
 };
 const isOwn = key => !key.startsWith('waiting');
 
+/** What each node does itself in a step, milliseconds, over some seconds: one busy moment makes no straggler. */
+const ownWork = new Map();
+
+function measureWork(nodes) {
+  for (const node of nodes) {
+    const now = phases[node.role].filter(([key]) => isOwn(key)).reduce((sum, [key]) => sum + node.stepMilliseconds[key], 0);
+    const before = ownWork.get(node.node);
+    ownWork.set(node.node, before > 0 ? before * 0.95 + now * 0.05 : now);
+  }
+}
+
 /** The node that is much slower than the others of its role in what it does itself. */
 function straggler(nodes) {
-  const work = nodes.map(node => phases[node.role].filter(([key]) => isOwn(key)).reduce((sum, [key]) => sum + node.stepMilliseconds[key], 0));
+  const work = nodes.map(node => ownWork.get(node.node));
   if (nodes.length < 2) return null;
   const slowest = work.indexOf(Math.max(...work));
   const others = work.filter((_, index) => index !== slowest).sort((a, b) => a - b);
@@ -22,6 +33,7 @@ function straggler(nodes) {
 
 function drawSteps(status) {
   const living = status.nodes.filter(node => node.state !== 'gone' && phases[node.role]);
+  measureWork(living);
   const totals = living.map(node => phases[node.role].reduce((sum, [key]) => sum + node.stepMilliseconds[key], 0));
   const longest = Math.max(...totals, 1e-9);
   const rows = [], slow = [];
