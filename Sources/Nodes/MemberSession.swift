@@ -24,7 +24,7 @@ package final class MemberSession {
   private let orders: Mailbox<String>?
   /// Ends a node that is in no view yet: a server of this process that is gone posts here.
   private let abandoned: Mailbox<String>?
-  private let recorder: FlightRecorder?
+  let recorder: FlightRecorder?
 
   let control: Hub.Link
   let bulk: Hub.Link
