@@ -84,6 +84,7 @@ final class SimulatedNode {
 
   init(shard core: ShardCore, _ model: ToyModel, _ plan: RunPlan, _ facts: DatasetFacts) {
     shard = core
+    disk = Disk()
     self.plan = plan
     self.model = model
     self.facts = facts
