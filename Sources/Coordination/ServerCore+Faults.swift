@@ -8,7 +8,9 @@ extension ServerCore {
   mutating func take(
     _ fault: Fault, from record: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
   ) {
-    guard state == .running, let program, turn < program.count, record.name.role.holdsParameters else {
+    guard state == .running, let program, turn < program.count,
+      record.name.role.holdsParameters
+    else {
       return drop(.unexpected)
     }
     guard fault.turn >= turn else { return drop(.stale) }

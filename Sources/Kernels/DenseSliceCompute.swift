@@ -62,7 +62,7 @@ extension DenseSlice {
   }
 
   /// Columns of a layer's own outputs in the pass under way.
-  private func columns(of layer: DenseSliceLayer) -> Int {
+  func columns(of layer: DenseSliceLayer) -> Int {
     head(layer)?.sample.count ?? layer.outputs.count
   }
 

@@ -64,7 +64,7 @@ final class FCRole: MemberRole {
 
   func drained(now: Microseconds) -> [MemberDirective] {
     guard core?.handsInMore == true else { return [] }
-    return carryOut(core?.handle(.drained, now: now) ?? [])
+    return [.drained] + carryOut(core?.handle(.drained, now: now) ?? [])
   }
 
   func leave(reason: String, now: Microseconds) -> [MemberDirective] {

@@ -40,6 +40,8 @@ enum MemberDirective {
   /// The core asked for an operation, which has been handed to the compute thread: for the flight
   /// recorder, with a word that a replay needs.
   case asked(OperationID, String)
+  /// The core heard that what it had sent has gone out: for the flight recorder.
+  case drained
   /// An operation is done: for the flight recorder.
   case computed(OperationID, failure: String?)
 }

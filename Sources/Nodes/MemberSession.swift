@@ -14,9 +14,9 @@ import Wire
 /// out its directives. Always responsive: it never computes and never waits for anything but its
 /// poll.
 package final class MemberSession {
-  private let options: MemberOptions
-  private let hub: Hub
-  private let log: Logger
+  let options: MemberOptions
+  let hub: Hub
+  let log: Logger
   private let probe: (any StepProbe)?
   private let incarnation: UInt64
   /// The first signal makes the node leave in order, the second one at once.
@@ -26,27 +26,27 @@ package final class MemberSession {
   private let orders: Mailbox<String>?
   /// Ends a node that is in no view yet: a server of this process that is gone posts here.
   private let abandoned: Mailbox<String>?
-  private let recorder: FlightRecorder?
+  let recorder: FlightRecorder?
 
-  private let control: Hub.Link
-  private let bulk: Hub.Link
+  let control: Hub.Link
+  let bulk: Hub.Link
   private var identity: Header
   private var serverIncarnation: UInt64 = 0
-  private var role: (any MemberRole)?
+  var role: (any MemberRole)?
   /// FC nodes and shards dialed, and members who have dialed in.
-  private var routes: [NodeID: Hub.Link] = [:]
-  private var endpoints: [NodeID: String] = [:]
+  var routes: [NodeID: Hub.Link] = [:]
+  var endpoints: [NodeID: String] = [:]
   private var lastJoin: Microseconds?
   private var serverLostAt: Microseconds?
-  private var refusals: UInt64 = 0
+  var refusals: UInt64 = 0
   private var complained: Set<Hub.Link> = []
   private var handshakes = HandshakeWatch()
   private var strangers = StrangerLog()
   private var news = StartingNews()
-  private var memory = MemoryWatch()
-  private var largestGap: Microseconds = 0
-  private var result: End?
-  private var tracing = MemberTracing()
+  var memory = MemoryWatch()
+  var largestGap: Microseconds = 0
+  var result: End?
+  var tracing = MemberTracing()
   private var patience: Patience
 
   /// How a session ended.
@@ -371,75 +371,6 @@ package final class MemberSession {
     case .wait: break
     case .tell: log.warning(text)
     case .giveUp: throw NodeError(text)
-    }
-  }
-
-  // MARK: What goes out
-
-  private func carryOut(_ directives: [MemberDirective]) {
-    for directive in directives {
-      recorder?.note(directive)
-      switch directive {
-      case .send(var message, let destination):
-        if case .heartbeat(var beat) = message.body {
-          fill(&beat)
-          message.body = .heartbeat(beat)
-        }
-        tracing.sends(message, to: destination)
-        switch destination {
-        case .server: send(message, over: control)
-        case .serverBulk: send(message, over: bulk)
-        case .member(let node):
-          if let link = routes[node] {
-            send(message, over: link)
-          } else {
-            log.warning("no connection to \(node)")
-          }
-        }
-      case .meet(let members): meet(members)
-      case .note(let text): log.info(text)
-      case .asked, .computed: break
-      case .exit(let stop): result = .stop(stop)
-      }
-    }
-  }
-
-  private func send(_ message: Message, over link: Hub.Link) {
-    do throws(WireError) {
-      let parts = try WireCodec.encode(message)
-      recorder?.note(.sent, parts)
-      if !hub.send(parts, to: link) {
-        log.warning("a message could not be sent: the link is gone or its queue is full")
-      }
-    } catch {
-      log.warning("a message could not be encoded: \(error)")
-    }
-  }
-
-  private func fill(_ beat: inout Heartbeat) {
-    role?.fill(&beat.telemetry, now: MonotonicClock.now())
-    if let line = memory.look(MonotonicClock.now()) { log.warning(line) }
-    beat.telemetry.bytesSent = hub.bytesSent
-    beat.telemetry.bytesReceived = hub.bytesReceived
-    beat.telemetry.residentBytes = crosscut_resident_bytes()
-    beat.telemetry.droppedMessages += refusals + hub.droppedMessages
-    beat.telemetry.largestGapMilliseconds = Double(largestGap) / 1000
-    largestGap = 0
-  }
-
-  /// Dials the FC nodes and shards of a view that are new, hangs up on those that are gone.
-  private func meet(_ members: [Member]) {
-    for (node, _) in endpoints where !members.contains(where: { $0.node == node }) {
-      if let link = routes.removeValue(forKey: node) { hub.hangUp(link) }
-      endpoints[node] = nil
-    }
-    for member in members where endpoints[member.node] == nil {
-      do throws(TransportError) {
-        routes[member.node] = try hub.dial(member.endpoint)
-        endpoints[member.node] = member.endpoint
-      } catch {
-        log.error("cannot dial \(member.name) at \(member.endpoint): \(error)")
-      }
     }
   }
 }

@@ -11,7 +11,7 @@ import Wire
 /// The parameter server's socket thread: feeds `ServerCore`, carries out its directives, answers
 /// observers.
 package final class ServerNode {
-  private let context: RunContext
+  let context: RunContext
   let options: ServerOptions
   let hub: Hub
   let log: Logger
@@ -22,24 +22,24 @@ package final class ServerNode {
   let totalSteps = SharedNumber()
   var validation: ValidationKeeper
   var monitor: RunMonitor
-  private var ledger: RunLedger?
+  var ledger: RunLedger?
   private let http: HTTPServer?
-  private let facts: RunFacts
+  let facts: RunFacts
   let writer: CheckpointWriter?
   /// Asks the server to end the run: in-process owners post here.
-  private let commands: Mailbox<String>
+  let commands: Mailbox<String>
   /// The first signal ends the run in order, the second one at once.
   private let signals: Signals?
   private var endingSince: Microseconds?
   /// An evaluation with a lower error than all before it, of which the core is yet to hear.
-  private var best: UInt64?
+  var best: UInt64?
 
   let recorder: FlightRecorder?
   /// Connections of processes that are not members yet, by incarnation.
-  private var visitors: [UInt64: Hub.Link] = [:]
+  var visitors: [UInt64: Hub.Link] = [:]
   var controlLinks: [NodeID: Hub.Link] = [:]
   var bulkLinks: [NodeID: Hub.Link] = [:]
-  private let configurationText: Frame
+  let configurationText: Frame
   var refusals: UInt64 = 0
   var complained: Set<Hub.Link> = []
   let keyDesk: KeyDesk?
@@ -47,7 +47,7 @@ package final class ServerNode {
   var sampleDesk = SampleDesk()
   private var memory = MemoryWatch()
   var strangers = StrangerLog()
-  private var result: End?
+  var result: End?
   /// What the server's threads note into while a trace is made.
   let spans = SpanRecorder()
   /// The trace that is being made.
@@ -337,91 +337,6 @@ package final class ServerNode {
     switch message.body {
     case .push, .report, .slice, .pictures, .guesses: bulkLinks[message.header.sender] = link
     default: controlLinks[message.header.sender] = link
-    }
-  }
-
-  // MARK: What goes out
-
-  func carryOut(_ directives: [ServerCore.Directive]) {
-    for directive in directives {
-      ledger?.note(directive, core)
-      switch directive {
-      case .send(let original, let node):
-        let message = validation.stamped(original, steps: core.committedSteps)
-        // Parameters take the bulk connection, once it is known: until a worker's first push they
-        // may as well take the other.
-        spans.note(message, from: .server, to: node, isArrival: false, context.plan)
-        var link = controlLinks[node]
-        if case .parameters = message.body { link = bulkLinks[node] ?? link }
-        if let link { send(message, over: link) }
-        if case .refusal(let refusal) = message.body, !refusal.mayJoinAgain { hangUp(on: node) }
-      case .welcome(let node, let incarnation): welcome(node, incarnation)
-      case .refuse(let incarnation, let reason):
-        let node = core.membership.find(incarnation: incarnation)?.node
-        if let link = visitors[incarnation] ?? node.flatMap({ controlLinks[$0] }) {
-          refuse(link, reason)
-        }
-      case .compute(let id, let operation):
-        validation.follow(operation)
-        monitor.rateReductions = validation.progress.reductions
-        recorder?.note(.asked, number: id.value)
-        compute.submit(id, operation)
-      case .committed(let record):
-        monitor.committed(record, core, MonotonicClock.now())
-        facts.update(core, monitor)
-      case .skipped: break
-      case .measured(_, let step, let tally): monitor.measured(step, tally, core)
-      case .evaluated(let step, let tally):
-        monitor.evaluated(step, tally)
-        validate(step, tally)
-      case .note(let text):
-        recorder?.note(.note, text: text)
-        log.info(text)
-        monitor.event(text)
-        facts.remember(text, steps: core.committedSteps)
-      case .exit(let stop): result = .stop(stop)
-      case .recut(let fcNodes): result = .recut(fcNodes: fcNodes)
-      }
-    }
-    // Not from within: a view may have been among them.
-    guard let steps = best else { return }
-    best = nil
-    carryOut(core.handle(.foundBest(steps: steps), now: MonotonicClock.now()))
-  }
-
-  private func validate(_ step: UInt64, _ tally: Tally) {
-    let (note, stop) = validation.observe(step, tally)
-    monitor.rateReductions = validation.progress.reductions
-    if let note {
-      log.info(note)
-      monitor.event(note)
-    }
-    if validation.progress.sinceBest == 0, validation.progress.lastStep == step,
-      context.configuration.checkpoint.keepBest
-    {
-      writer?.keep(best: step)
-      best = step
-    }
-    // Not from within: other directives of this evaluation are still to be carried out.
-    if let stop { _ = commands.post(stop) }
-  }
-
-  private func welcome(_ node: NodeID, _ incarnation: UInt64) {
-    guard let link = visitors[incarnation], let record = core.membership[node] else { return }
-    controlLinks[node] = link
-    let body = Body.welcome(Welcome(node: node, rank: record.name.rank))
-    send(Message(identity, body, frames: [configurationText]), over: link)
-  }
-
-  func send(_ message: Message, over link: Hub.Link) {
-    do throws(WireError) {
-      let parts = try WireCodec.encode(message)
-      recorder?.note(.sent, parts)
-      if !hub.send(parts, to: link, sparing: message.isSpared) {
-        log.warning("a message could not be sent: the peer is gone or its queue is full")
-      }
-    } catch {
-      log.warning("a message could not be encoded: \(error)")
     }
   }
 }

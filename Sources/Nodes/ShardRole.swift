@@ -81,8 +81,6 @@ final class ShardRole: MemberRole {
     return out
   }
 
-  func fill(_ telemetry: inout Telemetry, now: Microseconds) {}
-
   func stop() { compute.stop() }
 
   private func carryOut(_ directives: [ShardCore.Directive]) -> [MemberDirective] {

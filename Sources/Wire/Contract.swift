@@ -1,13 +1,6 @@
 import Messages
 import Tensors
 
-/// Largest count, index or rank on the wire; sums and products of two of them fit an `Int`.
-private let largestNumber = Int(Int32.max)
-
-/// Largest turn, count of bytes or time on the wire: adding one, or summing over a cluster,
-/// overflows nothing, and a JSON number holds it exactly.
-private let largestCounter: UInt64 = 1 << 53
-
 extension WireCodec {
   /// Number and sizes of the raw frames, whatever they belong to.
   static func checkFrameLimits(_ frames: [Frame]) throws(WireError) {
@@ -374,42 +367,5 @@ extension Slice {
     try Wire.check(firstColumn, from: 0, "slice.first column")
     let widest = min(Limits.frameBytes / 4, largestNumber - firstColumn)
     try Wire.check(columns, from: 1, to: widest, "slice.columns")
-  }
-}
-
-private func check(
-  _ value: Int, from lowest: Int, to highest: Int = largestNumber,
-  _ field: @autoclosure () -> String
-) throws(WireError) {
-  guard value >= lowest && value <= highest else {
-    throw .invalid(field: field(), found: "\(value), not in \(lowest)...\(highest)")
-  }
-}
-
-private func check(
-  _ value: Int, from lowest: Int, to highest: Int = largestNumber, _ field: StaticString
-) throws(WireError) {
-  try check(value, from: lowest, to: highest, "\(field)" as String)
-}
-
-private func check(_ count: UInt64, _ field: StaticString) throws(WireError) {
-  guard count <= largestCounter else {
-    throw .invalid(field: "\(field)", found: "\(count), above \(largestCounter)")
-  }
-}
-
-private func check(positive number: Double, _ field: StaticString) throws(WireError) {
-  guard number.isFinite && number > 0 else {
-    throw .invalid(field: "\(field)", found: "\(number), not a number above 0")
-  }
-}
-
-private func check(_ string: String, _ field: StaticString) throws(WireError) {
-  guard string.utf8.count <= Limits.stringBytes else {
-    throw .invalid(field: "\(field)", found: "\(string.utf8.count) bytes of text")
-  }
-  // C ends a string there: the rest would vanish on the way.
-  guard !string.utf8.contains(0) else {
-    throw .invalid(field: "\(field)", found: "text with a NUL")
   }
 }

@@ -55,9 +55,8 @@ enum ReplayCommand {
     }
     guard !rings.isEmpty else { throw NodeError("\(directory.flight): nothing to replay there") }
     let timeline = FlightTimeline(rings, withMessages: arguments.has("messages"))
-    let end =
-      rings.flatMap { ring in ring.records.last.map { $0.time &+ ring.clockOffset } ?? 0 }.max()
-      ?? 0
+    let ends = rings.compactMap { ring in ring.records.last.map { $0.time &+ ring.clockOffset } }
+    let end = ends.max() ?? 0
     let span = arguments.number("seconds").map { UInt64(min($0, 1e9) * 1_000_000) } ?? end
     let shown = timeline.entries.filter { $0.time >= end - min(end, span) }
     let width = shown.map(\.node.count).max() ?? 0

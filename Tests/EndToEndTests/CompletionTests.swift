@@ -40,9 +40,9 @@ struct CompletionTests {
 
   @Test(arguments: [
     (["crosscut", "wor"], ["worker"]),
-    (["crosscut", "worker", "--jo"], ["--join"]),
+    (["crosscut", "worker", "--jo"], ["--join", "--join-timeout"]),
     (["crosscut", "train", "--fc"], ["--fc-nodes"]),
-    (["crosscut", "model", ""], ["show"]),
+    (["crosscut", "model", ""], ["list", "show"]),
     (["crosscut", "model", "show", "--js"], ["--json"]),
     (["crosscut", "train", "--set", "x=1", "--se"], ["--secure", "--seed", "--set"]),
     (["crosscut", "nonsense", "--se"], []),

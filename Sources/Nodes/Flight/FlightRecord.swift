@@ -26,6 +26,10 @@ package struct FlightRecord: Hashable, Sendable {
     case checkpointNow = 11
     /// What the core said for people, in `bytes`.
     case note = 12
+    /// The evaluation after `number` steps had the lowest error so far.
+    case foundBest = 13
+    /// What was to go to node `number` (0: the server) has gone out.
+    case drained = 14
   }
 
   package var kind: Kind

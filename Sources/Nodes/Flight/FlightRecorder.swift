@@ -31,7 +31,8 @@ package final class FlightRecorder {
       removeOld(in: folder, role)
       let stem = "\(folder)/\(role.rawValue)-\(getpid())"
       let numbers = [""] + (2...mostFiles + 1).map { "-\($0)" }
-      let path = numbers.lazy.map { "\(stem)\($0).flight" }.first { access($0, F_OK) != 0 }
+      let paths: [String] = numbers.map { "\(stem)\($0).flight" }
+      let path = paths.first { access($0, F_OK) != 0 }
       return try FlightRecorder(
         path: path ?? "\(stem).flight", name: role.rawValue, ringBytes: ringBytes)
     } catch {
@@ -106,6 +107,7 @@ package final class FlightRecorder {
     case .asked(let id, let word): note(.asked, number: id.value, text: word)
     case .computed(let id, let failure?): note(.failed, number: id.value, text: failure)
     case .computed(let id, .none): note(.computed, number: id.value)
+    case .drained: note(.drained, number: 0)
     case .send, .meet, .exit: break
     }
   }

@@ -258,11 +258,21 @@ package struct FlightReplay {
       case .failed:
         take(.computed(OperationID(record.number), .failed(record.text)), record.time, &self)
       case .leave: take(.leave(reason: record.text), record.time, &self)
+      case .drained: take(.drained, record.time, &self)
       default: break
       }
     }
     if core == nil { finding.hindrance = "no view in it to begin with" }
   }
+
+  /// Slices are neither kept nor compared. Whether there were more the ring says.
+  private static let someSlices: [(Slice, [Frame])] = [
+    (
+      Slice(
+        transfer: 1, part: .value, key: 0, firstRow: 0, rows: 1, firstColumn: 0, columns: 1,
+        isLast: false), []
+    )
+  ]
 
   private func outcome(_ operation: FCCore.Operation, _ nodes: Int) -> FCCore.Outcome {
     let outgoing = Array(repeating: [FlightMessage.zero()], count: nodes)
@@ -274,9 +284,8 @@ package struct FlightReplay {
           outgoing: isLast ? [] : outgoing,
           featureGradients: (deliver ?? []).map { _ in [FlightMessage.zero()] },
           report: closesTurn ? (0, FlightMessage.zero()) : nil))
-    // Slices are neither kept nor compared.
-    case .collect: return .slices([])
-    case .gradients, .apply, .redraw, .place: return .done
+    case .collect, .collectNext: return .slices(Self.someSlices)
+    case .gradients, .stepSubBatch, .apply, .redraw, .place: return .done
     }
   }
 
@@ -312,6 +321,8 @@ package struct FlightReplay {
           NodeID(UInt32(truncatingIfNeeded: record.number)), reason: record.text)
       case .leave: event = .stop(reason: record.text)
       case .checkpointNow: event = .checkpointNow
+      case .foundBest: event = .foundBest(steps: record.number)
+      case .drained: event = .drained(NodeID(UInt32(truncatingIfNeeded: record.number)))
       case .checkpointed:
         event = .checkpointed(
           steps: record.number, failure: record.bytes.isEmpty ? nil : record.text)
@@ -334,8 +345,7 @@ package struct FlightReplay {
     case .apply: .applied(FlightMessage.zero())
     case .snapshot: .snapshot((0..<chunks).map { _ in FlightMessage.zero() })
     case .tally: .tallied(.zero)
-    // Slices are neither kept nor compared.
-    case .cut: .slices([])
+    case .cut: .slices(Self.someSlices)
     case .save: .saved(problem: nil)
     case .commit, .beginCheckpoint, .store, .finishCheckpoint, .rollBack: .done
     }

@@ -40,7 +40,9 @@ package struct FlightTimeline {
     case .failed: return "a computation failed: \(record.text)"
     case .misbehaved: return "refused a message: \(record.text)"
     case .leave: return "asked to end: \(record.text)"
-    case .checkpointed, .checkpointNow, .lost, .begun, .asked, .computed: return nil
+    case .checkpointed, .checkpointNow, .lost, .begun, .asked, .computed, .foundBest,
+      .drained:
+      return nil
     case .received, .sent:
       guard withMessages else { return nil }
       let arrow = record.kind == .sent ? "->" : "<-"

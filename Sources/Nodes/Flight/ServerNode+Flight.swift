@@ -20,6 +20,8 @@ extension ServerNode {
     case .misbehaved(let node, let reason):
       recorder.note(.misbehaved, number: UInt64(node.value), text: reason)
     case .stop(let reason): recorder.note(.leave, text: reason)
+    case .drained(let node): recorder.note(.drained, number: UInt64(node.value))
+    case .foundBest(let steps): recorder.note(.foundBest, number: steps)
     case .checkpointNow: recorder.note(.checkpointNow)
     case .checkpointed(let steps, let failure):
       recorder.note(.checkpointed, number: steps, text: failure ?? "")

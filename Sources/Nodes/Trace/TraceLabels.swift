@@ -52,8 +52,9 @@ extension FCCore.Operation {
     case .start(_, let subBatch, _): return "segment 0\(part(subBatch))"
     case .segment(let index, let subBatch, _, _, _, _): return "segment \(index)\(part(subBatch))"
     case .gradients: return "weight gradients"
+    case .stepSubBatch(_, let subBatch): return "update\(part(subBatch))"
     case .apply: return "update"
-    case .collect: return "hand out slices"
+    case .collect, .collectNext: return "hand out slices"
     case .redraw: return "draw initial values"
     case .place: return "place a slice"
     }
