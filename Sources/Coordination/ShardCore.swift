@@ -32,8 +32,8 @@ package struct ShardCore: Sendable {
     /// Sum the gradients in worker order, step the chunk from the committed version into the
     /// working one.
     case apply(chunk: Int, gradients: [Frame], step: UInt64)
-    /// The working version becomes the committed one.
-    case commit
+    /// The working version becomes the committed one: after `step + 1` steps.
+    case commit(step: UInt64)
     /// Frames of the shard's chunks of the committed version, which has seen `version` steps.
     case snapshot(to: NodeID, version: UInt64)
     /// Hand out the chunks; for a checkpoint (a transfer above 0) with their velocities.
@@ -218,10 +218,12 @@ package struct ShardCore: Sendable {
   /// Turns below `bound` are committed: the steps that waited for it count.
   mutating func committed(below bound: UInt64, _ out: inout [Directive]) {
     committedBelow = max(committedBelow, bound)
-    guard let working, working < committedBelow else { return }
+    guard let working, working < committedBelow, let program,
+      case .training(let step) = program[working]
+    else { return }
     self.working = nil
     appliedSteps += 1
-    compute(.commit, &out)
+    compute(.commit(step: step), &out)
   }
 
   // MARK: Computation

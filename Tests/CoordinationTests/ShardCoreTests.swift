@@ -46,14 +46,14 @@ import Testing
         "applied turn 0 -> server",
       ])
     #expect(scene.core.appliedSteps == 0)
-    #expect(scene.receive(.advance(Advance(turn: 1))) == ["commit"])
+    #expect(scene.receive(.advance(Advance(turn: 1))) == ["commit step 0"])
     #expect(scene.core.appliedSteps == 1)
   }
 
   @Test func `a gradient of the next turn means that the turn is committed`() {
     var scene = Self.entered()
     _ = scene.train(turn: 0)
-    #expect(scene.push(2, from: 1, turn: 1) == ["commit"])
+    #expect(scene.push(2, from: 1, turn: 1) == ["commit step 0"])
     #expect(scene.receive(.advance(Advance(turn: 1))) == [])
     #expect(scene.core.appliedSteps == 1)
   }
@@ -92,7 +92,7 @@ import Testing
   @Test func `a view that resumes after the working turn commits it`() {
     var scene = Self.entered()
     _ = scene.train(turn: 0)
-    #expect(scene.enter(ShardScene.view(2, resumeTurn: 1)) == ["commit"])
+    #expect(scene.enter(ShardScene.view(2, resumeTurn: 1)) == ["commit step 0"])
     #expect(scene.core.appliedSteps == 1)
   }
 
@@ -125,13 +125,26 @@ import Testing
     var scene = Self.entered()
     _ = scene.train(turn: 0)
     #expect(
-      scene.enter(ShardScene.view(2, resumeTurn: 1, isFinal: true)) == ["commit", "collect 0"])
+      scene.enter(ShardScene.view(2, resumeTurn: 1, isFinal: true)) == [
+        "commit step 0", "collect 0",
+      ])
     #expect(scene.finishAll() == ["slice (last) -> server, bulk"])
     var other = Self.entered()
     #expect(
       other.enter(Fixture.view(2)) == [
         "goodbye -> server", "exit, interrupted: left the run",
       ])
+  }
+
+  @Test func `a step that is not finite is refused, and passed over with the view that says so`() {
+    var scene = Self.entered()
+    _ = scene.push(1, from: 0, turn: 0)
+    _ = scene.push(1, from: 1, turn: 0)
+    #expect(scene.spoil(worker: 1) == ["fault of node 2 in turn 0: nan -> server"])
+    #expect(!scene.finishAll().contains { $0.hasPrefix("applied") })
+    #expect(scene.enter(ShardScene.view(2, resumeTurn: 1, skipped: 1)) == [])
+    #expect(scene.core.appliedSteps == 1)
+    #expect(scene.train(turn: 1).contains("applied turn 1 -> server"))
   }
 
   // MARK: Transfers

@@ -27,9 +27,12 @@ struct ShardScene {
   }
 
   static func view(
-    _ number: UInt32 = 1, resumeTurn: UInt64 = 0, workers: [Int] = [0, 1], isFinal: Bool = false
+    _ number: UInt32 = 1, resumeTurn: UInt64 = 0, workers: [Int] = [0, 1], isFinal: Bool = false,
+    skipped: UInt64 = 0
   ) -> View {
-    Fixture.view(number, resumeTurn: resumeTurn, workers: workers, shards: [1], isFinal: isFinal)
+    Fixture.view(
+      number, resumeTurn: resumeTurn, workers: workers, shards: [1], isFinal: isFinal,
+      skipped: skipped)
   }
 
   mutating func receive(
@@ -68,6 +71,12 @@ struct ShardScene {
       said += carryOut(.computed(id, outcome(of: operation)))
     }
     return said
+  }
+
+  /// The oldest step under way has a gradient that is not finite.
+  mutating func spoil(worker: Int?) -> [String] {
+    let (id, _) = underWay.removeFirst()
+    return carryOut(.computed(id, .notFinite(worker: worker, what: "nan")))
   }
 
   mutating func leave(_ reason: String) -> [String] { carryOut(.leave(reason: reason)) }
@@ -118,7 +127,7 @@ extension ShardCore.Operation {
     case .apply(let chunk, let gradients, let step):
       "apply chunk \(chunk) at step \(step) from "
         + gradients.map { "\($0.floats.first ?? -1)" }.joined(separator: " ")
-    case .commit: "commit"
+    case .commit(let step): "commit step \(step)"
     case .snapshot(let worker, let version): "snapshot of version \(version) for \(worker)"
     case .collect(let transfer): "collect \(transfer)"
     case .redraw: "redraw"

@@ -22,10 +22,12 @@ extension SimulatedCluster {
   }
 
   mutating func checkTrajectory(after operation: ShardCore.Operation, at node: SimulatedNode) {
-    guard options.poison.isEmpty, case .commit = operation, let core = node.shard else { return }
-    let expected = trajectory[core.appliedSteps].chunks
+    guard options.poison.isEmpty, case .commit(let step) = operation, let core = node.shard else {
+      return
+    }
+    let expected = trajectory[step + 1].chunks
     if core.chunks.contains(where: { node.chunks[$0] != expected[$0] }) {
-      violate("a shard's parameters after \(core.appliedSteps) steps are others")
+      violate("shard \(core.rank)'s parameters after step \(step) are others")
     }
   }
 
@@ -50,6 +52,7 @@ extension SimulatedCluster {
   mutating func checkInvariants(of id: NodeID) {
     guard let node = nodes[id] else { return }
     if let core = node.fc { check(core, id) }
+    if let core = node.shard { check(core, id) }
     if let core = node.worker {
       bound(core.outstanding.count, by: plan.chunks.ofStage.count + 4, "operations of \(id)")
       bound(core.gate.keptCount, by: mostEarly, "early messages of \(id)")
@@ -76,6 +79,18 @@ extension SimulatedCluster {
     let committed = serverCore.committedSteps
     if core.appliedSteps > committed || committed - core.appliedSteps > 1 {
       violate("\(id) has applied \(core.appliedSteps) steps, the server \(committed)")
+    }
+  }
+
+  /// So is a shard.
+  private mutating func check(_ core: ShardCore, _ id: NodeID) {
+    bound(core.gate.keptCount, by: mostEarly, "early messages of \(id)")
+    guard server.isRunning, serverCore.state == .running, core.restoring == nil, !core.stopped,
+      let view = core.gate.view, view.number == serverCore.view?.number
+    else { return }
+    let committed = serverCore.committedSteps
+    if core.appliedSteps > committed || committed - core.appliedSteps > 1 {
+      violate("\(id) has committed \(core.appliedSteps) steps, the server \(committed)")
     }
   }
 
