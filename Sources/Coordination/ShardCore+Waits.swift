@@ -38,6 +38,10 @@ extension ShardCore {
     }
     guard turn < program.count else { return [wait(.member(.server), "the end of the run")] }
     guard !view.workers.isEmpty else { return [wait(.member(.server), "a view with workers")] }
+    let isGiving = outstanding.values.contains {
+      if case .snapshot = $0 { true } else { false }
+    }
+    guard !isGiving else { return [wait(.own("compute thread"), "the parameters for a worker")] }
     guard applied.count == applying.count else {
       return [wait(.own("compute thread"), "a step of the parameters, turn \(turn)")]
     }
