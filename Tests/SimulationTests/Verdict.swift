@@ -70,9 +70,10 @@ extension SimulatedCluster {
         serverCore.turn == program.count && server.saved != nil
           && Set(evaluations.map(\.step)).count == Int(program.evaluations))
     case .interrupted:
-      // Without all fc nodes there is no whole model to write.
+      // Without all fc nodes, or on the way back to a checkpoint, there is no whole model to write.
       return unless(
-        stopRequested && (server.saved != nil || serverCore.view == nil || !fcFaults.isEmpty))
+        stopRequested
+          && (server.saved != nil || serverCore.view == nil || !fcFaults.isEmpty || goingsBack > 0))
     case .failed where exit.reason.contains("is not applied"):
       // What was good before the step is kept.
       return unless(
