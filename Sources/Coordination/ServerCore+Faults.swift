@@ -61,6 +61,7 @@ extension ServerCore {
       turn += 1
       skippedTurns += 1
       reports = reports.filter { $0.key == lastCommit?.turn }
+      measured = measured.filter { $0 == lastCommit?.turn }
       stalls = 0
       openView(now, &out)
     case .rollBack:

@@ -70,9 +70,12 @@ extension SimulatedCluster {
         serverCore.turn == program.count && server.saved != nil
           && Set(evaluations.map(\.step)).count == Int(program.evaluations))
     case .interrupted:
-      // Without all fc nodes and shards there is no whole model to write.
+      // Without all fc nodes and shards, or on the way back to a checkpoint, there is no whole model
+      // to write.
       return unless(
-        stopRequested && (server.saved != nil || serverCore.view == nil || !holderFaults.isEmpty))
+        stopRequested
+          && (server.saved != nil || serverCore.view == nil || !holderFaults.isEmpty
+            || goingsBack > 0))
     case .failed where exit.reason.contains("is not applied"):
       // What was good before the step is kept.
       return unless(
