@@ -28,7 +28,8 @@ struct ShardPlace: Hashable {
 extension ServerCommand {
   /// Options that mean something to a shard; everything else comes from the coordinator.
   private static let shardOptions: Set<String> = [
-    "shard", "coordinator", "join", "key-file", "listen", "insecure", "verbose", "help",
+    "shard", "coordinator", "join", "join-timeout", "key-file", "listen", "insecure", "record",
+    "allow-drills", "verbose", "help",
   ]
 
   /// Runs as shard beside a coordinator if the arguments say so.
@@ -37,7 +38,7 @@ extension ServerCommand {
   /// - Throws: `UsageError`, or why the shard had to stop.
   static func runAsShard(_ arguments: ParsedArguments) throws -> Int32? {
     guard let text = arguments.string("shard") else {
-      for name in ["coordinator", "join"]
+      for name in ["coordinator", "join", "join-timeout", "record"]
       where arguments.has(name) && !arguments.isInherited(name) {
         throw UsageError(
           command: command.name, message: "--\(name) is for a shard: add --shard I/S")
