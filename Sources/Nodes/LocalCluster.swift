@@ -258,13 +258,16 @@ package final class LocalCluster {
       guard let end = child.poll(), end != .exited(0),
         announced.insert("\(child.processID)").inserted
       else { continue }
-      var why = ""
-      if case .exited = end, let line = lastLine(of: child.name) { why = ": \(line)" }
-      if case .killed(signal: SIGKILL) = end {
-        why = MemoryWatch.explanation(killsBefore: memoryKills)
-      }
-      report(.note("\(child.name) (process \(child.processID)) \(end)\(why)"))
+      report(.note("\(child.name) (process \(child.processID)) \(end)\(why(child.name, end))"))
     }
+  }
+
+  /// What is known of why a child ended: the kernel's want of memory, or its own last line.
+  private func why(_ name: String, _ end: ChildProcess.End) -> String {
+    guard end != .killed(signal: SIGKILL) else {
+      return MemoryWatch.explanation(killsBefore: memoryKills)
+    }
+    return lastLine(of: name).map { ": \($0)" } ?? ""
   }
 
   /// Starts another process in the place of one that has died; before the run has begun, a death
@@ -288,7 +291,7 @@ package final class LocalCluster {
           record.state == .gathering
           || !members.contains { $0.process.name.hasPrefix("worker") && $0.process.poll() == nil }
         guard isNeeded else { continue }
-        throw NodeError("\(name) \(end)" + (lastLine(of: name).map { ": \($0)" } ?? ""))
+        throw NodeError("\(name) \(end)\(why(name, end))")
       }
       members[index].process = try spawn(
         name, members[index].arguments, threads: members[index].threads)

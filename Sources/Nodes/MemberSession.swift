@@ -30,7 +30,7 @@ package final class MemberSession {
 
   let control: Hub.Link
   let bulk: Hub.Link
-  private var identity: Header
+  var identity: Header
   private var serverIncarnation: UInt64 = 0
   var role: (any MemberRole)?
   /// FC nodes and shards dialed, and members who have dialed in.
@@ -39,7 +39,7 @@ package final class MemberSession {
   private var lastJoin: Microseconds?
   private var serverLostAt: Microseconds?
   var refusals: UInt64 = 0
-  private var complained: Set<Hub.Link> = []
+  var complained: Set<Hub.Link> = []
   private var handshakes = HandshakeWatch()
   private var strangers = StrangerLog()
   private var news = StartingNews()
@@ -293,34 +293,6 @@ package final class MemberSession {
       tracing.receives(message, by: identity.sender)
       carryOut(role.deliver(message, now: MonotonicClock.now()))
     }
-  }
-
-  /// Refuses what cannot be a message. A member that sends such a thing is not listened to any
-  /// more, and the server hears of it; a server that does is left.
-  private func broken(_ link: Hub.Link, _ reason: String) {
-    refusals += 1
-    recorder?.note(.misbehaved, text: reason)
-    let isNew = complained.insert(link).inserted
-    if link == control || link == bulk {
-      if isNew { log.warning("refused a message of the server: \(reason)") }
-      if role != nil {
-        result = .joinAgain(reason: "the server breaks the protocol: \(reason)")
-      }
-      return
-    }
-    guard let node = routes.first(where: { $0.value == link })?.key,
-      let name = role?.name(of: node)
-    else {
-      if isNew { log.warning("refused a message: \(reason)") }
-      return
-    }
-    log.warning("\(name) breaks the protocol and is not listened to any more: \(reason)")
-    routes[node] = nil
-    endpoints[node] = nil
-    hub.hangUp(link)
-    var header = identity
-    header.view = role?.viewNumber ?? 0
-    send(Message(header, .complaint(Complaint(node: node, reason: reason))), over: control)
   }
 
   /// Notices a server that is gone for good.

@@ -125,6 +125,9 @@ package struct DrillReport {
     if target == .server, let unreachable, noticed == nil {
       return "the server did not answer after \(Self.seconds(unreachable))"
     }
+    if let successor, noticed == nil {
+      return "another server answered after \(Self.seconds(successor))"
+    }
     guard let noticed else { return "not at all: nothing had to be done" }
     return "after \(Self.seconds(noticed.seconds)): \(noticed.what)"
   }

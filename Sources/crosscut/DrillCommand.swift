@@ -30,7 +30,7 @@ enum DrillCommand {
         name: "seconds", value: .number("S", atLeast: 0.001),
         help: "How long the fault lasts; of no matter for kill.", standard: "5"),
       Option(
-        name: "percent", value: .integer("P", 1...100),
+        name: "rate", value: .integer("P", 1...100),
         help: "How many of 100 messages drop and corrupt hit.", standard: "10"),
       Option(
         name: "latency", value: .integer("MS", 1...Drill.longestLatencyMilliseconds),
@@ -40,10 +40,11 @@ enum DrillCommand {
         help: "How long to watch for the repair.", standard: "120"),
     ],
     examples: [
-      Example(line: "crosscut train --allow-drills", meaning: "In another terminal."),
-      Example(line: "crosscut drill kill worker-1", meaning: "It is started again by train."),
       Example(
-        line: "crosscut drill drop fc-0 --percent 2 --seconds 30", meaning: "A bad network."),
+        line: "crosscut drill kill worker-1",
+        meaning: "While crosscut train --allow-drills runs, which starts it again."),
+      Example(
+        line: "crosscut drill drop fc-0 --rate 2 --seconds 30", meaning: "A bad network."),
       Example(line: "crosscut drill disk-full", meaning: "Of the server's checkpoints."),
     ],
     exitCodes: [
@@ -107,7 +108,7 @@ enum DrillCommand {
         message: "--seconds: at most \(Drill.longestMilliseconds / 1000), not \(duration / 1000)")
     }
     return Drill(
-      kind: kind, milliseconds: max(1, Int(duration)), percent: arguments.integer("percent") ?? 10,
+      kind: kind, milliseconds: max(1, Int(duration)), percent: arguments.integer("rate") ?? 10,
       latencyMilliseconds: arguments.integer("latency") ?? 200)
   }
 

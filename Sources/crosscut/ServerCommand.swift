@@ -40,7 +40,7 @@ enum ServerCommand {
           + " of the run's directory."),
       .insecure, .http(standard: "off"), .httpTokenFile, .set, .workers, .fcNodes, .serverShards,
       .minimumWorkers, .fcLoss, .runDirectory, .seed, .resume, .goOn, .tensorboard, .allowDrills,
-      .record, .verbose,
+      .record, .joinTimeout, .verbose,
     ],
     examples: [
       Example(

@@ -178,7 +178,9 @@ import Training
     let error = #expect(throws: CheckpointError.self) {
       try sample.write(200, keep: 1, diskIsFull: { true })
     }
-    #expect(error?.reason == "cannot be written: no space left on device")
+    #expect(
+      error?.reason
+        == "cannot be written: no space left on device: free some there before the next is due")
     #expect(try sample.names == ["step-00000100"])
     try sample.write(200, keep: 1)
     #expect(try sample.names == ["step-00000200"])

@@ -76,8 +76,8 @@ import Testing
     (
       "zebra",
       "crosscut: unknown command \"zebra\"; there are train, server, worker, fc, keygen, token,"
-        + " status, nodes, logs, stop, set, health, doctor, metrics, audit, compare, evaluate, predict,"
-        + " verify, model, plan, data, checkpoint, completion, man, help"
+        + " status, nodes, logs, replay, stop, set, drill, trace, health, doctor, metrics, audit,"
+        + " compare, evaluate, predict, verify, model, plan, data, checkpoint, completion, man, help"
     ),
     ("--hepl", "crosscut: unknown option --hepl; did you mean --help?"),
     ("--watch status", "crosscut: unknown option --watch"),

@@ -31,8 +31,8 @@ package final class FlightRecorder {
       removeOld(in: folder, role)
       let stem = "\(folder)/\(role.rawValue)-\(getpid())"
       let numbers = [""] + (2...mostFiles + 1).map { "-\($0)" }
-      let paths: [String] = numbers.map { "\(stem)\($0).flight" }
-      let path = paths.first { access($0, F_OK) != 0 }
+      let paths = numbers.map { "\(stem)\($0).flight" }
+      let path = paths.first { !RunDirectory.exists($0) }
       return try FlightRecorder(
         path: path ?? "\(stem).flight", name: role.rawValue, ringBytes: ringBytes)
     } catch {
