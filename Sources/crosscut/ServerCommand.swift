@@ -29,7 +29,7 @@ enum ServerCommand {
       Option(
         name: "coordinator", value: .text("ENDPOINT"),
         help: "With --shard: the parameter server to join; a token says it too."),
-      .join, .joinTimeout,
+      .join,
       Option(
         name: "key-file", value: .text("FILE"),
         help: "The server's key, made by crosscut keygen: encrypt everything and let in only those"
