@@ -126,8 +126,8 @@ import Testing
       "crosscut server: missing --coordinator ENDPOINT (or CROSSCUT_COORDINATOR), or --join TOKEN"
     ),
     (
-      "train lenet5 --server-shards 3",
-      "--server-shards 3: cluster.serverShards: 3 server shards cannot share 2 chunks of conv"
+      "train lenet5 --server-shards 4",
+      "--server-shards 4: cluster.serverShards: 4 server shards cannot share 3 chunks of conv"
         + " parameters; a smaller cluster.chunkBytes makes more of them"
     ),
     ("verify fashion --step 3", "crosscut verify: unknown option --step; did you mean --steps?"),
