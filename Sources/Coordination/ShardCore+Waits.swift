@@ -38,11 +38,10 @@ extension ShardCore {
     }
     guard turn < program.count else { return [wait(.member(.server), "the end of the run")] }
     guard !view.workers.isEmpty else { return [wait(.member(.server), "a view with workers")] }
-    let isHandingOut = outstanding.values.contains {
+    let isGiving = outstanding.values.contains {
       if case .snapshot = $0 { true } else { false }
     }
-    // Whoever waits for these cannot push.
-    if isHandingOut { return [wait(.own("compute thread"), "the parameters for the workers")] }
+    guard !isGiving else { return [wait(.own("compute thread"), "the parameters for a worker")] }
     guard applied.count == applying.count else {
       return [wait(.own("compute thread"), "a step of the parameters, turn \(turn)")]
     }

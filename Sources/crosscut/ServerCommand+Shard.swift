@@ -28,8 +28,8 @@ struct ShardPlace: Hashable {
 extension ServerCommand {
   /// Options that mean something to a shard; everything else comes from the coordinator.
   private static let shardOptions: Set<String> = [
-    "shard", "coordinator", "join", "join-timeout", "key-file", "listen", "insecure", "record",
-    "allow-drills", "verbose", "help",
+    "shard", "coordinator", "join", "join-timeout", "key-file", "listen", "insecure",
+    "allow-drills", "record", "verbose", "help",
   ]
 
   /// Runs as shard beside a coordinator if the arguments say so.

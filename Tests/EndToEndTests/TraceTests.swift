@@ -36,12 +36,12 @@ struct TraceTests {
         })
     }
     for worker in ["worker 0", "worker 1"] {
-      #expect(names(of: worker).isSuperset(of: ["conv1 forward", "conv1 backward", "load"]))
+      #expect(names(of: worker).isSuperset(of: ["C1 forward", "C1 backward", "load"]))
     }
     for node in ["fc 0", "fc 1"] {
       #expect(names(of: node).isSuperset(of: ["segment 0", "weight gradients", "update"]))
     }
-    #expect(names(of: "server").isSuperset(of: ["update conv1 chunk 0", "commit"]))
+    #expect(names(of: "server").isSuperset(of: ["update C1 chunk 0", "commit"]))
     #expect(events.contains { $0["ph"] as? String == "s" })
 
     let stop = try Program.run("stop", scratch.path)

@@ -259,7 +259,8 @@ struct SimulationTests {
       options.steps = 10
       options.evaluateEvery = UInt64(seed % 5)
       options.maximumDelay = [4000, 30_000][seed % 2]
-      let time = Microseconds(30_000 + seed * 1700)
+      // Once all are there: with two of the three wanted the run would not begin.
+      let time = Microseconds(150_000 + seed * 1700)
       options.faults = [
         (time, .kill(NodeName(.worker, seed % 3), connectionCloses: seed % 2 == 0)),
         (time + 30_000, .add(.worker)), (time + 60_000, .leave(NodeName(.worker, 1))),
