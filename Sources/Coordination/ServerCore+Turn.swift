@@ -206,7 +206,9 @@ extension ServerCore {
       // A piece was lost on the way, and a model with a hole must not be written.
       slicesDone = []
       out.append(
-        .note("\(elements) of \(2 * (plan.heldElements ?? 0)) values and velocities have come"))
+        .note(
+          "\(elements) of \(2 * (plan.heldElements ?? 0)) \(plan.shardsWanted == 0 ? "fc " : "")"
+            + "values and velocities have come"))
       return
     }
     compute(.save(steps: committedSteps), &out)

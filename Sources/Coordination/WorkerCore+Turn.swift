@@ -143,10 +143,13 @@ extension WorkerCore {
     _ parameters: Parameters, from sender: NodeID, _ frames: [Frame], _ now: Microseconds,
     _ out: inout [Directive]
   ) {
-    guard let view = gate.view, arrived.indices.contains(parameters.chunk),
-      sender == view.owner(of: parameters.chunk, plan.shards)?.node ?? .server
-    else { return gate.count(.unexpected) }
-    guard let program, frames.count == 1,
+    guard let view = gate.view, let program, arrived.indices.contains(parameters.chunk) else {
+      return gate.count(.wrongSize)
+    }
+    guard sender == view.owner(of: parameters.chunk, plan.shards)?.node ?? .server else {
+      return gate.count(.unexpected)
+    }
+    guard frames.count == 1,
       frames[0].byteCount == plan.chunks.chunks[parameters.chunk].range.count
         * plan.wire.parameters.bytes
     else { return gate.count(.wrongSize) }

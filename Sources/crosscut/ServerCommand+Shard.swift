@@ -38,7 +38,7 @@ extension ServerCommand {
   /// - Throws: `UsageError`, or why the shard had to stop.
   static func runAsShard(_ arguments: ParsedArguments) throws -> Int32? {
     guard let text = arguments.string("shard") else {
-      for name in ["coordinator", "join"]
+      for name in ["coordinator", "join", "join-timeout"]
       where arguments.has(name) && !arguments.isInherited(name) {
         throw UsageError(
           command: command.name, message: "--\(name) is for a shard: add --shard I/S")

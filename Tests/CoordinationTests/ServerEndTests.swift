@@ -107,7 +107,7 @@ import Testing
     // The first piece of fc 1 is lost on the way.
     var said = scene.slice(from: 4, column: 4)
     #expect(said == ["store a slice"])
-    #expect(scene.notes.last == "10 of 12 values and velocities have come")
+    #expect(scene.notes.last == "10 of 12 fc values and velocities have come")
     said = Self.stall(&scene, [1, 2, 3, 4])
     #expect(said == [1, 2, 3, 4].map { "view 3 (final) at turn 2 -> node \($0)" })
     rest()

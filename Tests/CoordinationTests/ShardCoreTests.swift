@@ -20,6 +20,7 @@ import Testing
     // Who has said that it is there gets the parameters, first layers first.
     #expect(
       scene.receive(.pull, from: NodeID(2)) == ["snapshot of version 0 for node 2"])
+    #expect(scene.waits == ["compute thread: the parameters for a worker"])
     #expect(
       scene.finishAll() == [
         "parameters of chunk 1, version 0 -> node 2", "parameters of chunk 2, version 0 -> node 2",

@@ -237,7 +237,7 @@ import Testing
         .parameters(Parameters(version: 1, chunk: 3)), frames: [Fixture.floats(3)])
       + scene.receive(.parameters(Parameters(version: 1, chunk: 1)))
     #expect(said == [])
-    #expect(scene.core.gate.dropped == [.wrongSize: 2, .unexpected: 1, .future: 1, .duplicate: 1])
+    #expect(scene.core.gate.dropped == [.wrongSize: 3, .future: 1, .duplicate: 1])
     var later = Self.afterFirstTurn()
     _ = later.parameters(2, version: 0)
     #expect(later.core.gate.dropped == [.stale: 1])

@@ -264,6 +264,8 @@ struct SimulationTests {
       options.faults = [
         (time, .kill(NodeName(.worker, seed % 3), connectionCloses: seed % 2 == 0)),
         (time + 30_000, .add(.worker)), (time + 60_000, .leave(NodeName(.worker, 1))),
+        // Those that go before the run has begun are waited for.
+        (20_000_000, .add(.worker)), (20_000_000, .add(.worker)),
       ]
       check(seed: seed, options)
     }
