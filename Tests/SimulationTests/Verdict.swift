@@ -75,7 +75,8 @@ extension SimulatedCluster {
       return unless(
         stopRequested
           && (server.saved != nil || serverCore.view == nil || !holderFaults.isEmpty
-            || goingsBack > 0))
+            || goingsBack > 0)
+      )
     case .failed where exit.reason.contains("is not applied"):
       // What was good before the step is kept.
       return unless(
