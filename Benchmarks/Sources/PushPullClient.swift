@@ -88,8 +88,10 @@ final class PushPullClient {
       identity.view = view.number
       turn = view.resumeTurn
       received = 0
-      // An FC node that goes lets the server end without its slices.
-      if view.isFinal, role == .fc { try send(.goodbye, over: control) }
+      // An FC node that goes lets the server end without its slices, and is told nothing more.
+      guard view.isFinal, role == .fc else { return }
+      try send(.goodbye, over: control)
+      isOver = true
     case .parameters(let parameters):
       guard parameters.version >= turn, !gradients.isEmpty else { return }
       received += 1
