@@ -9,11 +9,11 @@ SWIFT ?= swift
 PREFIX ?= /usr/local
 # Passed on to `crosscut train` and to the benchmarks: make train ARGS="--workers 4"
 ARGS ?=
-# Schedules of `make simulate`, and the first one's seed.
-COUNT ?= 20000
+# How long `make chaos`, `fuzz` and `soak` take; how many clusters `make cold-starts` starts, how many
+# schedules `make simulate` runs, and the first one's seed.
+SECONDS ?=
+COUNT ?=
 SEED ?= 0
-# Of each decoder under `make fuzz`.
-SECONDS ?= 60
 
 # Swift's own libraries go into the binary, so that it runs where Swift is not installed.
 RELEASE := -c release --static-swift-stdlib -Xlinker -s
@@ -54,14 +54,22 @@ format: swift ## format all Swift files
 	@$(SWIFT) format --in-place --recursive --parallel $(SWIFT_SOURCES)
 
 .PHONY: bench
-bench: packages ## run all benchmarks, or one with its options: ARGS="cluster-step --rounds 5"
+bench: build ## run all benchmarks, or one with its options: ARGS="cluster-step --rounds 5"
 	@$(SWIFT) build $(RELEASE) --product benchmarks
 	@$(if $(ARGS),.build/release/benchmarks $(ARGS),for name in $(BENCHMARKS); do \
 	  echo "== $$name"; .build/release/benchmarks $$name; done)
 
 .PHONY: chaos
-chaos: build ## kill and stop random processes of a training cluster for SECONDS (60)
-	@scripts/chaos $(SECONDS) $(ARGS)
+chaos: build ## kill and stop random processes and cut links of training clusters for SECONDS (60)
+	@scripts/chaos $(or $(SECONDS),60) $(ARGS)
+
+.PHONY: soak
+soak: build ## train for an hour (SECONDS=3600) and fail if a process of the cluster grows
+	@scripts/soak $(or $(SECONDS),3600) $(ARGS)
+
+.PHONY: cold-starts
+cold-starts: build ## start a small cluster COUNT (100) times in any order: each must train its first step
+	@scripts/cold-starts $(or $(COUNT),100) $(ARGS)
 
 .PHONY: reproduce
 reproduce: build ## the 2012 paper's experiments on CIFAR-10: DATA=cifar10.tar.gz, QUICK=1 for a first look
@@ -72,10 +80,14 @@ reproduce: build ## the 2012 paper's experiments on CIFAR-10: DATA=cifar10.tar.g
 bench-network: build ## measure on an emulated Ethernet, as root; ARGS="--with-ddp python3 --hosts 4"
 	@scripts/bench-network $(ARGS)
 
+.PHONY: bench-large-head
+bench-large-head: build ## measure last layers of up to a million classes; ARGS="--classes 1000000"
+	@scripts/bench-large-head $(ARGS)
+
 .PHONY: simulate
 simulate: development-packages ## run COUNT (20000) schedules of simulated clusters with faults from SEED (0)
 	@$(SWIFT) build --build-tests
-	@CROSSCUT_SIMULATION_SEEDS=$(COUNT) CROSSCUT_SIMULATION_FIRST=$(SEED) \
+	@CROSSCUT_SIMULATION_SEEDS=$(or $(COUNT),20000) CROSSCUT_SIMULATION_FIRST=$(SEED) \
 	  $(SWIFT) test --skip-build --disable-xctest --filter 'SimulationTests'
 
 .PHONY: model
@@ -92,7 +104,7 @@ sanitize: packages ## run the tests under ThreadSanitizer and AddressSanitizer (
 
 .PHONY: fuzz
 fuzz: packages ## fuzz the decoders of outside bytes, each for SECONDS (60); ARGS="wire idx" picks some
-	@scripts/fuzz $(SECONDS) $(ARGS)
+	@scripts/fuzz $(or $(SECONDS),60) $(ARGS)
 
 .PHONY: test-compose
 test-compose: ## run docker-compose.yml for real: build, up, scale, kill, down (needs root or Docker)

@@ -106,7 +106,7 @@ let package = Package(
       name: "benchmarks",
       dependencies: [
         "Kernels", "Nodes", "Network", "Tensors", "Configuration", "Training", "Observability",
-        "Transport", "Coordination", "Messages", "Datasets", "CTurboJPEG",
+        "Transport", "Coordination", "Messages", "Datasets", "Wire", "CTurboJPEG", "CZeroMQ",
       ],
       path: "Benchmarks/Sources", swiftSettings: house),
 
@@ -133,7 +133,7 @@ let package = Package(
       name: "PlanningTests",
       dependencies: [
         "Planning", "Nodes", "Training", "Configuration", "Observability", "Messages", "Transport",
-        "Network",
+        "Network", "Tensors",
       ], swiftSettings: house),
     .testTarget(
       name: "CoordinationTests", dependencies: ["Coordination", "Messages", "Network", "Tensors"],
@@ -164,7 +164,11 @@ let package = Package(
       name: "PaperTests", dependencies: ["Configuration", "Network", "Kernels", "Tensors"],
       swiftSettings: house),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["crosscut", "Observability", "Training", "Nodes"],
+      name: "EndToEndTests",
+      dependencies: [
+        "crosscut", "Observability", "Training", "Nodes", "Transport", "Messages", "Wire",
+        "Tensors",
+      ],
       swiftSettings: house),
   ]
 )

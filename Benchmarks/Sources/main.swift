@@ -2,8 +2,10 @@
 let benchmarks: [(name: String, run: ([String]) throws -> Void)] = [
   ("convolution-stack", ConvolutionStackBenchmark.run),
   ("cluster-step", ClusterStepBenchmark.run),
+  ("training-step", TrainingStepBenchmark.run),
   ("loader", LoaderBenchmark.run),
   ("encryption", EncryptionBenchmark.run),
+  ("goodput", GoodputBenchmark.run),
 ]
 
 let arguments = Array(CommandLine.arguments.dropFirst())

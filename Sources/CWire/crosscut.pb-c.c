@@ -868,6 +868,96 @@ void   crosscut__v1__parameters__free_unpacked
   assert(message->base.descriptor == &crosscut__v1__parameters__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   crosscut__v1__pull__init
+                     (Crosscut__V1__Pull         *message)
+{
+  static const Crosscut__V1__Pull init_value = CROSSCUT__V1__PULL__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__pull__get_packed_size
+                     (const Crosscut__V1__Pull *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__pull__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__pull__pack
+                     (const Crosscut__V1__Pull *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__pull__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__pull__pack_to_buffer
+                     (const Crosscut__V1__Pull *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__pull__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__Pull *
+       crosscut__v1__pull__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__Pull *)
+     protobuf_c_message_unpack (&crosscut__v1__pull__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__pull__free_unpacked
+                     (Crosscut__V1__Pull *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__pull__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   crosscut__v1__applied__init
+                     (Crosscut__V1__Applied         *message)
+{
+  static const Crosscut__V1__Applied init_value = CROSSCUT__V1__APPLIED__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__applied__get_packed_size
+                     (const Crosscut__V1__Applied *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__applied__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__applied__pack
+                     (const Crosscut__V1__Applied *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__applied__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__applied__pack_to_buffer
+                     (const Crosscut__V1__Applied *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__applied__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__Applied *
+       crosscut__v1__applied__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__Applied *)
+     protobuf_c_message_unpack (&crosscut__v1__applied__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__applied__free_unpacked
+                     (Crosscut__V1__Applied *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__applied__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   crosscut__v1__row_block__init
                      (Crosscut__V1__RowBlock         *message)
 {
@@ -1228,6 +1318,96 @@ void   crosscut__v1__restore__free_unpacked
   assert(message->base.descriptor == &crosscut__v1__restore__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   crosscut__v1__drill__init
+                     (Crosscut__V1__Drill         *message)
+{
+  static const Crosscut__V1__Drill init_value = CROSSCUT__V1__DRILL__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__drill__get_packed_size
+                     (const Crosscut__V1__Drill *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__drill__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__drill__pack
+                     (const Crosscut__V1__Drill *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__drill__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__drill__pack_to_buffer
+                     (const Crosscut__V1__Drill *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__drill__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__Drill *
+       crosscut__v1__drill__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__Drill *)
+     protobuf_c_message_unpack (&crosscut__v1__drill__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__drill__free_unpacked
+                     (Crosscut__V1__Drill *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__drill__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   crosscut__v1__complaint__init
+                     (Crosscut__V1__Complaint         *message)
+{
+  static const Crosscut__V1__Complaint init_value = CROSSCUT__V1__COMPLAINT__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__complaint__get_packed_size
+                     (const Crosscut__V1__Complaint *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__complaint__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__complaint__pack
+                     (const Crosscut__V1__Complaint *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__complaint__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__complaint__pack_to_buffer
+                     (const Crosscut__V1__Complaint *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__complaint__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__Complaint *
+       crosscut__v1__complaint__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__Complaint *)
+     protobuf_c_message_unpack (&crosscut__v1__complaint__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__complaint__free_unpacked
+                     (Crosscut__V1__Complaint *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__complaint__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   crosscut__v1__slice__init
                      (Crosscut__V1__Slice         *message)
 {
@@ -1369,6 +1549,12 @@ void   crosscut__v1__command_request__checkpoint_now__init
   static const Crosscut__V1__CommandRequest__CheckpointNow init_value = CROSSCUT__V1__COMMAND_REQUEST__CHECKPOINT_NOW__INIT;
   *message = init_value;
 }
+void   crosscut__v1__command_request__drill_request__init
+                     (Crosscut__V1__CommandRequest__DrillRequest         *message)
+{
+  static const Crosscut__V1__CommandRequest__DrillRequest init_value = CROSSCUT__V1__COMMAND_REQUEST__DRILL_REQUEST__INIT;
+  *message = init_value;
+}
 void   crosscut__v1__command_request__init
                      (Crosscut__V1__CommandRequest         *message)
 {
@@ -1459,7 +1645,277 @@ void   crosscut__v1__command_reply__free_unpacked
   assert(message->base.descriptor == &crosscut__v1__command_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[28] =
+void   crosscut__v1__trace_request__init
+                     (Crosscut__V1__TraceRequest         *message)
+{
+  static const Crosscut__V1__TraceRequest init_value = CROSSCUT__V1__TRACE_REQUEST__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__trace_request__get_packed_size
+                     (const Crosscut__V1__TraceRequest *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__trace_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__trace_request__pack
+                     (const Crosscut__V1__TraceRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__trace_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__trace_request__pack_to_buffer
+                     (const Crosscut__V1__TraceRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__trace_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__TraceRequest *
+       crosscut__v1__trace_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__TraceRequest *)
+     protobuf_c_message_unpack (&crosscut__v1__trace_request__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__trace_request__free_unpacked
+                     (Crosscut__V1__TraceRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__trace_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   crosscut__v1__trace_report__init
+                     (Crosscut__V1__TraceReport         *message)
+{
+  static const Crosscut__V1__TraceReport init_value = CROSSCUT__V1__TRACE_REPORT__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__trace_report__get_packed_size
+                     (const Crosscut__V1__TraceReport *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__trace_report__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__trace_report__pack
+                     (const Crosscut__V1__TraceReport *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__trace_report__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__trace_report__pack_to_buffer
+                     (const Crosscut__V1__TraceReport *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__trace_report__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__TraceReport *
+       crosscut__v1__trace_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__TraceReport *)
+     protobuf_c_message_unpack (&crosscut__v1__trace_report__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__trace_report__free_unpacked
+                     (Crosscut__V1__TraceReport *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__trace_report__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   crosscut__v1__log_request__init
+                     (Crosscut__V1__LogRequest         *message)
+{
+  static const Crosscut__V1__LogRequest init_value = CROSSCUT__V1__LOG_REQUEST__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__log_request__get_packed_size
+                     (const Crosscut__V1__LogRequest *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__log_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__log_request__pack
+                     (const Crosscut__V1__LogRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__log_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__log_request__pack_to_buffer
+                     (const Crosscut__V1__LogRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__log_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__LogRequest *
+       crosscut__v1__log_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__LogRequest *)
+     protobuf_c_message_unpack (&crosscut__v1__log_request__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__log_request__free_unpacked
+                     (Crosscut__V1__LogRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__log_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   crosscut__v1__log_reply__init
+                     (Crosscut__V1__LogReply         *message)
+{
+  static const Crosscut__V1__LogReply init_value = CROSSCUT__V1__LOG_REPLY__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__log_reply__get_packed_size
+                     (const Crosscut__V1__LogReply *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__log_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__log_reply__pack
+                     (const Crosscut__V1__LogReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__log_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__log_reply__pack_to_buffer
+                     (const Crosscut__V1__LogReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__log_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__LogReply *
+       crosscut__v1__log_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__LogReply *)
+     protobuf_c_message_unpack (&crosscut__v1__log_reply__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__log_reply__free_unpacked
+                     (Crosscut__V1__LogReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__log_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   crosscut__v1__pictures__init
+                     (Crosscut__V1__Pictures         *message)
+{
+  static const Crosscut__V1__Pictures init_value = CROSSCUT__V1__PICTURES__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__pictures__get_packed_size
+                     (const Crosscut__V1__Pictures *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__pictures__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__pictures__pack
+                     (const Crosscut__V1__Pictures *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__pictures__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__pictures__pack_to_buffer
+                     (const Crosscut__V1__Pictures *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__pictures__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__Pictures *
+       crosscut__v1__pictures__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__Pictures *)
+     protobuf_c_message_unpack (&crosscut__v1__pictures__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__pictures__free_unpacked
+                     (Crosscut__V1__Pictures *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__pictures__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   crosscut__v1__guesses__init
+                     (Crosscut__V1__Guesses         *message)
+{
+  static const Crosscut__V1__Guesses init_value = CROSSCUT__V1__GUESSES__INIT;
+  *message = init_value;
+}
+size_t crosscut__v1__guesses__get_packed_size
+                     (const Crosscut__V1__Guesses *message)
+{
+  assert(message->base.descriptor == &crosscut__v1__guesses__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t crosscut__v1__guesses__pack
+                     (const Crosscut__V1__Guesses *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &crosscut__v1__guesses__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t crosscut__v1__guesses__pack_to_buffer
+                     (const Crosscut__V1__Guesses *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &crosscut__v1__guesses__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Crosscut__V1__Guesses *
+       crosscut__v1__guesses__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Crosscut__V1__Guesses *)
+     protobuf_c_message_unpack (&crosscut__v1__guesses__descriptor,
+                                allocator, len, data);
+}
+void   crosscut__v1__guesses__free_unpacked
+                     (Crosscut__V1__Guesses *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &crosscut__v1__guesses__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[38] =
 {
   {
     "protocol_version",
@@ -1654,6 +2110,30 @@ static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "pull",
+    34,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, pull),
+    &crosscut__v1__pull__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "applied",
+    35,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, applied),
+    &crosscut__v1__applied__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "activations",
     48,
     PROTOBUF_C_LABEL_NONE,
@@ -1738,8 +2218,56 @@ static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "fault",
+    "pictures",
     68,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, pictures),
+    &crosscut__v1__pictures__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "guesses",
+    69,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, guesses),
+    &crosscut__v1__guesses__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "drill",
+    70,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, drill),
+    &crosscut__v1__drill__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "complaint",
+    71,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, complaint),
+    &crosscut__v1__complaint__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "fault",
+    72,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_MESSAGE,
     offsetof(Crosscut__V1__Envelope, body_case),
@@ -1797,46 +2325,105 @@ static const ProtobufCFieldDescriptor crosscut__v1__envelope__field_descriptors[
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "log_request",
+    84,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, log_request),
+    &crosscut__v1__log_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "log_reply",
+    85,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, log_reply),
+    &crosscut__v1__log_reply__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "trace_request",
+    96,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, trace_request),
+    &crosscut__v1__trace_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "trace_report",
+    97,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__Envelope, body_case),
+    offsetof(Crosscut__V1__Envelope, trace_report),
+    &crosscut__v1__trace_report__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__envelope__field_indices_by_name[] = {
-  16,   /* field[16] = activations */
+  18,   /* field[18] = activations */
   10,   /* field[10] = advance */
-  21,   /* field[21] = collect */
-  27,   /* field[27] = command_reply */
-  26,   /* field[26] = command_request */
-  18,   /* field[18] = exchange */
-  23,   /* field[23] = fault */
-  17,   /* field[17] = feature_gradients */
+  17,   /* field[17] = applied */
+  23,   /* field[23] = collect */
+  33,   /* field[33] = command_reply */
+  32,   /* field[32] = command_request */
+  28,   /* field[28] = complaint */
+  27,   /* field[27] = drill */
+  20,   /* field[20] = exchange */
+  29,   /* field[29] = fault */
+  19,   /* field[19] = feature_gradients */
   13,   /* field[13] = goodbye */
+  26,   /* field[26] = guesses */
   9,   /* field[9] = heartbeat */
   4,   /* field[4] = incarnation */
   5,   /* field[5] = join */
   11,   /* field[11] = leave */
+  35,   /* field[35] = log_reply */
+  34,   /* field[34] = log_request */
   8,   /* field[8] = membership */
   15,   /* field[15] = parameters */
+  25,   /* field[25] = pictures */
   0,   /* field[0] = protocol_version */
+  16,   /* field[16] = pull */
   14,   /* field[14] = push */
   7,   /* field[7] = refusal */
-  19,   /* field[19] = report */
-  22,   /* field[22] = restore */
+  21,   /* field[21] = report */
+  24,   /* field[24] = restore */
   1,   /* field[1] = run */
   3,   /* field[3] = sender */
-  20,   /* field[20] = slice */
-  25,   /* field[25] = status_reply */
-  24,   /* field[24] = status_request */
+  22,   /* field[22] = slice */
+  31,   /* field[31] = status_reply */
+  30,   /* field[30] = status_request */
   12,   /* field[12] = stop */
+  37,   /* field[37] = trace_report */
+  36,   /* field[36] = trace_request */
   2,   /* field[2] = view */
   6,   /* field[6] = welcome */
 };
-static const ProtobufCIntRange crosscut__v1__envelope__number_ranges[6 + 1] =
+static const ProtobufCIntRange crosscut__v1__envelope__number_ranges[7 + 1] =
 {
   { 1, 0 },
   { 16, 5 },
   { 32, 14 },
-  { 48, 16 },
-  { 64, 19 },
-  { 80, 24 },
-  { 0, 28 }
+  { 48, 18 },
+  { 64, 21 },
+  { 80, 30 },
+  { 96, 36 },
+  { 0, 38 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor =
 {
@@ -1846,10 +2433,10 @@ const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor =
   "Crosscut__V1__Envelope",
   "crosscut.v1",
   sizeof(Crosscut__V1__Envelope),
-  28,
+  38,
   crosscut__v1__envelope__field_descriptors,
   crosscut__v1__envelope__field_indices_by_name,
-  6,  crosscut__v1__envelope__number_ranges,
+  7,  crosscut__v1__envelope__number_ranges,
   (ProtobufCMessageInit) crosscut__v1__envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -1981,7 +2568,7 @@ const ProtobufCMessageDescriptor crosscut__v1__member__descriptor =
   (ProtobufCMessageInit) crosscut__v1__member__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__join__field_descriptors[6] =
+static const ProtobufCFieldDescriptor crosscut__v1__join__field_descriptors[7] =
 {
   {
     "role",
@@ -2055,8 +2642,21 @@ static const ProtobufCFieldDescriptor crosscut__v1__join__field_descriptors[6] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "allows_drills",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Join, allows_drills),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__join__field_indices_by_name[] = {
+  6,   /* field[6] = allows_drills */
   4,   /* field[4] = endpoint */
   1,   /* field[1] = host */
   5,   /* field[5] = preferred_rank */
@@ -2064,10 +2664,11 @@ static const unsigned crosscut__v1__join__field_indices_by_name[] = {
   0,   /* field[0] = role */
   3,   /* field[3] = software_version */
 };
-static const ProtobufCIntRange crosscut__v1__join__number_ranges[1 + 1] =
+static const ProtobufCIntRange crosscut__v1__join__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 12, 6 },
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__join__descriptor =
 {
@@ -2077,10 +2678,10 @@ const ProtobufCMessageDescriptor crosscut__v1__join__descriptor =
   "Crosscut__V1__Join",
   "crosscut.v1",
   sizeof(Crosscut__V1__Join),
-  6,
+  7,
   crosscut__v1__join__field_descriptors,
   crosscut__v1__join__field_indices_by_name,
-  1,  crosscut__v1__join__number_ranges,
+  2,  crosscut__v1__join__number_ranges,
   (ProtobufCMessageInit) crosscut__v1__join__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -2186,7 +2787,7 @@ const ProtobufCMessageDescriptor crosscut__v1__refusal__descriptor =
   (ProtobufCMessageInit) crosscut__v1__refusal__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[10] =
+static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[11] =
 {
   {
     "number",
@@ -2297,8 +2898,20 @@ static const ProtobufCFieldDescriptor crosscut__v1__view__field_descriptors[10] 
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "skipped_turns",
+    "shards",
     10,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__View, n_shards),
+    offsetof(Crosscut__V1__View, shards),
+    &crosscut__v1__member__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "skipped_turns",
+    11,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
@@ -2318,13 +2931,14 @@ static const unsigned crosscut__v1__view__field_indices_by_name[] = {
   7,   /* field[7] = rate_changes */
   6,   /* field[6] = rate_reductions */
   1,   /* field[1] = resume_turn */
-  9,   /* field[9] = skipped_turns */
+  9,   /* field[9] = shards */
+  10,   /* field[10] = skipped_turns */
   2,   /* field[2] = workers */
 };
 static const ProtobufCIntRange crosscut__v1__view__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__view__descriptor =
 {
@@ -2334,7 +2948,7 @@ const ProtobufCMessageDescriptor crosscut__v1__view__descriptor =
   "Crosscut__V1__View",
   "crosscut.v1",
   sizeof(Crosscut__V1__View),
-  10,
+  11,
   crosscut__v1__view__field_descriptors,
   crosscut__v1__view__field_indices_by_name,
   1,  crosscut__v1__view__number_ranges,
@@ -3269,6 +3883,62 @@ const ProtobufCMessageDescriptor crosscut__v1__parameters__descriptor =
   (ProtobufCMessageInit) crosscut__v1__parameters__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+#define crosscut__v1__pull__field_descriptors NULL
+#define crosscut__v1__pull__field_indices_by_name NULL
+#define crosscut__v1__pull__number_ranges NULL
+const ProtobufCMessageDescriptor crosscut__v1__pull__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.Pull",
+  "Pull",
+  "Crosscut__V1__Pull",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__Pull),
+  0,
+  crosscut__v1__pull__field_descriptors,
+  crosscut__v1__pull__field_indices_by_name,
+  0,  crosscut__v1__pull__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__pull__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__applied__field_descriptors[1] =
+{
+  {
+    "turn",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Applied, turn),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__applied__field_indices_by_name[] = {
+  0,   /* field[0] = turn */
+};
+static const ProtobufCIntRange crosscut__v1__applied__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__applied__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.Applied",
+  "Applied",
+  "Crosscut__V1__Applied",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__Applied),
+  1,
+  crosscut__v1__applied__field_descriptors,
+  crosscut__v1__applied__field_indices_by_name,
+  1,  crosscut__v1__applied__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__applied__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor crosscut__v1__row_block__field_descriptors[3] =
 {
   {
@@ -3794,6 +4464,134 @@ const ProtobufCMessageDescriptor crosscut__v1__restore__descriptor =
   (ProtobufCMessageInit) crosscut__v1__restore__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor crosscut__v1__drill__field_descriptors[4] =
+{
+  {
+    "kind",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Drill, kind),
+    &crosscut__v1__drill_kind__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "milliseconds",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Drill, milliseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "percent",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Drill, percent),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "latency_milliseconds",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Drill, latency_milliseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__drill__field_indices_by_name[] = {
+  0,   /* field[0] = kind */
+  3,   /* field[3] = latency_milliseconds */
+  1,   /* field[1] = milliseconds */
+  2,   /* field[2] = percent */
+};
+static const ProtobufCIntRange crosscut__v1__drill__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__drill__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.Drill",
+  "Drill",
+  "Crosscut__V1__Drill",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__Drill),
+  4,
+  crosscut__v1__drill__field_descriptors,
+  crosscut__v1__drill__field_indices_by_name,
+  1,  crosscut__v1__drill__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__drill__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__complaint__field_descriptors[2] =
+{
+  {
+    "node",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Complaint, node),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Complaint, reason),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__complaint__field_indices_by_name[] = {
+  0,   /* field[0] = node */
+  1,   /* field[1] = reason */
+};
+static const ProtobufCIntRange crosscut__v1__complaint__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__complaint__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.Complaint",
+  "Complaint",
+  "Crosscut__V1__Complaint",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__Complaint),
+  2,
+  crosscut__v1__complaint__field_descriptors,
+  crosscut__v1__complaint__field_indices_by_name,
+  1,  crosscut__v1__complaint__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__complaint__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor crosscut__v1__slice__field_descriptors[8] =
 {
   {
@@ -3977,7 +4775,58 @@ const ProtobufCMessageDescriptor crosscut__v1__command_request__checkpoint_now__
   (ProtobufCMessageInit) crosscut__v1__command_request__checkpoint_now__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__command_request__field_descriptors[3] =
+static const ProtobufCFieldDescriptor crosscut__v1__command_request__drill_request__field_descriptors[2] =
+{
+  {
+    "drill",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__CommandRequest__DrillRequest, drill),
+    &crosscut__v1__drill__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "target",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__CommandRequest__DrillRequest, target),
+    &crosscut__v1__member_name__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__command_request__drill_request__field_indices_by_name[] = {
+  0,   /* field[0] = drill */
+  1,   /* field[1] = target */
+};
+static const ProtobufCIntRange crosscut__v1__command_request__drill_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__command_request__drill_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.CommandRequest.DrillRequest",
+  "DrillRequest",
+  "Crosscut__V1__CommandRequest__DrillRequest",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__CommandRequest__DrillRequest),
+  2,
+  crosscut__v1__command_request__drill_request__field_descriptors,
+  crosscut__v1__command_request__drill_request__field_indices_by_name,
+  1,  crosscut__v1__command_request__drill_request__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__command_request__drill_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__command_request__field_descriptors[5] =
 {
   {
     "stop",
@@ -4015,16 +4864,44 @@ static const ProtobufCFieldDescriptor crosscut__v1__command_request__field_descr
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "drill",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Crosscut__V1__CommandRequest, command_case),
+    offsetof(Crosscut__V1__CommandRequest, drill),
+    &crosscut__v1__command_request__drill_request__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "trace_turns",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Crosscut__V1__CommandRequest, command_case),
+    offsetof(Crosscut__V1__CommandRequest, trace_turns),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__command_request__field_indices_by_name[] = {
   1,   /* field[1] = checkpoint_now */
+  3,   /* field[3] = drill */
   2,   /* field[2] = learning_rate */
   0,   /* field[0] = stop */
+  4,   /* field[4] = trace_turns */
 };
-static const ProtobufCIntRange crosscut__v1__command_request__number_ranges[1 + 1] =
+static const ProtobufCIntRange crosscut__v1__command_request__number_ranges[3 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 8, 3 },
+  { 16, 4 },
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__command_request__descriptor =
 {
@@ -4034,10 +4911,10 @@ const ProtobufCMessageDescriptor crosscut__v1__command_request__descriptor =
   "Crosscut__V1__CommandRequest",
   "crosscut.v1",
   sizeof(Crosscut__V1__CommandRequest),
-  3,
+  5,
   crosscut__v1__command_request__field_descriptors,
   crosscut__v1__command_request__field_indices_by_name,
-  1,  crosscut__v1__command_request__number_ranges,
+  3,  crosscut__v1__command_request__number_ranges,
   (ProtobufCMessageInit) crosscut__v1__command_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -4092,22 +4969,408 @@ const ProtobufCMessageDescriptor crosscut__v1__command_reply__descriptor =
   (ProtobufCMessageInit) crosscut__v1__command_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue crosscut__v1__role__enum_values_by_number[5] =
+static const ProtobufCFieldDescriptor crosscut__v1__trace_request__field_descriptors[2] =
+{
+  {
+    "turns",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__TraceRequest, turns),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sent_at",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__TraceRequest, sent_at),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__trace_request__field_indices_by_name[] = {
+  1,   /* field[1] = sent_at */
+  0,   /* field[0] = turns */
+};
+static const ProtobufCIntRange crosscut__v1__trace_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__trace_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.TraceRequest",
+  "TraceRequest",
+  "Crosscut__V1__TraceRequest",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__TraceRequest),
+  2,
+  crosscut__v1__trace_request__field_descriptors,
+  crosscut__v1__trace_request__field_indices_by_name,
+  1,  crosscut__v1__trace_request__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__trace_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__trace_report__field_descriptors[2] =
+{
+  {
+    "requested_at",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__TraceReport, requested_at),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sent_at",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__TraceReport, sent_at),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__trace_report__field_indices_by_name[] = {
+  0,   /* field[0] = requested_at */
+  1,   /* field[1] = sent_at */
+};
+static const ProtobufCIntRange crosscut__v1__trace_report__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__trace_report__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.TraceReport",
+  "TraceReport",
+  "Crosscut__V1__TraceReport",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__TraceReport),
+  2,
+  crosscut__v1__trace_report__field_descriptors,
+  crosscut__v1__trace_report__field_indices_by_name,
+  1,  crosscut__v1__trace_report__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__trace_report__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__log_request__field_descriptors[3] =
+{
+  {
+    "node",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__LogRequest, node),
+    &crosscut__v1__member_name__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "after",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__LogRequest, after),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "ticket",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__LogRequest, ticket),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__log_request__field_indices_by_name[] = {
+  1,   /* field[1] = after */
+  0,   /* field[0] = node */
+  2,   /* field[2] = ticket */
+};
+static const ProtobufCIntRange crosscut__v1__log_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__log_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.LogRequest",
+  "LogRequest",
+  "Crosscut__V1__LogRequest",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__LogRequest),
+  3,
+  crosscut__v1__log_request__field_descriptors,
+  crosscut__v1__log_request__field_indices_by_name,
+  1,  crosscut__v1__log_request__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__log_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__log_reply__field_descriptors[3] =
+{
+  {
+    "ticket",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__LogReply, ticket),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "last",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__LogReply, last),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "problem",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__LogReply, problem),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__log_reply__field_indices_by_name[] = {
+  1,   /* field[1] = last */
+  2,   /* field[2] = problem */
+  0,   /* field[0] = ticket */
+};
+static const ProtobufCIntRange crosscut__v1__log_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__log_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.LogReply",
+  "LogReply",
+  "Crosscut__V1__LogReply",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__LogReply),
+  3,
+  crosscut__v1__log_reply__field_descriptors,
+  crosscut__v1__log_reply__field_indices_by_name,
+  1,  crosscut__v1__log_reply__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__log_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__pictures__field_descriptors[5] =
+{
+  {
+    "first_row",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Pictures, first_row),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rows",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Pictures, rows),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "channels",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Pictures, channels),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "height",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Pictures, height),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "width",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Pictures, width),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__pictures__field_indices_by_name[] = {
+  2,   /* field[2] = channels */
+  0,   /* field[0] = first_row */
+  3,   /* field[3] = height */
+  1,   /* field[1] = rows */
+  4,   /* field[4] = width */
+};
+static const ProtobufCIntRange crosscut__v1__pictures__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__pictures__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.Pictures",
+  "Pictures",
+  "Crosscut__V1__Pictures",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__Pictures),
+  5,
+  crosscut__v1__pictures__field_descriptors,
+  crosscut__v1__pictures__field_indices_by_name,
+  1,  crosscut__v1__pictures__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__pictures__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor crosscut__v1__guesses__field_descriptors[3] =
+{
+  {
+    "step",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Guesses, step),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rows",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Guesses, rows),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "classes",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Guesses, classes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned crosscut__v1__guesses__field_indices_by_name[] = {
+  2,   /* field[2] = classes */
+  1,   /* field[1] = rows */
+  0,   /* field[0] = step */
+};
+static const ProtobufCIntRange crosscut__v1__guesses__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor crosscut__v1__guesses__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "crosscut.v1.Guesses",
+  "Guesses",
+  "Crosscut__V1__Guesses",
+  "crosscut.v1",
+  sizeof(Crosscut__V1__Guesses),
+  3,
+  crosscut__v1__guesses__field_descriptors,
+  crosscut__v1__guesses__field_indices_by_name,
+  1,  crosscut__v1__guesses__number_ranges,
+  (ProtobufCMessageInit) crosscut__v1__guesses__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCEnumValue crosscut__v1__role__enum_values_by_number[6] =
 {
   { "ROLE_UNSPECIFIED", "CROSSCUT__V1__ROLE__ROLE_UNSPECIFIED", 0 },
   { "ROLE_SERVER", "CROSSCUT__V1__ROLE__ROLE_SERVER", 1 },
   { "ROLE_WORKER", "CROSSCUT__V1__ROLE__ROLE_WORKER", 2 },
   { "ROLE_FC", "CROSSCUT__V1__ROLE__ROLE_FC", 3 },
   { "ROLE_OBSERVER", "CROSSCUT__V1__ROLE__ROLE_OBSERVER", 4 },
+  { "ROLE_SHARD", "CROSSCUT__V1__ROLE__ROLE_SHARD", 5 },
 };
 static const ProtobufCIntRange crosscut__v1__role__value_ranges[] = {
-{0, 0},{0, 5}
+{0, 0},{0, 6}
 };
-static const ProtobufCEnumValueIndex crosscut__v1__role__enum_values_by_name[5] =
+static const ProtobufCEnumValueIndex crosscut__v1__role__enum_values_by_name[6] =
 {
   { "ROLE_FC", 3 },
   { "ROLE_OBSERVER", 4 },
   { "ROLE_SERVER", 1 },
+  { "ROLE_SHARD", 5 },
   { "ROLE_UNSPECIFIED", 0 },
   { "ROLE_WORKER", 2 },
 };
@@ -4118,12 +5381,52 @@ const ProtobufCEnumDescriptor crosscut__v1__role__descriptor =
   "Role",
   "Crosscut__V1__Role",
   "crosscut.v1",
-  5,
+  6,
   crosscut__v1__role__enum_values_by_number,
-  5,
+  6,
   crosscut__v1__role__enum_values_by_name,
   1,
   crosscut__v1__role__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue crosscut__v1__drill_kind__enum_values_by_number[8] =
+{
+  { "DRILL_KIND_UNSPECIFIED", "CROSSCUT__V1__DRILL_KIND__DRILL_KIND_UNSPECIFIED", 0 },
+  { "DRILL_KIND_KILL", "CROSSCUT__V1__DRILL_KIND__DRILL_KIND_KILL", 1 },
+  { "DRILL_KIND_STOP", "CROSSCUT__V1__DRILL_KIND__DRILL_KIND_STOP", 2 },
+  { "DRILL_KIND_HANG", "CROSSCUT__V1__DRILL_KIND__DRILL_KIND_HANG", 3 },
+  { "DRILL_KIND_DELAY", "CROSSCUT__V1__DRILL_KIND__DRILL_KIND_DELAY", 4 },
+  { "DRILL_KIND_DROP", "CROSSCUT__V1__DRILL_KIND__DRILL_KIND_DROP", 5 },
+  { "DRILL_KIND_CORRUPT", "CROSSCUT__V1__DRILL_KIND__DRILL_KIND_CORRUPT", 6 },
+  { "DRILL_KIND_DISK_FULL", "CROSSCUT__V1__DRILL_KIND__DRILL_KIND_DISK_FULL", 7 },
+};
+static const ProtobufCIntRange crosscut__v1__drill_kind__value_ranges[] = {
+{0, 0},{0, 8}
+};
+static const ProtobufCEnumValueIndex crosscut__v1__drill_kind__enum_values_by_name[8] =
+{
+  { "DRILL_KIND_CORRUPT", 6 },
+  { "DRILL_KIND_DELAY", 4 },
+  { "DRILL_KIND_DISK_FULL", 7 },
+  { "DRILL_KIND_DROP", 5 },
+  { "DRILL_KIND_HANG", 3 },
+  { "DRILL_KIND_KILL", 1 },
+  { "DRILL_KIND_STOP", 2 },
+  { "DRILL_KIND_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor crosscut__v1__drill_kind__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "crosscut.v1.DrillKind",
+  "DrillKind",
+  "Crosscut__V1__DrillKind",
+  "crosscut.v1",
+  8,
+  crosscut__v1__drill_kind__enum_values_by_number,
+  8,
+  crosscut__v1__drill_kind__enum_values_by_name,
+  1,
+  crosscut__v1__drill_kind__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
 static const ProtobufCEnumValue crosscut__v1__slice_part__enum_values_by_number[3] =

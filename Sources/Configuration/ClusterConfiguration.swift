@@ -2,14 +2,19 @@
 package struct ClusterConfiguration: Hashable, Sendable, ConfigurationSection {
   package var workers = 1
   package var fcNodes = 1
+  /// Parameter servers that share the chunks; the first one is the coordinator. Larger: no single
+  /// link carries all conv gradients and parameters. Smaller: fewer processes whose death costs the
+  /// steps since the last checkpoint.
+  package var serverShards = 1
   /// Largest message of convolutional parameters or gradients. Larger: fewer messages. Smaller: the
   /// exchange starts earlier beside the backward pass.
   package var chunkBytes = 1 << 20
   /// Between two heartbeats of a node.
   package var heartbeatMilliseconds = 500
-  /// A node that is silent for so long is taken for dead. Smaller: quicker repair. Larger: a node
-  /// on a busy machine is not expelled by mistake.
-  package var memberTimeoutMilliseconds = 3000
+  /// A node that is silent for so long is taken for dead; the server looks every 50 ms, so by itself
+  /// within three seconds. Smaller: quicker repair. Larger: a node on a busy machine is not expelled
+  /// by mistake.
+  package var memberTimeoutMilliseconds = 2800
   /// A run without a completed step for so long says whom it waits for.
   package var progressTimeoutSeconds = 60
   /// With fewer workers the run pauses. Larger: a step does not take many times as long because
@@ -35,6 +40,9 @@ package struct ClusterConfiguration: Hashable, Sendable, ConfigurationSection {
     [
       Field("workers", \.workers, .between(1, 4096), "Workers: replicas of the conv layers."),
       Field("fcNodes", \.fcNodes, .between(1, 4096), "FC nodes: slices of the fc layers."),
+      Field(
+        "serverShards", \.serverShards, .between(1, 1024),
+        "Parameter servers, with a share of the conv parameters each."),
       Field(
         "chunkBytes", \.chunkBytes,
         Rule {

@@ -8,6 +8,8 @@ package struct NetworkConfiguration: Hashable, Sendable {
   package var input: [Int] = []
   package var layers: [LayerSpec] = []
   package var loss = Loss.softmax
+  /// The part of the classes that a training step's loss is over; smaller is faster, and less exact.
+  package var sampleRate = 1.0
 
   package init() {}
 }
@@ -25,6 +27,11 @@ extension NetworkConfiguration: ConfigurationSection {
         "loss", \.loss,
         "Of the last layer's units: \"softmax\", or \"logistic\" for independent ones (2014 paper)."
       ),
+      Field(
+        "sampleRate", \.sampleRate,
+        Rule { $0 > 0 && $0 <= 1 ? nil : "must be above 0 and at most 1, not \($0.json.lineText)" },
+        "Part of the classes, drawn anew each step, that training's loss is over beside those of the"
+          + " batch (sampled softmax, for very many classes); 1: all. Evaluation is over all."),
     ]
   }
 }

@@ -109,13 +109,10 @@ extension Array: ConfigurationValue where Element: ConfigurationValue {
 protocol ConfigurationWord: ConfigurationValue, RawRepresentable<String>, CaseIterable {
   /// Words of the design that this version does not have.
   static var planned: [String] { get }
-  /// What else there is to know of them, with a space before it; "" by itself.
-  static var plannedNote: String { get }
 }
 
 extension ConfigurationWord {
   static var planned: [String] { [] }
-  static var plannedNote: String { "" }
 
   static func read(
     _ json: JSONValue, at path: ConfigurationPath
@@ -129,7 +126,7 @@ extension ConfigurationWord {
     if let value = Self(rawValue: word) { return value }
     // "ssp:3" is the word "ssp" with its argument.
     if planned.contains(where: { word == $0 || word.hasPrefix("\($0):") }) {
-      throw path.error("\"\(word)\" is not built yet\(plannedNote); this version has \(list)")
+      throw path.error("\"\(word)\" is not built yet; this version has \(list)")
     }
     let near = Suggestion.nearest(to: word, in: words)
     throw path.error(

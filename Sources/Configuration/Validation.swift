@@ -13,7 +13,8 @@ extension RunConfiguration {
     let plan: NetworkPlan
     do throws(NetworkError) {
       plan = try NetworkPlan(
-        input: Shape(network.input), layers: network.layers, loss: network.loss)
+        input: Shape(network.input), layers: network.layers, loss: network.loss,
+        sampleRate: Float(network.sampleRate))
     } catch {
       var path = place.key("layers")
       if let layer = error.layer { path = path.index(layer) }
@@ -46,13 +47,20 @@ extension RunConfiguration {
         "\(cluster.workers) workers cannot share a global batch of \(globalBatch) examples")
     }
     try checkSlices(of: plan, at: clusterPath.key("fcNodes"))
+    let chunks = ChunkTable(stages: plan.stages, maximumElements: cluster.chunkElements).chunks
+      .count
+    guard cluster.serverShards <= max(chunks, 1) else {
+      throw clusterPath.key("serverShards").error(
+        "\(cluster.serverShards) server shards cannot share \(chunks) chunk\(chunks == 1 ? "" : "s") of"
+          + " conv parameters; a smaller cluster.chunkBytes makes more of them")
+    }
     guard cluster.memberTimeoutMilliseconds >= 2 * cluster.heartbeatMilliseconds else {
       throw clusterPath.key("memberTimeoutMilliseconds").error(
         "must be at least two heartbeats (\(cluster.heartbeatMilliseconds) ms each), not"
           + " \(cluster.memberTimeoutMilliseconds)")
     }
     try checkDecay(at: root.key("optimizer").key("decay"))
-    try checkSchedule(at: root.key("schedule").key("subBatches"))
+    try checkSchedule(at: root.key("schedule"))
     try checkValidation()
     if case .synthetic(let synthetic) = dataset {
       try checkFit(
@@ -115,7 +123,13 @@ extension RunConfiguration {
     return schedule.subBatches > 0 ? schedule.subBatches : cluster.workers
   }
 
-  private func checkSchedule(at path: ConfigurationPath) throws(ConfigurationError) {
+  /// Whether P is the configuration's own, and not the number of workers.
+  private var isGivenSubBatches: Bool {
+    schedule.subBatches > 0 || dataset.shardGroups != nil
+  }
+
+  private func checkSchedule(at section: ConfigurationPath) throws(ConfigurationError) {
+    let path = section.key("subBatches")
     if let groups = dataset.shardGroups {
       let kind = ConfigurationPath.root.key("schedule").key("kind")
       guard schedule.kind == .roundRobin else {
@@ -134,6 +148,35 @@ extension RunConfiguration {
     guard subBatches <= globalBatch else {
       throw path.error(
         "\(subBatches) sub-batches cannot share a global batch of \(globalBatch) examples")
+    }
+    if network.sampleRate < 1 {
+      let rate = ConfigurationPath.root.key("network").key("sampleRate")
+      guard network.loss == .softmax else {
+        throw rate.error("needs the loss \"softmax\"")
+      }
+      guard schedule.fcUpdate == .perStep else {
+        throw rate.error("does not go with fcUpdate \"per-sub-batch\"")
+      }
+      guard schedule.kind == .gathered || isGivenSubBatches else {
+        throw path.error(
+          "must be given with a network.sampleRate below 1: each sub-batch has its own classes in its"
+            + " sample, and the result must not depend on the number of workers")
+      }
+    }
+    guard schedule.fcUpdate == .perSubBatch else { return }
+    guard schedule.kind != .gathered else {
+      throw section.key("fcUpdate").error(
+        "\"per-sub-batch\" needs sub-batches: set kind to \"scattered\" or \"round-robin\"")
+    }
+    guard isGivenSubBatches else {
+      throw path.error(
+        "must be given with fcUpdate \"per-sub-batch\": the result depends on it, and must not on"
+          + " the number of workers")
+    }
+    guard globalBatch % subBatches == 0 else {
+      throw path.error(
+        "must divide the global batch of \(globalBatch) with fcUpdate \"per-sub-batch\", so that"
+          + " every update sees as many examples; \(subBatches) does not")
     }
   }
 

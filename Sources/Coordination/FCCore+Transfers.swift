@@ -21,6 +21,7 @@ extension FCCore {
       restoring = restore
       isIdle = true
       outstanding = [:]
+      handsInMore = false
       inbox = [:]
       working = nil
       refusedTurn = nil

@@ -58,19 +58,36 @@ extension FCCore {
     else { return }
     let senders = senders(lane)
     guard senders.indices.allSatisfy({ senders[$0] == nil || features[$0] != nil }) else { return }
+    guard !mustWait(lane) else { return }
     // Features of this turn mean that the turn before is committed.
     committed(below: turn, &out)
     let kind = program[turn]
-    let step: UInt64 =
+    let (step, isShown): (UInt64, Bool) =
       switch kind {
-      case .training(let step), .evaluation(_, _, let step): step
+      case .training(let step): (step, false)
+      case .evaluation(_, let batch, let step): (step, batch == 0)
       }
     let pass = Pass(
-      isTraining: kind.isTraining, step: step, examples: plan.examples(of: kind, view.dataset))
+      isTraining: kind.isTraining, step: step, examples: plan.examples(of: kind, view.dataset),
+      isShown: isShown)
     lanes[lane].stage = .computing(0)
     enterPhase(now)
     compute(
       .start(pass, subBatch: lane, features.sorted { $0.key < $1.key }.map(\.value)), &out)
+  }
+
+  /// Whether this turn's sub-batches step one after another.
+  private var stepsEachSubBatch: Bool {
+    guard plan.schedule.updatesEachSubBatch, let program, turn < program.count else { return false }
+    return program[turn].isTraining
+  }
+
+  /// Whether a sub-batch whose features are there may not start yet: it reads the weights that the
+  /// one before makes, and these are made with the learning rate that the server gives for the
+  /// turn. Otherwise a step is made once the turn is committed.
+  func mustWait(_ lane: Int) -> Bool {
+    stepsEachSubBatch
+      && (announced < turn || lanes[..<lane].contains { $0.stage != .done })
   }
 
   var segmentCount: Int {
@@ -128,6 +145,11 @@ extension FCCore {
     }
     lanes[lane].stage = .done
     enterPhase(now)
+    if stepsEachSubBatch, case .training(let step) = program[turn] {
+      // After the features' gradients, which are of the weights as the sub-batch has read them.
+      compute(.stepSubBatch(step: step, subBatch: lane), &out)
+      if lane + 1 < lanes.count { startIfComplete(lane + 1, now, &out) }
+    }
     guard lanes.allSatisfy({ $0.stage == .done }) else { return }
     if let report = result.report {
       let body = Report(
@@ -135,11 +157,14 @@ extension FCCore {
         examples: plan.examples(of: program[turn], view.dataset))
       out.append(.send(message(.report(body), [report.counts]), to: .serverBulk))
     }
+    if let (guesses, frames) = result.guesses {
+      out.append(.send(message(.guesses(guesses), frames), to: .serverBulk))
+    }
     if program[turn].isTraining {
       // The workers already have what they need; the parameters' gradients are computed while
       // they go backward.
       working = turn
-      compute(.gradients, &out)
+      if !stepsEachSubBatch { compute(.gradients, &out) }
     }
     clock.finishTurn()
     turn += 1
@@ -164,7 +189,7 @@ extension FCCore {
       labels.byteCount == rows.count * 4,
       frames.dropFirst().reduce(0, { $0 + $1.byteCount }) == rows.count * columns
         * plan.wire.activations.bytes
-    else { return gate.count(.wrongSize) }
+    else { return complain(of: sender, "features", &out) }
     let key = Key(turn: message.turn, subBatch: message.subBatch)
     guard inbox[key]?.features[worker] == nil else { return gate.count(.duplicate) }
     inbox[key, default: Inbox()].features[worker] = FeatureBlock(rows: rows, frames: frames)
@@ -186,7 +211,7 @@ extension FCCore {
     guard exchangeRowBytes.indices.contains(message.index),
       exchangeRowBytes[message.index].indices.contains(peer),
       frames.reduce(0, { $0 + $1.byteCount }) == exchangeRowBytes[message.index][peer] * rows
-    else { return gate.count(.wrongSize) }
+    else { return complain(of: sender, "an exchange", &out) }
     let key = Key(turn: message.turn, subBatch: message.subBatch)
     guard inbox[key]?.exchanges[message.index]?[peer] == nil else {
       return gate.count(.duplicate)

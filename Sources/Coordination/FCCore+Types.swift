@@ -7,6 +7,8 @@ extension FCCore {
     case message(Message)
     case computed(OperationID, Outcome)
     case tick
+    /// What was sent to the server has gone out: there is room for more.
+    case drained
     case leave(reason: String)
   }
 
@@ -26,6 +28,8 @@ extension FCCore {
     package let step: UInt64
     /// Rows that hold an example: the divisor of the mean.
     package let examples: Int
+    /// Whether it is the first batch of an evaluation, of which people see some guesses.
+    package let isShown: Bool
   }
 
   /// A worker's rows of the features: labels first, then row blocks.
@@ -46,10 +50,16 @@ extension FCCore {
       closesTurn: Bool)
     /// The gradients of the parameters, summed over the sub-batches in their order.
     case gradients
-    /// Let the parameters take the gradient of `step`: it is committed.
+    /// Where every sub-batch steps: the gradients of this one, and their step from the version that
+    /// it has read into the working one.
+    case stepSubBatch(step: UInt64, subBatch: Int)
+    /// `step` is committed: let the parameters take its gradient, or make the working version the
+    /// committed one.
     case apply(step: UInt64)
-    /// Hand out the slices; for a checkpoint (a transfer above 0) with their velocities.
+    /// Hand out the slices, values and velocities, as they are now: the first of them.
     case collect(transfer: UInt32)
+    /// Those that follow; they too as they were at `collect`.
+    case collectNext
     /// Draw the initial values anew, velocities zero.
     case redraw
     /// Take a piece of a parameter or of its velocity.
@@ -60,6 +70,7 @@ extension FCCore {
     case done
     /// A segment's results: what goes to each FC node, to each worker, to the server.
     case segment(SegmentResult)
+    /// A part of what is to be handed in; of the whole, the last piece is marked.
     case slices([(Slice, [Frame])])
     case failed(String)
   }
@@ -87,13 +98,17 @@ extension FCCore {
     package var featureGradients: [[Frame]]
     /// Loss, and a frame of counts for the whole batch; in the segment that closes a turn.
     package var report: (lossSum: Double, counts: Frame)?
+    /// Guesses for people to look at; with the report of a turn that is shown.
+    package var guesses: (Guesses, [Frame])?
     /// What stands against the step; in the last segment of a training turn.
     package var notFinite: NotFinite?
 
     package init(
       outgoing: [[Frame]], featureGradients: [[Frame]] = [],
-      report: (lossSum: Double, counts: Frame)? = nil, notFinite: NotFinite? = nil
+      report: (lossSum: Double, counts: Frame)? = nil, guesses: (Guesses, [Frame])? = nil,
+      notFinite: NotFinite? = nil
     ) {
+      self.guesses = guesses
       self.notFinite = notFinite
       self.outgoing = outgoing
       self.featureGradients = featureGradients

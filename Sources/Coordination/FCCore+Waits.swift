@@ -27,9 +27,14 @@ extension FCCore {
       return [wait(.member(.server), "the next view")]
     }
     if isIdle {
-      let isCollecting = outstanding.values.contains {
-        if case .collect = $0 { true } else { false }
-      }
+      let isCollecting =
+        handsInMore
+        || outstanding.values.contains {
+          switch $0 {
+          case .collect, .collectNext: true
+          default: false
+          }
+        }
       return [
         isCollecting
           ? wait(.own("compute thread"), "its slices")
@@ -49,10 +54,14 @@ extension FCCore {
       case .computing(let index):
         return [wait(.own("compute thread"), "segment \(index) of turn \(turn)\(part)")]
       case .collecting:
-        return zip(view.workers, senders(lane)).enumerated().compactMap { worker, sender in
+        let missing = zip(view.workers, senders(lane)).enumerated().compactMap {
+          worker, sender -> Wait? in
           guard sender.1 != nil, inbox?.features[worker] == nil else { return nil }
           return wait(.member(sender.0.name), "features of turn \(turn)\(part)")
         }
+        // One that waits for the sub-batch before it has that one's waits.
+        guard missing.isEmpty, announced < turn else { return missing }
+        return [wait(.member(.server), "the beginning of turn \(turn)")]
       case .exchanging(let index):
         return view.fcNodes.indices.compactMap { peer in
           guard peer != position, inbox?.exchanges[index - 1]?[peer] == nil else { return nil }

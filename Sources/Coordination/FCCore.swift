@@ -36,10 +36,15 @@ package struct FCCore: Sendable {
   var inbox: [Key: Inbox] = [:]
   /// Turns below this one are known to be committed.
   var committedBelow: UInt64 = 0
+  /// The last turn that the server has said begins, and with it the learning rate.
+  var announced: UInt64 = 0
   /// A training turn whose gradient is computed or being computed, and not yet applied.
   var working: UInt64?
   /// Training steps applied: must always equal the steps committed below the working turn.
-  package internal(set) var appliedSteps: UInt64 = 0
+  package internal(set) var appliedSteps: UInt64
+
+  /// Whether slices are left to hand in once those before have gone out.
+  package internal(set) var handsInMore = false
 
   /// A turn that this node gives no feature gradients of, as its numbers are not finite.
   var refusedTurn: UInt64?
@@ -48,9 +53,12 @@ package struct FCCore: Sendable {
   var restoring: Restore?
   var restored: UInt32 = 0
 
+  /// Members of the view that this node has complained of.
+  var complained: Set<NodeID> = []
+
   var clock: PhaseClock
   var lastBeat: Microseconds?
-  var nextOperation: UInt64 = 0
+  var nextOperation: UInt64
   var outstanding: [OperationID: Operation] = [:]
   var stopped = false
 
@@ -58,10 +66,14 @@ package struct FCCore: Sendable {
   ///   - identity: header of this node's messages; its view is filled in.
   ///   - exchangeRowBytes: size of a row of exchange `e`'s payload from position `j`, `[e][j]`, so
   ///     that a wrong one is refused before the kernels see it.
+  ///   - appliedSteps: training steps in the parameters; in a replay.
+  ///   - firstOperation: the number of the first operation; in a replay.
   package init(
     plan: RunPlan, identity: Header, serverIncarnation: UInt64, exchangeRowBytes: [[Int]],
-    now: Microseconds
+    appliedSteps: UInt64 = 0, firstOperation: UInt64 = 0, now: Microseconds
   ) {
+    self.appliedSteps = appliedSteps
+    nextOperation = firstOperation
     self.plan = plan
     self.identity = identity
     self.exchangeRowBytes = exchangeRowBytes
@@ -84,6 +96,10 @@ package struct FCCore: Sendable {
     case .message(let message): receive(message, now, &out)
     case .computed(let id, let outcome): finished(id, outcome, now, &out)
     case .tick: beat(now, &out)
+    case .drained:
+      guard handsInMore else { break }
+      handsInMore = false
+      compute(.collectNext, &out)
     case .leave(let reason):
       out.append(.send(message(.leave(Leave(reason: reason))), to: .server))
       out.append(.note("leaving: \(reason)"))
@@ -96,7 +112,20 @@ package struct FCCore: Sendable {
     return out
   }
 
+  /// What people call a member of the present view.
+  package func name(of node: NodeID) -> NodeName? { gate.view?.member(node)?.name }
+
   // MARK: Messages
+
+  /// Counts a message that does not fit the plan, and tells the server of its sender, once a view.
+  mutating func complain(of sender: NodeID, _ what: String, _ out: inout [Directive]) {
+    gate.count(.wrongSize)
+    guard complained.insert(sender).inserted else { return }
+    let complaint = Complaint(node: sender, reason: "\(what) of another size")
+    out.append(.send(message(.complaint(complaint)), to: .server))
+    out.append(
+      .note("\(name(of: sender).map { "\($0)" } ?? "\(sender)") sends \(what) of another size"))
+  }
 
   func message(_ body: Body, _ frames: [Frame] = []) -> Message {
     var header = identity
@@ -128,7 +157,10 @@ package struct FCCore: Sendable {
       take(activations, from: message.header.sender, message.frames, now, &out)
     case .exchange(let exchange):
       take(exchange, from: message.header.sender, message.frames, now, &out)
-    case .advance(let advance): committed(below: advance.turn, &out)
+    case .advance(let advance):
+      committed(below: advance.turn, &out)
+      announced = max(announced, advance.turn)
+      if !isIdle { for lane in lanes.indices { startIfComplete(lane, now, &out) } }
     default: gate.count(.unexpected)
     }
   }
@@ -139,8 +171,10 @@ package struct FCCore: Sendable {
     guard let early = gate.advance(to: view) else { return }
     let program = plan.program(view.dataset)
     self.program = program
+    complained = []
     outstanding = [:]
     inbox = [:]
+    handsInMore = false
     isIdle = true
     guard let position = view.fcNodes.firstIndex(where: { $0.node == identity.sender }) else {
       out.append(.send(message(.goodbye), to: .server))
@@ -151,7 +185,7 @@ package struct FCCore: Sendable {
     self.position = position
     // Resume at r: a working turn below r is committed, even if its gradient is still being
     // computed (the compute thread works in order); a working turn r is discarded, which costs
-    // nothing, since the next pass overwrites its gradient.
+    // nothing, since the next pass overwrites its gradient or its version of the weights.
     committed(below: view.resumeTurn - min(view.skippedTurns, view.resumeTurn), &out)
     working = nil
     passOver(view, program)
@@ -170,6 +204,7 @@ package struct FCCore: Sendable {
           + "turn \(view.resumeTurn)"))
     out.append(.meet(view.fcNodes.filter { $0.node != identity.sender }))
     turn = view.resumeTurn
+    announced = view.resumeTurn
     if view.isFinal {
       clock.enter(.ending, now: now)
       compute(.collect(transfer: 0), &out)
@@ -215,11 +250,12 @@ package struct FCCore: Sendable {
       finishedSegment(0, lane, result, now, &out)
     case (.segment(let index, let lane, _, _, _, _), .segment(let result)):
       finishedSegment(index, lane, result, now, &out)
-    case (.gradients, _), (.apply, _), (.redraw, _), (.place, _): break
-    case (.collect, .slices(let slices)):
+    case (.gradients, _), (.stepSubBatch, _), (.apply, _), (.redraw, _), (.place, _): break
+    case (.collect, .slices(let slices)), (.collectNext, .slices(let slices)):
       for (slice, frames) in slices {
         out.append(.send(message(.slice(slice), frames), to: .serverBulk))
       }
+      handsInMore = slices.last.map { !$0.0.isLast } ?? false
     default: preconditionFailure("operation \(operation) ended with \(outcome)")
     }
   }

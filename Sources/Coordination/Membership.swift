@@ -15,7 +15,8 @@ package struct MemberRecord: Sendable {
 
   package let node: NodeID
   package let incarnation: UInt64
-  /// Role, and rank within it as people see it; an FC node's rank is its slice.
+  /// Role, and rank within it as people see it; an FC node's rank is its slice, a shard's says which
+  /// chunks it owns.
   package let name: NodeName
   package let join: Join
   package var state: State
@@ -51,14 +52,14 @@ package struct Membership: Sendable {
   /// Adds a process under the rank it prefers, if there is such a one and it is free, or the lowest
   /// free one.
   ///
-  /// - Parameter ranks: how many ranks the role has; an FC node's rank is its slice.
+  /// - Parameter ranks: the ranks that the role has; an FC node's rank is its slice.
   package mutating func add(
-    _ join: Join, incarnation: UInt64, ranks: Int = .max, now: Microseconds
+    _ join: Join, incarnation: UInt64, ranks: Range<Int> = 0..<Int.max, now: Microseconds
   ) -> MemberRecord {
     let taken = Set(ranked(join.role).map(\.name.rank))
     var rank = Int(join.preferredRank)
-    if !(0..<ranks).contains(rank) || taken.contains(rank) {
-      rank = 0
+    if !ranks.contains(rank) || taken.contains(rank) {
+      rank = ranks.lowerBound
       while taken.contains(rank) { rank += 1 }
     }
     let record = MemberRecord(

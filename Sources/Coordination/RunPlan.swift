@@ -10,6 +10,8 @@ package struct RunPlan: Hashable, Sendable {
   package var workersWanted: Int
   package var fcNodesWanted: Int
   package var chunks: ChunkTable
+  /// Which parameter server owns which chunk; the coordinator is shard 0.
+  package var shards: ShardMap
   /// Columns of the features that each FC node owns.
   package var featureSlices: Partition
   package var trainingSegments: Int
@@ -17,8 +19,7 @@ package struct RunPlan: Hashable, Sendable {
   /// Training steps: fixed, or a number of passes over the training set.
   package var length: Length
   package var evaluation: EvaluationRhythm
-  /// Values in all FC parameters together: a model is written only when so many have come; `nil`
-  /// trusts each node's word.
+  /// Values in all FC parameters together; `nil` where nobody has counted them.
   package var fcElements: Int?
   package var timing: Timing
   /// Training steps between two checkpoints; 0 makes none.
@@ -89,6 +90,7 @@ package struct RunPlan: Hashable, Sendable {
     self.workersWanted = workersWanted
     self.fcNodesWanted = fcNodesWanted
     self.chunks = chunks
+    shards = ShardMap(chunks, count: 1)
     self.featureSlices = featureSlices
     self.trainingSegments = trainingSegments
     self.evaluationSegments = evaluationSegments
@@ -96,6 +98,15 @@ package struct RunPlan: Hashable, Sendable {
     self.evaluation = evaluation
     self.fcElements = fcElements
     self.timing = timing
+  }
+
+  /// Shards beside the coordinator.
+  package var shardsWanted: Int { shards.count - 1 }
+
+  /// Values that FC nodes and shards hold together: a model is written only when so many have come;
+  /// `nil` trusts each node's word.
+  package var heldElements: Int? {
+    fcElements.map { $0 + shards.elements.dropFirst().reduce(0, +) }
   }
 
   /// Optimizer steps of the whole run on a data set: `ceil(epochs * examples / global batch)`.

@@ -11,13 +11,20 @@ package struct Schedule: Hashable, Sendable {
   /// Who has the rows of a sub-batch: all workers a part of each (scheme (c), `scattered`), or
   /// whole sub-batches one worker each (scheme (b), `round-robin`).
   package var dealsWhole = false
+  /// Whether the FC weights step after every sub-batch, which must then wait for each other, or
+  /// once a step.
+  package var updatesEachSubBatch = false
   /// Whether each sub-batch is drawn from the shard group of its number, so that only a worker
   /// that has the group can compute it: the view says which one does.
   package var followsHolders = false
 
-  package init(subBatches: Int = 1, dealsWhole: Bool = false, followsHolders: Bool = false) {
+  package init(
+    subBatches: Int = 1, dealsWhole: Bool = false, updatesEachSubBatch: Bool = false,
+    followsHolders: Bool = false
+  ) {
     self.subBatches = subBatches
     self.dealsWhole = dealsWhole
+    self.updatesEachSubBatch = updatesEachSubBatch
     self.followsHolders = followsHolders
   }
 }

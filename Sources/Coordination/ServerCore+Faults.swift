@@ -8,11 +8,17 @@ extension ServerCore {
   mutating func take(
     _ fault: Fault, from record: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
   ) {
-    guard state == .running, let program, turn < program.count, record.name.role == .fc else {
+    guard state == .running, let program, turn < program.count,
+      record.name.role.holdsParameters
+    else {
       return drop(.unexpected)
     }
     guard fault.turn >= turn else { return drop(.stale) }
     guard fault.turn == turn, program[turn].isTraining else { return drop(.unexpected) }
+    // A shard has the gradients themselves: there is nothing to wait for.
+    guard record.name.role == .fc else {
+      return refuseStep(fault.what, by: view?.member(fault.culprit)?.name, now, &out)
+    }
     guard faults[record.node] == nil else { return drop(.duplicate) }
     if faults.isEmpty { faultySince = now }
     faults[record.node] = fault

@@ -19,12 +19,28 @@ extension ServerCore {
       return
     case .gathering, .running, .paused: break
     }
-    guard join.role == .worker || join.role == .fc else { return drop(.unexpected) }
+    guard join.role == .worker || join.role.holdsParameters else { return drop(.unexpected) }
+    guard offences[Self.process(of: join), default: 0] < Self.mostOffences else {
+      out.append(
+        .refuse(
+          incarnation: incarnation,
+          reason: "it has broken the protocol \(Self.mostOffences) times"))
+      return
+    }
     if join.role == .fc, membership.ranked(.fc).count >= plan.fcNodesWanted {
       out.append(
         .refuse(
           incarnation: incarnation,
           reason: "all \(plan.fcNodesWanted) fc slices are taken"))
+      return
+    }
+    if join.role == .shard, membership.ranked(.shard).count >= plan.shardsWanted {
+      out.append(
+        .refuse(
+          incarnation: incarnation,
+          reason: plan.shardsWanted == 0
+            ? "the run has one parameter server: cluster.serverShards is 1"
+            : "all \(plan.shards.count) server shards are taken"))
       return
     }
     if join.role == .worker, membership.ranked(.worker).count >= Membership.mostWorkers {
@@ -34,9 +50,13 @@ extension ServerCore {
           reason: "the run has \(Membership.mostWorkers) workers, the most there may be"))
       return
     }
-    let record = membership.add(
-      join, incarnation: incarnation, ranks: join.role == .fc ? plan.fcNodesWanted : .max,
-      now: now)
+    let ranks =
+      switch join.role {
+      case .fc: 0..<plan.fcNodesWanted
+      case .shard: 1..<plan.shards.count
+      case .worker, .server, .observer: 0..<Int.max
+      }
+    let record = membership.add(join, incarnation: incarnation, ranks: ranks, now: now)
     out.append(.welcome(record.node, incarnation: incarnation))
     out.append(.note("\(record.name) joined: \(join.host), process \(join.processID)"))
   }
@@ -47,7 +67,7 @@ extension ServerCore {
   ) {
     membership.update(record.node) { $0.heartbeat = heartbeat }
     guard record.state == .preparing, heartbeat.ready else { return }
-    if record.name.role == .fc, heartbeat.restored != requiredRestore {
+    if record.name.role.holdsParameters, heartbeat.restored != requiredRestore {
       return restore(record, &out)
     }
     if record.name.role == .worker {
@@ -76,12 +96,12 @@ extension ServerCore {
     membership.update(record.node) { $0.state = .ready }
     switch state {
     case .gathering:
-      if canCompute(atLeast: plan.workersWanted), ready(.fc).count >= plan.fcNodesWanted {
+      if canCompute(atLeast: plan.workersWanted), isWhole {
         state = .running
         openView(now, &out)
       }
     case .paused:
-      if ready(.fc).count >= plan.fcNodesWanted, canCompute(atLeast: plan.minimumWorkers) {
+      if isWhole, canCompute(atLeast: plan.minimumWorkers) {
         openView(now, &out)
       }
     case .running, .ending, .farewell, .over:
@@ -92,6 +112,11 @@ extension ServerCore {
 
   func ready(_ role: Role) -> [MemberRecord] {
     membership.ranked(role).filter { $0.state == .ready || $0.state == .active }
+  }
+
+  /// Whether everybody is there whose parameters nobody else has.
+  var isWhole: Bool {
+    ready(.fc).count >= plan.fcNodesWanted && ready(.shard).count >= plan.shardsWanted
   }
 
   /// Whether the next view would have other workers than the present one.
@@ -121,7 +146,8 @@ extension ServerCore {
     state = workers.isEmpty ? .paused : .running
     let next = View(
       number: (view?.number ?? 0) + 1, resumeTurn: turn, workers: workers.map(\.member),
-      fcNodes: ready(.fc).map(\.member), dataset: dataset, skippedTurns: skippedTurns,
+      fcNodes: ready(.fc).map(\.member), shards: ready(.shard).map(\.member), dataset: dataset,
+      skippedTurns: skippedTurns,
       holders: workers.isEmpty ? [] : deal.holders)
     announce(next, now, &out)
     if workers.isEmpty, present.count >= plan.minimumWorkers {
@@ -142,7 +168,7 @@ extension ServerCore {
 
   /// Makes `next` the view and tells it to its members and to those it leaves out.
   mutating func announce(_ next: View, _ now: Microseconds, _ out: inout [Directive]) {
-    let told = Set((next.workers + next.fcNodes).map(\.node))
+    let told = Set(next.members.map(\.node))
       .union(membership.records.values.filter { $0.state == .leaving }.map(\.node))
     view = next
     // What belongs to committed turns goes on: their measure.
@@ -160,14 +186,16 @@ extension ServerCore {
       chunks: plan.chunks.chunks.count, workers: next.workers.count, now: now)
     reports = reports.filter { $0.key < turn }
     lastProgress = now
-    for member in next.workers + next.fcNodes {
+    for member in next.members {
       membership.update(member.node) { $0.state = .active }
     }
     for node in told.sorted() { out.append(.send(message(.view(next)), to: node)) }
     out.append(
       .note(
         "view \(next.number): \(next.workers.map { "\($0.name)" }.joined(separator: ", ")); "
-          + "\(next.fcNodes.count) fc nodes; turn \(next.resumeTurn)"))
+          + "\(next.fcNodes.count) fc nodes"
+          + (next.shards.isEmpty ? "" : ", \(next.shards.count + 1) server shards")
+          + "; turn \(next.resumeTurn)"))
   }
 
   // MARK: Going
@@ -195,6 +223,37 @@ extension ServerCore {
     out.append(.exit(stop))
   }
 
+  /// As often as a process may break the protocol before it may not come again.
+  static let mostOffences = 3
+
+  private static func process(of join: Join) -> String { "\(join.host) \(join.processID)" }
+
+  /// Another member's word that one breaks the protocol: nobody can tell who of the two is right,
+  /// and the one that is complained of can join again.
+  mutating func take(
+    _ complaint: Complaint, from record: MemberRecord, _ now: Microseconds,
+    _ out: inout [Directive]
+  ) {
+    guard complaint.node != record.node, view?.member(complaint.node) != nil,
+      let culprit = membership[complaint.node]
+    else { return drop(.unexpected) }
+    putOut(
+      culprit, "\(record.name) says that it breaks the protocol: \(complaint.reason)", now, &out)
+  }
+
+  /// Sends a member away that breaks the protocol: an ordinary loss to the others, and the same
+  /// process may join again, but not for ever.
+  mutating func putOut(
+    _ record: MemberRecord, _ reason: String, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    let process = Self.process(of: record.join)
+    offences[process, default: 0] += 1
+    let refusal = Refusal(
+      reason: reason, mayJoinAgain: offences[process, default: 0] < Self.mostOffences)
+    out.append(.send(message(.refusal(refusal)), to: record.node))
+    lose(record, reason, now, &out)
+  }
+
   /// A member is gone for good: its share goes to the others, or the run cannot go on.
   mutating func lose(
     _ record: MemberRecord, _ reason: String, _ now: Microseconds, _ out: inout [Directive]
@@ -205,13 +264,15 @@ extension ServerCore {
     switch state {
     case .running, .paused:
       guard wasActive else { return }
-      if record.name.role == .fc {
+      if record.name.role.holdsParameters {
         loseSlice(record, now, &out)
-      } else if ready(.fc).count >= plan.fcNodesWanted {
+      } else if isWhole {
         openView(now, &out)
       }
     case .ending(let stop):
-      guard wasActive, record.name.role == .fc, !slicesDone.contains(record.node) else { return }
+      guard wasActive, record.name.role.holdsParameters, !slicesDone.contains(record.node) else {
+        return
+      }
       // The operator wants an end; a run that has finished is worth the steps it takes to finish it
       // once more.
       if stop.outcome == .finished { return loseSlice(record, now, &out) }
@@ -247,9 +308,9 @@ extension ServerCore {
     case .gathering, .running, .paused: break
     }
     out.append(.note("ending: \(stop.reason)"))
-    // Without every FC node the parameters are not whole: the last checkpoint is what remains.
-    guard stop.outcome != .failed || isWhole, view != nil, ready(.fc).count >= plan.fcNodesWanted
-    else {
+    // Without every FC node and shard the parameters are not whole: the last checkpoint is what
+    // remains.
+    guard stop.outcome != .failed || isWhole, view != nil, self.isWhole else {
       return farewell(stop, now, &out)
     }
     state = .ending(stop)
@@ -257,13 +318,13 @@ extension ServerCore {
   }
 
   /// The last view: commit what is committed, then hand in the slices.
-  private mutating func askForSlices(_ now: Microseconds, _ out: inout [Directive]) {
+  mutating func askForSlices(_ now: Microseconds, _ out: inout [Directive]) {
     guard let view, let dataset else { return }
     announce(
       View(
         number: view.number + 1, resumeTurn: turn, workers: ready(.worker).map(\.member),
-        fcNodes: ready(.fc).map(\.member), dataset: dataset, isFinal: true,
-        skippedTurns: skippedTurns), now, &out)
+        fcNodes: ready(.fc).map(\.member), shards: ready(.shard).map(\.member), dataset: dataset,
+        isFinal: true, skippedTurns: skippedTurns), now, &out)
   }
 
   /// Says the last word to everybody and waits a little for the answers.
@@ -277,85 +338,5 @@ extension ServerCore {
     } else {
       state = .farewell(stop, deadline: now + plan.timing.farewell * 1000)
     }
-  }
-
-  // MARK: Time
-
-  mutating func tick(_ now: Microseconds, _ out: inout [Directive]) {
-    if case .farewell(let stop, let deadline) = state, now >= deadline {
-      state = .over
-      let silent = membership.records.values.map { "\($0.name)" }.sorted()
-      out.append(.note("no goodbye from \(silent.joined(separator: ", "))"))
-      out.append(.exit(stop))
-      return
-    }
-    let limit = plan.timing.memberTimeout * 1000
-    let silent = membership.records.values.filter { now > $0.lastHeard + limit }
-      .sorted { $0.node < $1.node }
-    for record in silent {
-      lose(record, "silent for \((now - record.lastHeard) / 1000) ms", now, &out)
-    }
-    endWhenMeasured(now, &out)
-    decideOnFaults(now, &out)
-    watchCheckpoint(now, &out)
-    watchProgress(now, &out)
-  }
-
-  /// What does not move: names the culprit, and does what can be done about it.
-  private mutating func watchProgress(_ now: Microseconds, _ out: inout [Directive]) {
-    let patience = plan.timing.progressTimeout * 1000
-    guard now > max(lastProgress, lastStall) + patience else { return }
-    let graph = WaitGraph(self, now: now)
-    let stuck = graph.culprits.filter(graph.isStuck)
-    switch state {
-    case .gathering, .paused: restoreAgain(now, &out)
-    case .farewell, .over: return
-    case .running:
-      stalls += 1
-      lastStall = now
-      out.append(.note("no progress in turn \(turn): \(graph.rootCause)"))
-      unblockTurn(stuck.isEmpty ? graph.culprits : stuck, isStuck: !stuck.isEmpty, now, &out)
-    case .ending(let stop):
-      let missing = (view?.fcNodes ?? []).filter { !slicesDone.contains($0.node) }.map(\.name)
-      // Writing the model may take as long as it takes.
-      guard !missing.isEmpty else { return }
-      stalls += 1
-      lastStall = now
-      out.append(.note("the end does not come: \(graph.rootCause)"))
-      guard !missing.contains(where: stuck.contains), stalls <= 2 else {
-        let names = missing.map { "\($0)" }.joined(separator: ", ")
-        return farewell(
-          Stop(
-            outcome: .failed,
-            reason: "\(names) did not hand in its slices for \(milliseconds(now)) ms; "
-              + stop.reason), now, &out)
-      }
-      askForSlices(now, &out)
-    }
-  }
-
-  private func milliseconds(_ now: Microseconds) -> UInt64 { (now - lastProgress) / 1000 }
-
-  /// A worker that hangs while its socket is healthy is sent away if another can do its work. Where
-  /// nobody hangs a message has been lost: a new view runs the turn again, and if that is not
-  /// enough, goes without a worker that cannot be talked with.
-  private mutating func unblockTurn(
-    _ culprits: [NodeName], isStuck: Bool, _ now: Microseconds, _ out: inout [Directive]
-  ) {
-    if isStuck || stalls > 1 {
-      for culprit in culprits {
-        guard let record = membership.ranked(.worker).first(where: { $0.name == culprit }),
-          case let others = ready(.worker).filter({ $0.node != record.node }),
-          !others.isEmpty, deal(others).missing.isEmpty
-        else { continue }
-        let reason = "no progress for \(milliseconds(now)) ms"
-        out.append(
-          .send(message(.stop(Stop(outcome: .failed, reason: reason))), to: record.node))
-        return lose(record, reason, now, &out)
-      }
-    }
-    guard !isStuck else { return }
-    out.append(.note("running turn \(turn) again"))
-    openView(now, &out)
   }
 }

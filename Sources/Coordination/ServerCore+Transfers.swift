@@ -1,12 +1,13 @@
 import Messages
 import Tensors
 
-/// A checkpoint whose FC slices are on their way to the server.
+/// A checkpoint whose slices are on their way to the server.
 struct CheckpointTransfer: Sendable {
   let number: UInt32
   let steps: UInt64
-  let started: Microseconds
-  /// FC nodes that have not sent their last piece.
+  /// When its last piece came; at first, when it was asked for.
+  var lastPiece: Microseconds
+  /// FC nodes and shards that have not sent their last piece.
   var missing: Set<NodeID>
   /// Values and velocities that have come.
   var elements = 0
@@ -33,16 +34,18 @@ extension ServerCore {
     lastCheckpoint = now
     lastTransfer += 1
     collecting = CheckpointTransfer(
-      number: lastTransfer, steps: steps, started: now, missing: Set(view.fcNodes.map(\.node)))
+      number: lastTransfer, steps: steps, lastPiece: now,
+      missing: Set(view.parameterHolders.map(\.node)))
     compute(.beginCheckpoint(steps: steps), &out)
     let request = Collect(transfer: lastTransfer, turn: turn)
-    for member in view.fcNodes {
+    for member in view.parameterHolders {
       out.append(.send(message(.collect(request)), to: member.node))
     }
   }
 
   mutating func takeForCheckpoint(
-    _ slice: Slice, _ frames: [Frame], _ record: MemberRecord, _ out: inout [Directive]
+    _ slice: Slice, _ frames: [Frame], _ record: MemberRecord, _ now: Microseconds,
+    _ out: inout [Directive]
   ) {
     guard state == .running || state == .paused, var transfer = collecting,
       transfer.number == slice.transfer,
@@ -50,10 +53,11 @@ extension ServerCore {
     else { return drop(.stale) }
     compute(.store(slice, frames, from: record.name), &out)
     transfer.elements += slice.rows * slice.columns
+    transfer.lastPiece = now
     if slice.isLast { transfer.missing.remove(record.node) }
     collecting = transfer
     guard transfer.missing.isEmpty else { return }
-    guard transfer.elements == 2 * (plan.fcElements ?? transfer.elements / 2) else {
+    guard transfer.elements == 2 * (plan.heldElements ?? transfer.elements / 2) else {
       collecting = nil
       out.append(.note("no checkpoint after \(transfer.steps) steps: a slice was lost"))
       return
@@ -75,9 +79,9 @@ extension ServerCore {
     releaseDeparting(now, &out)
   }
 
-  // MARK: FC nodes that want to go
+  // MARK: FC nodes and shards that want to go
 
-  /// An FC node wants to go: its slice goes into a checkpoint first, so that next to nothing is
+  /// An FC node or a shard wants to go: its slice goes into a checkpoint first, so that next to nothing is
   /// repeated when another node takes its place.
   mutating func letGo(
     _ record: MemberRecord, _ reason: String, _ now: Microseconds, _ out: inout [Directive]
@@ -115,7 +119,7 @@ extension ServerCore {
   /// Gives up a checkpoint whose slices do not come: the next one is a new chance.
   mutating func watchCheckpoint(_ now: Microseconds, _ out: inout [Directive]) {
     let patience: Microseconds = 60_000_000
-    guard let transfer = collecting, !transfer.missing.isEmpty, now > transfer.started + patience
+    guard let transfer = collecting, !transfer.missing.isEmpty, now > transfer.lastPiece + patience
     else { return }
     let late = transfer.missing.compactMap { membership[$0]?.name }.map { "\($0)" }.sorted()
     collecting = nil
@@ -127,21 +131,24 @@ extension ServerCore {
 
   // MARK: Going back to one
 
-  /// An FC node is gone, and its slice with it.
+  /// An FC node or a shard is gone, and its slice with it.
   mutating func loseSlice(
     _ lost: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
   ) {
-    guard plan.recutsOnLoss, plan.fcNodesWanted > 1 else {
+    guard plan.recutsOnLoss, lost.name.role == .fc, plan.fcNodesWanted > 1 else {
       departing.remove(lost.node)
-      let why = "\(lost.name)'s slice of the fc layers is lost with it"
-      return rollBack(why, waiting: ", once another fc node has come", now, &out)
+      let isSlice = lost.name.role == .fc
+      let what = isSlice ? "slice of the fc layers" : "share of the conv parameters"
+      return rollBack(
+        "\(lost.name)'s \(what) is lost with it",
+        waiting: ", once another \(isSlice ? "fc node" : "server shard") has come", now, &out)
     }
     out.append(.recut(fcNodes: max(1, min(ready(.fc).count, plan.fcNodesWanted - 1))))
     state = .over
   }
 
-  /// Everybody goes back to the last checkpoint, and on from there once every FC node has its slice
-  /// of it.
+  /// Everybody goes back to the last checkpoint, and on from there once every FC node and shard has
+  /// its part of it.
   ///
   /// - Parameters:
   ///   - why: what has happened.
@@ -166,33 +173,41 @@ extension ServerCore {
     requiredRestore = lastTransfer
     restoreSteps = checkpointSteps
     restoreSent = []
+    cuts = [:]
     let goal =
       checkpointSteps > 0 ? "the checkpoint after \(checkpointSteps) steps" : "the initial values"
     out.append(
       .note(
         "\(why): back to \(goal), \(repeated) steps to repeat\(condition)"))
     compute(.rollBack(steps: checkpointSteps), &out)
-    for record in membership.ranked(.fc) {
+    for record in membership.ranked(.fc) + membership.ranked(.shard) {
       membership.update(record.node) { $0.state = .preparing }
       restore(record, &out)
     }
   }
 
-  /// Has an FC node take the parameters that the run goes on with.
+  /// Has an FC node or a shard take the parameters that the run goes on with.
   mutating func restore(_ record: MemberRecord, _ out: inout [Directive]) {
     guard restoreSent.insert(record.node).inserted else { return }
     let isInitial = restoreSteps == 0
     let body = Restore(transfer: requiredRestore, steps: restoreSteps, isInitial: isInitial)
     out.append(.send(message(.restore(body)), to: record.node))
     guard !isInitial else { return }
-    compute(.cut(rank: record.name.rank, transfer: requiredRestore), &out)
+    compute(.cut(for: record.name, transfer: requiredRestore, from: 0), &out)
   }
 
-  /// Parameters on their way to an FC node have been lost: all are given theirs anew, under a new
+  /// What was sent to `node` has gone out: the next of the slices that it is being given.
+  mutating func giveNext(_ node: NodeID, _ out: inout [Directive]) {
+    guard let next = cuts.removeValue(forKey: node), let record = membership[node] else { return }
+    compute(.cut(for: record.name, transfer: requiredRestore, from: next), &out)
+  }
+
+  /// Parameters on their way to a node have been lost: all are given theirs anew, under a new
   /// number, since nobody can know which piece it was.
   mutating func restoreAgain(_ now: Microseconds, _ out: inout [Directive]) {
     let patience = plan.timing.progressTimeout
-    let waiting = membership.ranked(.fc).filter {
+    let holders = membership.ranked(.fc) + membership.ranked(.shard)
+    let waiting = holders.filter {
       $0.state == .preparing && restoreSent.contains($0.node)
         && $0.heartbeat?.millisecondsSinceProgress ?? 0 > patience
     }
@@ -204,21 +219,23 @@ extension ServerCore {
     lastTransfer += 1
     requiredRestore = lastTransfer
     restoreSent = []
-    for record in membership.ranked(.fc) where record.state != .leaving {
+    cuts = [:]
+    for record in holders where record.state != .leaving {
       membership.update(record.node) { $0.state = .preparing }
       restore(record, &out)
     }
   }
 
   mutating func give(
-    _ slices: [(Slice, [Frame])], of transfer: UInt32, toRank rank: Int,
+    _ slices: [(Slice, [Frame])], of transfer: UInt32, from first: Int, to name: NodeName,
     _ out: inout [Directive]
   ) {
     guard transfer == requiredRestore,
-      let record = membership.ranked(.fc).first(where: { $0.name.rank == rank })
+      let record = membership.ranked(name.role).first(where: { $0.name == name })
     else { return }
     for (slice, frames) in slices {
       out.append(.send(message(.slice(slice), frames), to: record.node))
     }
+    if let last = slices.last?.0, !last.isLast { cuts[record.node] = first + slices.count }
   }
 }

@@ -21,9 +21,12 @@ extension ServerCore {
       return commitIfComplete(now, &out)
     }
     guard case .training(let step) = program[turn] else { return drop(.unexpected) }
-    guard ledger.pushes.indices.contains(chunk), frames.count == 1,
+    guard ledger.pushes.indices.contains(chunk), plan.shards.owner[chunk] == 0, frames.count == 1,
       frames[0].byteCount == plan.chunks.chunks[chunk].range.count * plan.wire.gradients.bytes
-    else { return drop(.wrongSize) }
+    else {
+      drop(.wrongSize)
+      return putOut(record, "it breaks the protocol: a gradient of another size", now, &out)
+    }
     guard ledger.pushes[chunk][worker] == nil, !ledger.applying.contains(chunk) else {
       return drop(.duplicate)
     }
@@ -51,6 +54,22 @@ extension ServerCore {
     commitIfComplete(now, &out)
   }
 
+  /// A shard has stepped all that it owns.
+  mutating func take(
+    _ message: Applied, from record: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    guard state == .running, let program,
+      let shard = view?.shards.firstIndex(where: { $0.node == record.node })
+    else { return drop(.unexpected) }
+    guard message.turn >= turn else { return drop(.stale) }
+    guard message.turn == turn, turn < program.count, program[turn].isTraining else {
+      return drop(.future)
+    }
+    guard ledger.shards.insert(shard).inserted else { return drop(.duplicate) }
+    lastProgress = now
+    commitIfComplete(now, &out)
+  }
+
   private mutating func commitIfComplete(_ now: Microseconds, _ out: inout [Directive]) {
     guard state == .running, let view, let program, turn < program.count else { return }
     let kind = program[turn]
@@ -59,7 +78,8 @@ extension ServerCore {
       let complete =
         plan.chunks.chunks.isEmpty
         ? ledger.done.count == view.workers.count
-        : ledger.applied.count == plan.chunks.chunks.count
+        : ledger.applied.count == plan.shards.chunks[0].count
+          && ledger.shards.count == view.shards.count
       guard complete else { return }
       compute(.commit(step: step), &out)
     case .evaluation(_, let batch, let step):
@@ -98,7 +118,7 @@ extension ServerCore {
     if let program, turn >= program.count { return endWhenMeasured(now, &out) }
     guard !changeIsDue else { return openView(now, &out) }
     if kind.isTraining { beginCheckpointIfDue(now, &out) }
-    for member in view.workers + view.fcNodes {
+    for member in view.members {
       out.append(.send(message(.advance(Advance(turn: turn))), to: member.node))
     }
   }
@@ -127,7 +147,8 @@ extension ServerCore {
     guard report.turn == turn || report.turn == lastCommit?.turn, message.header.view == counts
     else { return drop(.stale) }
     guard message.frames.count == 1, message.frames[0].byteCount == plan.globalBatch * 4 else {
-      return drop(.wrongSize)
+      drop(.wrongSize)
+      return putOut(record, "it breaks the protocol: a report of another size", now, &out)
     }
     guard reports[report.turn]?[position] == nil else { return drop(.duplicate) }
     if report.turn == turn, let program, turn < program.count, program[turn].isTraining,
@@ -169,21 +190,25 @@ extension ServerCore {
     _ slice: Slice, _ frames: [Frame], from record: MemberRecord, _ now: Microseconds,
     _ out: inout [Directive]
   ) {
-    guard slice.transfer == 0 else { return takeForCheckpoint(slice, frames, record, &out) }
-    guard case .ending = state, let view, record.name.role == .fc else { return drop(.unexpected) }
+    guard slice.transfer == 0 else { return takeForCheckpoint(slice, frames, record, now, &out) }
+    guard case .ending = state, let view, record.name.role.holdsParameters else {
+      return drop(.unexpected)
+    }
     guard !slicesDone.contains(record.node) else { return drop(.duplicate) }
     guard slices[record.node, default: []].insert(slice).inserted else { return drop(.duplicate) }
     lastProgress = now
     compute(.store(slice, frames, from: record.name), &out)
     guard slice.isLast else { return }
     slicesDone.insert(record.node)
-    guard view.fcNodes.allSatisfy({ slicesDone.contains($0.node) }) else { return }
+    guard view.parameterHolders.allSatisfy({ slicesDone.contains($0.node) }) else { return }
     let elements = slices.values.joined().reduce(0) { $0 + $1.rows * $1.columns }
-    guard elements == plan.fcElements.map({ 2 * $0 }) ?? elements else {
+    guard elements == plan.heldElements.map({ 2 * $0 }) ?? elements else {
       // A piece was lost on the way, and a model with a hole must not be written.
       slicesDone = []
       out.append(
-        .note("\(elements) of \(2 * (plan.fcElements ?? 0)) fc values and velocities have come"))
+        .note(
+          "\(elements) of \(2 * (plan.heldElements ?? 0)) \(plan.shardsWanted == 0 ? "fc " : "")"
+            + "values and velocities have come"))
       return
     }
     compute(.save(steps: committedSteps), &out)

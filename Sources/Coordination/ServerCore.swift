@@ -2,7 +2,7 @@ package import Messages
 import Network
 package import Tensors
 
-/// The parameter server's protocol: membership, views, the clock of turns, and whose gradients
+/// The coordinating parameter server's protocol: membership, views, the clock of turns, and whose gradients
 /// make a step. One event in, a list of directives out. No socket, clock or thread.
 ///
 /// Membership is in `ServerCore+Membership.swift`, the turn in `ServerCore+Turn.swift`.
@@ -13,6 +13,10 @@ package struct ServerCore: Sendable {
     case computed(OperationID, Outcome)
     /// A member's connection has closed: it is taken for dead at once.
     case connectionLost(NodeID)
+    /// A member has sent what breaks the protocol, before it got here.
+    case misbehaved(NodeID, reason: String)
+    /// What was sent to an FC node has gone out: there is room for more of its slices.
+    case drained(NodeID)
     case tick
     /// The operator ends the run.
     case stop(reason: String)
@@ -53,21 +57,22 @@ package struct ServerCore: Sendable {
     case apply(chunk: Int, gradients: [Frame], step: UInt64)
     /// The working version becomes the committed one: after `step + 1` steps.
     case commit(step: UInt64)
-    /// Frames of the committed version, every chunk.
+    /// Frames of the committed version, every chunk of the server's own.
     case snapshot
     /// Sum the slices' counts: the rank of each row's true class.
     case tally(counts: [Frame], lossSum: Double)
-    /// Keep the committed version, for a checkpoint whose FC slices are on their way.
+    /// Keep the committed version, for a checkpoint whose slices are on their way.
     case beginCheckpoint(steps: UInt64)
-    /// Put a piece of an FC parameter in its place.
+    /// Put a piece of a parameter that others hold in its place.
     case store(Slice, [Frame], from: NodeName)
     /// Hand the checkpoint over to be written, all slices being there.
     case finishCheckpoint(steps: UInt64)
     /// Take the committed version from the checkpoint after `steps` steps, or what the run began
     /// with.
     case rollBack(steps: UInt64)
-    /// Cut the slices of FC node `rank` out of that checkpoint.
-    case cut(rank: Int, transfer: UInt32)
+    /// Cut what an FC node or a shard holds out of that checkpoint: some of it, from piece `from`
+    /// on.
+    case cut(for: NodeName, transfer: UInt32, from: Int)
     /// Write the model and the last checkpoint: all slices are there.
     case save(steps: UInt64)
   }
@@ -92,7 +97,7 @@ package struct ServerCore: Sendable {
     /// Waits for enough workers and FC nodes.
     case gathering
     case running
-    /// Every worker is gone, or an FC node: the others wait for a replacement.
+    /// Every worker is gone, or an FC node or shard: the others wait for a replacement.
     case paused
     /// The last view: slices come in, the model is written.
     case ending(Stop)
@@ -117,7 +122,7 @@ package struct ServerCore: Sendable {
   var reports: [UInt64: [Int: (report: Report, counts: Frame)]] = [:]
   var measured: Set<UInt64> = []
   var evaluationTally: Tally?
-  /// Pieces of the FC parameters that have come since they were last asked for, and who has sent
+  /// Pieces of others' parameters that have come since they were last asked for, and who has sent
   /// its last.
   var slices: [NodeID: Set<Slice>] = [:]
   var slicesDone: Set<NodeID> = []
@@ -129,13 +134,18 @@ package struct ServerCore: Sendable {
   var collecting: CheckpointTransfer?
   /// Number of the last transfer of slices, in either direction.
   var lastTransfer: UInt32 = 0
-  /// The restore that FC nodes must have carried out before they take part: 0 for none.
+  /// The restore that FC nodes and shards must have carried out before they take part: 0 for none.
   var requiredRestore: UInt32 = 0
   /// Steps of the parameters that it restores: a checkpoint may be completed meanwhile.
   var restoreSteps: UInt64 = 0
   var restoreSent: Set<NodeID> = []
-  /// FC nodes that want to go and wait for a checkpoint with their slices in it.
+  /// FC nodes and shards that are being given slices and the next piece of each, once those before have gone
+  /// out.
+  package internal(set) var cuts: [NodeID: Int] = [:]
+  /// FC nodes and shards that want to go and wait for a checkpoint with their slices in it.
   var departing: Set<NodeID> = []
+  /// How often processes have been put out for breaking the protocol, by host and process number.
+  var offences: [String: Int] = [:]
   /// Steps of the newest checkpoint on disk; what the run began with counts as one.
   package internal(set) var checkpointSteps: UInt64 = 0
   /// Steps of the checkpoint that the run resumes; 0 if it starts anew.
@@ -193,6 +203,11 @@ package struct ServerCore: Sendable {
     case .computed(let id, let outcome): finished(id, outcome, now, &out)
     case .connectionLost(let node):
       if let record = membership[node] { lose(record, "its connection closed", now, &out) }
+    case .misbehaved(let node, let reason):
+      if let record = membership[node] {
+        putOut(record, "it breaks the protocol: \(reason)", now, &out)
+      }
+    case .drained(let node): giveNext(node, &out)
     case .tick: tick(now, &out)
     case .checkpointed(let steps, let failure): checkpointed(steps, failure, now, &out)
     case .checkpointNow: checkpointAsked = true
@@ -229,8 +244,14 @@ package struct ServerCore: Sendable {
     case .heartbeat(let heartbeat): take(heartbeat, from: record, now, &out)
     case .leave(let leave): take(leave, from: record, now, &out)
     case .goodbye: bid(record, now, &out)
+    case .complaint(let complaint):
+      guard inView(message.header) else { return }
+      take(complaint, from: record, now, &out)
     case .report(let report):
       take(report, message, from: record, now, &out)
+    case .applied(let applied):
+      guard inView(message.header) else { return }
+      take(applied, from: record, now, &out)
     case .fault(let fault):
       guard inView(message.header) else { return }
       take(fault, from: record, now, &out)
@@ -286,14 +307,14 @@ package struct ServerCore: Sendable {
     case (.snapshot, .snapshot(let frames)):
       guard let view else { return }
       for member in view.workers {
-        for (chunk, frame) in frames.enumerated() {
+        for (chunk, frame) in zip(plan.shards.chunks[0], frames) {
           let body = Parameters(version: committedSteps, chunk: chunk)
           out.append(.send(message(.parameters(body), [frame]), to: member.node))
         }
       }
     case (.tally, .tallied(let tally)): tallied(turn: pending.turn, tally, now, &out)
-    case (.cut(let rank, let transfer), .slices(let slices)):
-      give(slices, of: transfer, toRank: rank, &out)
+    case (.cut(let name, let transfer, let first), .slices(let slices)):
+      give(slices, of: transfer, from: first, to: name, &out)
     case (.save(let steps), .saved(let problem)):
       guard case .ending(let stop) = state else { return }
       if let problem {

@@ -3,11 +3,13 @@ import Tensors
 
 /// What the server has received for the turn in progress.
 struct TurnLedger: Sendable {
-  /// Gradients by chunk and worker position.
+  /// Gradients by chunk and worker position; of the server's own chunks.
   var pushes: [[Frame?]]
   /// Chunks handed to the compute thread, and those done.
   var applying: Set<Int> = []
   var applied: Set<Int> = []
+  /// Positions of the shards that have stepped all that they own.
+  var shards: Set<Int> = []
   /// Worker positions that have said they are done (turns without gradients).
   var done: Set<Int> = []
   var tally: Tally?

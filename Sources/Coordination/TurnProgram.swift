@@ -55,6 +55,14 @@ package struct TurnProgram: Hashable, Sendable {
       : .evaluation(round: round, batch: offset - steps, step: firstStep + steps)
   }
 
+  /// The first training turn at or after turn `index`; `count` if there is none.
+  package func trainingTurn(from index: UInt64) -> UInt64 {
+    guard index < count, case .evaluation(_, let batch, _) = self[index] else {
+      return min(index, count)
+    }
+    return index + evaluationBatches - batch
+  }
+
   /// The turn at which a run goes on whose parameters have seen `steps` steps: the one after the
   /// last of them.
   package func turn(afterSteps steps: UInt64) -> UInt64 {

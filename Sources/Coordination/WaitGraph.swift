@@ -148,14 +148,19 @@ extension ServerCore {
     case .gathering:
       return missingWorkers(of: plan.workersWanted, since)
         + missing(.fc, of: plan.fcNodesWanted, since)
+        + missing(.shard, of: plan.shardsWanted, since)
     case .paused:
       return missingWorkers(of: plan.minimumWorkers, since)
         + missing(.fc, of: plan.fcNodesWanted, since)
+        + missing(.shard, of: plan.shardsWanted, since)
     case .running: return turnWaits(since) + busy(since)
     case .ending:
-      let waits = (view?.fcNodes ?? []).filter { !slicesDone.contains($0.node) }.map {
+      let waits = (view?.parameterHolders ?? []).filter { !slicesDone.contains($0.node) }.map {
         Wait(
-          owner: .member($0.name), what: "its slices of the fc layers", milliseconds: since)
+          owner: .member($0.name),
+          what: $0.name.role == .fc
+            ? "its slices of the fc layers" : "its share of the conv parameters",
+          milliseconds: since)
       }
       return waits.isEmpty
         ? [Wait(owner: .own("compute thread"), what: "the model file", milliseconds: since)] : waits
@@ -178,7 +183,12 @@ extension ServerCore {
     }
     let absent = count - preparing.count
     if absent > 0 {
-      let what = role == .fc ? "fc node" : "worker"
+      let what =
+        switch role {
+        case .fc: "fc node"
+        case .shard: "server shard"
+        case .worker, .server, .observer: "worker"
+        }
       waits.append(
         Wait(
           owner: .absent("\(absent) more \(what)\(absent == 1 ? "" : "s")"), what: "to join",
@@ -232,15 +242,19 @@ extension ServerCore {
       }
       return waits.isEmpty && !program[turn].isTraining ? reportWaits(turn) : waits
     }
-    return view.workers.enumerated().compactMap { position, member in
-      let missing = ledger.pushes.indices.filter {
-        ledger.pushes[$0][position] == nil && !ledger.applying.contains($0)
-      }
-      guard let first = missing.last else { return nil }
-      let others = missing.count > 1 ? " and \(missing.count - 1) more" : ""
-      return wait(
-        member, "gradient of \(plan.chunks.name(of: first))\(others), turn \(turn)")
+    let shardWaits = view.shards.indices.filter { !ledger.shards.contains($0) }.map {
+      wait(view.shards[$0], "its share of the parameters, turn \(turn)")
     }
+    return shardWaits
+      + view.workers.enumerated().compactMap { position, member in
+        let missing = plan.shards.chunks[0].filter {
+          ledger.pushes[$0][position] == nil && !ledger.applying.contains($0)
+        }
+        guard let first = missing.last else { return nil }
+        let others = missing.count > 1 ? " and \(missing.count - 1) more" : ""
+        return wait(
+          member, "gradient of \(plan.chunks.name(of: first))\(others), turn \(turn)")
+      }
   }
 }
 

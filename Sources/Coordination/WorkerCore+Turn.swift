@@ -54,10 +54,12 @@ extension WorkerCore {
       }
       return
     }
-    // New parameters for every stage mean that the turn before is committed; an evaluation turn
-    // changes none, so there the server's word is needed.
+    // New parameters for every stage mean that the turn before is committed, where one server has
+    // sent them all; an evaluation turn changes none, and of several shards none knows of the
+    // others, so there the coordinator's word is needed.
     let impliedByParameters =
       turn > 0 && program[turn - 1].isTraining && !plan.chunks.chunks.isEmpty
+      && plan.shards.count == 1
     guard turn <= allowedTurn || impliedByParameters else {
       clock.enter(.waitingForTurn, now: now)
       return
@@ -138,9 +140,16 @@ extension WorkerCore {
   // MARK: Parameters and gradients that arrive
 
   mutating func take(
-    _ parameters: Parameters, _ frames: [Frame], _ now: Microseconds, _ out: inout [Directive]
+    _ parameters: Parameters, from sender: NodeID, _ frames: [Frame], _ now: Microseconds,
+    _ out: inout [Directive]
   ) {
-    guard let program, arrived.indices.contains(parameters.chunk), frames.count == 1,
+    guard let view = gate.view, let program, arrived.indices.contains(parameters.chunk) else {
+      return gate.count(.wrongSize)
+    }
+    guard sender == view.owner(of: parameters.chunk, plan.shards)?.node ?? .server else {
+      return gate.count(.unexpected)
+    }
+    guard frames.count == 1,
       frames[0].byteCount == plan.chunks.chunks[parameters.chunk].range.count
         * plan.wire.parameters.bytes
     else { return gate.count(.wrongSize) }
@@ -187,9 +196,17 @@ extension WorkerCore {
     guard message.block.firstRow == rows.lowerBound, message.block.rows == rows.count,
       message.block.columns == columns,
       frames.reduce(0, { $0 + $1.byteCount }) == rows.count * columns * plan.wire.activations.bytes
-    else { return gate.count(.wrongSize) }
+    else { return complain(of: sender, "gradients", &out) }
     gradients[block][index] = frames
     clock.progressed(now: now)
     absorbIfComplete(now, &out)
+  }
+}
+
+extension View {
+  /// The shard that owns a chunk; `nil` if it is the coordinator's.
+  func owner(of chunk: Int, _ map: ShardMap) -> Member? {
+    let rank = map.owner[chunk]
+    return rank == 0 ? nil : shards.first { $0.name.rank == rank }
   }
 }

@@ -53,6 +53,8 @@ extension WorkerCore {
   /// What came of an operation.
   package enum Outcome: Sendable {
     case done
+    /// A batch is there, with pictures of it for people to look at.
+    case pictures(Pictures, [Frame])
     /// Frames for each FC node: labels, then row blocks.
     case features([[Frame]])
     /// A frame for each chunk of the stage; none before the last block.

@@ -35,7 +35,14 @@ extension WorkerCore {
       if installing[nextStage] != nil {
         return [wait(.own("compute thread"), "taking over the parameters of \(name)")]
       }
-      return [wait(.member(.server), "parameters of \(name), turn \(turn)")]
+      let version = program?.version(at: turn)
+      let missing = plan.chunks.ofStage[nextStage].filter { arrived[$0]?.version != version }
+      let owners: Set<Int> = missing.isEmpty ? [0] : Set(missing.map { plan.shards.owner[$0] })
+      return owners.sorted().map {
+        wait(
+          .member($0 == 0 ? .server : NodeName(.shard, $0)),
+          "parameters of \(name), turn \(turn)")
+      }
     case .waitingForFC:
       guard backwardBlock < blocks.count, gradients.indices.contains(backwardBlock) else {
         return [wait(.own("compute thread"), "turn \(turn)")]

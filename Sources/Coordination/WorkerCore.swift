@@ -37,9 +37,12 @@ package struct WorkerCore: Sendable {
   /// Gradients of the features by block and position of the FC node.
   var gradients: [[[Frame]?]] = []
 
+  /// Members of the view that this node has complained of.
+  var complained: Set<NodeID> = []
+
   var clock: PhaseClock
   var lastBeat: Microseconds?
-  var nextOperation: UInt64 = 0
+  var nextOperation: UInt64
   var outstanding: [OperationID: Operation] = [:]
   var stopped = false
 
@@ -48,10 +51,15 @@ package struct WorkerCore: Sendable {
   ///   - serverIncarnation: the server's process life, from its welcome.
   ///   - dataset: what this node's loader found.
   ///   - heldGroups: the shard groups it has, where the data are cut into them.
+  ///   - configuredRows: of each block, as memory is planned already; in a replay.
+  ///   - firstOperation: the number of the first operation; in a replay.
   package init(
     plan: RunPlan, identity: Header, serverIncarnation: UInt64, dataset: DatasetFacts,
-    heldGroups: [Int] = [], now: Microseconds
+    heldGroups: [Int] = [], configuredRows: [Int]? = nil, firstOperation: UInt64 = 0,
+    now: Microseconds
   ) {
+    self.configuredRows = configuredRows
+    nextOperation = firstOperation
     self.plan = plan
     self.identity = identity
     self.dataset = dataset
@@ -90,7 +98,20 @@ package struct WorkerCore: Sendable {
     return out
   }
 
+  /// What people call a member of the present view.
+  package func name(of node: NodeID) -> NodeName? { gate.view?.member(node)?.name }
+
   // MARK: Messages
+
+  /// Counts a message that does not fit the plan, and tells the server of its sender, once a view.
+  mutating func complain(of sender: NodeID, _ what: String, _ out: inout [Directive]) {
+    gate.count(.wrongSize)
+    guard complained.insert(sender).inserted else { return }
+    let complaint = Complaint(node: sender, reason: "\(what) of another size")
+    out.append(.send(message(.complaint(complaint)), to: .server))
+    out.append(
+      .note("\(name(of: sender).map { "\($0)" } ?? "\(sender)") sends \(what) of another size"))
+  }
 
   func message(_ body: Body, _ frames: [Frame] = []) -> Message {
     var header = identity
@@ -114,7 +135,8 @@ package struct WorkerCore: Sendable {
     }
     guard gate.admit(message) else { return }
     switch message.body {
-    case .parameters(let parameters): take(parameters, message.frames, now, &out)
+    case .parameters(let parameters):
+      take(parameters, from: message.header.sender, message.frames, now, &out)
     case .featureGradients(let gradients):
       take(gradients, from: message.header.sender, message.frames, now, &out)
     case .advance(let advance):
@@ -131,6 +153,7 @@ package struct WorkerCore: Sendable {
     guard let early = gate.advance(to: view) else { return }
     let program = plan.program(view.dataset)
     self.program = program
+    complained = []
     // Whatever was under way belongs to the old view; late results are recognised by their id.
     outstanding = [:]
     for index in arrived.indices { arrived[index] = nil }
@@ -148,7 +171,7 @@ package struct WorkerCore: Sendable {
       .note(
         "view \(view.number): \(view.workers.count) workers, \(view.fcNodes.count) fc nodes, "
           + "turn \(view.resumeTurn)"))
-    out.append(.meet(view.fcNodes))
+    out.append(.meet(view.parameterHolders))
     self.position = position
     turn = view.resumeTurn
     forwardBlock = 0
@@ -159,6 +182,8 @@ package struct WorkerCore: Sendable {
       clock.enter(.ending, now: now)
       return
     }
+    // They only answer: until they have heard of this worker they cannot reach it.
+    for shard in view.shards { out.append(.send(message(.pull), to: .member(shard.node))) }
     var blocks = plan.blocks(
       position: position, workers: view.workers.count, holders: view.holders)
     if blocks.isEmpty { blocks = [Block(subBatch: 0, rows: 0..<0)] }
@@ -196,6 +221,9 @@ package struct WorkerCore: Sendable {
     guard let operation = outstanding.removeValue(forKey: id) else { return }
     switch (operation, outcome) {
     case (.configure, _): begin(now, &out)
+    case (.load, .pictures(let pictures, let frames)):
+      out.append(.send(message(.pictures(pictures), frames), to: .serverBulk))
+      proceed(now, &out)
     case (.load, _): proceed(now, &out)
     case (.install(let stage, _), _):
       installedVersion[stage] = installing[stage]
@@ -209,7 +237,9 @@ package struct WorkerCore: Sendable {
     case (.backward(let stage, _, _), .gradients(let frames)):
       // None but after the last block.
       for (index, frame) in zip(plan.chunks.ofStage[stage], frames) {
-        out.append(.send(message(.push(Push(turn: turn, chunk: index)), [frame]), to: .serverBulk))
+        let owner = gate.view?.owner(of: index, plan.shards)
+        let destination = owner.map { Destination.member($0.node) } ?? .serverBulk
+        out.append(.send(message(.push(Push(turn: turn, chunk: index)), [frame]), to: destination))
       }
       backward(fromStage: stage - 1, now, &out)
     default: preconditionFailure("operation \(operation) ended with \(outcome)")

@@ -27,7 +27,7 @@ final class ByteStream {
   init(path: String) throws(DatasetError) {
     let opened = open(path, O_RDONLY | O_CLOEXEC)
     guard opened >= 0 else {
-      throw DatasetError(path, "cannot be opened: \(Self.systemError())")
+      throw DatasetError(path, "cannot be opened: \(Files.systemError())")
     }
     var status = stat()
     guard fstat(opened, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
@@ -152,12 +152,10 @@ final class ByteStream {
       if got == 0 { break }
       if got < 0 {
         if errno == EINTR { continue }
-        throw DatasetError(path, "cannot be read: \(systemError())")
+        throw DatasetError(path, "cannot be read: \(Files.systemError())")
       }
       done += got
     }
     return done
   }
-
-  private static func systemError() -> String { String(cString: strerror(errno)) }
 }

@@ -77,5 +77,10 @@ enum Files {
   }
 
   /// What the last system call says of its failure.
-  static func systemError() -> String { String(cString: strerror(errno)) }
+  static func systemError() -> String {
+    let code = errno
+    let words = String(cString: strerror(code))
+    // A mount that belongs to somebody else: what a container most often meets.
+    return code == EACCES ? "\(words): user \(getuid()) must be able to read it" : words
+  }
 }

@@ -12,8 +12,6 @@ package struct SyntheticSource: ExampleSource {
   package let classes: Int
   private let seed: UInt64
   private let firstExample: UInt64
-  /// `[classes, C, blocks, blocks]`, added to mid-grey.
-  private let patterns: [Float]
 
   /// Blocks of a pattern along each axis.
   private static let blocks = 8
@@ -22,7 +20,7 @@ package struct SyntheticSource: ExampleSource {
   /// Half the noise's range, in grey levels: larger is harder to learn.
   private static let noise: Float = 80
 
-  /// Describes the images; nothing but the patterns is kept in memory.
+  /// Describes the images; nothing is kept in memory, however many classes there are.
   ///
   /// - Parameters:
   ///   - count: how many examples there are.
@@ -42,10 +40,6 @@ package struct SyntheticSource: ExampleSource {
     self.classes = classes
     self.seed = seed
     self.firstExample = UInt64(firstExample)
-    let stream = RandomStream(seed: seed, purpose: .synthetic, second: Lane.pattern)
-    patterns = (0..<(classes * shape[0] * Self.blocks * Self.blocks)).map { element in
-      (RandomStream.uniform(stream.word(at: UInt64(element))) * 2 - 1) * Self.contrast
-    }
   }
 
   /// A training and a test set with the same patterns and different examples.
@@ -74,26 +68,43 @@ package struct SyntheticSource: ExampleSource {
     let stream = RandomStream(
       seed: seed, purpose: .synthetic, first: firstExample + UInt64(index), second: Lane.noise)
     let blocks = Self.blocks
-    patterns.withUnsafeBufferPointer { patterns in
+    let pattern = pattern(of: label)
+    pattern.withUnsafeBufferPointer { pattern in
       var pixel = 0
       var words = Philox.Words()
       for channel in 0..<channels {
-        let plane = (label * channels + channel) * blocks * blocks
         for y in 0..<height {
-          let row = plane + y * blocks / height * blocks
+          let row = (channel * blocks + y * blocks / height) * blocks
           for x in 0..<width {
             // Eight pixels a call of the generator: 16 bits of noise are plenty.
             let part = pixel & 7
             if part == 0 { words = stream.words(UInt64(pixel / 8)) }
             let bits = words[part >> 1] >> (part & 1 == 0 ? 0 : 16) & 0xFFFF
             let noise = (Float(bits) * 0x1p-15 - 1) * Self.noise
-            let value = 128 + patterns[row + x * blocks / width] + noise
+            let value = 128 + pattern[row + x * blocks / width] + noise
             // Whole grey levels, as from a file.
             output[pixel] = min(max(value, 0), 255).rounded()
             pixel += 1
           }
         }
       }
+    }
+  }
+
+  /// `[C, blocks, blocks]` of a class, added to mid-grey.
+  private func pattern(of label: Int) -> [Float] {
+    let stream = RandomStream(seed: seed, purpose: .synthetic, second: Lane.pattern)
+    let count = shape[0] * Self.blocks * Self.blocks
+    // A multiple of four elements: four a call of the generator.
+    let first = UInt64(label * count / 4)
+    return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+      for element in stride(from: 0, to: count, by: 4) {
+        let words = stream.words(first + UInt64(element / 4))
+        for part in 0..<4 {
+          buffer[element + part] = (RandomStream.uniform(words[part]) * 2 - 1) * Self.contrast
+        }
+      }
+      initialized = count
     }
   }
 

@@ -1,9 +1,9 @@
 package import Network
-import Tensors
+package import Tensors
 
 /// How convolutions are computed.
 package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
-  /// What oneDNN finds fastest: Winograd for 3x3 kernels on CPUs with AVX-512, which makes
+  /// What oneDNN finds fastest: Winograd for 3x3 kernels in fp32 on CPUs with AVX-512, which makes
   /// AlexNet's whole step 1.3 times faster at a rounding error 4 times larger (about 7e-7).
   case auto
   /// The sum as it is written: the same result on every CPU, up to the order of summation.
@@ -52,12 +52,16 @@ package final class ConvolutionStack {
   /// - Parameters:
   ///   - rows: examples of a pass; 0 for a worker whose share is empty.
   ///   - training: `false` plans no backward pass and reuses the activations' memory.
+  ///   - precision: of activations, their gradients and the weights that the products read; what
+  ///     goes in and out is fp32 in any case, and sums are.
   /// - Throws: `KernelError` naming the layer, if oneDNN cannot compute it or only by its slow
   ///   reference code.
   package init(
-    plan: NetworkPlan, rows: Int, training: Bool, algorithm: ConvolutionAlgorithm
+    plan: NetworkPlan, rows: Int, training: Bool, algorithm: ConvolutionAlgorithm,
+    precision: NumberFormat = .fp32
   ) throws(KernelError) {
     precondition(rows >= 0, "\(rows) rows")
+    try KernelLibrary.check(precision)
     stages = plan.stages
     self.rows = rows
     self.training = training
@@ -72,7 +76,8 @@ package final class ConvolutionStack {
       return
     }
     let planner = try StackPlanner(
-      stages: stages.count, rows: rows, training: training, algorithm: algorithm, engine: engine)
+      stages: stages.count, rows: rows, training: training, algorithm: algorithm,
+      precision: precision, engine: engine)
     let source = try planner.memory.kept(try .plain([rows] + plan.input.extents))
     let output = plan.convolutional.last?.output ?? plan.input
     let gradient =

@@ -49,11 +49,15 @@ package final class DenseSlice {
   let layers: [DenseSliceLayer]
   /// The loss.
   let loss: LossSlice
-  /// The products, with their scratch memory.
+  /// The last layer in training, where the loss is over a sample of the classes.
+  let sampled: SampledHead?
+  /// The products of layers that have none of their own, with their scratch memory.
   let gemm: GEMM
   /// `[rows, all outputs or inputs]`: partial sums on their way to their owners.
   let partial: AlignedBuffer
 
+  /// Whether the copies of the weights that bf16 products read are still right.
+  private let copies: WeightCopies
   private let featureMemory: AlignedBuffer
   private let featureGradientMemory: AlignedBuffer
   private let labelMemory: AlignedBuffer
@@ -77,11 +81,18 @@ package final class DenseSlice {
   ///   - rank: this node's among the FC nodes.
   ///   - rows: of the global batch, or of a sub-batch if the FC side runs several a step.
   ///   - seed: the run's.
+  ///   - precision: of the products' operands, where oneDNN has it for this CPU: see
+  ///     `KernelLibrary.check`. Everything else is fp32.
   ///   - lender: the slice of another sub-batch of the same cut and rank, whose parameters and
   ///     gradients this one uses; `nil` for parameters of its own.
+  ///   - trains: `false` is for evaluation only, without memory for gradients and velocities of
+  ///     parameters, which must then not be touched.
+  ///   - keepsWorking: has a second version of the parameters, for steps within a step; a lender's
+  ///     parameters are as they are.
   package init(
     plan: NetworkPlan, cut: DenseCut, rank: Int, rows: Int, seed: UInt64,
-    lender: DenseSlice? = nil
+    precision: NumberFormat = .fp32, lender: DenseSlice? = nil, trains: Bool = true,
+    keepsWorking: Bool = false
   ) {
     precondition(rank >= 0 && rank < cut.nodes && rows >= 1, "rank \(rank), \(rows) rows")
     self.cut = cut
@@ -103,17 +114,29 @@ package final class DenseSlice {
       let first = before.map { $0.cut.position + 1 } ?? 0
       layers.append(
         DenseSliceLayer(
-          cut: layerCut, rank: rank, rows: rows, seed: seed,
+          cut: layerCut, rank: rank, rows: rows,
           elementwise: plan.fullyConnected[first..<layerCut.position].compactMap {
             DenseElementwise($0, units: units, rows: rows)
           },
           source: before.map { UnsafePointer($0.output) }
             ?? UnsafePointer(featureMemory.floatPointer),
-          lender: lender?.layers[layers.count]))
+          parameters: lender?.layers[layers.count].parameters
+            ?? DenseLayerParameters(
+              layerCut, rank: rank, seed: seed, trains: trains, keepsWorking: keepsWorking,
+              isSampled: trains && cut.sampleRate < 1 && layers.count == cut.layers.count - 1),
+          precision: precision, lender: lender?.layers[layers.count].products))
     }
     self.layers = layers
     loss = LossSlice(plan.loss, classes: cut.classSlices, rank: rank, rows: rows)
-    gemm = GEMM(widths: layers.map(\.weight.columns.count))
+    sampled =
+      trains && cut.sampleRate < 1
+      ? layers.last.map {
+        SampledHead(
+          own: $0.outputs, rate: cut.sampleRate, inputs: $0.cut.inputs, rows: rows, seed: seed)
+      } : nil
+    gemm = GEMM(
+      widths: layers.filter { $0.products == nil }.map(\.parameters.weight.columns.count))
+    copies = lender?.copies ?? WeightCopies()
     let widest = layers.map { $0.gathers ? $0.cut.inputs : $0.cut.outputs }.max() ?? 0
     partial = AlignedBuffer(floats: cut.nodes > 1 ? rows * widest : 0)
   }
@@ -146,15 +169,50 @@ package final class DenseSlice {
       start: UnsafePointer(last.output), count: rows * cut.classSlices[rank].count)
   }
 
+  /// What oneDNN chose for the products that it computes as primitives:
+  /// ("fc6", "forward brg:avx512_core_bf16").
+  package var implementations: [(layer: String, implementation: String)] {
+    layers.flatMap { layer in
+      (layer.products?.implementations ?? []).map { (layer.cut.name, $0) }
+    }
+  }
+
   /// The first row whose label is neither -1 nor a class.
   package var firstInvalidLabel: Int? {
     let classes = cut.classSlices.count
     return (0..<rows).first { labels[$0] < -1 || labels[$0] >= classes }
   }
 
-  /// The weight and bias pieces of every layer; empty pieces are left out.
+  /// The weight and bias pieces of every layer, as committed; empty pieces are left out.
+  ///
+  /// Who takes them may change them until the next `begin`, where bf16 products copy the weights
+  /// anew.
   package var parameters: [OwnedParameter] {
-    layers.flatMap { [$0.weight, $0.bias] }.filter { $0.count > 0 }
+    copies.areStale = true
+    return layers.flatMap { [$0.parameters.weight, $0.parameters.bias] }.filter { $0.count > 0 }
+  }
+
+  /// The same in their working version; empty where only one is kept.
+  package var workingParameters: [OwnedParameter] {
+    copies.areStale = true
+    return layers.compactMap(\.parameters.working).flatMap { [$0.weight, $0.bias] }
+      .filter { $0.count > 0 }
+  }
+
+  /// Whether passes read the working version, as those of all sub-batches do that share these
+  /// parameters.
+  package var readsWorking: Bool {
+    get { layers.contains { $0.parameters.readsWorking } }
+    set {
+      copies.areStale = true
+      for layer in layers { layer.parameters.readsWorking = newValue }
+    }
+  }
+
+  /// Makes the working version the committed one; where only one is kept, nothing.
+  package func commit() {
+    copies.areStale = true
+    for layer in layers { layer.parameters.commit() }
   }
 
   /// Starts a pass over the features and labels that lie ready; an unfinished pass is forgotten.
@@ -162,6 +220,10 @@ package final class DenseSlice {
     precondition(pass.examples >= 1, "a mean over \(pass.examples) examples")
     precondition(firstInvalidLabel == nil, "labels were not checked")
     self.pass = pass
+    if copies.areStale {
+      for layer in layers { layer.products?.takeWeights(layer.parameters.weightValue) }
+      copies.areStale = false
+    }
     nextSegment = 0
     sharedFrames = nil
     lossSum = 0
@@ -227,16 +289,30 @@ package final class DenseSlice {
   /// Writes how many logits of this slice are larger than each row's true one, after the loss
   /// segment; of equal logits those of lower classes count as larger.
   ///
-  /// The sum over the nodes is the rank of the true class: below 5 means top-5 is right.
+  /// The sum over the nodes is the rank of the true class: below 5 means top-5 is right. Where a
+  /// training pass is over a sample of the classes, the rank is among these.
   ///
   /// - Parameter counts: `[rows]`; -1 for padding.
   package func writeRanks(into counts: UnsafeMutablePointer<Int32>) {
     guard let last = layers.last else { return }
-    loss.writeRanks(last.output, labels: labels, into: counts)
+    loss.writeRanks(last.output, labels: labels, sample: sample, into: counts)
+  }
+
+  /// The classes that the pass under way is over; `nil` for all.
+  var sample: ClassSample? { pass.training ? sampled?.sample : nil }
+
+  /// The last layer of the pass under way, if it is over a sample of the classes.
+  func head(_ layer: DenseSliceLayer) -> SampledHead? {
+    pass.training && layer === layers.last ? sampled : nil
   }
 
   /// The gradient of the inputs of a layer is that of the outputs of the one before.
   func inputGradient(_ position: Int) -> UnsafeMutablePointer<Float> {
     position == 0 ? featureGradientMemory.floatPointer : layers[position - 1].outputGradient
   }
+}
+
+/// What the slices of one set of weights know of the copies that bf16 products read.
+final class WeightCopies {
+  var areStale = true
 }

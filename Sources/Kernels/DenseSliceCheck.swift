@@ -31,7 +31,7 @@ extension DenseSlice {
         givenRow: Int(positions[row]))
     }
     for (index, layer) in layers.enumerated() {
-      let outputs = UnsafeBufferPointer(start: layer.output, count: rows * layer.outputs.count)
+      let outputs = UnsafeBufferPointer(start: layer.output, count: rows * columns(of: layer))
       if let found = outputs.firstNonFinite {
         return number(1 + index, "the outputs of \(layer.cut.name) are \(outputs[found])")
       }
@@ -40,7 +40,7 @@ extension DenseSlice {
     if !lossSum.isFinite { return number(loss, "the loss is \(lossSum)") }
     for (index, layer) in layers.reversed().enumerated() {
       let gradient = UnsafeBufferPointer(
-        start: layer.outputGradient, count: rows * layer.outputs.count)
+        start: layer.outputGradient, count: rows * columns(of: layer))
       if let found = gradient.firstNonFinite {
         return number(
           loss + 1 + index, "the gradients of \(layer.cut.name)'s outputs are \(gradient[found])")
@@ -61,11 +61,11 @@ extension DenseSlice {
 
   /// Of each summand of the layer's gradients. The bias goes with an input of 1.
   private func gradientBound(_ layer: DenseSliceLayer) -> Float {
-    guard layer.weight.count > 0 else { return 0 }
-    let gradient = UnsafeBufferPointer(
-      start: layer.productGradient, count: rows * layer.weight.rows.count)
+    guard layer.parameters.weight.count > 0 else { return 0 }
+    let width = head(layer)?.sample.count ?? layer.parameters.weight.rows.count
+    let gradient = UnsafeBufferPointer(start: layer.productGradient, count: rows * width)
     let input = UnsafeBufferPointer(
-      start: layer.productInput, count: rows * layer.weight.columns.count)
+      start: layer.productInput, count: rows * layer.parameters.weight.columns.count)
     // Not-a-number first: `max` passes over it.
     return input.largestMagnitude.isNaN
       ? .nan : gradient.largestMagnitude * max(input.largestMagnitude, 1)

@@ -19,7 +19,8 @@ extension DenseSlice {
     case .loss:
       guard let last = layers.last else { return }
       // The gradient's memory holds the exponentials until the loss is known.
-      loss.summarize(last.output, labels: labels, exponentials: last.outputGradient)
+      loss.summarize(
+        last.output, labels: labels, sample: sample, exponentials: last.outputGradient)
     case .backward(let position): startBackward(position)
     }
   }
@@ -32,10 +33,9 @@ extension DenseSlice {
     }
     guard !layer.gathers else { return }
     // Partial sums of all outputs; with one node they are the outputs.
-    gemm.multiplyTransposed(
-      layer.input, layer.weight.value,
-      into: layer.nodes == 1 ? layer.output : partial.floatPointer,
-      m: layer.inputs.isEmpty ? 0 : rows, n: layer.cut.outputs, k: layer.inputs.count)
+    guard !layer.inputs.isEmpty else { return }
+    forward(
+      layer, layer.input, into: layer.nodes == 1 ? layer.output : partial.floatPointer)
   }
 
   private func finishForward(_ layer: DenseSliceLayer, _ received: [[Frame]]) {
@@ -44,18 +44,26 @@ extension DenseSlice {
       if let gathered = layer.gathered {
         gather(received, own: layer.input, slices: layer.cut.inputSlices, into: gathered)
       }
-      gemm.multiplyTransposed(
-        layer.productInput, layer.weight.value, into: layer.output, m: rows,
-        n: layer.outputs.count, k: layer.cut.inputs)
+      if let head = head(layer) {
+        head.sample.draw(step: pass.step, labels: labels, rows: rows)
+        head.gather(weight: layer.parameters.weightValue, bias: layer.parameters.biasValue)
+      }
+      forward(layer, layer.productInput, into: layer.output)
     } else if layer.nodes > 1 {
       reduce(
         received, slices: layer.cut.outputSlices, contributors: layer.cut.inputSlices,
         into: layer.output)
     }
+    let columns = columns(of: layer)
+    let bias = head(layer)?.bias ?? layer.parameters.biasValue
     for row in 0..<rows {
-      DenseVector.add(
-        layer.bias.value, to: layer.output + row * layer.outputs.count, count: layer.outputs.count)
+      DenseVector.add(bias, to: layer.output + row * columns, count: columns)
     }
+  }
+
+  /// Columns of a layer's own outputs in the pass under way.
+  func columns(of layer: DenseSliceLayer) -> Int {
+    head(layer)?.sample.count ?? layer.outputs.count
   }
 
   private func finishLoss(_ received: [[Frame]]) {
@@ -68,17 +76,17 @@ extension DenseSlice {
       }
     }
     lossSum = loss.combine(
-      labels: labels, examples: pass.examples, gradient: pass.training ? last.outputGradient : nil)
+      labels: labels, examples: pass.examples, sample: sample,
+      gradient: pass.training ? last.outputGradient : nil)
   }
 
   private func startBackward(_ position: Int) {
     let layer = layers[position]
     guard layer.gathers, !layer.outputs.isEmpty else { return }
     // Partial gradients of all inputs; with one node they are the gradients.
-    gemm.multiply(
-      layer.outputGradient, layer.weight.value,
-      into: layer.nodes == 1 ? inputGradient(position) : partial.floatPointer, m: rows,
-      n: layer.cut.inputs, k: layer.outputs.count)
+    backward(
+      layer, layer.outputGradient,
+      into: layer.nodes == 1 ? inputGradient(position) : partial.floatPointer)
   }
 
   private func finishBackward(_ position: Int, _ received: [[Frame]]) {
@@ -90,9 +98,7 @@ extension DenseSlice {
         gather(
           received, own: layer.outputGradient, slices: layer.cut.outputSlices, into: gathered)
       }
-      gemm.multiply(
-        layer.productGradient, layer.weight.value, into: gradient, m: rows,
-        n: layer.inputs.count, k: layer.cut.outputs)
+      backward(layer, layer.productGradient, into: gradient)
     } else if layer.nodes > 1 {
       reduce(
         received, slices: layer.cut.inputSlices, contributors: layer.cut.outputSlices,
@@ -105,21 +111,89 @@ extension DenseSlice {
   ///
   /// Apart from the segments, so that the feature gradient can leave first.
   ///
-  /// - Parameter accumulate: add to what is there (further sub-batches of a step).
-  package func computeParameterGradients(accumulate: Bool = false) {
+  /// - Parameters:
+  ///   - accumulate: add to what is there (further sub-batches of a step).
+  ///   - scale: of them all: the pass's mean is over the global batch, that of a step within a
+  ///     step over its sub-batch.
+  package func computeParameterGradients(accumulate: Bool = false, scale: Float = 1) {
     precondition(
       pass.training && nextSegment == cut.segmentCount(training: true), "the pass is not over")
     for layer in layers {
-      gemm.transposedMultiply(
-        layer.productGradient, layer.productInput, into: layer.weight.gradient,
-        m: layer.weight.columns.isEmpty ? 0 : layer.weight.rows.count,
-        n: layer.weight.columns.count, k: rows, accumulate: accumulate)
-      let units = layer.outputs.count
-      if !accumulate { layer.bias.gradient.update(repeating: 0, count: units) }
-      for row in 0..<rows {
-        DenseVector.add(
-          layer.outputGradient + row * units, to: layer.bias.gradient, count: units)
+      let (weight, bias) = (layer.parameters.weight, layer.parameters.bias)
+      if let head = head(layer) {
+        precondition(scale == 1, "a sample of the classes steps once a step")
+        computeGradients(of: head, layer, accumulate: accumulate)
+        continue
       }
+      if let products = layer.products {
+        products.weightGradient(
+          layer.productGradient, layer.productInput, into: weight.gradient, adding: accumulate)
+        if scale != 1 { for index in 0..<weight.count { weight.gradient[index] *= scale } }
+      } else {
+        gemm.transposedMultiply(
+          layer.productGradient, layer.productInput, into: weight.gradient,
+          m: weight.columns.isEmpty ? 0 : weight.rows.count, n: weight.columns.count, k: rows,
+          accumulate: accumulate, scale: scale)
+      }
+      let units = layer.outputs.count
+      if !accumulate { bias.gradient.update(repeating: 0, count: units) }
+      for row in 0..<rows {
+        DenseVector.add(layer.outputGradient + row * units, to: bias.gradient, count: units)
+      }
+      guard scale != 1 else { continue }
+      precondition(!accumulate, "sums of sub-batches are scaled once")
+      for index in 0..<units { bias.gradient[index] *= scale }
+    }
+  }
+
+  /// Gradients of the rows in the sample; the others' stay 0.
+  private func computeGradients(
+    of head: SampledHead, _ layer: DenseSliceLayer, accumulate: Bool
+  ) {
+    let count = head.sample.count
+    if !accumulate {
+      layer.parameters.active?.clear(layer.parameters.weight, layer.parameters.bias)
+    }
+    // The weights that lie there are not needed any more.
+    gemm.transposedMultiply(
+      layer.productGradient, layer.productInput, into: head.rows, m: count, n: layer.cut.inputs,
+      k: rows, accumulate: false)
+    head.bias.update(repeating: 0, count: count)
+    for row in 0..<rows {
+      DenseVector.add(layer.outputGradient + row * count, to: head.bias, count: count)
+    }
+    head.scatter(into: layer.parameters)
+  }
+
+  /// `[rows, weight rows] = input[rows, weight columns] weight^T`; of a sample its rows alone.
+  private func forward(
+    _ layer: DenseSliceLayer, _ input: UnsafePointer<Float>,
+    into output: UnsafeMutablePointer<Float>
+  ) {
+    let weight = layer.parameters.weight
+    if let products = layer.products {
+      products.forward(input, layer.parameters.weightValue, into: output)
+    } else {
+      let head = head(layer)
+      gemm.multiplyTransposed(
+        input, head?.rows ?? layer.parameters.weightValue, into: output, m: rows,
+        n: head?.sample.count ?? weight.rows.count, k: weight.columns.count)
+    }
+  }
+
+  /// `[rows, weight columns] = gradient[rows, weight rows] weight`; of a sample its rows alone.
+  private func backward(
+    _ layer: DenseSliceLayer, _ gradient: UnsafePointer<Float>,
+    into target: UnsafeMutablePointer<Float>
+  ) {
+    let weight = layer.parameters.weight
+    if let products = layer.products {
+      products.backward(gradient, layer.parameters.weightValue, into: target)
+    } else {
+      let head = head(layer)
+      gemm.multiply(
+        gradient, head?.rows ?? layer.parameters.weightValue, into: target, m: rows,
+        n: weight.columns.count, k: head?.sample.count ?? weight.rows.count)
     }
   }
 

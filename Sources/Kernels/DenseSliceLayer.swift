@@ -12,10 +12,8 @@ final class DenseSliceLayer {
   let outputs: Range<Int>
   /// What stands between the layer before (or the features) and this one.
   let elementwise: [DenseElementwise]
-  /// Own rectangle of the weight matrix.
-  let weight: OwnedParameter
-  /// Bias of the own outputs.
-  let bias: OwnedParameter
+  /// Weights, biases and their gradients.
+  let parameters: DenseLayerParameters
   /// `[rows, own inputs]`: the output of the layer before, or the features.
   let source: UnsafePointer<Float>
   /// `[rows, own inputs]`: the same after the elementwise layers.
@@ -28,20 +26,24 @@ final class DenseSliceLayer {
   /// input, `[rows, all outputs]` of gradients if it scatters. With one node, the slice itself.
   let gathered: UnsafeMutablePointer<Float>?
 
-  private let memory: [AlignedBuffer]
-  /// Whose weights these are, if they are not the layer's own.
-  private let lender: DenseSliceLayer?
+  /// The products as primitives; `nil` where `GEMM` computes them.
+  let products: DenseProducts?
 
-  /// Plans the memory and draws the initial values.
+  private let memory: [AlignedBuffer]
+
+  /// Plans the memory.
   ///
   /// - Parameters:
   ///   - source: `[rows, own inputs]`, before the elementwise layers.
-  ///   - lender: lends its weights and their gradients; `nil` for weights of its own.
+  ///   - parameters: of this cut and rank; other sub-batches' layers may have the same.
+  ///   - precision: of the products' operands, where the CPU has it.
+  ///   - lender: products of the same weights, whose copies of them these read.
   init(
-    cut: DenseLayerCut, rank: Int, rows: Int, seed: UInt64, elementwise: [DenseElementwise],
-    source: UnsafePointer<Float>, lender: DenseSliceLayer?
+    cut: DenseLayerCut, rank: Int, rows: Int, elementwise: [DenseElementwise],
+    source: UnsafePointer<Float>, parameters: DenseLayerParameters, precision: NumberFormat,
+    lender: DenseProducts?
   ) {
-    self.lender = lender
+    self.parameters = parameters
     self.cut = cut
     self.elementwise = elementwise
     self.source = source
@@ -55,25 +57,20 @@ final class DenseSliceLayer {
       memory.append(buffer)
       return buffer.floatPointer
     }
-    func parameter(
-      _ entry: ParameterTable.Entry, _ rows: Range<Int>, _ columns: Range<Int>
-    ) -> OwnedParameter {
-      let count = rows.count * columns.count
-      let piece = OwnedParameter(
-        entry: entry, rows: rows, columns: columns, value: allocate(count),
-        gradient: allocate(count), velocity: allocate(count))
-      piece.writeInitialValues(seed: seed)
-      return piece
-    }
-    let region = cut.weightRegion(rank: rank)
-    weight = lender?.weight ?? parameter(cut.weight, region.rows, region.columns)
-    bias = lender?.bias ?? parameter(cut.bias, cut.biasRange(rank: rank), 0..<1)
     output = allocate(rows * outputs.count)
     outputGradient = allocate(rows * outputs.count)
     let needed =
       cut.form == .scatterOutput
       ? (inputs.isEmpty ? 0 : cut.outputs) : (outputs.isEmpty ? 0 : cut.inputs)
     gathered = cut.inputSlices.parts > 1 ? allocate(rows * needed) : nil
+    // A sample of the classes has another size in every step.
+    let weight = parameters.weight
+    products =
+      parameters.active != nil
+      ? nil
+      : DenseProducts(
+        rows: rows, inputs: weight.columns.count, outputs: weight.rows.count,
+        precision: precision, lender: lender)
     self.memory = memory
   }
 

@@ -1,11 +1,11 @@
 import COneDNN
 import Tensors
 
-/// The three matrix products of a fully connected layer, over oneDNN's `dnnl_sgemm`.
+/// The three matrix products of a fully connected layer, over oneDNN's `dnnl_sgemm`: for CPUs
+/// without AVX-512, where primitives on the same plain layouts call the same kernels (fc6, batch
+/// 128, AVX2, one thread: 131, 252, 111 ms for both). Elsewhere `DenseProducts` is faster.
 ///
-/// All matrices are row-major and contiguous. Inner-product primitives on the same plain layouts
-/// call the same kernels (fc6, batch 128, AVX2, one thread: 131, 252, 111 ms for both), so the
-/// one C function is enough. One thread only: the scratch memory is not guarded.
+/// All matrices are row-major and contiguous. One thread only: the scratch memory is not guarded.
 final class GEMM {
   /// Rows of the matrix that are copied at a time when its rows alias.
   private static let panelRows = 256
@@ -59,23 +59,23 @@ final class GEMM {
     }
   }
 
-  /// `c[m, n] (+)= a[k, m]^T b[k, n]`: the gradient of the weights.
+  /// `c[m, n] (+)= scale a[k, m]^T b[k, n]`: the gradient of the weights.
   func transposedMultiply(
     _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, into c: UnsafeMutablePointer<Float>,
-    m: Int, n: Int, k: Int, accumulate: Bool
+    m: Int, n: Int, k: Int, accumulate: Bool, scale: Float = 1
   ) {
     guard m > 0, n > 0 else { return }
-    call("T", "N", m, n, k, a, m, b, n, accumulate ? 1 : 0, c, n)
+    call("T", "N", m, n, k, a, m, b, n, accumulate ? 1 : 0, c, n, scale)
   }
 
   private func call(
     _ transposeA: UnicodeScalar, _ transposeB: UnicodeScalar, _ m: Int, _ n: Int, _ k: Int,
     _ a: UnsafePointer<Float>, _ strideA: Int, _ b: UnsafePointer<Float>, _ strideB: Int,
-    _ beta: Float, _ c: UnsafeMutablePointer<Float>, _ strideC: Int
+    _ beta: Float, _ c: UnsafeMutablePointer<Float>, _ strideC: Int, _ alpha: Float = 1
   ) {
     let status = dnnl_sgemm(
       CChar(truncatingIfNeeded: transposeA.value), CChar(truncatingIfNeeded: transposeB.value),
-      dnnl_dim_t(m), dnnl_dim_t(n), dnnl_dim_t(k), 1, a, dnnl_dim_t(strideA), b,
+      dnnl_dim_t(m), dnnl_dim_t(n), dnnl_dim_t(k), alpha, a, dnnl_dim_t(strideA), b,
       dnnl_dim_t(strideB), beta, c, dnnl_dim_t(strideC))
     precondition(status == dnnl_success, "dnnl_sgemm(\(m), \(n), \(k)): status \(status.rawValue)")
   }

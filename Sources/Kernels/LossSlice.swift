@@ -19,14 +19,14 @@ import Tensors
 ///     gradient = (1 / (1 + e^-logit) - [class = label]) / examples
 ///
 /// Rows with a negative label are padding: no loss, zero gradient.
-final class LossSlice {
+package final class LossSlice {
   /// Floats a row in the exchange.
   static let width = 3
 
-  private let kind: Loss
-  private let classes: Partition
-  private let rank: Int
-  private let rows: Int
+  let kind: Loss
+  let classes: Partition
+  let rank: Int
+  let rows: Int
   /// `[ranks, rows, 3]`; ranks without classes stay unused.
   private let statistics: AlignedBuffer
   /// `[rows]`, after `combine`.
@@ -55,28 +55,36 @@ final class LossSlice {
   /// or, of logistic units, with their outputs.
   ///
   /// - Parameters:
-  ///   - logits: `[rows, own classes]`.
+  ///   - logits: `[rows, own classes]`, or those of the sample only, as all that follows.
+  ///   - sample: the classes that the loss is over; `nil` for all.
   ///   - exponentials: `[rows, own classes]`, kept untouched until `combine`.
   func summarize(
-    _ logits: UnsafePointer<Float>, labels: UnsafePointer<Int32>,
+    _ logits: UnsafePointer<Float>, labels: UnsafePointer<Int32>, sample: ClassSample? = nil,
     exponentials: UnsafeMutablePointer<Float>
   ) {
     let own = classes[rank]
+    let count = sample?.count ?? own.count
     let table = statistics(of: rank)
     for row in 0..<rows {
-      let values = logits + row * own.count
-      let largest = Self.largest(values, own.count)
+      let values = logits + row * count
+      let largest = Self.largest(values, count)
       let entry = table + row * Self.width
       entry[0] = largest
-      let target = exponentials + row * own.count
+      let target = exponentials + row * count
       entry[1] =
         switch kind {
-        case .softmax: Self.exponentials(values, own.count, largest, target)
-        case .logistic: Self.logistic(values, own.count, target)
+        case .softmax: Self.exponentials(values, count, largest, target)
+        case .logistic: Self.logistic(values, count, target)
         }
       let label = Int(labels[row])
-      entry[2] = own.contains(label) ? values[label - own.lowerBound] : -.infinity
+      entry[2] =
+        own.contains(label) ? values[place(of: label, sample)] : -.infinity
     }
+  }
+
+  /// The column of an own class; it is in the sample, as every label is.
+  private func place(of label: Int, _ sample: ClassSample?) -> Int {
+    sample?.position(of: label) ?? label - classes[rank].lowerBound
   }
 
   /// Combines all ranks' statistics; with `gradient`, turns what `summarize` left in it into the
@@ -87,14 +95,16 @@ final class LossSlice {
   ///   - gradient: `[rows, own classes]` as `summarize` left it, or nil at evaluation.
   /// - Returns: the loss, summed over the rows that are not padding; NaN if a logit is not finite.
   func combine(
-    labels: UnsafePointer<Int32>, examples: Int, gradient: UnsafeMutablePointer<Float>?
+    labels: UnsafePointer<Int32>, examples: Int, sample: ClassSample? = nil,
+    gradient: UnsafeMutablePointer<Float>?
   ) -> Double {
     let own = classes[rank]
+    let count = sample?.count ?? own.count
     var loss = 0.0
     for row in 0..<rows {
       let label = Int(labels[row])
       guard label >= 0 else {
-        gradient.map { ($0 + row * own.count).update(repeating: 0, count: own.count) }
+        gradient.map { ($0 + row * count).update(repeating: 0, count: count) }
         continue
       }
       var factor = 1 / Float(examples)
@@ -114,10 +124,10 @@ final class LossSlice {
         statistics(of: classes.owner(of: label))[row * Self.width + Self.width - 1]
       trueLogits.floatPointer[row] = trueLogit
       loss += normalizer - Double(trueLogit)
-      guard let gradient, !own.isEmpty else { continue }
-      let values = gradient + row * own.count
-      for index in 0..<own.count { values[index] *= factor }
-      if own.contains(label) { values[label - own.lowerBound] -= 1 / Float(examples) }
+      guard let gradient, count > 0 else { continue }
+      let values = gradient + row * count
+      for index in 0..<count { values[index] *= factor }
+      if own.contains(label) { values[place(of: label, sample)] -= 1 / Float(examples) }
     }
     return loss
   }
@@ -130,28 +140,30 @@ final class LossSlice {
   ///
   /// - Parameter counts: `[rows]`; -1 for padding.
   func writeRanks(
-    _ logits: UnsafePointer<Float>, labels: UnsafePointer<Int32>,
+    _ logits: UnsafePointer<Float>, labels: UnsafePointer<Int32>, sample: ClassSample? = nil,
     into counts: UnsafeMutablePointer<Int32>
   ) {
     let own = classes[rank]
+    let count = sample?.count ?? own.count
     for row in 0..<rows {
       let label = Int(labels[row])
       guard label >= 0 else {
         counts[row] = -1
         continue
       }
-      let values = logits + row * own.count
+      let values = logits + row * count
       let truth = trueLogits.floatPointer[row]
-      let split = min(max(label, own.lowerBound), own.upperBound) - own.lowerBound
+      let split = place(of: min(max(label, own.lowerBound), own.upperBound), sample)
       var larger: Int32 = 0
       for index in 0..<split { larger += values[index] < truth ? 0 : 1 }
       let first = own.contains(label) ? split + 1 : split
-      for index in first..<max(first, own.count) { larger += values[index] <= truth ? 0 : 1 }
+      for index in first..<max(first, count) { larger += values[index] <= truth ? 0 : 1 }
       counts[row] = larger
     }
   }
 
-  private func combined(_ row: Int) -> (largest: Double, sum: Double) {
+  /// The largest logit of a row, and the sum of e^(logit - that), over all slices.
+  func combined(_ row: Int) -> (largest: Double, sum: Double) {
     var largest = -Double.infinity
     for rank in 0..<classes.parts where !classes[rank].isEmpty {
       let candidate = Double(statistics(of: rank)[row * Self.width])

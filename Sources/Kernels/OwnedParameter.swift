@@ -18,6 +18,8 @@ package struct OwnedParameter {
   package let gradient: UnsafeMutablePointer<Float>
   /// The optimizer's; starts as 0.
   package let velocity: UnsafeMutablePointer<Float>
+  /// The rows that a step changes; `nil` for all.
+  package var active: ActiveRows?
 
   /// Elements of each of the three arrays.
   package var count: Int { rows.count * columns.count }

@@ -42,11 +42,27 @@ package struct SGD: Sendable {
     self.clip = clip
   }
 
-  /// Updates `count` elements: five streams of memory traffic, nothing else.
+  /// Updates `count` elements: five streams of memory traffic, nothing else, on the threads of the
+  /// caller's team.
   ///
   /// `newWeight` and `newVelocity` may be `weight` and `velocity` themselves (in place) or must
   /// not overlap any input.
   package func update(
+    count: Int, gradient: UnsafePointer<Float>, weight: UnsafePointer<Float>,
+    velocity: UnsafePointer<Float>, newWeight: UnsafeMutablePointer<Float>,
+    newVelocity: UnsafeMutablePointer<Float>
+  ) {
+    // Half a megabyte of each stream: waking a thread costs some 10 us.
+    ComputeThreads.split(count, grain: 1 << 17) { part in
+      let first = part.lowerBound
+      updatePart(
+        count: part.count, gradient: gradient + first, weight: weight + first,
+        velocity: velocity + first, newWeight: newWeight + first,
+        newVelocity: newVelocity + first)
+    }
+  }
+
+  private func updatePart(
     count: Int, gradient: UnsafePointer<Float>, weight: UnsafePointer<Float>,
     velocity: UnsafePointer<Float>, newWeight: UnsafeMutablePointer<Float>,
     newVelocity: UnsafeMutablePointer<Float>

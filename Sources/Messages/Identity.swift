@@ -6,8 +6,14 @@ package enum Role: String, Hashable, Sendable, CaseIterable {
   case worker
   /// Holds a slice of every fully connected layer.
   case fc
+  /// A parameter server beside the coordinator: owns a share of the convolutional parameters.
+  case shard
   /// Somebody who asks for the status; never a member.
   case observer
+
+  /// Whether a member of this role holds parameters that nobody else has: its death sends the run
+  /// back to a checkpoint.
+  package var holdsParameters: Bool { self == .fc || self == .shard }
 }
 
 /// The number the server gives a node when it joins; never used twice in a run. 0 is the server,
@@ -20,7 +26,7 @@ package struct NodeID: Hashable, Sendable, Comparable, CustomStringConvertible {
   package var description: String { "node \(value)" }
 }
 
-/// A node as people name it: "worker 3", "fc 0", "server".
+/// A node as people name it: "worker 3", "fc 0", "shard 1", "server".
 package struct NodeName: Hashable, Sendable, CustomStringConvertible {
   package let role: Role
   package let rank: Int
@@ -59,6 +65,8 @@ package struct View: Hashable, Sendable {
   package let workers: [Member]
   /// In rank order.
   package let fcNodes: [Member]
+  /// The parameter servers beside the coordinator, in rank order from 1; empty where it is alone.
+  package let shards: [Member]
   /// What the workers train on: all of them see the same.
   package let dataset: DatasetFacts
   /// The last view of a run: commit what is committed, then hand in the slices.
@@ -76,7 +84,7 @@ package struct View: Hashable, Sendable {
 
   package init(
     number: UInt32, resumeTurn: UInt64, workers: [Member], fcNodes: [Member],
-    dataset: DatasetFacts, isFinal: Bool = false, rateReductions: Int = 0,
+    shards: [Member] = [], dataset: DatasetFacts, isFinal: Bool = false, rateReductions: Int = 0,
     rateChanges: [RateChange] = [], skippedTurns: UInt64 = 0, holders: [Int] = []
   ) {
     self.skippedTurns = skippedTurns
@@ -87,13 +95,20 @@ package struct View: Hashable, Sendable {
     self.resumeTurn = resumeTurn
     self.workers = workers
     self.fcNodes = fcNodes
+    self.shards = shards
     self.dataset = dataset
     self.isFinal = isFinal
   }
 
   package func member(_ node: NodeID) -> Member? {
     workers.first { $0.node == node } ?? fcNodes.first { $0.node == node }
+      ?? shards.first { $0.node == node }
   }
+
+  /// Those who hold parameters that nobody else has.
+  package var parameterHolders: [Member] { fcNodes + shards }
+  /// Everybody.
+  package var members: [Member] { workers + parameterHolders }
 }
 
 /// What the cluster must know of a data set, as a worker found it.

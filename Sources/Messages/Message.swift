@@ -48,8 +48,18 @@ package enum Limits {
   package static let frames = 1024
   /// Most changes of the learning rate that a view or an advance carries.
   package static let rateChanges = 8
+  /// Most turns that a trace covers.
+  package static let traceTurns = 64
   /// Longest string in a header.
   package static let stringBytes = 4096
+  /// Pictures of the evaluation set that are shown with the network's guesses.
+  package static let sampleRows = 12
+  /// Longest side of one.
+  package static let sampleSide = 64
+  /// Guesses of each.
+  package static let sampleClasses = 5
+  /// Most of a node's log that is kept for others, and sent at once.
+  package static let logBytes = 64 * 1024
 }
 
 /// The messages, one case each.
@@ -71,6 +81,10 @@ package enum Body: Sendable, Hashable {
   case push(Push)
   /// Frame 0: the chunk's floats.
   case parameters(Parameters)
+  /// From a worker to a shard.
+  case pull
+  /// From a shard to the coordinator, on the control connection.
+  case applied(Applied)
 
   // Activations, between workers and FC nodes.
   /// Frame 0: `[rows]` labels, 32-bit, -1 for padding. Then `[rows, columns]` floats in row blocks.
@@ -82,7 +96,7 @@ package enum Body: Sendable, Hashable {
   /// Floats in row blocks; what they are follows from the exchange's index.
   case exchange(Exchange)
 
-  // From FC nodes to the server.
+  // From FC nodes and shards to the server.
   /// Frame 0: `[rows]` counts, 32-bit: this slice's logits above the true one; -1 for padding.
   case report(Report)
   /// On the control connection.
@@ -90,16 +104,35 @@ package enum Body: Sendable, Hashable {
   /// The slice's floats in row blocks. From the server too, when it gives parameters back.
   case slice(Slice)
 
-  // From the server to FC nodes, on the control connection.
+  // From workers and FC nodes to the server, for people to look at.
+  /// Frames: labels, pixels, names of the classes if they have any.
+  case pictures(Pictures)
+  /// Frames: classes, probabilities.
+  case guesses(Guesses)
+
+  // From the server to FC nodes and shards, on the control connection.
   case collect(Collect)
   case restore(Restore)
+  /// From the server to any member.
+  case drill(Drill)
+  /// From any member to the server, on the control connection.
+  case complaint(Complaint)
 
   // Observers.
   case statusRequest
   /// Frames: the status record as JSON, cut where it must be.
   case statusReply
   case commandRequest(OperatorCommand)
+  /// Frames: after a trace the trace as JSON, cut where it must be.
   case commandReply(CommandReply)
+  case logRequest(LogRequest)
+  /// Frame 0: lines of text, if there are any.
+  case logReply(LogReply)
+
+  // Traces, on the control connection.
+  case traceRequest(TraceRequest)
+  /// Frames: the spans as JSON, cut where it must be.
+  case traceReport(TraceReport)
 }
 
 /// A process asks to become a member.
@@ -108,15 +141,18 @@ package struct Join: Hashable, Sendable {
   package var host: String
   package var processID: Int32
   package var softwareVersion: String
-  /// Where an FC node listens; empty for workers.
+  /// Where an FC node or a shard listens; empty for workers.
   package var endpoint: String
   /// The rank it would like (the launcher numbers its children); -1 for any.
   package var preferredRank: Int32
+  /// Whether it does faults to itself when an operator asks for it.
+  package var allowsDrills: Bool
 
   package init(
     role: Role, host: String, processID: Int32, softwareVersion: String, endpoint: String,
-    preferredRank: Int32
+    preferredRank: Int32, allowsDrills: Bool = false
   ) {
+    self.allowsDrills = allowsDrills
     self.role = role
     self.host = host
     self.processID = processID
@@ -205,6 +241,12 @@ package struct Parameters: Hashable, Sendable {
     self.version = version
     self.chunk = chunk
   }
+}
+
+/// A server shard has stepped every chunk that it owns.
+package struct Applied: Hashable, Sendable {
+  package var turn: UInt64
+  package init(turn: UInt64) { self.turn = turn }
 }
 
 /// A block of rows of the global batch.
@@ -318,8 +360,8 @@ package struct Restore: Hashable, Sendable {
   }
 }
 
-/// A piece of an FC parameter on its way to or from the server: a rectangle of the row-major
-/// matrix.
+/// A piece of a parameter on its way to or from the server: of an FC parameter a rectangle of the
+/// row-major matrix, of a convolutional one a range of the flattened tensor, as one row.
 package struct Slice: Hashable, Sendable {
   /// What of the parameter it is.
   package enum Part: String, Hashable, Sendable, CaseIterable {

@@ -6,6 +6,10 @@ package enum OperatorCommand: Hashable, Sendable {
   case checkpointNow
   /// Scale the scheduled learning rate so that it has this value now; finite and above 0.
   case setLearningRate(Double)
+  /// Have all nodes note what they do for so many turns, 1 to `Limits.traceTurns`.
+  case trace(turns: Int)
+  /// Have a node do a fault to itself.
+  case drill(Drill, target: NodeName)
 }
 
 /// The server's answer to an operator's command.
@@ -18,6 +22,36 @@ package struct CommandReply: Hashable, Sendable {
   package init(text: String, ok: Bool) {
     self.text = text
     self.ok = ok
+  }
+}
+
+/// Somebody wants the last lines of a node's log.
+package struct LogRequest: Hashable, Sendable {
+  package var node: NodeName
+  /// A process numbers its lines from 1: those after this one are wanted.
+  package var after: UInt64
+  /// Numbers the requests between the server and its members; 0 from observers.
+  package var ticket: UInt32
+
+  package init(node: NodeName, after: UInt64, ticket: UInt32 = 0) {
+    self.node = node
+    self.after = after
+    self.ticket = ticket
+  }
+}
+
+/// The last lines of a node's log, as frame 0.
+package struct LogReply: Hashable, Sendable {
+  package var ticket: UInt32
+  /// Number of the last line of the log.
+  package var last: UInt64
+  /// Why there is no log; empty if there is one.
+  package var problem: String
+
+  package init(ticket: UInt32, last: UInt64, problem: String = "") {
+    self.ticket = ticket
+    self.last = last
+    self.problem = problem
   }
 }
 

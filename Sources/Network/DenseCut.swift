@@ -36,18 +36,24 @@ package struct DenseCut: Hashable, Sendable {
   package let layers: [DenseLayerCut]
   /// Slices of the logits.
   package let classSlices: Partition
+  /// The part of the classes that a training step draws; 1 for all.
+  package let sampleRate: Float
 
   package init(_ plan: NetworkPlan, nodes: Int) {
     precondition(nodes >= 1, "\(nodes) FC nodes")
     self.nodes = nodes
     featureSlices = Partition(count: plan.features, parts: nodes)
     classSlices = Partition(count: plan.classes, parts: nodes)
+    sampleRate = plan.sampleRate
+    let last = plan.fullyConnected.count - 1
     layers = plan.fullyConnected.enumerated().compactMap { position, layer in
       guard case .fullyConnected(let full) = layer.operation else { return nil }
       let entries = Array(plan.parameters.entries(ofLayer: layer.index))
       let inputs = layer.input.count
       let form: FullyConnected.Form =
         switch full.form {
+        // Of a sample only whole rows of the weights are of use.
+        case .auto where position == last && plan.sampleRate < 1: .gatherInput
         case .auto: inputs <= full.units ? .gatherInput : .scatterOutput
         case .gatherInput, .scatterOutput: full.form
         }
@@ -57,6 +63,13 @@ package struct DenseCut: Hashable, Sendable {
         outputSlices: Partition(count: full.units, parts: nodes), weight: entries[0],
         bias: entries[1])
     }
+  }
+
+  /// Outputs of a layer that a training step computes, about: of the last one a sample, if the
+  /// loss is over one.
+  package func trainedOutputs(of layer: DenseLayerCut) -> Int {
+    guard layer == layers.last, sampleRate < 1 else { return layer.outputs }
+    return max(1, Int(Double(sampleRate) * Double(layer.outputs)))
   }
 
   /// Segments of computation of one sub-batch on an FC node, each between two exchanges with the

@@ -27,6 +27,9 @@ package struct NetworkPlan: Hashable, Sendable {
   package let parameters: ParameterTable
   /// What the outputs of the last layer mean.
   package let loss: Loss
+  /// The part of the classes, drawn at random, that a training step's loss is over beside those of
+  /// its own examples; 1 for all.
+  package let sampleRate: Float
 
   /// Units of the flattened output of the convolutional part, in C, H, W order.
   package var features: Int { convolutional.last?.output.count ?? input.count }
@@ -40,7 +43,7 @@ package struct NetworkPlan: Hashable, Sendable {
   ///
   /// - Throws: `NetworkError` naming the layer and the field.
   package init(
-    input: Shape, layers specs: [LayerSpec], loss: Loss = .softmax
+    input: Shape, layers specs: [LayerSpec], loss: Loss = .softmax, sampleRate: Float = 1
   ) throws(NetworkError) {
     guard input.rank == 3 else {
       throw NetworkError(layer: nil, "the input must be [channels, height, width], not \(input)")
@@ -76,16 +79,23 @@ package struct NetworkPlan: Hashable, Sendable {
       if dense { fullyConnected.append(layer) } else { convolutional.append(layer) }
       shape = output
     }
-    guard case .fullyConnected = specs[specs.count - 1].operation else {
+    guard case .fullyConnected(let last) = specs[specs.count - 1].operation else {
       throw NetworkError(
         layer: specs.count - 1, "the last layer must be an fc: the loss reads its outputs as logits"
       )
+    }
+    guard sampleRate == 1 || last.form != .scatterOutput else {
+      throw NetworkError(
+        layer: specs.count - 1, field: "form",
+        "must be gather-input with a sampleRate below 1: a node draws among the classes whose"
+          + " weights it has whole")
     }
     self.input = input
     self.convolutional = convolutional
     self.fullyConnected = fullyConnected
     parameters = ParameterTable(layers: convolutional + fullyConnected)
     self.loss = loss
+    self.sampleRate = sampleRate
   }
 }
 

@@ -1,4 +1,5 @@
 import Coordination
+import Glibc
 import Kernels
 import Transport
 
@@ -24,7 +25,15 @@ enum ComputeReport<Preparation: Sendable, Outcome: Sendable>: Sendable {
 final class ComputeThread<Operation: Sendable, Outcome: Sendable, Preparation: Sendable>: Sendable {
   typealias Report = ComputeReport<Preparation, Outcome>
 
-  private let tasks: Mailbox<(OperationID, Operation)>
+  private enum Task: Sendable {
+    case perform(OperationID, Operation)
+    /// Do nothing, for a drill.
+    case stall(milliseconds: Int)
+  }
+
+  private let tasks: Mailbox<Task>
+  /// Not zero once the thread is to end: a stall does not outlast that.
+  private let stopping: SharedNumber
   /// Reports for the socket thread; its wake-up belongs in that thread's poll.
   let reports: Mailbox<Report>
   private let thread: OwnedThread
@@ -33,14 +42,19 @@ final class ComputeThread<Operation: Sendable, Outcome: Sendable, Preparation: S
   ///
   /// - Parameters:
   ///   - threads: OpenMP threads of the kernels; 0 leaves it to the environment.
+  ///   - recorder: notes each operation while somebody wants to see it.
+  ///   - label: what it calls an operation.
   ///   - prepare: makes the performer, on the compute thread: opening data and planning memory
   ///     take seconds, and the socket thread must stay responsive.
   init<P: Performer & SendableMetatype>(
-    name: String, threads: Int, wakeUp: WakeUp? = nil,
+    name: String, threads: Int, recorder: SpanRecorder,
+    label: @escaping @Sendable (Operation) -> String,
     prepare: @escaping @Sendable () throws -> (P, Preparation)
   ) throws(TransportError) where P.Operation == Operation, P.Outcome == Outcome {
-    let tasks = try Mailbox<(OperationID, Operation)>()
+    let tasks = try Mailbox<Task>()
     let reports = try Mailbox<Report>()
+    let stopping = SharedNumber()
+    self.stopping = stopping
     self.tasks = tasks
     self.reports = reports
     thread = try OwnedThread(name: name) {
@@ -54,18 +68,31 @@ final class ComputeThread<Operation: Sendable, Outcome: Sendable, Preparation: S
         _ = reports.post(.failed("\(error)"))
         return
       }
-      while let (id, operation) = tasks.take() {
-        _ = reports.post(.finished(id, performer.perform(operation)))
+      while let task = tasks.take() {
+        switch task {
+        case .perform(let id, let operation):
+          let outcome = recorder.measure(label(operation)) { performer.perform(operation) }
+          _ = reports.post(.finished(id, outcome))
+        case .stall(let milliseconds):
+          let end = MonotonicClock.now() + UInt64(milliseconds) * 1000
+          while stopping.value == 0, MonotonicClock.now() < end { poll(nil, 0, 10) }
+        }
       }
       performer.close()
     }
   }
 
   /// Hands over an operation; operations are done in the order given.
-  func submit(_ id: OperationID, _ operation: Operation) { _ = tasks.post((id, operation)) }
+  func submit(_ id: OperationID, _ operation: Operation) {
+    _ = tasks.post(.perform(id, operation))
+  }
+
+  /// Has the thread do nothing for a while, as if a kernel hung.
+  func stall(milliseconds: Int) { _ = tasks.post(.stall(milliseconds: milliseconds)) }
 
   /// Ends the thread after the operation it is at.
   func stop() {
+    stopping.value = 1
     tasks.close()
     thread.join()
   }

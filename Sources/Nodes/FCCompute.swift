@@ -14,6 +14,8 @@ final class FCCompute: Performer {
   private var slice: DenseSlice { lanes[0] }
   private let rank: Int
   private let pool = FramePool()
+  /// The turn under way, if people are to see guesses of it.
+  private var shown: FCCore.Pass?
   private let probe: (any StepProbe)?
   /// Steps of the whole run, which the learning rate's decay depends on.
   private let totalSteps: @Sendable () -> UInt64
@@ -21,6 +23,8 @@ final class FCCompute: Performer {
   /// step after it, when no step is under way here.
   private let reductions: @Sendable () -> Int
   private let rates: RateSheet
+  /// Slices that the server has asked for.
+  private var handover: Handover?
 
   init(
     context: RunContext, rank: Int, probe: (any StepProbe)?,
@@ -37,7 +41,8 @@ final class FCCompute: Performer {
     for rows in context.plan.subBatches.ranges {
       let lane = DenseSlice(
         plan: context.network, cut: context.cut, rank: rank, rows: rows.count,
-        seed: context.configuration.seed, lender: lanes.first)
+        seed: context.configuration.seed, precision: context.configuration.precision,
+        lender: lanes.first, keepsWorking: context.plan.schedule.updatesEachSubBatch)
       for (index, row) in rows.enumerated() { lane.positions[index] = UInt32(row) }
       lanes.append(lane)
     }
@@ -48,13 +53,13 @@ final class FCCompute: Performer {
 
   func close() {}
 
-  /// Bytes of a row of exchange `e` from each rank.
-  var exchangeRowBytes: [[Int]] {
+  /// Bytes of a row of exchange `e` from each rank to `rank`.
+  static func exchangeRowBytes(_ context: RunContext, rank: Int) -> [[Int]] {
     (0..<context.plan.trainingSegments - 1).map { exchange in
       (0..<context.cut.nodes).map { peer in
         guard peer != rank else { return 0 }
-        let floats = slice.expectedBytes(exchange: exchange, from: peer) / slice.rows / 4
-        return floats * format(ofExchange: exchange).bytes
+        return context.cut.exchangedColumns(exchange, from: peer, to: rank)
+          * format(ofExchange: exchange, context).bytes
       }
     }
   }
@@ -67,6 +72,9 @@ final class FCCompute: Performer {
       if let row = lane.firstInvalidLabel {
         return .failed("row \(row) has the label \(lane.labels[row]), which is no class")
       }
+      slice.readsWorking =
+        context.plan.schedule.updatesEachSubBatch && pass.isTraining && subBatch > 0
+      shown = pass.isShown ? pass : nil
       lane.begin(
         DensePass(training: pass.isTraining, step: pass.step, examples: pass.examples))
       lane.run(segment: 0, received: [])
@@ -84,21 +92,35 @@ final class FCCompute: Performer {
           featureGradients: featureGradients(
             of: lane, context.plan.subBatches[subBatch], deliver ?? []),
           report: closesTurn ? report() : nil,
+          guesses: closesTurn ? shown.flatMap { guesses($0) } : nil,
           notFinite: deliver == nil ? nil : notFinite(lane)))
     case .gradients:
       for (index, lane) in lanes.enumerated() {
         lane.computeParameterGradients(accumulate: index > 0)
       }
       return .done
-    case .apply(let step):
-      context.update(
-        slice, step: step, of: totalSteps(), reductions: reductions(),
-        rateFactor: rates.factor(at: step), probe: probe)
+    case .stepSubBatch(let step, let subBatch):
+      lanes[subBatch].computeParameterGradients(
+        scale: Float(context.plan.globalBatch) / Float(lanes[subBatch].rows))
+      update(step, subBatch: subBatch)
       return .done
-    case .collect(let transfer): return .slices(collect(transfer))
+    case .apply(let step):
+      handover?.copyRest()
+      if context.plan.schedule.updatesEachSubBatch { slice.commit() } else { update(step) }
+      return .done
+    case .collect(let transfer):
+      handover = Handover(slice.parameters, transfer: transfer)
+      return .slices(handover?.part() ?? [])
+    case .collectNext: return .slices(handover?.part() ?? [])
     case .redraw: return redraw()
     case .place(let piece, let frames): return place(piece, frames)
     }
+  }
+
+  private func update(_ step: UInt64, subBatch: Int? = nil) {
+    context.update(
+      slice, step: step, subBatch: subBatch, of: totalSteps(), reductions: reductions(),
+      rateFactor: rates.factor(at: step), probe: probe)
   }
 
   // MARK: A turn
@@ -137,6 +159,10 @@ final class FCCompute: Performer {
 
   /// The loss is exchanged in full: three floats a row.
   private func format(ofExchange index: Int) -> NumberFormat {
+    Self.format(ofExchange: index, context)
+  }
+
+  private static func format(ofExchange index: Int, _ context: RunContext) -> NumberFormat {
     index == context.cut.layers.count ? .fp32 : context.plan.wire.activations
   }
 
@@ -164,9 +190,30 @@ final class FCCompute: Performer {
     return (lanes.reduce(0) { $0 + $1.lossSum }, counts)
   }
 
+  /// This slice's likeliest classes for the first rows of the batch, all lanes being done.
+  private func guesses(_ pass: FCCore.Pass) -> (Guesses, [Frame])? {
+    let rows = min(Limits.sampleRows, pass.examples)
+    let count = min(Limits.sampleClasses, context.cut.classSlices[rank].count)
+    guard rows > 0, count > 0 else { return nil }
+    var classes: [Int32] = []
+    var probabilities: [Float] = []
+    for (lane, range) in zip(lanes, context.plan.subBatches.ranges) {
+      for row in range where row < rows {
+        let best = lane.best(row - range.lowerBound, count: count)
+        classes += best.map { Int32($0.index) }
+        probabilities += best.map(\.probability)
+      }
+    }
+    return (
+      Guesses(step: pass.step, rows: rows, classes: count),
+      [Frame(copying: classes), Frame(copying: probabilities)]
+    )
+  }
+
   // MARK: Whole parameters
 
   private func redraw() -> FCCore.Outcome {
+    handover = nil
     for parameter in slice.parameters {
       parameter.writeInitialValues(seed: context.configuration.seed)
       parameter.velocity.update(repeating: 0, count: parameter.count)
@@ -180,6 +227,7 @@ final class FCCompute: Performer {
   }
 
   private func place(_ piece: Slice, _ frames: [Frame]) -> FCCore.Outcome {
+    handover = nil
     let rows = piece.firstRow..<piece.firstRow + piece.rows
     let columns = piece.firstColumn..<piece.firstColumn + piece.columns
     guard let parameter = slice.parameters.first(where: { $0.entry.key == piece.key }),
@@ -195,34 +243,5 @@ final class FCCompute: Performer {
       stride: parameter.columns.count, rows: rows.lowerBound - base..<rows.upperBound - base,
       columns: columns.lowerBound - left..<columns.upperBound - left)
     return .done
-  }
-
-  private func collect(_ transfer: UInt32) -> [(Slice, [Frame])] {
-    var slices: [(Slice, [Frame])] = []
-    for parameter in slice.parameters {
-      for part in Slice.Part.allCases { slices += pieces(of: parameter, part, transfer) }
-    }
-    // No node is without a piece: the configuration allows no more FC nodes than classes.
-    slices[slices.count - 1].0.isLast = true
-    return slices
-  }
-
-  private func pieces(
-    of parameter: OwnedParameter, _ part: Slice.Part, _ transfer: UInt32
-  ) -> [(Slice, [Frame])] {
-    let source = part == .value ? parameter.value : parameter.velocity
-    let width = parameter.columns.count
-    // A message holds a few frames: larger ones would only wait for each other.
-    let perMessage = RowBlocks.rowsPerFrame(columns: width) * 8
-    return stride(from: 0, to: parameter.rows.count, by: perMessage).map { first in
-      let rows = first..<min(first + perMessage, parameter.rows.count)
-      let piece = Slice(
-        transfer: transfer, part: part, key: parameter.entry.key,
-        firstRow: parameter.rows.lowerBound + first, rows: rows.count,
-        firstColumn: parameter.columns.lowerBound, columns: width, isLast: false)
-      let frames = RowBlocks.frames(
-        of: UnsafePointer(source), stride: width, rows: rows, columns: 0..<width, pool: pool)
-      return (piece, frames)
-    }
   }
 }

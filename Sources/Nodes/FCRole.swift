@@ -22,18 +22,27 @@ final class FCRole: MemberRole {
     self.rateReductions = rateReductions
     let rates = RateSheet()
     self.rates = rates
-    compute = try ComputeThread(name: "compute", threads: start.threads) {
+    compute = try ComputeThread(
+      name: "compute", threads: start.threads, recorder: start.recorder,
+      label: { $0.traceLabel(start.context.plan) }
+    ) {
+      try start.context.checkPrecision()
       let compute = try FCCompute(
         context: start.context, rank: start.rank, probe: start.probe,
         totalSteps: { totalSteps.value }, reductions: { Int(rateReductions.value) },
         rates: rates)
-      return (compute, compute.exchangeRowBytes)
+      return (compute, FCCompute.exchangeRowBytes(start.context, rank: start.rank))
     }
   }
 
   var wakeUp: WakeUp { compute.reports.wakeUp }
   var isPrepared: Bool { core != nil }
   var viewNumber: UInt32 { core?.viewNumber ?? 0 }
+  var currentTurn: UInt64 { core?.currentTurn ?? 0 }
+
+  func stall(milliseconds: Int) { compute.stall(milliseconds: milliseconds) }
+
+  func name(of node: NodeID) -> NodeName? { core?.name(of: node) }
 
   func deliver(_ message: Message, now: Microseconds) -> [MemberDirective] {
     switch message.body {
@@ -53,6 +62,11 @@ final class FCRole: MemberRole {
     carryOut(core?.handle(.tick, now: now) ?? [])
   }
 
+  func drained(now: Microseconds) -> [MemberDirective] {
+    guard core?.handsInMore == true else { return [] }
+    return [.drained] + carryOut(core?.handle(.drained, now: now) ?? [])
+  }
+
   func leave(reason: String, now: Microseconds) -> [MemberDirective] {
     carryOut(core?.handle(.leave(reason: reason), now: now) ?? [])
   }
@@ -68,6 +82,11 @@ final class FCRole: MemberRole {
         out.append(.note("ready: slice \(start.rank) of \(start.context.cut.nodes)"))
       case .failed(let reason): throw NodeError(reason)
       case .finished(let id, let outcome):
+        if case .failed(let reason) = outcome {
+          out.append(.computed(id, failure: reason))
+        } else {
+          out.append(.computed(id, failure: nil))
+        }
         out += carryOut(core?.handle(.computed(id, outcome), now: now) ?? [])
       }
     }
@@ -87,7 +106,8 @@ final class FCRole: MemberRole {
       case .exit(let stop): return .exit(stop)
       case .compute(let id, let operation):
         compute.submit(id, operation)
-        return nil
+        if case .apply = operation { return .asked(id, FlightReplay.apply) }
+        return .asked(id, "")
       }
     }
   }

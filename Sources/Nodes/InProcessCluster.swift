@@ -88,8 +88,11 @@ package final class InProcessCluster: Sendable {
     let result = Result {
       try server.runToEnd(page: { address in if let address { page(address) } }) { endpoint in
         started(endpoint)
-        for (role, count) in [(Role.fc, cluster.fcNodes), (.worker, cluster.workers)] {
-          for rank in 0..<count {
+        for (role, ranks, count) in [
+          (Role.shard, 1..<cluster.serverShards, 1), (.fc, 0..<cluster.fcNodes, cluster.fcNodes),
+          (.worker, 0..<cluster.workers, cluster.workers),
+        ] {
+          for rank in ranks {
             members.append(try Mailbox())
             threads.append(
               try start(role, rank, count, context, endpoint, members[members.count - 1]))

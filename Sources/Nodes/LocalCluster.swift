@@ -3,7 +3,7 @@ import Glibc
 package import Observability
 import Transport
 
-/// A cluster of child processes on this machine: one server, K workers, M FC nodes.
+/// A cluster of child processes on this machine: S parameter servers, K workers, M FC nodes.
 ///
 /// The children are this very program. They have process groups of their own, so Ctrl-C reaches
 /// only the parent, which ends the cluster through the server; and they leave by themselves if the
@@ -24,6 +24,8 @@ package final class LocalCluster {
   private let configuration: RunConfiguration
   private let directory: RunDirectory
   private let signals: Signals
+  /// Processes that the kernel had killed for want of memory when this began.
+  private let memoryKills = ControlGroup.memoryKills
   /// The keys of a cluster that encrypts.
   private let keys: KeyDirectory?
   private let resume: String?
@@ -35,8 +37,12 @@ package final class LocalCluster {
   private var logs: [String: String] = [:]
   /// Options of the server beyond where it listens and writes.
   private let serverArguments: [String]
-  /// Whether FC node i is in the process of worker i; one without a worker has its own.
-  private let fcBesideWorkers: Bool
+  /// Of all processes, whether faults may be done to them.
+  private let drillArguments: [String]
+  private var memberArguments: [String] { drillArguments + ["--record", directory.flight] }
+  /// Whether FC node i and server shard i are in the process of worker i; one without a worker has
+  /// its own.
+  private let isBeside: Bool
 
   /// A member's process, and how to start another in its place.
   private struct Supervised {
@@ -50,15 +56,17 @@ package final class LocalCluster {
   ///   - resume: a checkpoint to go on from.
   ///   - signals: with SIGCHLD; made before any thread.
   ///   - serverArguments: further options of `crosscut server`.
+  ///   - allowsDrills: whether operators may have faults done to the processes.
   ///   - keys: encrypts everything with them.
-  ///   - fcBesideWorkers: puts FC node i into the process of worker i.
+  ///   - isBeside: puts FC node i and server shard i into the process of worker i.
   package init(
     _ configuration: RunConfiguration, directory: RunDirectory, resume: String? = nil,
-    signals: Signals, serverArguments: [String] = [], keys: KeyDirectory? = nil,
-    fcBesideWorkers: Bool = false
+    signals: Signals, serverArguments: [String] = [], allowsDrills: Bool = false,
+    keys: KeyDirectory? = nil, isBeside: Bool = false
   ) {
-    self.fcBesideWorkers = fcBesideWorkers
+    self.isBeside = isBeside
     self.serverArguments = serverArguments
+    drillArguments = allowsDrills ? ["--allow-drills"] : []
     self.keys = keys
     self.resume = resume
     self.configuration = configuration
@@ -158,7 +166,8 @@ package final class LocalCluster {
       "server",
       [
         "server", directory.configuration, "--listen", listen, "--run-dir", directory.path,
-      ] + laterServerArguments + (keys.map { ["--key-file", $0.serverKey] } ?? ["--insecure"])
+      ] + laterServerArguments + drillArguments
+        + (keys.map { ["--key-file", $0.serverKey] } ?? ["--insecure"])
         + (resume.map { ["--resume", $0] } ?? []) + (hasBegun ? ["--continue"] : []), threads: 1)
     server = child
     let deadline = Self.seconds() + 20
@@ -177,25 +186,40 @@ package final class LocalCluster {
     let wanted = configuration.compute.threadsPerNode
     let nodeKey = keys.map { ["--key-file", $0.nodeKey(KeyDirectory.firstNode)] } ?? []
     func threads(_ count: Int) -> Int { wanted > 0 ? wanted : max(1, Host.cores / count) }
-    let pairs = fcBesideWorkers ? min(cluster.fcNodes, cluster.workers) : 0
-    for rank in pairs..<cluster.fcNodes {
+    let listen = Self.listenHere
+    let besideWorker = isBeside ? cluster.workers : 0
+    for rank in 1..<cluster.serverShards where rank >= besideWorker {
+      let place = "\(rank)/\(cluster.serverShards)"
+      try startMember(
+        "shard-\(rank)",
+        ["server", "--shard", place, "--coordinator", endpoint] + listen + nodeKey
+          + memberArguments, threads: 1)
+    }
+    for rank in 0..<cluster.fcNodes where rank >= besideWorker {
       try startMember(
         "fc-\(rank)",
-        ["fc", "--server", endpoint, "--listen", "tcp://127.0.0.1:0", "--rank-hint", "\(rank)"]
-          + nodeKey,
+        ["fc", "--server", endpoint, "--rank-hint", "\(rank)"] + listen + nodeKey
+          + memberArguments,
         threads: threads(cluster.fcNodes))
     }
     for rank in 0..<cluster.workers {
-      try startMember(
-        "worker-\(rank)",
-        ["worker", "--server", endpoint, "--rank-hint", "\(rank)"] + nodeKey
-          + (rank < pairs ? Self.besideArguments : []),
-        threads: threads(cluster.workers))
+      var arguments = ["worker", "--server", endpoint, "--rank-hint", "\(rank)"] + nodeKey
+      arguments += memberArguments
+      if isBeside {
+        let withFC = rank < cluster.fcNodes
+        let withShard = (1..<cluster.serverShards).contains(rank)
+        if withFC { arguments.append(Self.withFC) }
+        if withShard { arguments.append(Self.withShard) }
+        if withFC || withShard { arguments += listen }
+      }
+      try startMember("worker-\(rank)", arguments, threads: threads(cluster.workers))
     }
   }
 
-  /// Makes a worker an FC node too.
-  private static let besideArguments = ["--with-fc", "--listen", "tcp://127.0.0.1:0"]
+  /// Make a worker an FC node or a server shard too.
+  private static let withFC = "--with-fc"
+  private static let withShard = "--with-server-shard"
+  private static let listenHere = ["--listen", "tcp://127.0.0.1:0"]
 
   private func startMember(
     _ name: String, _ arguments: [String], threads: Int
@@ -234,10 +258,16 @@ package final class LocalCluster {
       guard let end = child.poll(), end != .exited(0),
         announced.insert("\(child.processID)").inserted
       else { continue }
-      var why = ""
-      if case .exited = end, let line = lastLine(of: child.name) { why = ": \(line)" }
-      report(.note("\(child.name) (process \(child.processID)) \(end)\(why)"))
+      report(.note("\(child.name) (process \(child.processID)) \(end)\(why(child.name, end))"))
     }
+  }
+
+  /// What is known of why a child ended: the kernel's want of memory, or its own last line.
+  private func why(_ name: String, _ end: ChildProcess.End) -> String {
+    guard end != .killed(signal: SIGKILL) else {
+      return MemoryWatch.explanation(killsBefore: memoryKills)
+    }
+    return lastLine(of: name).map { ": \($0)" } ?? ""
   }
 
   /// Starts another process in the place of one that has died; before the run has begun, a death
@@ -251,14 +281,17 @@ package final class LocalCluster {
       if configuration.cluster.fcLoss == .recut, hasBegun {
         // Its slice is with the others by then: only a worker is to come back.
         if name.hasPrefix("fc") { continue }
-        members[index].arguments.removeAll(where: Self.besideArguments.contains)
+        members[index].arguments.removeAll { $0 == Self.withFC }
+        if name.hasPrefix("worker"), !members[index].arguments.contains(Self.withShard) {
+          members[index].arguments.removeAll(where: Self.listenHere.contains)
+        }
       }
       guard hasBegun, members[index].deaths.mayRestart() else {
         let isNeeded =
           record.state == .gathering
           || !members.contains { $0.process.name.hasPrefix("worker") && $0.process.poll() == nil }
         guard isNeeded else { continue }
-        throw NodeError("\(name) \(end)" + (lastLine(of: name).map { ": \($0)" } ?? ""))
+        throw NodeError("\(name) \(end)\(why(name, end))")
       }
       members[index].process = try spawn(
         name, members[index].arguments, threads: members[index].threads)

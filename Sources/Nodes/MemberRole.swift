@@ -10,14 +10,25 @@ protocol MemberRole: AnyObject {
   /// Whether the core runs: data is open, memory planned.
   var isPrepared: Bool { get }
   var viewNumber: UInt32 { get }
+  var currentTurn: UInt64 { get }
   func deliver(_ message: Message, now: Microseconds) -> [MemberDirective]
   func takeReports(now: Microseconds) throws(NodeError) -> [MemberDirective]
   func tick(now: Microseconds) -> [MemberDirective]
+  /// Nothing that was sent to the server in bulk waits in this process any more.
+  func drained(now: Microseconds) -> [MemberDirective]
   func leave(reason: String, now: Microseconds) -> [MemberDirective]
+  /// Has the compute thread do nothing for a while.
+  func stall(milliseconds: Int)
+  /// What people call a member of the present view.
+  func name(of node: NodeID) -> NodeName?
   /// Adds to a heartbeat what only the role knows.
   func fill(_ telemetry: inout Telemetry, now: Microseconds)
   /// Joins the role's threads.
   func stop()
+}
+
+extension MemberRole {
+  func drained(now: Microseconds) -> [MemberDirective] { [] }
 }
 
 /// A core's directives, less those that the role carries out itself.
@@ -26,6 +37,13 @@ enum MemberDirective {
   case meet([Member])
   case note(String)
   case exit(Stop)
+  /// The core asked for an operation, which has been handed to the compute thread: for the flight
+  /// recorder, with a word that a replay needs.
+  case asked(OperationID, String)
+  /// The core heard that what it had sent has gone out: for the flight recorder.
+  case drained
+  /// An operation is done: for the flight recorder.
+  case computed(OperationID, failure: String?)
 }
 
 /// What a role is made from once the server has welcomed it.
@@ -35,6 +53,7 @@ struct RoleStart: Sendable {
   let serverIncarnation: UInt64
   let threads: Int
   let probe: (any StepProbe)?
+  let recorder: SpanRecorder
   /// The rank the server gave.
   let rank: Int
 }

@@ -3,51 +3,20 @@ import Configuration
 import Coordination
 import Glibc
 package import Messages
+import Network
 package import Observability
 import Tensors
 package import Training
 package import Transport
 import Wire
 
-/// How a worker or FC node is started.
-package struct MemberOptions: Sendable {
-  package var role: Role
-  /// The server's address: all a member needs to know.
-  package var server: String
-  /// Where an FC node listens; ignored by workers, who only dial out.
-  package var listen: String
-  /// What other nodes dial, where that differs from what `listen` says (a wildcard, a container).
-  package var advertise: String?
-  package var preferredRank: Int
-  /// Kernel threads; 0 takes what the environment gives.
-  package var threads: Int
-  /// How long to look for the server before giving up, seconds.
-  package var joinTimeoutSeconds: Int
-  /// Seconds without a connection to the server after which a member gives up.
-  package var serverTimeoutSeconds: Int
-  /// What the node is given instead of finding it by the configuration that the server sends.
-  package var inputs: RunInputs
-  /// Keys; `nil` encrypts nothing.
-  package var security: MemberSecurity?
-
-  package init(role: Role, server: String) {
-    self.role = role
-    self.server = server
-    listen = "tcp://*:0"
-    preferredRank = -1
-    threads = 0
-    joinTimeoutSeconds = 60
-    serverTimeoutSeconds = 10
-    inputs = RunInputs()
-  }
-}
-
-/// The socket thread of a worker or FC node: joins the server, feeds the core, carries out its
-/// directives. Always responsive: it never computes and never waits for anything but its poll.
+/// The socket thread of a worker, FC node or server shard: joins the server, feeds the core, carries
+/// out its directives. Always responsive: it never computes and never waits for anything but its
+/// poll.
 package final class MemberSession {
-  private let options: MemberOptions
-  private let hub: Hub
-  private let log: Logger
+  let options: MemberOptions
+  let hub: Hub
+  let log: Logger
   private let probe: (any StepProbe)?
   private let incarnation: UInt64
   /// The first signal makes the node leave in order, the second one at once.
@@ -57,24 +26,28 @@ package final class MemberSession {
   private let orders: Mailbox<String>?
   /// Ends a node that is in no view yet: a server of this process that is gone posts here.
   private let abandoned: Mailbox<String>?
+  let recorder: FlightRecorder?
 
-  private let control: Hub.Link
-  private let bulk: Hub.Link
-  private var identity: Header
+  let control: Hub.Link
+  let bulk: Hub.Link
+  var identity: Header
   private var serverIncarnation: UInt64 = 0
-  private var role: (any MemberRole)?
-  /// FC nodes dialed, and members who have dialed in.
-  private var routes: [NodeID: Hub.Link] = [:]
-  private var endpoints: [NodeID: String] = [:]
+  var role: (any MemberRole)?
+  /// FC nodes and shards dialed, and members who have dialed in.
+  var routes: [NodeID: Hub.Link] = [:]
+  var endpoints: [NodeID: String] = [:]
   private var lastJoin: Microseconds?
   private var serverLostAt: Microseconds?
-  private var refusals: UInt64 = 0
-  private var complained: Set<Hub.Link> = []
+  var refusals: UInt64 = 0
+  var complained: Set<Hub.Link> = []
   private var handshakes = HandshakeWatch()
   private var strangers = StrangerLog()
-  private var largestGap: Microseconds = 0
-  private var result: End?
-  private let started = MonotonicClock.now()
+  private var news = StartingNews()
+  var memory = MemoryWatch()
+  var largestGap: Microseconds = 0
+  var result: End?
+  var tracing = MemberTracing()
+  private var patience: Patience
 
   /// How a session ended.
   package enum End: Sendable {
@@ -92,11 +65,12 @@ package final class MemberSession {
     orders: Mailbox<String>? = nil, abandoned: Mailbox<String>? = nil,
     probe: (any StepProbe)? = nil
   ) throws -> Stop {
+    let recorder = FlightRecorder.open(in: options.flightFolder, role: options.role, log: log)
     while true {
       let session = try Rebinding.retry {
         try MemberSession(
           context: context, options: options, log: log, signals: signals, orders: orders,
-          abandoned: abandoned, probe: probe)
+          abandoned: abandoned, probe: probe, recorder: recorder)
       }
       switch try session.run() {
       case .stop(let stop): return stop
@@ -109,19 +83,22 @@ package final class MemberSession {
   package init(
     context: Context, options: MemberOptions, log: Logger, signals: Signals? = nil,
     orders: Mailbox<String>? = nil, abandoned: Mailbox<String>? = nil,
-    probe: (any StepProbe)? = nil
+    probe: (any StepProbe)? = nil, recorder: FlightRecorder? = nil
   ) throws {
     self.options = options
+    self.recorder = recorder
     self.log = log
     self.probe = probe
     self.signals = signals
     self.orders = orders
     self.abandoned = abandoned
+    patience = Patience(
+      options.server, seconds: options.joinTimeoutSeconds, since: MonotonicClock.now())
     incarnation = UInt64.random(in: 1...UInt64.max)
     identity = Header(run: 0, view: 0, sender: NodeID(0), incarnation: incarnation)
     let security = options.security
     hub = try Hub(
-      context: context, listen: options.role == .fc ? options.listen : nil,
+      context: context, listen: options.role.holdsParameters ? options.listen : nil,
       security: security.map { .shared($0.cluster) } ?? HubSecurity())
     control = try hub.dial(options.server, with: security?.server)
     bulk = try hub.dial(options.server, with: security?.server)
@@ -174,7 +151,11 @@ package final class MemberSession {
     if let role {
       carryOut(try role.takeReports(now: MonotonicClock.now()))
       carryOut(role.tick(now: MonotonicClock.now()))
-      if !role.isPrepared { beatWhilePreparing(now) }
+      if hub.queuedBytes(to: bulk) == 0 { carryOut(role.drained(now: MonotonicClock.now())) }
+      if let part = tracing.finish(turn: role.currentTurn, now: MonotonicClock.now()) {
+        send(Message(identity, part.body, frames: part.frames), over: control)
+      }
+      if !role.isPrepared { beatWhilePreparing(now) } else { askForNews(role, now) }
     } else {
       try askToJoin(now)
     }
@@ -183,19 +164,14 @@ package final class MemberSession {
   // MARK: Joining
 
   private func askToJoin(_ now: Microseconds) throws {
-    let waited = now - started
-    guard waited < UInt64(options.joinTimeoutSeconds) * 1_000_000 else {
-      throw NodeError(
-        "no server answered at \(options.server) for \(options.joinTimeoutSeconds) s: is it "
-          + "running, and is the address right?")
-    }
+    if let line = try patience.look(now) { log.info(line) }
     guard lastJoin.map({ now - $0 >= 1_000_000 }) ?? true else { return }
     if lastJoin == nil { log.info("looking for the server at \(options.server)") }
     lastJoin = now
     let join = Join(
       role: options.role, host: Host.name, processID: getpid(), softwareVersion: Version.text,
-      endpoint: options.role == .fc ? try advertisedEndpoint() : "",
-      preferredRank: Int32(options.preferredRank))
+      endpoint: options.role.holdsParameters ? try advertisedEndpoint() : "",
+      preferredRank: Int32(options.preferredRank), allowsDrills: options.allowsDrills)
     send(Message(identity, .join(join)), over: control)
   }
 
@@ -203,7 +179,7 @@ package final class MemberSession {
   private func advertisedEndpoint() throws -> String {
     if let advertise = options.advertise { return advertise }
     guard let bound = hub.boundEndpoint else {
-      throw NodeError("an fc node without an endpoint")
+      throw NodeError("a \(options.role.rawValue) without an endpoint")
     }
     return Host.reachable(bound, from: options.server)
   }
@@ -216,16 +192,29 @@ package final class MemberSession {
     let text = String(decoding: frame.bytes, as: UTF8.self)
     let configuration = try RunConfiguration.parse(text: text, source: "the server's configuration")
     let context = try RunContext(configuration, inputs: options.inputs)
+    if let told = options.serverShards, told != context.plan.shards.count {
+      throw NodeError(
+        "told to be one of \(told) server shards, but the run has \(context.plan.shards.count)")
+    }
     identity.run = message.header.run
     identity.sender = welcome.node
     serverIncarnation = message.header.incarnation
+    recorder?.rename("\(NodeName(options.role, welcome.rank))")
+    // Several nodes' lines may stand in one place.
+    log.rename("\(NodeName(options.role, welcome.rank))")
     log.info(
       "joined run \(Version.runName(identity.run)) as \(NodeName(options.role, welcome.rank))")
     let start = RoleStart(
       context: context, identity: identity, serverIncarnation: serverIncarnation,
-      threads: options.threads, probe: probe, rank: welcome.rank)
+      threads: options.threads, probe: probe, recorder: tracing.recorder,
+      rank: welcome.rank)
+    tracing.plan = context.plan
     role =
-      options.role == .worker ? try WorkerRole(start) : try FCRole(start)
+      switch options.role {
+      case .worker: try WorkerRole(start)
+      case .shard: try ShardRole(start)
+      case .fc, .server, .observer: try FCRole(start)
+      }
   }
 
   private func beatWhilePreparing(_ now: Microseconds) {
@@ -237,8 +226,15 @@ package final class MemberSession {
     send(Message(identity, .heartbeat(beat)), over: control)
   }
 
+  /// Whoever is ready and in no view yet wants to know what the others are waited for.
+  private func askForNews(_ role: any MemberRole, _ now: Microseconds) {
+    guard role.viewNumber == 0, news.isDue(now) else { return }
+    send(Message(identity, .statusRequest), over: control)
+  }
+
   private func leave(_ reason: String, _ now: Microseconds) {
     if let first = leavingSince, now - first <= Signals.echo { return }
+    recorder?.note(.leave, text: reason)
     if let role, role.isPrepared, role.viewNumber > 0, leavingSince == nil {
       leavingSince = now
       carryOut(role.leave(reason: reason, now: now))
@@ -251,14 +247,17 @@ package final class MemberSession {
   // MARK: What comes in
 
   private func receive(_ link: Hub.Link, _ parts: [Frame]) throws {
+    if Probe.isOne(parts) {
+      _ = hub.send(parts, to: link)
+      return
+    }
     let message: Message
     do throws(WireError) {
       message = try WireCodec.decode(parts)
     } catch {
-      refusals += 1
-      if complained.insert(link).inserted { log.warning("refused a message: \(error)") }
-      return
+      return broken(link, "\(error)")
     }
+    recorder?.note(.received, parts)
     if message.header.sender != .server { routes[message.header.sender] = link }
     switch message.body {
     case .welcome(let welcome): try welcomed(message, welcome)
@@ -270,8 +269,29 @@ package final class MemberSession {
             + refusal.reason)
       }
       throw NodeError("the server refused this \(options.role.rawValue): \(refusal.reason)")
+    case .traceRequest(let request):
+      guard let role, message.header.run == identity.run, message.header.sender == .server,
+        message.header.incarnation == serverIncarnation
+      else { return }
+      tracing.begin(request, turn: role.currentTurn, now: MonotonicClock.now())
+    case .drill(let drill):
+      guard let role, message.header.incarnation == serverIncarnation else { return }
+      DrillExecution.carryOut(
+        drill, isAllowed: options.allowsDrills, hub: hub, log: log,
+        stall: role.stall(milliseconds:), fillDisk: { _ in })
+    case .logRequest(let request):
+      guard link == control, message.header.sender == .server else { return }
+      let (reply, frames) = log.reply(to: request)
+      send(Message(identity, .logReply(reply), frames: frames), over: control)
+    case .statusReply:
+      guard link == control, role?.viewNumber == 0, let line = news.line(of: message.frames) else {
+        return
+      }
+      log.info(line)
     default:
-      if let role { carryOut(role.deliver(message, now: MonotonicClock.now())) }
+      guard let role else { return }
+      tracing.receives(message, by: identity.sender)
+      carryOut(role.deliver(message, now: MonotonicClock.now()))
     }
   }
 
@@ -290,6 +310,8 @@ package final class MemberSession {
           log.warning("lost the connection to the server, trying again")
         }
       case .handshakeFailed(let link, let failure): try failed(link, failure, now)
+      case .tooManyParts(let link):
+        broken(link, "a message of more than \(hub.options.mostParts) parts")
       case .strangerRefused(let failure, let address):
         if let line = strangers.note(failure, address: address, now: now) { log.warning(line) }
       default: break
@@ -321,69 +343,6 @@ package final class MemberSession {
     case .wait: break
     case .tell: log.warning(text)
     case .giveUp: throw NodeError(text)
-    }
-  }
-
-  // MARK: What goes out
-
-  private func carryOut(_ directives: [MemberDirective]) {
-    for directive in directives {
-      switch directive {
-      case .send(var message, let destination):
-        if case .heartbeat(var beat) = message.body {
-          fill(&beat)
-          message.body = .heartbeat(beat)
-        }
-        switch destination {
-        case .server: send(message, over: control)
-        case .serverBulk: send(message, over: bulk)
-        case .member(let node):
-          if let link = routes[node] {
-            send(message, over: link)
-          } else {
-            log.warning("no connection to \(node)")
-          }
-        }
-      case .meet(let members): meet(members)
-      case .note(let text): log.info(text)
-      case .exit(let stop): result = .stop(stop)
-      }
-    }
-  }
-
-  private func send(_ message: Message, over link: Hub.Link) {
-    do throws(WireError) {
-      if !hub.send(try WireCodec.encode(message), to: link) {
-        log.warning("a message could not be sent: the link is gone or its queue is full")
-      }
-    } catch {
-      log.warning("a message could not be encoded: \(error)")
-    }
-  }
-
-  private func fill(_ beat: inout Heartbeat) {
-    role?.fill(&beat.telemetry, now: MonotonicClock.now())
-    beat.telemetry.bytesSent = hub.bytesSent
-    beat.telemetry.bytesReceived = hub.bytesReceived
-    beat.telemetry.residentBytes = crosscut_resident_bytes()
-    beat.telemetry.droppedMessages += refusals + hub.droppedMessages
-    beat.telemetry.largestGapMilliseconds = Double(largestGap) / 1000
-    largestGap = 0
-  }
-
-  /// Dials the FC nodes of a view that are new, hangs up on those that are gone.
-  private func meet(_ members: [Member]) {
-    for (node, _) in endpoints where !members.contains(where: { $0.node == node }) {
-      if let link = routes.removeValue(forKey: node) { hub.hangUp(link) }
-      endpoints[node] = nil
-    }
-    for member in members where endpoints[member.node] == nil {
-      do throws(TransportError) {
-        routes[member.node] = try hub.dial(member.endpoint)
-        endpoints[member.node] = member.endpoint
-      } catch {
-        log.error("cannot dial \(member.name) at \(member.endpoint): \(error)")
-      }
     }
   }
 }

@@ -15,27 +15,27 @@ enum RoundingNoise {
   /// A difference up to so many times what a disturbance made is explained by it.
   private static let factor: Float = 4
 
-  /// Which differences of the single process's next step a disturbance of its input by 2^-22
-  /// explains; the gradients stay as they are.
+  /// Which differences of a part of the single process's next step a disturbance of its input by
+  /// 2^-22 explains; the gradients stay as they are.
   ///
   /// - Parameter suspects: differences by the parameters' keys.
   static func explained(
-    _ suspects: [Int: Float], _ trainer: SingleProcessTrainer
+    _ suspects: [Int: Float], _ trainer: SingleProcessTrainer, part: Int
   ) throws(TrainingError) -> Set<Int> {
-    let gradients = trainer.gradients
+    let gradients = trainer.gradients(part: part)
     let kept = gradients.map { copy($0.values, $0.entry.shape.count) }
     defer {
       for (gradient, values) in zip(gradients, kept) {
         gradient.values.update(from: values.floatPointer, count: gradient.entry.shape.count)
       }
     }
-    _ = try trainer.computeGradients()
+    _ = try trainer.computeGradients(part: part)
     let undisturbed = gradients.filter { suspects[$0.entry.key] != nil }.map {
       (entry: $0.entry, values: $0.values, before: copy($0.values, $0.entry.shape.count))
     }
     var explained: Set<Int> = []
     for attempt in 1...attempts where explained.count < suspects.count {
-      _ = try trainer.computeGradients(jitter: attempt)
+      _ = try trainer.computeGradients(part: part, jitter: attempt)
       for (entry, values, before) in undisturbed {
         let noise = MaximumNorm.ofDifference(
           values, before.floatPointer, count: entry.shape.count)
@@ -45,6 +45,8 @@ enum RoundingNoise {
         }
       }
     }
+    // What the next part finds is as it was.
+    if part < trainer.parts - 1 { _ = try trainer.computeGradients(part: part) }
     return explained
   }
 

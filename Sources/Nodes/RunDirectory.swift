@@ -48,6 +48,8 @@ package struct RunDirectory: Hashable, Sendable {
   package var ledger: String { path + "/ledger.jsonl" }
   package var model: String { path + "/model.safetensors" }
   package var summary: String { path + "/summary.json" }
+  /// The folder of the processes' flight recorders.
+  package var flight: String { path + "/flight" }
   /// The folder of checkpoints.
   package var checkpoints: String { path + "/checkpoints" }
   /// The newest checkpoint of this directory whose every byte is as it was written.

@@ -4,6 +4,7 @@ import Coordination
 import Glibc
 import Messages
 import Observability
+import Tensors
 import Training
 
 /// Keeps the figures of a run: what the status shows and what `metrics.jsonl` records.
@@ -20,6 +21,8 @@ struct RunMonitor {
   let board: StatusBoard
   private var lastPublished: Microseconds = 0
   private let started = MonotonicClock.now()
+  /// What the run's earlier lives took, in this directory: its times go on from there.
+  private let earlier: Double
   private var rate = RateMeter()
   private var record: StatusRecord
   /// Sums since the last line of `metrics.jsonl`.
@@ -40,9 +43,10 @@ struct RunMonitor {
   /// Between two snapshots on the board, microseconds.
   private static let publishingInterval: Microseconds = 250_000
 
+  /// - Parameter resumeSteps: steps of the checkpoint that the run goes on from; 0 begins anew.
   init(
     run: UInt64, context: RunContext, directory: RunDirectory?, observer: (any RunObserver)?,
-    log: Logger, rates: RateSheet = RateSheet()
+    log: Logger, resumeSteps: UInt64 = 0, rates: RateSheet = RateSheet()
   ) throws {
     self.context = context
     self.rates = rates
@@ -52,13 +56,14 @@ struct RunMonitor {
     lastLine = started
     let configuration = context.configuration
     record = StatusRecord(run: run, name: configuration.network.name ?? "custom")
+    record.precision = configuration.precision.rawValue
     record.workersWanted = configuration.cluster.workers
     record.fcNodesWanted = configuration.cluster.fcNodes
-    let past = directory.flatMap { directory in
-      RunDirectory.text(of: directory.metrics).flatMap { text in
-        try? MetricsFile(text, name: directory.metrics)
-      }
-    }
+    let shards = context.plan.shardsWanted
+    record.serverShardsWanted = shards == 0 ? nil : shards
+    let past = directory.map { RunHistory($0, upTo: resumeSteps) }
+    earlier = past?.seconds ?? 0
+    if earlier > 0 { record.earlierSeconds = earlier }
     metrics = try directory.map { directory in
       try MetricsLog(path: directory.metrics) { text in log.error(text) }
     }
@@ -73,13 +78,28 @@ struct RunMonitor {
     tensorBoard?.append(configuration: configuration.resolvedJSON())
     board = StatusBoard(
       record, plan: Array(PlanRecord.json(context).lineText.utf8), version: Version.text)
-    // A run that goes on shows its course from the beginning.
-    if let past { board.append(past) }
+    if let past { takeIn(past) }
   }
 
+  /// A run that goes on shows its course from the beginning.
+  private mutating func takeIn(_ past: RunHistory) {
+    board.append(past.metrics)
+    for event in past.events.suffix(StatusBoard.eventsKept) { board.append(event) }
+    record.events = past.events.suffix(Self.eventsKept)
+    guard let last = past.metrics.evaluations.last else { return }
+    record.testStep = last.step
+    record.testLoss = last.loss
+    record.testAccuracy = last.accuracy
+    record.testTop5 = last.top5
+  }
+
+  /// Since this life of the run began.
   private func seconds(_ now: Microseconds) -> Double {
     Double(now - min(now, started)) / 1_000_000
   }
+
+  /// Since the run began, all of its lives together.
+  private func age(_ now: Microseconds) -> Double { earlier + seconds(now) }
 
   // MARK: What happens
 
@@ -87,7 +107,7 @@ struct RunMonitor {
 
   mutating func event(_ text: String, _ kind: EventRecord.Kind? = nil) {
     let event = EventRecord(
-      secondsSinceStart: seconds(MonotonicClock.now()), text: text,
+      secondsSinceStart: age(MonotonicClock.now()), text: text,
       kind: kind ?? EventRecord.Kind(note: text))
     eventLog?.append(event)
     board.append(event)
@@ -113,7 +133,7 @@ struct RunMonitor {
     let total = core.program?.totalSteps ?? 0
     board.append(
       MetricsHistory.Point(
-        step: step + 1, secondsSinceStart: seconds(now),
+        step: step + 1, secondsSinceStart: age(now),
         loss: tally.lossSum / Double(tally.examples),
         accuracy: Double(tally.top1) / Double(tally.examples),
         learningRate: learningRate(step: step, of: total),
@@ -133,7 +153,7 @@ struct RunMonitor {
       loss: window.lossSum / Double(window.examples),
       accuracy: Double(window.top1) / Double(window.examples),
       learningRate: learningRate(step: step, of: total),
-      imagesPerSecond: rate.rate(at: seconds(now)), secondsSinceStart: seconds(now))
+      imagesPerSecond: rate.rate(at: seconds(now)), secondsSinceStart: age(now))
     metrics?.append(line)
     tensorBoard?.append(line)
     window = Tally.zero
@@ -149,7 +169,7 @@ struct RunMonitor {
     observer?.evaluated(
       step: step, loss: tally.lossSum / count, accuracy: Double(tally.top1) / count,
       top5: Double(tally.top5) / count)
-    let now = seconds(MonotonicClock.now())
+    let now = age(MonotonicClock.now())
     let percent = (Double(tally.top1) / count * 10000).rounded() / 100
     event("test accuracy \(percent) % after \(step) steps", .evaluation)
     log.info("test accuracy \(percent) % after \(step) steps")
@@ -216,6 +236,12 @@ struct RunMonitor {
     record.epoch = epoch(afterSteps: record.step, core)
     record.totalEpochs = epoch(afterSteps: record.totalSteps, core)
     record.elapsedSeconds = seconds(now)
+    record.unixSeconds = MonotonicClock.wall()
+    record.dataset = core.dataset.map {
+      DatasetRecord(
+        trainingExamples: $0.trainingExamples, evaluationExamples: $0.evaluationExamples,
+        fingerprint: Version.runName($0.fingerprint))
+    }
     record.view = core.view?.number ?? 0
     record.learningRate = learningRate(
       step: min(record.step, max(record.totalSteps, 1) - 1), of: record.totalSteps)
@@ -241,8 +267,9 @@ struct RunMonitor {
     switch core.state {
     case .gathering, .paused:
       record.state = .gathering
-      record.message = core.waits(now: MonotonicClock.now()).map { "waiting for \($0.owner)" }
-        .joined(separator: ", ")
+      let owners = core.waits(now: MonotonicClock.now()).map { "\($0.owner)" }
+      record.message =
+        owners.isEmpty ? "" : "waiting for \(owners.joined(separator: ", "))"
     case .running:
       let isTraining = core.program.map {
         core.turn < $0.count && $0[core.turn].isTraining
@@ -263,6 +290,7 @@ struct RunMonitor {
       processID: member.join.processID,
       state: age > context.plan.timing.heartbeat * 3
         ? .silent : (member.state == .active ? .active : .joined))
+    if !member.join.endpoint.isEmpty { node.endpoint = member.join.endpoint }
     if let heartbeat = member.heartbeat {
       node.update(with: heartbeat, ageMilliseconds: age)
     } else {

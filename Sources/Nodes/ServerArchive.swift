@@ -17,20 +17,10 @@ struct ConvolutionalVersion {
     velocities = stages.map { AlignedBuffer(floats: $0.parameterCount) }
   }
 
-  /// A copy in memory of its own.
-  init(copying other: ConvolutionalVersion, _ stages: [ConvolutionalStage]) {
-    self.init(stages)
-    for (index, stage) in stages.enumerated() {
-      values[index].floatPointer.update(
-        from: other.values[index].floatPointer, count: stage.parameterCount)
-      velocities[index].floatPointer.update(
-        from: other.velocities[index].floatPointer, count: stage.parameterCount)
-    }
-  }
 }
 
-/// Whole parameters with their velocities, put together from the server's stages and the FC nodes'
-/// slices.
+/// Whole parameters with their velocities, put together from the server's own chunks and the slices
+/// of FC nodes and shards.
 final class CollectedParameters {
   let network: NetworkPlan
   private let conv: ConvolutionalVersion
@@ -43,12 +33,15 @@ final class CollectedParameters {
     self.conv = conv
   }
 
-  /// The same slices beside another version of the server's own part.
-  func with(_ conv: ConvolutionalVersion) -> CollectedParameters {
-    let other = CollectedParameters(network, conv)
-    other.values = values
-    other.velocities = velocities
-    return other
+  /// Takes the coordinator's own chunks from `version`.
+  func take(_ chunks: [Chunk], of version: ConvolutionalVersion) {
+    for chunk in chunks {
+      let (first, count) = (chunk.range.lowerBound, chunk.range.count)
+      (conv.values[chunk.stage].floatPointer + first).update(
+        from: version.values[chunk.stage].floatPointer + first, count: count)
+      (conv.velocities[chunk.stage].floatPointer + first).update(
+        from: version.velocities[chunk.stage].floatPointer + first, count: count)
+    }
   }
 
   /// Puts a piece in its place.
@@ -56,10 +49,14 @@ final class CollectedParameters {
   /// - Returns: what is wrong with it, or `nil`.
   func place(_ slice: Slice, _ frames: [Frame], from name: NodeName) -> String? {
     let entries = network.parameters.entries
-    guard entries.indices.contains(slice.key), entries[slice.key].dense else {
-      return "\(name) sent a slice of parameter \(slice.key), which is not an fc one"
+    guard entries.indices.contains(slice.key), entries[slice.key].dense == (name.role == .fc) else {
+      return "\(name) sent a slice of parameter \(slice.key), which is not its own"
     }
     let entry = entries[slice.key]
+    guard entry.dense else {
+      return conv.place(slice, frames, network.stages)
+        ? nil : "\(name) sent a slice of \(entry.name) that does not fit \(entry.shape)"
+    }
     let height = entry.shape[0]
     let width = entry.shape.count / height
     guard slice.firstRow + slice.rows <= height, slice.firstColumn + slice.columns <= width,
@@ -118,9 +115,11 @@ final class ServerArchive {
   private let writer: CheckpointWriter?
   /// Called with the model's tensors before they are written (verify, in-process callers).
   private let onModel: (@Sendable (ModelTensors) -> Void)?
+  /// The coordinator's own chunks.
+  private let owned: [Chunk]
   /// Slices that are coming in, for a checkpoint or for the model.
   private var incoming: CollectedParameters?
-  /// The checkpoint that FC nodes get their slices back from.
+  /// The checkpoint that FC nodes and shards get their slices back from.
   private var source: Checkpoint?
 
   init(
@@ -135,20 +134,27 @@ final class ServerArchive {
     self.writer = writer
     self.onModel = onModel
     source = resumed
+    owned = context.plan.shards.chunks[0].map { context.plan.chunks.chunks[$0] }
   }
 
   // MARK: Coming in
 
   /// Keeps the server's own part of a checkpoint.
   func begin(keeping committed: ConvolutionalVersion) {
-    incoming = CollectedParameters(
-      context.network, ConvolutionalVersion(copying: committed, context.network.stages))
+    let parameters = fresh
+    parameters.take(owned, of: committed)
+    incoming = parameters
+  }
+
+  private var fresh: CollectedParameters {
+    CollectedParameters(context.network, ConvolutionalVersion(context.network.stages))
   }
 
   func store(_ slice: Slice, _ frames: [Frame], _ name: NodeName) -> ServerCore.Outcome {
+    // Whoever writes no checkpoints needs no velocities.
+    if slice.part == .velocity, writer == nil { return .done }
     // Without a checkpoint begun these are the model's: its own part is read when it is saved.
-    let target =
-      incoming ?? CollectedParameters(context.network, ConvolutionalVersion(context.network.stages))
+    let target = incoming ?? fresh
     incoming = target
     return target.place(slice, frames, from: name).map { .failed($0) } ?? .done
   }
@@ -163,17 +169,17 @@ final class ServerArchive {
 
   /// Writes the model, and a checkpoint from which the run can be resumed or made longer.
   func save(_ steps: UInt64, _ committed: ConvolutionalVersion) -> ServerCore.Outcome {
-    guard let slices = incoming else { return .failed("no slices have come") }
+    guard let whole = incoming else { return .failed("no slices have come") }
     incoming = nil
+    whole.take(owned, of: committed)
     var tensors: [ModelTensors.Tensor] = []
-    let missing = slices.with(committed).forEach { entry, value, _ in
+    let missing = whole.forEach { entry, value, _ in
       tensors.append(.init(entry, at: value))
     }
     if let missing { return .failed("no slice of \(missing)") }
     onModel?(ModelTensors(steps: steps, tensors: tensors))
     var problem: String?
     if let writer {
-      let whole = slices.with(ConvolutionalVersion(copying: committed, context.network.stages))
       if case .failure(let error) = writer.writeNow(steps, whole) {
         problem = "the last checkpoint is not written: \(error)"
       }
@@ -219,56 +225,90 @@ final class ServerArchive {
     }
   }
 
-  /// Cuts an FC node's slices, values and velocities, out of the checkpoint.
-  func cut(rank: Int, _ transfer: UInt32, _ pool: FramePool) -> ServerCore.Outcome {
+  /// Cuts what an FC node or a shard holds, values and velocities, out of the checkpoint: some
+  /// pieces from `first` on, the last of all marked.
+  func cut(
+    for name: NodeName, _ transfer: UInt32, from first: Int, _ pool: FramePool
+  ) -> ServerCore.Outcome {
     guard let source else { return .failed("there is no checkpoint to give slices from") }
-    var pieces: [(Slice, [Frame])] = []
     do throws(CheckpointError) {
+      guard name.role == .fc else {
+        var pieces = try cut(source, shard: name.rank, transfer, pool)
+        pieces[pieces.count - 1].0.isLast = true
+        return .slices(Array(pieces.dropFirst(first)))
+      }
+      var pieces: [Slice] = []
       for layer in context.cut.layers {
-        let region = layer.weightRegion(rank: rank)
+        let region = layer.weightRegion(rank: name.rank)
         for part in Slice.Part.allCases {
-          try pieces += cut(
-            source, layer.weight, region.rows, region.columns, part, transfer, pool)
-          try pieces += cut(
-            source, layer.bias, layer.biasRange(rank: rank), 0..<1, part, transfer, pool)
+          pieces += Self.pieces(layer.weight, region.rows, region.columns, part, transfer)
+          pieces += Self.pieces(
+            layer.bias, layer.biasRange(rank: name.rank), 0..<1, part, transfer)
         }
       }
+      pieces[pieces.count - 1].isLast = true
+      var cut: [(Slice, [Frame])] = []
+      for piece in pieces.dropFirst(first).prefix(Self.piecesAtOnce) {
+        cut.append((piece, [try frame(of: piece, source, pool)]))
+      }
+      return .slices(cut)
     } catch {
       return .failed("\(error)")
     }
-    pieces[pieces.count - 1].0.isLast = true
-    return .slices(pieces)
   }
 
   private func cut(
-    _ source: Checkpoint, _ entry: ParameterTable.Entry, _ rows: Range<Int>,
-    _ columns: Range<Int>, _ part: Slice.Part, _ transfer: UInt32, _ pool: FramePool
+    _ source: Checkpoint, shard rank: Int, _ transfer: UInt32, _ pool: FramePool
   ) throws(CheckpointError) -> [(Slice, [Frame])] {
-    guard !rows.isEmpty, !columns.isEmpty else { return [] }
-    let width = entry.shape.count / entry.shape[0]
-    let step = RowBlocks.rowsPerFrame(columns: columns.count)
     var pieces: [(Slice, [Frame])] = []
-    for first in stride(from: rows.lowerBound, to: rows.upperBound, by: step) {
-      let block = first..<min(first + step, rows.upperBound)
-      let staging = AlignedBuffer(floats: block.count * columns.count)
-      for (offset, row) in block.enumerated() {
-        let start = row * width + columns.lowerBound
-        try source.read(
-          entry.name, velocity: part == .velocity, elements: start..<start + columns.count,
-          into: staging.floatPointer + offset * columns.count)
+    for chunk in context.plan.shards.chunks[rank].map({ context.plan.chunks.chunks[$0] }) {
+      for part in context.network.stages[chunk.stage].parts(of: chunk.range) {
+        for kind in Slice.Part.allCases {
+          let staging = AlignedBuffer(floats: part.elements.count)
+          try source.read(
+            part.entry.name, velocity: kind == .velocity, elements: part.elements,
+            into: staging.floatPointer)
+          let frame = pool.frame(floats: part.elements.count) { target in
+            target.baseAddress?.update(from: staging.floatPointer, count: target.count)
+          }
+          pieces.append((part.slice(kind, transfer: transfer), [frame]))
+        }
       }
-      let frame = pool.frame(floats: block.count * columns.count) { target in
-        target.baseAddress?.update(from: staging.floatPointer, count: target.count)
-      }
-      pieces.append(
-        (
-          Slice(
-            transfer: transfer, part: part, key: entry.key, firstRow: block.lowerBound,
-            rows: block.count, firstColumn: columns.lowerBound, columns: columns.count,
-            isLast: false),
-          [frame]
-        ))
     }
     return pieces
+  }
+
+  /// Frames that are read together; the next ones once these have gone out.
+  private static let piecesAtOnce = 8
+
+  private static func pieces(
+    _ entry: ParameterTable.Entry, _ rows: Range<Int>, _ columns: Range<Int>, _ part: Slice.Part,
+    _ transfer: UInt32
+  ) -> [Slice] {
+    guard !rows.isEmpty, !columns.isEmpty else { return [] }
+    let step = RowBlocks.rowsPerFrame(columns: columns.count)
+    return stride(from: rows.lowerBound, to: rows.upperBound, by: step).map { first in
+      Slice(
+        transfer: transfer, part: part, key: entry.key, firstRow: first,
+        rows: min(step, rows.upperBound - first), firstColumn: columns.lowerBound,
+        columns: columns.count, isLast: false)
+    }
+  }
+
+  private func frame(
+    of piece: Slice, _ source: Checkpoint, _ pool: FramePool
+  ) throws(CheckpointError) -> Frame {
+    let entry = context.network.parameters.entries[piece.key]
+    let width = entry.shape.count / entry.shape[0]
+    let staging = AlignedBuffer(floats: piece.rows * piece.columns)
+    for row in 0..<piece.rows {
+      let start = (piece.firstRow + row) * width + piece.firstColumn
+      try source.read(
+        entry.name, velocity: piece.part == .velocity, elements: start..<start + piece.columns,
+        into: staging.floatPointer + row * piece.columns)
+    }
+    return pool.frame(floats: piece.rows * piece.columns) { target in
+      target.baseAddress?.update(from: staging.floatPointer, count: target.count)
+    }
   }
 }

@@ -10,10 +10,54 @@ extension ServerNode {
     let now = MonotonicClock.now()
     let record = monitor.record(core, refusals: refusals + hub.droppedMessages, now: now)
     let text = record.json()
-    let frames = stride(from: 0, to: text.count, by: Limits.frameBytes).map {
-      Frame(copying: Array(text[$0..<min($0 + Limits.frameBytes, text.count)]))
+    send(Message(identity, .statusReply, frames: Frame.cut(text)), over: link)
+  }
+
+  /// Gives the log of a node to who may see it: its own at once, a member's when that has answered.
+  func reply(to request: LogRequest, _ link: Hub.Link) {
+    func fail(_ why: String) {
+      send(Message(identity, .logReply(LogReply(ticket: 0, last: 0, problem: why))), over: link)
     }
-    send(Message(identity, .statusReply, frames: frames), over: link)
+    if let objection = objection(to: link) { return fail(objection) }
+    if request.node.role == .server {
+      let (reply, frames) = log.reply(to: request)
+      return send(Message(identity, .logReply(reply), frames: frames), over: link)
+    }
+    let member = core.membership.records.values.first { $0.name == request.node }
+    guard let member, let way = controlLinks[member.node] else {
+      return fail("there is no \(request.node)")
+    }
+    guard let ticket = logDesk.open(link, about: member.node, now: MonotonicClock.now()) else {
+      return fail("too many ask for logs: try again")
+    }
+    var question = request
+    question.ticket = ticket
+    send(Message(identity, .logRequest(question)), over: way)
+  }
+
+  /// What a member says that no core needs to know.
+  ///
+  /// - Returns: whether it was that.
+  func takeAside(_ message: Message) -> Bool {
+    switch message.body {
+    case .logReply(var reply):
+      if let asker = logDesk.close(reply.ticket, answeredBy: message.header.sender) {
+        reply.ticket = 0
+        send(Message(identity, .logReply(reply), frames: message.frames), over: asker)
+      }
+    case .traceReport(let report): takeTrace(report, message)
+    case .pictures(let pictures): sampleDesk.take(pictures, message.frames)
+    case .guesses(let guesses):
+      guard let name = core.membership[message.header.sender]?.name, name.role == .fc else {
+        return true
+      }
+      sampleDesk.take(guesses, message.frames, rank: name.rank)
+      if let samples = sampleDesk.snapshot(fcNodes: core.view?.fcNodes.count ?? 0) {
+        monitor.board.publish(samples)
+      }
+    default: return false
+    }
+    return true
   }
 
   /// Does what an operator asks for, if he may; answers, and writes it into the event log.
@@ -22,6 +66,9 @@ extension ServerNode {
     if let objection = objection(to: link) {
       reply = CommandReply(text: objection, ok: false)
       log.warning("refused an operator's command: \(objection)")
+    } else if case .trace(let turns) = command {
+      guard let objection = beginTrace(turns: turns, for: link) else { return }
+      reply = CommandReply(text: objection, ok: false)
     } else {
       reply = carryOut(command)
       let text = "operator: \(reply.text)"
@@ -36,32 +83,33 @@ extension ServerNode {
     guard keyDesk != nil else {
       return hub.isLocal(link)
         ? nil
-        : "this server has no keys and takes commands from its own machine only: call it there, or"
-          + " start it with --secure"
+        : "this server has no keys and takes commands and shows logs on its own machine only: call"
+          + " it there, or start it with --secure"
     }
     if case .node = Standing(hub.caller(link)) { return nil }
-    return "commands need a node's key: give --key-file FILE"
+    return "commands and logs need a node's key: give --key-file FILE"
   }
 
   private func carryOut(_ command: OperatorCommand) -> CommandReply {
-    let now = MonotonicClock.now()
     switch core.state {
     case .gathering, .running, .paused: break
     case .ending, .farewell, .over: return CommandReply(text: "the run is ending", ok: false)
     }
     switch command {
     case .stop(let reason):
-      carryOut(core.handle(.stop(reason: reason), now: now))
+      handle(.stop(reason: reason))
       return CommandReply(text: "the run ends: \(reason)", ok: true)
     case .checkpointNow:
       guard writer != nil else {
         return CommandReply(
           text: "no checkpoint: the run has no run directory to put it in", ok: false)
       }
-      carryOut(core.handle(.checkpointNow, now: now))
+      handle(.checkpointNow)
       return CommandReply(
         text: "a checkpoint follows the next step, after \(core.committedSteps) so far", ok: true)
     case .setLearningRate(let rate): return setRate(rate)
+    case .trace: preconditionFailure("a trace is answered when it is there")
+    case .drill(let drill, let target): return begin(drill, at: target)
     }
   }
 

@@ -11,39 +11,51 @@ import Wire
 /// The parameter server's socket thread: feeds `ServerCore`, carries out its directives, answers
 /// observers.
 package final class ServerNode {
-  private let context: RunContext
+  let context: RunContext
   let options: ServerOptions
   let hub: Hub
   let log: Logger
   private let incarnation: UInt64
   let identity: Header
   var core: ServerCore
-  private let compute: ComputeThread<ServerCore.Operation, ServerCore.Outcome, Bool>
+  let compute: ComputeThread<ServerCore.Operation, ServerCore.Outcome, Bool>
   let totalSteps = SharedNumber()
   var validation: ValidationKeeper
   var monitor: RunMonitor
-  private var ledger: RunLedger?
+  var ledger: RunLedger?
   private let http: HTTPServer?
-  private let facts: RunFacts
+  let facts: RunFacts
   let writer: CheckpointWriter?
   /// Asks the server to end the run: in-process owners post here.
-  private let commands: Mailbox<String>
+  let commands: Mailbox<String>
   /// The first signal ends the run in order, the second one at once.
   private let signals: Signals?
   private var endingSince: Microseconds?
   /// An evaluation with a lower error than all before it, of which the core is yet to hear.
-  private var best: UInt64?
+  var best: UInt64?
 
+  let recorder: FlightRecorder?
   /// Connections of processes that are not members yet, by incarnation.
-  private var visitors: [UInt64: Hub.Link] = [:]
-  private var controlLinks: [NodeID: Hub.Link] = [:]
-  private var bulkLinks: [NodeID: Hub.Link] = [:]
-  private let configurationText: Frame
+  var visitors: [UInt64: Hub.Link] = [:]
+  var controlLinks: [NodeID: Hub.Link] = [:]
+  var bulkLinks: [NodeID: Hub.Link] = [:]
+  let configurationText: Frame
   var refusals: UInt64 = 0
-  private var complained: Set<Hub.Link> = []
+  var complained: Set<Hub.Link> = []
   let keyDesk: KeyDesk?
+  var logDesk = LogDesk()
+  var sampleDesk = SampleDesk()
+  private var memory = MemoryWatch()
   var strangers = StrangerLog()
-  private var result: End?
+  var result: End?
+  /// What the server's threads note into while a trace is made.
+  let spans = SpanRecorder()
+  /// The trace that is being made.
+  var trace: TraceCollection?
+  /// A drill at the server itself, and when it begins.
+  var pendingDrill: (drill: Drill, time: UInt64)?
+  /// Until when checkpoints fail for a drill, monotonic microseconds.
+  let diskFullUntil = SharedNumber()
 
   /// How a server's part in a run ended.
   package enum End: Sendable {
@@ -72,8 +84,10 @@ package final class ServerNode {
       context: transport, listen: options.listen,
       security: options.security?.hub ?? HubSecurity())
     keyDesk = options.security.map { KeyDesk(security: $0) }
+    recorder = FlightRecorder.open(in: options.runDirectory?.flight, role: .server, log: log)
     let now = MonotonicClock.now()
     let resumeSteps = options.resume?.manifest.steps ?? 0
+    recorder?.note(.begun, number: resumeSteps)
     var plan = run.plan
     // Without a run directory there is nowhere to put a checkpoint.
     if options.runDirectory == nil {
@@ -86,7 +100,7 @@ package final class ServerNode {
     validation = ValidationKeeper(run.configuration, facts, resumed: options.resume)
     monitor = try RunMonitor(
       run: number, context: run, directory: options.runDirectory, observer: observer, log: log,
-      rates: validation.rates)
+      resumeSteps: resumeSteps, rates: validation.rates)
     ledger = try options.runDirectory.map { directory throws(ObservabilityError) in
       try RunLedger(
         path: directory.ledger, run: Version.runName(number), globalBatch: plan.globalBatch,
@@ -96,8 +110,10 @@ package final class ServerNode {
     let board = monitor.board
     let tensorBoard = monitor.tensorBoard
     http = try options.http.map { try HTTPServer($0, board: board) }
-    let store = options.runDirectory.map {
-      CheckpointStore(directory: $0.checkpoints, keep: run.configuration.checkpoint.keep)
+    let store = options.runDirectory.map { [diskFullUntil] in
+      CheckpointStore(directory: $0.checkpoints, keep: run.configuration.checkpoint.keep) {
+        MonotonicClock.now() < diskFullUntil.value
+      }
     }
     let facts = facts
     let syncLedger = ledger?.sync
@@ -113,8 +129,10 @@ package final class ServerNode {
       "network": run.configuration.network.name ?? "custom", "run": Version.runName(number),
       "seed": "\(run.configuration.seed)",
     ]
-    compute = try ComputeThread(name: "compute", threads: options.threads) {
-
+    compute = try ComputeThread(
+      name: "compute", threads: options.threads, recorder: spans,
+      label: { $0.traceLabel(run.plan) }
+    ) {
       [totalSteps, reductions = validation.reductions, rates = validation.rates, writer, options] in
       let archive = ServerArchive(
         context: run, modelPath: options.runDirectory?.model, metadata: metadata,
@@ -177,21 +195,24 @@ package final class ServerNode {
 
   private static func wanted(_ context: RunContext) -> String {
     let cluster = context.configuration.cluster
-    return "\(cluster.workers) worker\(cluster.workers == 1 ? "" : "s") and "
+    let shards = cluster.serverShards - 1
+    return "\(cluster.workers) worker\(cluster.workers == 1 ? "" : "s")"
+      + (shards == 0 ? " and " : ", ")
       + "\(cluster.fcNodes) fc node\(cluster.fcNodes == 1 ? "" : "s")"
+      + (shards == 0 ? "" : " and \(shards) more server shard\(shards == 1 ? "" : "s")")
   }
 
   /// One pass over everything that may have happened.
   private func turn() throws {
     for reason in commands.drain() {
-      carryOut(core.handle(.stop(reason: reason), now: MonotonicClock.now()))
+      handle(.stop(reason: reason))
     }
     while let number = signals?.next() {
       let name = Signals.name(number)
       let now = MonotonicClock.now()
       guard let first = endingSince else {
         endingSince = now
-        carryOut(core.handle(.stop(reason: name), now: now))
+        handle(.stop(reason: name))
         continue
       }
       // The kernel tells of a parent's death once a thread: that is one signal, not many.
@@ -205,6 +226,8 @@ package final class ServerNode {
       case .peerClosed(let link): lost(link)
       case .strangerRefused(let failure, let address): refused(failure, address)
       case .acceptFailed(let error): log.error("no new connection can be taken: \(error)")
+      case .tooManyParts(let link):
+        broken(link, "a message of more than \(hub.options.mostParts) parts")
       default: break
       }
     }
@@ -213,22 +236,30 @@ package final class ServerNode {
       case .prepared: break
       case .failed(let reason): throw NodeError(reason)
       case .finished(let id, let outcome):
-        carryOut(core.handle(.computed(id, outcome), now: MonotonicClock.now()))
+        handle(.computed(id, outcome))
       }
     }
     for report in writer?.reports.drain() ?? [] {
       var failure: String?
       if case .failure(let error) = report.result { failure = "\(error)" }
-      carryOut(
-        core.handle(
-          .checkpointed(steps: report.steps, failure: failure), now: MonotonicClock.now()))
+      handle(.checkpointed(steps: report.steps, failure: failure))
     }
     var budget = 256
     while budget > 0, result == nil, let (link, parts) = try hub.receive() {
       budget -= 1
       receive(link, parts)
     }
-    carryOut(core.handle(.tick, now: MonotonicClock.now()))
+    handle(.tick)
+    for node in core.cuts.keys.sorted()
+    where controlLinks[node].map({ hub.queuedBytes(to: $0) == 0 }) ?? false {
+      handle(.drained(node))
+    }
+    drillIfDue()
+    finishTraceIfComplete()
+    if let line = memory.look(MonotonicClock.now()) {
+      log.warning(line)
+      monitor.event(line, .note)
+    }
     if let http,
       monitor.publishIfDue(
         core, refusals: refusals + hub.droppedMessages, now: MonotonicClock.now())
@@ -242,14 +273,14 @@ package final class ServerNode {
 
   private func lost(_ link: Hub.Link) {
     guard let node = controlLinks.first(where: { $0.value == link })?.key else { return }
-    carryOut(core.handle(.connectionLost(node), now: MonotonicClock.now()))
+    handle(.connectionLost(node))
   }
 
   // MARK: What comes in
 
   private func receive(_ link: Hub.Link, _ parts: [Frame]) {
     guard !isForKeyDesk(link, parts) else { return }
-    if let first = parts.first, first.bytes.elementsEqual(ServerCheck.greeting) {
+    if Probe.isOne(parts) {
       _ = hub.send(parts, to: link)
       return
     }
@@ -257,7 +288,7 @@ package final class ServerNode {
     do throws(WireError) {
       message = try WireCodec.decode(parts)
     } catch {
-      refuseOnce(link, "\(error)")
+      broken(link, "\(error)")
       if case .version = error { refuse(link, "\(error)") }
       return
     }
@@ -266,11 +297,14 @@ package final class ServerNode {
     case .statusRequest:
       return reply(to: link)
     case .commandRequest(let command): return obey(command, link)
+    case .logRequest(let request): return reply(to: request, link)
     case .join(let join):
       visitors[header.incarnation] = link
       guard join.softwareVersion == Version.text else {
         return refuse(
-          link, "it is crosscut \(join.softwareVersion), the server is \(Version.text)")
+          link,
+          "it is crosscut \(join.softwareVersion), the server is \(Version.text): all nodes of a run"
+            + " need the same version")
       }
     default:
       guard header.run == identity.run else {
@@ -291,105 +325,18 @@ package final class ServerNode {
         return
       }
       remember(link, of: message)
+      if takeAside(message) { return }
+      spans.note(message, from: header.sender, to: .server, isArrival: true, context.plan)
     }
-    carryOut(core.handle(.message(message), now: MonotonicClock.now()))
-  }
-
-  /// Counts a refused message; says so once a connection, so that a stranger cannot fill the log.
-  func refuseOnce(_ link: Hub.Link, _ reason: String) {
-    refusals += 1
-    if complained.insert(link).inserted { log.warning("refused a message: \(reason)") }
+    recorder?.note(.received, parts)
+    handle(.message(message))
   }
 
   /// Members hold two connections; which one this is shows in what comes over it.
   private func remember(_ link: Hub.Link, of message: Message) {
     switch message.body {
-    case .push, .report, .slice: bulkLinks[message.header.sender] = link
+    case .push, .report, .slice, .pictures, .guesses: bulkLinks[message.header.sender] = link
     default: controlLinks[message.header.sender] = link
-    }
-  }
-
-  private func refuse(_ link: Hub.Link, _ reason: String, mayJoinAgain: Bool = false) {
-    let refusal = Refusal(reason: reason, mayJoinAgain: mayJoinAgain)
-    send(Message(identity, .refusal(refusal)), over: link)
-  }
-
-  // MARK: What goes out
-
-  func carryOut(_ directives: [ServerCore.Directive]) {
-    for directive in directives {
-      ledger?.note(directive, core)
-      switch directive {
-      case .send(let original, let node):
-        let message = validation.stamped(original, steps: core.committedSteps)
-        // Parameters take the bulk connection, once it is known: until a worker's first push they
-        // may as well take the other.
-        var link = controlLinks[node]
-        if case .parameters = message.body { link = bulkLinks[node] ?? link }
-        if let link { send(message, over: link) }
-      case .welcome(let node, let incarnation): welcome(node, incarnation)
-      case .refuse(let incarnation, let reason):
-        let node = core.membership.find(incarnation: incarnation)?.node
-        if let link = visitors[incarnation] ?? node.flatMap({ controlLinks[$0] }) {
-          refuse(link, reason)
-        }
-      case .compute(let id, let operation):
-        validation.follow(operation)
-        monitor.rateReductions = validation.progress.reductions
-        compute.submit(id, operation)
-      case .committed(let record):
-        monitor.committed(record, core, MonotonicClock.now())
-        facts.update(core, monitor)
-      case .skipped: break
-      case .measured(_, let step, let tally): monitor.measured(step, tally, core)
-      case .evaluated(let step, let tally):
-        monitor.evaluated(step, tally)
-        validate(step, tally)
-      case .note(let text):
-        log.info(text)
-        monitor.event(text)
-        facts.remember(text, steps: core.committedSteps)
-      case .exit(let stop): result = .stop(stop)
-      case .recut(let fcNodes): result = .recut(fcNodes: fcNodes)
-      }
-    }
-    // Not from within: a view may have been among them.
-    guard let steps = best else { return }
-    best = nil
-    carryOut(core.handle(.foundBest(steps: steps), now: MonotonicClock.now()))
-  }
-
-  private func validate(_ step: UInt64, _ tally: Tally) {
-    let (note, stop) = validation.observe(step, tally)
-    monitor.rateReductions = validation.progress.reductions
-    if let note {
-      log.info(note)
-      monitor.event(note)
-    }
-    if validation.progress.sinceBest == 0, validation.progress.lastStep == step,
-      context.configuration.checkpoint.keepBest
-    {
-      writer?.keep(best: step)
-      best = step
-    }
-    // Not from within: other directives of this evaluation are still to be carried out.
-    if let stop { _ = commands.post(stop) }
-  }
-
-  private func welcome(_ node: NodeID, _ incarnation: UInt64) {
-    guard let link = visitors[incarnation], let record = core.membership[node] else { return }
-    controlLinks[node] = link
-    let body = Body.welcome(Welcome(node: node, rank: record.name.rank))
-    send(Message(identity, body, frames: [configurationText]), over: link)
-  }
-
-  func send(_ message: Message, over link: Hub.Link) {
-    do throws(WireError) {
-      if !hub.send(try WireCodec.encode(message), to: link) {
-        log.warning("a message could not be sent: the peer is gone or its queue is full")
-      }
-    } catch {
-      log.warning("a message could not be encoded: \(error)")
     }
   }
 }

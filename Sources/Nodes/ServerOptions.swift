@@ -14,6 +14,8 @@ package struct ServerOptions: Sendable {
   package var resume: Checkpoint?
   /// The web page and its endpoints; `nil` for none.
   package var http: HTTPServer.Options?
+  /// Whether operators may have faults done to this process.
+  package var allowsDrills = false
 
   package init(
     listen: String, runDirectory: RunDirectory? = nil, resume: Checkpoint? = nil, threads: Int = 0,

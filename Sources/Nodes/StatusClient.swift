@@ -48,6 +48,37 @@ package final class StatusClient {
     }
   }
 
+  /// Has all nodes note what they do for some turns.
+  ///
+  /// - Returns: a sentence about it, and the file for Perfetto.
+  /// - Throws: `NodeError` with the server's reason if it does not, or if it takes too long.
+  package func trace(turns: Int, timeoutMilliseconds: Int) throws -> (text: String, json: [UInt8]) {
+    try ask(.commandRequest(.trace(turns: turns)), timeoutMilliseconds) { message in
+      guard case .commandReply(let reply) = message.body else { return nil }
+      guard reply.ok else { throw NodeError("the server at \(endpoint): \(reply.text)") }
+      return (reply.text, message.frames.flatMap { Array($0.bytes) })
+    }
+  }
+
+  /// The newest lines of a node's log.
+  ///
+  /// - Parameter number: the lines after this one; 0 for all that are kept.
+  /// - Returns: the lines, and the last one's number.
+  /// - Throws: `NodeError` with the server's reason, or if nothing answers in time.
+  package func log(
+    of node: NodeName, after number: UInt64, timeoutMilliseconds: Int = 5000
+  ) throws -> (text: String, last: UInt64) {
+    try ask(.logRequest(LogRequest(node: node, after: number)), timeoutMilliseconds) { message in
+      guard case .logReply(let reply) = message.body else { return nil }
+      guard reply.problem.isEmpty else {
+        throw NodeError("the server at \(endpoint): \(reply.problem)")
+      }
+      return (
+        String(decoding: message.frames.flatMap { Array($0.bytes) }, as: UTF8.self), reply.last
+      )
+    }
+  }
+
   private func ask<Answer>(
     _ body: Body, _ timeoutMilliseconds: Int, _ answer: (Message) throws -> Answer?
   ) throws -> Answer {

@@ -15,23 +15,26 @@ import Training
 /// single process's gradients. Those its own thread touches before `publish` and after
 /// `waitUntilCompared`, and in between each element the one thread that compares it.
 final class StepComparison: @unchecked Sendable {
-  /// The single process's gradients of one step, by the parameters' keys.
-  private struct ReferenceStep {
+  /// The single process's gradients of one part of a step, by the parameters' keys.
+  private struct ReferencePart {
+    let step: UInt64
+    /// Counts the parts of all steps.
     let number: UInt64
-    let gradients: [UnsafeMutablePointer<Float>]
-    let magnitudes: [Float]
+    let gradients: [Int: UnsafeMutablePointer<Float>]
+    let magnitudes: [Int: Float]
     /// Largest differences found so far.
-    var differences: [Float]
+    var differences: [Int: Float] = [:]
     /// Elements that the cluster has not shown yet.
     var remaining: Int
   }
 
   private let entries: [ParameterTable.Entry]
-  private let elements: Int
+  /// Parts of a step, as the single process has them.
+  private let parts: Int
   private let condition = Condition()
-  /// The step that is being compared.
-  private var current: ReferenceStep?
-  /// Steps that have been compared.
+  /// The part of a step that is being compared.
+  private var current: ReferencePart?
+  /// Parts of steps that have been compared.
   private var compared: UInt64 = 0
   private var model: ModelTensors?
   private var isCancelled = false
@@ -40,9 +43,10 @@ final class StepComparison: @unchecked Sendable {
   /// By quantity and key: only the first is kept.
   private var found: Set<String> = []
 
-  init(_ network: NetworkPlan, steps: Int, tolerance: Double) {
+  /// - Parameter parts: of a step (`SingleProcessTrainer.parts`).
+  init(_ network: NetworkPlan, steps: Int, parts: Int, tolerance: Double) {
     entries = network.parameters.entries
-    elements = network.parameters.count
+    self.parts = parts
     report = VerificationReport(
       steps: steps, tolerance: tolerance,
       tensors: entries.map { entry in
@@ -60,27 +64,33 @@ final class StepComparison: @unchecked Sendable {
 
   // MARK: The single process's thread
 
-  /// Makes a step of the single process the one to compare with.
+  /// Makes a part of a step of the single process the one to compare with.
   ///
-  /// - Parameter gradients: one a parameter; they belong to the comparison until
-  ///   `waitUntilCompared` returns.
+  /// - Parameters:
+  ///   - loss: of the whole step, if this is its last part.
+  ///   - gradients: one a parameter of the part; they belong to the comparison until
+  ///     `waitUntilCompared` returns.
   func publish(
-    step: UInt64, loss: Double,
+    step: UInt64, part: Int, loss: Double,
     gradients: [(entry: ParameterTable.Entry, values: UnsafeMutablePointer<Float>)]
   ) {
-    let ordered = gradients.sorted { $0.entry.key < $1.entry.key }
-    let next = ReferenceStep(
-      number: step, gradients: ordered.map(\.values),
-      magnitudes: ordered.map { MaximumNorm.of($0.values, count: $0.entry.shape.count) },
-      differences: ordered.map { _ in 0 }, remaining: elements)
+    func byKey<Value>(_ value: (ParameterTable.Entry, UnsafeMutablePointer<Float>) -> Value)
+      -> [Int: Value]
+    {
+      gradients.reduce(into: [:]) { $0[$1.entry.key] = value($1.entry, $1.values) }
+    }
+    let next = ReferencePart(
+      step: step, number: step * UInt64(parts) + UInt64(part), gradients: byKey { $1 },
+      magnitudes: byKey { MaximumNorm.of($1, count: $0.shape.count) },
+      remaining: gradients.reduce(0) { $0 + $1.entry.shape.count })
     condition.locked {
-      losses.reference.append(loss)
+      if part == parts - 1 { losses.reference.append(loss) }
       current = next
       condition.wakeAll()
     }
   }
 
-  /// Waits until the cluster has shown all its gradients of the published step, which then stand
+  /// Waits until the cluster has shown all its gradients of the published part, which then stand
   /// in place of the single process's.
   ///
   /// - Returns: by key, the differences beyond the tolerance that are not to be counted before it
@@ -91,28 +101,27 @@ final class StepComparison: @unchecked Sendable {
       guard let current, current.remaining == 0 else { return nil }
       // Once something is wrong, nothing is excused any more.
       guard report.findings.isEmpty else { return [:] }
-      return current.differences.enumerated().reduce(into: [:]) { suspects, difference in
-        let relative = MaximumNorm.relative(
-          difference.element, to: current.magnitudes[difference.offset])
-        if relative > report.tolerance { suspects[difference.offset] = difference.element }
+      return current.differences.filter { key, difference in
+        MaximumNorm.relative(difference, to: current.magnitudes[key] ?? 0) > report.tolerance
       }
     }
   }
 
-  /// Counts the differences of the published step.
+  /// Counts the differences of the published part.
   ///
   /// - Parameter excused: keys of differences that are not to be held against the cluster.
   func conclude(excusing excused: Set<Int>) {
     condition.locked {
-      guard let step = current else { return }
+      guard let part = current else { return }
       var largest = VerificationReport.Deviation()
-      for key in entries.indices.reversed() {
-        let relative = MaximumNorm.relative(step.differences[key], to: step.magnitudes[key])
+      for key in part.magnitudes.keys.sorted(by: >) {
+        let relative = MaximumNorm.relative(
+          part.differences[key] ?? 0, to: part.magnitudes[key] ?? 0)
         if excused.contains(key) {
-          largest.note(relative, at: step.number)
+          largest.note(relative, at: part.step)
         } else {
-          report.tensors[key].gradient.note(relative, at: step.number)
-          note(.gradient, key, step.number, relative)
+          report.tensors[key].gradient.note(relative, at: part.step)
+          note(.gradient, key, part.step, relative)
         }
       }
       if !excused.isEmpty { report.excused.append(largest) }
@@ -181,7 +190,8 @@ final class StepComparison: @unchecked Sendable {
   /// - Returns: `nil` if not everything was compared.
   func result() -> VerificationReport? {
     condition.locked {
-      guard losses.cluster.count == report.steps, compared == UInt64(report.steps) else {
+      guard losses.cluster.count == report.steps, compared == UInt64(report.steps * parts)
+      else {
         return nil
       }
       var report = report
@@ -198,13 +208,14 @@ final class StepComparison: @unchecked Sendable {
 extension StepComparison: StepProbe {
   /// Compares a piece of the cluster's gradients, and puts it in place of the single process's.
   func gradient(
-    step: UInt64, of entry: ParameterTable.Entry, region: ParameterRegion,
+    step: UInt64, subBatch: Int?, of entry: ParameterTable.Entry, region: ParameterRegion,
     values: UnsafePointer<Float>
   ) {
+    let number = step * UInt64(parts) + UInt64(subBatch ?? parts - 1)
     let target: UnsafeMutablePointer<Float>? = condition.locked {
-      // A step that is run again is compared the first time.
-      while compared <= step, current?.number != step, !isCancelled { condition.wait() }
-      return current?.number == step ? current?.gradients[entry.key] : nil
+      // What is run again is compared the first time.
+      while compared <= number, current?.number != number, !isCancelled { condition.wait() }
+      return current?.number == number ? current?.gradients[entry.key] : nil
     }
     guard let target else { return }
     var difference: Float = 0
@@ -216,11 +227,11 @@ extension StepComparison: StepProbe {
       reference.update(from: values + offset, count: elements.count)
     }
     condition.locked {
-      guard var step = current else { return }
-      step.differences[entry.key] = max(step.differences[entry.key], difference)
-      step.remaining -= region.count
-      current = step
-      if step.remaining == 0 { condition.wakeAll() }
+      guard var part = current else { return }
+      part.differences[entry.key] = max(part.differences[entry.key] ?? 0, difference)
+      part.remaining -= region.count
+      current = part
+      if part.remaining == 0 { condition.wakeAll() }
     }
   }
 }

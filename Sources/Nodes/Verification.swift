@@ -1,4 +1,5 @@
 package import Configuration
+import Coordination
 import Kernels
 import Messages
 package import Observability
@@ -61,7 +62,10 @@ package struct Verification: Sendable {
     -> VerificationReport
   {
     let context = try RunContext(reference)
-    let comparison = StepComparison(context.network, steps: steps, tolerance: tolerance)
+    let schedule = context.plan.schedule
+    let comparison = StepComparison(
+      context.network, steps: steps,
+      parts: schedule.updatesEachSubBatch ? schedule.subBatches + 1 : 1, tolerance: tolerance)
     let cluster = try InProcessCluster(
       cluster, probe: filter(comparison), observer: LossObserver(comparison),
       onModel: { comparison.compare($0) }, log: makeLog)
@@ -96,12 +100,21 @@ package struct Verification: Sendable {
     // Gradients and model are read by other threads, which keep nothing alive.
     defer { withExtendedLifetime(trainer) {} }
     for step in 0..<UInt64(steps) {
-      let loss = try trainer.computeGradients().meanLoss
-      comparison.publish(step: step, loss: loss, gradients: trainer.gradients)
-      guard let suspects = comparison.waitUntilCompared() else { return }
-      comparison.conclude(
-        excusing: suspects.isEmpty ? [] : try RoundingNoise.explained(suspects, trainer))
-      trainer.applyGradients()
+      // A close call in an fc layer reaches the conv layers, whose part comes after it.
+      var isClose = false
+      for part in 0..<trainer.parts {
+        let loss = try trainer.computeGradients(part: part).meanLoss
+        comparison.publish(
+          step: step, part: part, loss: loss, gradients: trainer.gradients(part: part))
+        guard let suspects = comparison.waitUntilCompared() else { return }
+        let explained: Set<Int> =
+          suspects.isEmpty
+          ? [] : try RoundingNoise.explained(suspects, trainer, part: part)
+        let isLast = part == trainer.parts - 1
+        comparison.conclude(excusing: isLast && isClose ? Set(suspects.keys) : explained)
+        isClose = isClose || !explained.isEmpty
+        trainer.applyGradients(part: part)
+      }
     }
     comparison.lend(trainer.model)
   }

@@ -1,3 +1,4 @@
+import Configuration
 import Network
 import Coordination
 import Datasets
@@ -20,8 +21,11 @@ final class WorkerCompute: Performer {
   private var errors: [AlignedBuffer] = []
   /// A stage's parameter vector put together from its chunks, or its gradient before it is cut.
   private let vector: AlignedBuffer
+  private let samples: SamplePictures
 
-  init(context: RunContext, loader: BatchLoader) {
+  /// - Parameter classNames: for the pictures that people see.
+  init(context: RunContext, loader: BatchLoader, classNames: [String]? = nil) {
+    samples = SamplePictures(input: context.network.input, classNames: classNames)
     self.context = context
     self.loader = loader
     let largest = context.network.stages.map(\.parameterCount).max() ?? 0
@@ -64,7 +68,7 @@ final class WorkerCompute: Performer {
         stacks.append(
           try ConvolutionStack(
             plan: context.network, rows: rows, training: true,
-            algorithm: context.convolutionAlgorithm))
+            algorithm: context.convolutionAlgorithm, precision: context.configuration.precision))
       }
       return .done
     } catch {
@@ -75,7 +79,8 @@ final class WorkerCompute: Performer {
   private func load(_ span: WorkerCore.BatchSpan, _ block: Int) -> WorkerCore.Outcome {
     let stack = stacks[block]
     do throws(DatasetError) {
-      let batch = try loader.take(BatchRequest(span))
+      let request = BatchRequest(span)
+      let batch = try loader.take(request)
       defer { loader.recycle(batch) }
       if let target = stack.input.baseAddress, let source = batch.images.baseAddress {
         target.update(from: source, count: batch.images.count)
@@ -83,6 +88,9 @@ final class WorkerCompute: Performer {
       let values = batch.labels
       labels[block] = pool.frame(byteCount: values.count * 4) { target in
         target.copyMemory(from: UnsafeRawBufferPointer(values))
+      }
+      if let (pictures, frames) = samples.make(batch, request) {
+        return .pictures(pictures, frames)
       }
       return .done
     } catch {

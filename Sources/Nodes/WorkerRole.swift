@@ -19,11 +19,17 @@ final class WorkerRole: MemberRole {
   private var core: WorkerCore?
   private var loader: BatchLoader?
   private var meter: LoaderMeter?
+  private var facts: DatasetFacts?
+  private var hasAgreed = false
 
   init(_ start: RoleStart) throws(TransportError) {
     self.start = start
-    compute = try ComputeThread(name: "compute", threads: start.threads) {
+    compute = try ComputeThread(
+      name: "compute", threads: start.threads, recorder: start.recorder,
+      label: { $0.traceLabel(start.context.plan) }
+    ) {
       let context = start.context
+      try context.checkPrecision()
       let data = try OpenDataset(context)
       if let groups = data.pair.groups, groups.held.isEmpty {
         throw TrainingError(
@@ -31,7 +37,7 @@ final class WorkerRole: MemberRole {
       }
       let loader = data.loader()
       return (
-        WorkerCompute(context: context, loader: loader),
+        WorkerCompute(context: context, loader: loader, classNames: data.pair.classNames),
         Preparation(facts: data.facts, groups: data.pair.groups, loader: loader)
       )
     }
@@ -40,9 +46,21 @@ final class WorkerRole: MemberRole {
   var wakeUp: WakeUp { compute.reports.wakeUp }
   var isPrepared: Bool { core != nil }
   var viewNumber: UInt32 { core?.viewNumber ?? 0 }
+  var currentTurn: UInt64 { core?.currentTurn ?? 0 }
+
+  func stall(milliseconds: Int) { compute.stall(milliseconds: milliseconds) }
+
+  func name(of node: NodeID) -> NodeName? { core?.name(of: node) }
 
   func deliver(_ message: Message, now: Microseconds) -> [MemberDirective] {
-    carryOut(core?.handle(.message(message), now: now) ?? [])
+    agreement(message) + carryOut(core?.handle(.message(message), now: now) ?? [])
+  }
+
+  /// Says once that the data is the cluster's; the server refuses a worker whose data is not.
+  private func agreement(_ message: Message) -> [MemberDirective] {
+    guard case .view(let view) = message.body, !hasAgreed, view.dataset == facts else { return [] }
+    hasAgreed = true
+    return [.note("the data set is the cluster's: nothing to download")]
   }
 
   func tick(now: Microseconds) -> [MemberDirective] {
@@ -60,6 +78,7 @@ final class WorkerRole: MemberRole {
       case .prepared(let preparation):
         loader = preparation.loader
         meter = LoaderMeter(threads: preparation.loader.threadCount, now: now)
+        facts = preparation.facts
         core = WorkerCore(
           plan: start.context.plan, identity: start.identity,
           serverIncarnation: start.serverIncarnation, dataset: preparation.facts,
@@ -71,6 +90,11 @@ final class WorkerRole: MemberRole {
               + (preparation.groups.map { ", here \($0.description)" } ?? "")))
       case .failed(let reason): throw NodeError(reason)
       case .finished(let id, let outcome):
+        if case .failed(let reason) = outcome {
+          out.append(.computed(id, failure: reason))
+        } else {
+          out.append(.computed(id, failure: nil))
+        }
         out += carryOut(core?.handle(.computed(id, outcome), now: now) ?? [])
       }
     }
@@ -104,7 +128,8 @@ final class WorkerRole: MemberRole {
       case .exit(let stop): return .exit(stop)
       case .compute(let id, let operation):
         compute.submit(id, operation)
-        return nil
+        if case .configure = operation { return .asked(id, FlightReplay.configure) }
+        return .asked(id, "")
       case .prefetch(let span):
         loader?.request(BatchRequest(span))
         return nil

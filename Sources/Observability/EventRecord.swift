@@ -47,4 +47,12 @@ package struct EventRecord: Codable, Hashable, Sendable {
     self.text = text
     self.kind = kind
   }
+
+  /// The events of an `events.jsonl`. Lines that are none are left out, and a last line without its
+  /// end: somebody is writing it.
+  package static func all(in text: String) -> [EventRecord] {
+    text.split(separator: "\n", omittingEmptySubsequences: false).dropLast().compactMap {
+      try? JSON.decode(EventRecord.self, from: Array($0.utf8), what: "an event")
+    }
+  }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import Messages
 import Synchronization
 
 /// The log of one process: plain lines with a time, who speaks, how grave, and what.
@@ -27,6 +28,7 @@ package final class Logger: Sendable {
   private struct State: ~Copyable {
     var file: LineFile
     var name: String
+    var ring = LogRing(capacity: Limits.logBytes)
   }
 
   /// Lines less grave than this are not written.
@@ -69,8 +71,18 @@ package final class Logger: Sendable {
     state.withLock { state in
       // Inside the lock, so that the times of the file ascend.
       let line = "\(Self.timestamp(clock())) \(state.name) \(level.rawValue) \(text)"
-      _ = state.file.append(Array(line.utf8))
+      let bytes = Array(line.utf8)
+      state.ring.append(bytes)
+      _ = state.file.append(bytes)
     }
+  }
+
+  /// The newest lines, for those who ask from elsewhere.
+  ///
+  /// - Parameter number: the lines after this one, counted from 1.
+  /// - Returns: the lines with their line feeds, at most `Limits.logBytes`, and the last one's number.
+  package func recent(after number: UInt64) -> (text: [UInt8], last: UInt64) {
+    state.withLock { ($0.ring.lines(after: number), $0.ring.last) }
   }
 
   /// Writes a line for those who look for a fault.

@@ -26,6 +26,17 @@ package struct MetricsFile: Hashable, Sendable {
     }
   }
 
+  /// A file without a line.
+  package init() {}
+
+  /// The measures up to a step, for a run that goes on from there.
+  package func upTo(step: UInt64) -> MetricsFile {
+    var part = self
+    part.training.removeAll { $0.step > step }
+    part.evaluations.removeAll { $0.step > step }
+    return part
+  }
+
   private struct Kind: Decodable { let kind: String }
 
   /// One line a record, evaluations after the training they follow; empty where a kind has no such

@@ -22,6 +22,8 @@ package struct NodeRecord: Codable, Hashable, Sendable {
   package var node: UInt32
   package var host: String
   package var processID: Int32
+  /// Where an FC node listens; left out of workers, who only dial out.
+  package var endpoint: String?
   package var state: State
   /// Since its last heartbeat arrived.
   package var heartbeatAgeMilliseconds: UInt64 = 0

@@ -50,8 +50,11 @@ package enum ProgressLine {
     let present = record.nodes.filter { $0.state != .gone }
     let workers = present.count { $0.role == .worker }
     let fcNodes = present.count { $0.role == .fc }
+    let shards = record.serverShardsWanted.map { wanted in
+      " \(present.count { $0.role == .shard })/\(wanted) shards"
+    }
     return "\(workers)/\(record.workersWanted) workers "
-      + "\(fcNodes)/\(record.fcNodesWanted) fc"
+      + "\(fcNodes)/\(record.fcNodesWanted) fc\(shards ?? "")"
   }
 }
 
@@ -72,7 +75,10 @@ package enum PlainLine {
     let present = record.nodes.filter { $0.state != .gone }
     parts.append(
       "\(present.count { $0.role == .worker })/\(Format.plural(record.workersWanted, "worker")), "
-        + "\(present.count { $0.role == .fc })/\(Format.plural(record.fcNodesWanted, "fc node"))")
+        + "\(present.count { $0.role == .fc })/\(Format.plural(record.fcNodesWanted, "fc node"))"
+        + (record.serverShardsWanted.map {
+          ", \(present.count { $0.role == .shard })/\(Format.plural($0, "more server shard"))"
+        } ?? ""))
     if !record.message.isEmpty { parts.append(Format.printable(record.message)) }
     return parts.joined(separator: "  ")
   }

@@ -11,6 +11,7 @@ package final class StatusBoard: Sendable {
     var history = MetricsHistory()
     var events: [EventRecord] = []
     var filters: FilterSnapshot?
+    var samples: SampleSnapshot?
     var filtersWantedSince: UInt64?
   }
 
@@ -111,10 +112,16 @@ package final class StatusBoard: Sendable {
     }
   }
 
+  /// Puts up pictures and guesses of the last evaluation.
+  package func publish(_ samples: SampleSnapshot) { state.withLock { $0.samples = samples } }
+
   // MARK: Read by everybody
 
   var snapshot: Snapshot { state.withLock { $0.snapshot } }
   var history: MetricsHistory { state.withLock { $0.history } }
+
+  /// Of the last evaluation, if there has been one.
+  var samples: SampleSnapshot? { state.withLock { $0.samples } }
 
   /// The events after the first `count` of the run.
   var events: [EventRecord] { state.withLock { $0.events } }

@@ -52,18 +52,28 @@ package struct StatusRecord: Codable, Hashable, Sendable {
   /// Mean loss over the test set.
   package var testLoss: Double?
   package var learningRate: Double?
+  /// "fp32" or "bf16": of the products' operands.
+  package var precision: String?
   /// Training examples a second over the last seconds.
   package var imagesPerSecond: Double?
   /// Until the last step, at the present rate.
   package var etaSeconds: Double?
   /// Since the run began (since it was resumed, if it was).
   package var elapsedSeconds = 0.0
+  /// What the run's earlier lives took, before it was resumed; left out if there were none.
+  package var earlierSeconds: Double?
+  /// The server's clock, seconds since 1970.
+  package var unixSeconds: Double?
+  /// What the workers train on, once the first of them has said it.
+  package var dataset: DatasetRecord?
   /// Number of the cluster's view; 0 before the first.
   package var view: UInt32 = 0
   /// Workers the configuration asks for.
   package var workersWanted = 0
   /// FC nodes the configuration asks for.
   package var fcNodesWanted = 0
+  /// Server shards the configuration asks for beside the coordinator; not there where it is alone.
+  package var serverShardsWanted: Int?
   /// What people should know now: "waiting for 1 more fc node". Empty if nothing.
   package var message = ""
   /// Workers by rank, then FC nodes by rank.
@@ -101,5 +111,19 @@ package struct StatusRecord: Codable, Hashable, Sendable {
 
   private struct Version: Decodable {
     let schemaVersion: Int
+  }
+}
+
+/// A data set as the status shows it.
+package struct DatasetRecord: Codable, Hashable, Sendable {
+  package var trainingExamples: UInt64
+  package var evaluationExamples: UInt64
+  /// Equal for equal data, 16 hexadecimal digits.
+  package var fingerprint: String
+
+  package init(trainingExamples: UInt64, evaluationExamples: UInt64, fingerprint: String) {
+    self.trainingExamples = trainingExamples
+    self.evaluationExamples = evaluationExamples
+    self.fingerprint = fingerprint
   }
 }

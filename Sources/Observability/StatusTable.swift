@@ -16,7 +16,7 @@ package enum StatusTable {
       lines.append(
         Span.line([Span(record.message, style, isProse: true)], columns: width, paint: paint))
     }
-    for role in [Role.worker, .fc] {
+    for role in [Role.worker, .fc, .shard] {
       let nodes = record.nodes.filter { $0.role == role }
       guard !nodes.isEmpty else { continue }
       lines += tables(nodes, role, width).flatMap {
@@ -41,11 +41,12 @@ package enum StatusTable {
   private static func summary(
     _ record: StatusRecord, _ width: Int, _ paint: Paint
   ) -> [String] {
-    let title = [
-      Span(record.name, .strong), Span(record.state.rawValue, style(record.state)),
-      Span("run \(record.run)", .quiet), Span("view \(record.view)", .quiet),
-      Span(Format.duration(record.elapsedSeconds), .quiet),
-    ]
+    let title =
+      [
+        Span(record.name, .strong), Span(record.state.rawValue, style(record.state)),
+        Span("run \(record.run)", .quiet), Span("view \(record.view)", .quiet),
+        Span(Format.duration(record.elapsedSeconds), .quiet),
+      ] + (record.earlierSeconds.map { [Span("after \(Format.duration($0))", .quiet)] } ?? [])
     let done = fraction(record)
     var progress = [
       Span("step \(record.step)/\(record.totalSteps)"),
@@ -67,6 +68,8 @@ package enum StatusTable {
     if let rate = record.learningRate {
       measures.append(Span("learning rate \(Format.significant(rate))"))
     }
+    // fp32 is what everybody expects.
+    if let precision = record.precision, precision != "fp32" { measures.append(Span(precision)) }
     var lines = [title, progress, measures]
     if let accuracy = record.testAccuracy {
       var test = [Span("test accuracy \(Format.percent(accuracy))", .strong)]

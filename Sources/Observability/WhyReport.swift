@@ -69,7 +69,8 @@ private struct Walk {
     names =
       [Self.server]
       + byName.values.sorted {
-        ($0.role == .fc ? 1 : 0, $0.rank) < ($1.role == .fc ? 1 : 0, $1.rank)
+        ($0.role == .worker ? 0 : 1, $0.role.rawValue, $0.rank)
+          < ($1.role == .worker ? 0 : 1, $1.role.rawValue, $1.rank)
       }
       .map { "\($0.name)" }
   }

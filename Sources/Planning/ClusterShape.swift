@@ -9,9 +9,9 @@ package struct ClusterShape: Hashable, Sendable {
 
   /// Which processes share a machine, and so its link.
   package enum Layout: String, Hashable, Sendable, CaseIterable {
-    /// Every worker, every FC node and the server has a machine.
+    /// Every worker, every FC node and every server shard has a machine.
     case separate
-    /// FC node i is beside worker i, the server beside worker 0.
+    /// FC node i and server shard i are beside worker i; shard 0 is the coordinator.
     case beside
   }
 
@@ -28,11 +28,18 @@ package struct ClusterShape: Hashable, Sendable {
   package var workers: Int
   /// M.
   package var fcNodes: Int
+  /// S: parameter servers that share the chunks, the coordinator included.
+  package var serverShards = 1
+  /// Values in the largest chunk of conv parameters.
+  package var chunkElements = 1 << 18
   /// G, over all workers.
   package var globalBatch: Int
   package var schedule = Schedule.gathered
   /// P; 1 if gathered.
   package var subBatches = 1
+  /// Whether the FC weights step once a sub-batch, which then come one after another; else once a
+  /// step.
+  package var updatesEachSubBatch = false
   package var layout = Layout.separate
   package var wire = WireBytes()
   /// What a link carries each way; `nil` where it never is in the way.
@@ -51,7 +58,8 @@ package struct ClusterShape: Hashable, Sendable {
 
   /// Machines.
   package var hosts: Int {
-    layout == .separate ? workers + fcNodes + 1 : max(workers, fcNodes)
+    layout == .separate
+      ? workers + fcNodes + serverShards : max(workers, fcNodes, serverShards)
   }
 
   /// Examples of the largest share.

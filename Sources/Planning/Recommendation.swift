@@ -7,8 +7,8 @@ package struct Recommendation: Sendable {
 
   package var imagesPerSecond: Double { forecast.imagesPerSecond(shape) }
 
-  /// Tries FC nodes in powers of two up to as many as workers, and the three schedules; the
-  /// simplest within 1 % of the fastest is taken.
+  /// Tries FC nodes in powers of two up to as many as workers, the three schedules, and server
+  /// shards in powers of two up to one a worker; the simplest within 1 % of the fastest is taken.
   ///
   /// - Parameters:
   ///   - base: says everything else: batch, layout, link, wire.
@@ -16,14 +16,41 @@ package struct Recommendation: Sendable {
   package init(
     _ plan: NetworkPlan, _ base: ClusterShape, _ speeds: Speeds, fcNodes: Int? = nil
   ) {
-    var best: Recommendation?
-    for shape in Self.candidates(plan, base, fcNodes: fcNodes) {
+    func better(_ held: Recommendation?, _ shape: ClusterShape) -> Recommendation {
       let found = Recommendation(shape, StepForecast(plan, shape, speeds))
       // Machines count: twice as many FC nodes must pay for themselves.
-      if let held = best, found.merit <= held.merit * 1.01 { continue }
-      best = found
+      if let held, found.merit <= held.merit * 1.01 { return held }
+      return found
+    }
+    // One server may be what everything hangs on, so that nothing else makes a difference: the rest
+    // is chosen with one and with as many as there can be, their number after that.
+    let counts = Self.shardCounts(plan, base)
+    var best: Recommendation?
+    for count in Set([counts[0], counts[counts.count - 1]]).sorted() {
+      var shape = base
+      shape.serverShards = count
+      var held: Recommendation?
+      for candidate in Self.candidates(plan, shape, fcNodes: fcNodes) {
+        held = better(held, candidate)
+      }
+      guard let chosen = held?.shape else { continue }
+      for count in counts {
+        shape = chosen
+        shape.serverShards = count
+        best = better(best, shape)
+      }
     }
     self = best ?? Recommendation(base, StepForecast(plan, base, speeds))
+  }
+
+  /// Powers of two up to one a worker, and no more than chunks.
+  private static func shardCounts(_ plan: NetworkPlan, _ base: ClusterShape) -> [Int] {
+    let chunks = ChunkTable(stages: plan.stages, maximumElements: base.chunkElements).chunks.count
+    let most = max(1, min(base.workers, chunks))
+    var counts = [1]
+    while let last = counts.last, last * 2 <= most { counts.append(last * 2) }
+    if counts.last != most { counts.append(most) }
+    return counts
   }
 
   private init(_ shape: ClusterShape, _ forecast: StepForecast) {
@@ -50,10 +77,16 @@ package struct Recommendation: Sendable {
     for count in nodes {
       var shape = base
       shape.fcNodes = count
-      for (schedule, parts) in [
-        (ClusterShape.Schedule.gathered, 1), (.scattered, 2), (.scattered, 4), (.scattered, 8),
-        (.roundRobin, min(base.workers, 16)),
-      ] where parts <= base.share && (schedule == .gathered || parts > 1) {
+      // Where the FC weights step once a sub-batch, their number is part of the training.
+      let ways: [(ClusterShape.Schedule, Int)] =
+        base.updatesEachSubBatch
+        ? [(.scattered, base.subBatches), (.roundRobin, base.subBatches)]
+        : [
+          (.gathered, 1), (.scattered, 2), (.scattered, 4), (.scattered, 8),
+          (.roundRobin, min(base.workers, 16)),
+        ]
+      for (schedule, parts) in ways
+      where parts <= base.share && (schedule == .gathered || parts > 1) {
         (shape.schedule, shape.subBatches) = (schedule, parts)
         shapes.append(shape)
       }

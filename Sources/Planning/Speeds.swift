@@ -69,7 +69,7 @@ package struct Speeds: Hashable, Sendable {
     var segments = Array(repeating: 0, count: cut.segmentCount(training: true))
     var all = 0
     for layer in cut.layers {
-      let operations = 2 * layer.inputs * layer.outputs
+      let operations = 2 * layer.inputs * cut.trainedOutputs(of: layer)
       let gathers = layer.form == .gatherInput
       // A gathered input is there after the exchange; partial sums are made before it.
       segments[layer.position(in: cut) + (gathers ? 1 : 0)] += operations

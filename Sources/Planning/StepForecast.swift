@@ -62,6 +62,8 @@ private struct StepBuilder {
   private let stages: [ConvolutionalStage]
   private let cut: DenseCut
   private let features: Int
+  /// Of the conv parameters, what the shard with most of them owns.
+  private let shardShare: Double
   /// Each stage's newest parameters, the FC weights' update.
   private var installed: [Int?]
   private var applied: Int?
@@ -79,6 +81,11 @@ private struct StepBuilder {
     cut = DenseCut(plan, nodes: shape.fcNodes)
     features = plan.features
     installed = Array(repeating: nil, count: stages.count)
+    let owned = ShardMap(
+      ChunkTable(stages: stages, maximumElements: shape.chunkElements), count: shape.serverShards
+    ).elements
+    let all = owned.reduce(0, +)
+    shardShare = all == 0 ? 1 : Double(owned.max() ?? all) / Double(all)
     let isSeparate = shape.layout == .separate
     cores =
       isSeparate || shape.coresPerHost >= 3
@@ -183,6 +190,18 @@ private struct StepBuilder {
         lane, "sub-batch \(index)", step, after: forward[lane.block])
       done.append(last)
       if lane.own > 0 { returned.append((gradient, lane.own)) }
+      guard shape.updatesEachSubBatch else { continue }
+      // The next sub-batch reads what this one makes.
+      let summed = graph.add(
+        .fcGradients, "FC weight gradients, sub-batch \(index)", step: step,
+        compute(.fc, speeds.denseGradients.seconds(lane.rows) / Double(cut.nodes)), after: [last])
+      applied = graph.add(
+        .fcUpdate, "FC update, sub-batch \(index)", step: step, compute(.fc, updateSeconds),
+        after: [summed])
+    }
+    if shape.updatesEachSubBatch {
+      commit(returned, step, after: forward[forward.count - 1])
+      return
     }
     let gradients = graph.add(
       .fcGradients, "FC weight gradients", step: step,
@@ -190,7 +209,24 @@ private struct StepBuilder {
         .fc,
         lanes.reduce(0) { $0 + speeds.denseGradients.seconds($1.rows) } / Double(cut.nodes)),
       after: done)
-    let pushed = backward(returned, step, after: forward[forward.count - 1])
+    let committed = commit(returned, step, after: forward[forward.count - 1])
+    applied = graph.add(
+      .fcUpdate, "FC update", step: step, compute(.fc, updateSeconds),
+      after: [gradients, committed])
+  }
+
+  /// Seconds in which an FC node applies one step of the optimizer.
+  private var updateSeconds: Double {
+    let weights = cut.layers.reduce(0) { $0 + ($1.inputs + 1) * cut.trainedOutputs(of: $1) }
+    return Double(weights) / Double(cut.nodes) * speeds.updatePerValue
+  }
+
+  /// The conv layers' way from the features' gradients to the commit.
+  @discardableResult
+  private mutating func commit(
+    _ returned: [(gradient: Int, rows: Int)], _ step: Int, after forward: Int
+  ) -> Int {
+    let pushed = backward(returned, step, after: forward)
     var updates: [Int] = []
     for stage in stages.indices.reversed() {
       guard let push = pushed[stage] else { continue }
@@ -200,11 +236,7 @@ private struct StepBuilder {
       .update, "commit", step: step, [], latency: shape.latencySeconds,
       after: updates.isEmpty ? returned.map(\.gradient) : updates)
     commits.append(commit)
-    let weights = cut.layers.reduce(0) { $0 + $1.inputs * $1.outputs + $1.outputs }
-    applied = graph.add(
-      .fcUpdate, "FC update", step: step,
-      compute(.fc, Double(weights) / Double(cut.nodes) * speeds.updatePerValue),
-      after: [gradients, commit])
+    return commit
   }
 
   /// A lane's way through the FC nodes; its last segment, and its gradient at the worker.
@@ -269,8 +301,9 @@ private struct StepBuilder {
     let values = Double(stages[stage].parameterCount)
     let update = graph.add(
       .update, "\(stages[stage].name) update", step: step,
-      // Sums of K gradients, then the optimizer.
-      compute(.server, values * speeds.updatePerValue * (0.6 * Double(shape.workers) + 1)),
+      // Sums of K gradients, then the optimizer; the shards at the same time.
+      compute(
+        .server, values * shardShare * speeds.updatePerValue * (0.6 * Double(shape.workers) + 1)),
       after: [push])
     installed[stage] = graph.add(
       .parameters, "\(stages[stage].name) parameters", step: step,
@@ -282,13 +315,29 @@ private struct StepBuilder {
   /// One stage's gradients up or parameters down, at a worker's link and at the server's.
   private func conv(_ bytes: Double, up: Bool) -> [TaskGraph.Use] {
     guard let rate = shape.linkBytesPerSecond else { return [] }
-    // Worker 0 is beside the server.
-    let remote = Double(shape.layout == .beside ? shape.workers - 1 : shape.workers)
-    let links: (Link, Link) = up ? (.out, .intoServer) : (.into, .outOfServer)
+    // By the worker's and by the server's direction; a shard has some of the bytes.
+    let links: (worker: Link, server: Link) = up ? (.out, .intoServer) : (.into, .outOfServer)
+    let served = bytes * shardShare
+    guard shape.layout == .beside else {
+      return [
+        TaskGraph.Use(resource: links.worker.rawValue, seconds: bytes / rate),
+        TaskGraph.Use(
+          resource: links.server.rawValue, seconds: Double(shape.workers) * served / rate),
+      ]
+    }
+    // Worker 0 is beside the coordinator, and where there are as many shards as workers the one that
+    // is followed is beside one too: its own part does not cross, those of the others do.
+    let others = Double(shape.workers - 1) * served
+    let hasShard = shape.serverShards >= shape.workers
+    let away = shape.hosts == 1 ? 0 : bytes - (hasShard ? served : 0)
+    let back: (worker: Link, server: Link) = up ? (.into, .outOfServer) : (.out, .intoServer)
     return [
+      TaskGraph.Use(resource: links.worker.rawValue, seconds: away / rate),
+      TaskGraph.Use(resource: links.server.rawValue, seconds: others / rate),
+      TaskGraph.Use(resource: back.worker.rawValue, seconds: hasShard ? others / rate : 0),
       TaskGraph.Use(
-        resource: links.0.rawValue, seconds: shape.hosts > 1 ? bytes / rate : 0),
-      TaskGraph.Use(resource: links.1.rawValue, seconds: remote * bytes / rate),
+        resource: back.server.rawValue,
+        seconds: shape.serverShards > 1 ? (bytes - served) / rate : 0),
     ]
   }
 }

@@ -5,7 +5,8 @@ import Tensors
 ///
 /// With d features, G examples, r of them a worker's, c conv parameters, and M FC nodes, each
 /// worker sends `r d` features and `c` gradients and receives as many; an FC node adds for each
-/// layer `(M - 1) / M * min(in, out) * G` values in each direction, forward and again backward.
+/// layer `(M - 1) / M * min(in, out) * G` values in each direction, forward and again backward. A
+/// server shard that owns `s` of the conv parameters sends and receives `K s` values.
 package struct Traffic: Hashable, Sendable {
   /// Both ways of one process or machine.
   package struct Bytes: Hashable, Sendable {
@@ -24,17 +25,30 @@ package struct Traffic: Hashable, Sendable {
 
   /// What FC node 0, which has the largest slices, exchanges with the other FC nodes for a layer.
   package struct Layer: Hashable, Sendable {
+    /// Why a layer has its form.
+    package enum Reason: String, Hashable, Sendable {
+      /// It moves the least.
+      case auto
+      /// The configuration says so.
+      case form
+      /// The loss is over a sample of the classes, of which only whole rows of weights are of use.
+      case sample
+    }
+
     package let name: String
     package let form: FullyConnected.Form
-    /// What one pass moves in the form taken and in the other one, forward and backward.
+    package let reason: Reason
+    /// Bytes that it sends in a step, forward and backward together, in the form taken and in the
+    /// other one; it receives as many.
     package let sent: Int
     package let other: Int
   }
 
   package let workers: [Bytes]
   package let fcNodes: [Bytes]
-  package let server: Bytes
-  /// Machines in the order of their numbers; separate: workers, FC nodes, server.
+  /// By shard; the coordinator first.
+  package let servers: [Bytes]
+  /// Machines in the order of their numbers; separate: workers, FC nodes, servers.
   package let hosts: [Bytes]
   package let layers: [Layer]
 
@@ -56,18 +70,27 @@ package struct Traffic: Hashable, Sendable {
       return exchanged[node]
         + Bytes(sent: features + batch * 4, received: features + batch * 4)
     }
-    server = Bytes(
-      sent: shape.workers * conv * p,
-      received: shape.workers * conv * g + shape.fcNodes * batch * 4)
-    layers = cut.layers.map { Self.layer($0, nodes: shape.fcNodes, rows: batch, valueBytes: a) }
+    let owned = ShardMap(
+      ChunkTable(stages: plan.stages, maximumElements: shape.chunkElements),
+      count: shape.serverShards
+    ).elements
+    servers = owned.enumerated().map { shard, values in
+      Bytes(
+        sent: shape.workers * values * p,
+        received: shape.workers * values * g + (shard == 0 ? shape.fcNodes * batch * 4 : 0))
+    }
+    layers = cut.layers.map {
+      Self.layer(
+        $0, reason: Self.reason(for: $0, plan), nodes: shape.fcNodes, rows: batch, valueBytes: a)
+    }
     guard shape.layout == .beside else {
-      hosts = workers + fcNodes + [server]
+      hosts = workers + fcNodes + servers
       return
     }
     var hosts = Array(repeating: Bytes(), count: shape.hosts)
     for (index, worker) in workers.enumerated() { hosts[index] = hosts[index] + worker }
     for (index, node) in fcNodes.enumerated() { hosts[index] = hosts[index] + node }
-    hosts[0] = hosts[0] + server
+    for (index, server) in servers.enumerated() { hosts[index] = hosts[index] + server }
     // What stays on a machine does not cross its link.
     for index in 0..<min(shape.workers, shape.fcNodes) {
       let features = rows[index].count * cut.featureSlices[index].count * a
@@ -75,9 +98,11 @@ package struct Traffic: Hashable, Sendable {
       hosts[index].sent -= local
       hosts[index].received -= local
     }
-    let local = conv * (g + p) + batch * 4
-    hosts[0].sent -= local
-    hosts[0].received -= local
+    for (index, values) in owned.enumerated() where index < shape.workers {
+      let local = values * (g + p) + (index == 0 ? batch * 4 : 0)
+      hosts[index].sent -= local
+      hosts[index].received -= local
+    }
     self.hosts = hosts
   }
 
@@ -91,16 +116,27 @@ package struct Traffic: Hashable, Sendable {
     Double(hosts.reduce(0) { $0 + $1.sent }) / Double(max(hosts.count, 1))
   }
 
+  private static func reason(for layer: DenseLayerCut, _ plan: NetworkPlan) -> Layer.Reason {
+    if case .fullyConnected(let full) = plan.fullyConnected[layer.position].operation,
+      full.form != .auto
+    {
+      return .form
+    }
+    let isLast = layer.position == plan.fullyConnected.count - 1
+    return isLast && plan.sampleRate < 1 ? .sample : .auto
+  }
+
   private static func layer(
-    _ layer: DenseLayerCut, nodes: Int, rows: Int, valueBytes: Int
+    _ layer: DenseLayerCut, reason: Layer.Reason, nodes: Int, rows: Int, valueBytes: Int
   ) -> Layer {
+    // A gathered slice goes to every other node, and theirs come; backward the other way round.
     func moved(_ slices: Partition) -> Int {
       ((nodes - 1) * slices[0].count + slices.count - slices[0].count) * rows * valueBytes
     }
     let (gather, scatter) = (moved(layer.inputSlices), moved(layer.outputSlices))
     let gathers = layer.form == .gatherInput
     return Layer(
-      name: layer.name, form: layer.form, sent: gathers ? gather : scatter,
+      name: layer.name, form: layer.form, reason: reason, sent: gathers ? gather : scatter,
       other: gathers ? scatter : gather)
   }
 

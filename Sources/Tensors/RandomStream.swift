@@ -6,6 +6,7 @@
 /// | `.dropout` | seed, step, layer, position in the global batch, unit |
 /// | `.order` | seed, epoch |
 /// | `.augmentation` | seed, epoch, example |
+/// | `.classSample` | seed, step, class |
 package struct RandomStream: Sendable {
   /// What the numbers are for: streams of different purposes share no counter block.
   package enum Purpose: UInt32, Sendable {
@@ -15,6 +16,7 @@ package struct RandomStream: Sendable {
     case augmentation = 4
     case synthetic = 5
     case simulation = 6
+    case classSample = 7
   }
 
   private let key: SIMD2<UInt32>

@@ -19,8 +19,10 @@ package struct CheckpointError: Error, Hashable, Sendable, CustomStringConvertib
   /// The error of a C call that has just failed: "cannot write: no space left on device".
   static func system(_ failure: String, _ path: String) -> CheckpointError {
     let code = errno
+    // Training goes on without a checkpoint, so there is time to do something about it.
+    let advice = code == ENOSPC || code == EDQUOT ? ": free some there before the next is due" : ""
     return CheckpointError(
-      path: path, reason: "\(failure): \(String(cString: strerror(code)).lowercased())")
+      path: path, reason: "\(failure): \(String(cString: strerror(code)).lowercased())\(advice)")
   }
 
   /// "path: reason" on one line, whatever a damaged file has put into it.

@@ -31,7 +31,7 @@ extension CheckpointStore {
     let aside = path + Self.removedSuffix
     do throws(CheckpointError) {
       try Folder.make(beside)
-      try Self.fill(beside, manifest, tensors)
+      try fill(beside, manifest, tensors)
       try Folder.sync(beside)
       try Folder.replace(path, with: beside, aside: aside)
     } catch {
@@ -76,7 +76,7 @@ extension CheckpointStore {
     return descriptor
   }
 
-  private static func fill(
+  private func fill(
     _ folder: String, _ manifest: CheckpointManifest, _ tensors: [CheckpointTensor]
   ) throws(CheckpointError) {
     var manifest = manifest
@@ -108,10 +108,10 @@ extension CheckpointStore {
     _ = try store(path, text, [])
   }
 
-  private static func store(
+  private func store(
     _ path: String, _ prefix: [UInt8], _ parts: [UnsafeRawBufferPointer]
   ) throws(CheckpointError) -> (bytes: UInt64, crc32: String) {
-    let file = try DurableFile(creating: path)
+    let file = try DurableFile(creating: path, diskIsFull: diskIsFull)
     try prefix.withUnsafeBufferPointer { (bytes) throws(CheckpointError) in
       try file.write(UnsafeRawBufferPointer(bytes))
     }

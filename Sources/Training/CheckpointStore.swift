@@ -61,11 +61,18 @@ package struct CheckpointStore: Sendable {
   package let directory: String
   /// Complete checkpoints that a write leaves; at least its own.
   package let keep: Int
+  /// Whether the disk is to be taken for full, for a drill.
+  let diskIsFull: @Sendable () -> Bool
 
   /// A store; touches nothing yet.
-  package init(directory: String, keep: Int) {
+  ///
+  /// - Parameter diskIsFull: whether writes are to fail as on a full disk, for a drill.
+  package init(
+    directory: String, keep: Int, diskIsFull: @escaping @Sendable () -> Bool = { false }
+  ) {
     self.directory = Folder.trimmed(directory)
     self.keep = max(keep, 1)
+    self.diskIsFull = diskIsFull
   }
 
   /// All checkpoints, newest first; each is looked at, but its data is not read.

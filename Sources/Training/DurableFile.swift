@@ -6,10 +6,15 @@ final class DurableFile {
   private var descriptor: Int32
   private var bytes: UInt64 = 0
   private var checksum = Checksum()
+  private let diskIsFull: () -> Bool
 
+  /// - Parameter diskIsFull: whether to fail as on a full disk, asked at each write.
   /// - Throws: if it cannot be made, also because it is already there.
-  init(creating path: String) throws(CheckpointError) {
+  init(
+    creating path: String, diskIsFull: @escaping () -> Bool = { false }
+  ) throws(CheckpointError) {
     self.path = path
+    self.diskIsFull = diskIsFull
     descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw .system("cannot be made", path) }
   }
@@ -47,6 +52,10 @@ final class DurableFile {
   private func writeAll(_ content: UnsafeRawBufferPointer) throws(CheckpointError) {
     guard let start = content.baseAddress else { return }
     var done = 0
+    if diskIsFull() {
+      errno = ENOSPC
+      throw .system("cannot be written", path)
+    }
     while done < content.count {
       let count = Glibc.write(descriptor, start + done, content.count - done)
       if count < 0 {

@@ -87,7 +87,8 @@ package final class ModelInference {
         throw TrainingError("\(error)")
       }
       if first + rows < total { loader.request(request(first + rows)) }
-      _ = network.pass(batch, training: false, step: 0, examples: 1)
+      network.load(batch)
+      _ = network.evaluate(step: 0, examples: 1)
       let logits = network.logits
       for row in stride(from: 0, to: min(rows, total - first), by: views) {
         var mean = [Double](repeating: 0, count: classes)

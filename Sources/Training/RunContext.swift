@@ -45,7 +45,9 @@ package struct RunContext: Sendable {
     plan.schedule = Schedule(
       subBatches: configuration.subBatches,
       dealsWhole: configuration.schedule.kind == .roundRobin,
+      updatesEachSubBatch: configuration.schedule.fcUpdate == .perSubBatch,
       followsHolders: configuration.dataset.shardGroups != nil)
+    plan.shards = ShardMap(plan.chunks, count: cluster.serverShards)
     plan.minimumWorkers = cluster.minimumWorkers
     plan.recutsOnLoss = cluster.fcLoss == .recut
     plan.onFault =
@@ -81,6 +83,17 @@ package struct RunContext: Sendable {
       clip: optimizer.clipValue.map { Float($0) } ?? .infinity)
   }
 
+  /// For whoever computes: the server only adds up, and may be a machine that cannot.
+  ///
+  /// - Throws: `ConfigurationError` if this machine's kernels do not have the precision.
+  package func checkPrecision() throws(ConfigurationError) {
+    do throws(KernelError) {
+      try KernelLibrary.check(configuration.precision)
+    } catch {
+      throw ConfigurationError(keyPath: "precision", error.reason)
+    }
+  }
+
   /// How the configuration wants convolutions computed.
   package var convolutionAlgorithm: ConvolutionAlgorithm {
     configuration.compute.convAlgorithm == .direct ? .direct : .auto
@@ -89,21 +102,37 @@ package struct RunContext: Sendable {
 
 extension RunContext {
   /// Applies an FC slice's gradients: one step of the optimizer on every piece.
+  ///
+  /// - Parameter subBatch: whose gradients they are, where weights step once a sub-batch: from the
+  ///   version that it has read into the working one, which `DenseSlice.commit` makes the committed
+  ///   one. `nil` steps in place.
   package func update(
-    _ slice: DenseSlice, step: UInt64, of totalSteps: UInt64, reductions: Int = 0,
-    rateFactor: Double = 1, probe: (any StepProbe)?
+    _ slice: DenseSlice, step: UInt64, subBatch: Int? = nil, of totalSteps: UInt64,
+    reductions: Int = 0, rateFactor: Double = 1, probe: (any StepProbe)?
   ) {
-    for parameter in slice.parameters {
+    let next = subBatch == nil ? slice.parameters : slice.workingParameters
+    let current = subBatch ?? 0 == 0 ? slice.parameters : slice.workingParameters
+    for (parameter, target) in zip(current, next) {
       probe?.gradient(
-        step: step, of: parameter.entry, region: parameter.region,
+        step: step, subBatch: subBatch, of: parameter.entry, region: parameter.region,
         values: UnsafePointer(parameter.gradient))
-      sgd(
+      let sgd = sgd(
         parameter.entry, step: step, of: totalSteps, reductions: reductions,
-        rateFactor: rateFactor
-      ).update(
-        count: parameter.count, gradient: UnsafePointer(parameter.gradient),
-        weight: UnsafePointer(parameter.value), velocity: UnsafePointer(parameter.velocity),
-        newWeight: parameter.value, newVelocity: parameter.velocity)
+        rateFactor: rateFactor)
+      func update(_ first: Int, _ count: Int) {
+        sgd.update(
+          count: count, gradient: UnsafePointer(parameter.gradient + first),
+          weight: UnsafePointer(parameter.value + first),
+          velocity: UnsafePointer(parameter.velocity + first), newWeight: target.value + first,
+          newVelocity: target.velocity + first)
+      }
+      guard let active = parameter.active else {
+        update(0, parameter.count)
+        continue
+      }
+      // Neither momentum nor weight decay moves a row that was not in the step's sample.
+      let width = parameter.columns.count
+      for row in active.rows { update(row * width, width) }
     }
   }
 }

@@ -26,6 +26,8 @@ package final class SingleProcessTrainer {
   private let loader: BatchLoader
   private let probe: (any StepProbe)?
   private let observer: (any RunObserver)?
+  /// Whether what the conv layers have made is of disturbed inputs, or gone on the way back.
+  private var isStale = false
 
   /// Opens the data and plans all memory.
   ///
@@ -58,16 +60,23 @@ package final class SingleProcessTrainer {
     var round = Tally.zero
     for index in 0..<program.count {
       let turn = program[index]
-      let tally = try pass(turn, prefetching: index + 1 < program.count ? program[index + 1] : nil)
+      let next = index + 1 < program.count ? program[index + 1] : nil
       switch turn {
       case .training(let step):
-        if let reason = problem(with: tally) {
+        var tally = Tally.zero
+        var reason: String?
+        for part in 0..<parts where reason == nil {
+          tally = try computeGradients(part: part, prefetching: next)
+          reason = problem(with: tally, part: part)
+          if reason == nil { applyGradients(part: part) }
+        }
+        if let reason {
           try passOver(reason)
         } else {
-          applyGradients()
           observer?.trained(step: step, loss: tally.meanLoss, accuracy: tally.accuracy)
         }
       case .evaluation(_, let batch, let step):
+        let tally = try evaluate(turn, prefetching: next)
         round = batch == 0 ? tally : round + tally
         guard batch + 1 == program.evaluationBatches else { continue }
         report(round, step)
@@ -78,29 +87,50 @@ package final class SingleProcessTrainer {
     }
   }
 
-  /// Computes the gradients of the next optimizer step, for `applyGradients`.
+  /// Parts of a step, each of which ends in gradients that are applied before the next begins: one;
+  /// where the FC weights step once a sub-batch, one for each and one for the conv layers.
+  package var parts: Int { network.parts }
+
+  /// Computes the gradients of a part of the next optimizer step, for `applyGradients`.
   ///
   /// May be repeated.
   ///
-  /// - Parameter jitter: changes every input by 2^-22 of it, up or down as this number has it; to
-  ///   see what rounding may do to the gradients.
-  /// - Returns: loss and ranks of its batch.
-  package func computeGradients(jitter: UInt32? = nil) throws(TrainingError) -> Tally {
+  /// - Parameters:
+  ///   - part: the parts before it have been applied.
+  ///   - jitter: changes every input by 2^-22 of it, up or down as this number has it; to see what
+  ///     rounding may do to the gradients.
+  /// - Returns: loss and ranks of its batch; in a part that is not the last, so far.
+  package func computeGradients(
+    part: Int = 0, jitter: UInt32? = nil
+  ) throws(TrainingError) -> Tally {
     let next = steps + 1 < program.totalSteps ? Turn.training(step: steps + 1) : nil
-    return try pass(.training(step: steps), prefetching: next, jitter: jitter)
+    return try computeGradients(part: part, jitter: jitter, prefetching: next)
   }
 
-  /// Every parameter with what `computeGradients` has made, row-major; who changes it changes what
-  /// is applied. Valid while this lives.
-  package var gradients: [(entry: ParameterTable.Entry, values: UnsafeMutablePointer<Float>)] {
-    network.parameterGradients
+  private func computeGradients(
+    part: Int, jitter: UInt32? = nil, prefetching next: Turn?
+  ) throws(TrainingError) -> Tally {
+    // What the conv layers have made for one part is there for the next.
+    if part == 0 || jitter != nil || isStale {
+      try load(.training(step: steps), prefetching: next, jitter: jitter)
+    }
+    isStale = jitter != nil || part == parts - 1
+    return network.computeGradients(step: steps, part: part)
+  }
+
+  /// The parameters of a part of a step with what `computeGradients` has made, row-major; who
+  /// changes it changes what is applied. Valid while this lives.
+  package func gradients(
+    part: Int = 0
+  ) -> [(entry: ParameterTable.Entry, values: UnsafeMutablePointer<Float>)] {
+    network.gradients(part: part)
   }
 
   /// What of the step that `computeGradients` has prepared is infinite or not a number; `nil` if
   /// nothing is.
-  package func problem(with tally: Tally) -> String? {
+  package func problem(with tally: Tally, part: Int = 0) -> String? {
     guard tally.lossSum.isFinite else { return "the loss is \(tally.lossSum)" }
-    for (entry, values) in gradients {
+    for (entry, values) in gradients(part: part) {
       let all = UnsafeBufferPointer(start: UnsafePointer(values), count: entry.shape.count)
       guard let index = all.firstNonFinite else { continue }
       return "the gradient of \(entry.layerName) is \(all[index])"
@@ -121,13 +151,15 @@ package final class SingleProcessTrainer {
       throw TrainingError("\(reason); so were the \(ServerCore.mostSkipped) steps before it")
     }
     steps += 1
+    isStale = true
   }
 
-  /// Makes the optimizer step that `computeGradients` has prepared.
-  package func applyGradients() {
+  /// Makes the part of the optimizer step that `computeGradients` has prepared; the last ends it.
+  package func applyGradients(part: Int = 0) {
     network.update(
-      step: steps, of: program.totalSteps, reductions: validation.reductions, probe: probe)
-    steps += 1
+      step: steps, part: part, of: program.totalSteps, reductions: validation.reductions,
+      probe: probe)
+    if part == parts - 1 { steps += 1 }
   }
 
   /// Runs the whole test set with the parameters as they are.
@@ -137,7 +169,9 @@ package final class SingleProcessTrainer {
     var sum = Tally.zero
     for index in 0..<batches {
       let turn = { Turn.evaluation(round: 0, batch: $0, step: self.steps) }
-      sum = sum + (try pass(turn(index), prefetching: index + 1 < batches ? turn(index + 1) : nil))
+      sum =
+        sum
+        + (try evaluate(turn(index), prefetching: index + 1 < batches ? turn(index + 1) : nil))
     }
     report(sum, steps)
     return sum
@@ -151,10 +185,16 @@ package final class SingleProcessTrainer {
       step: step, loss: tally.meanLoss, accuracy: tally.accuracy, top5: tally.top5Accuracy)
   }
 
-  /// One turn's computations, while the batch of the next one is loaded.
-  private func pass(_ turn: Turn, prefetching next: Turn?, jitter: UInt32? = nil)
-    throws(TrainingError) -> Tally
-  {
+  private func evaluate(_ turn: Turn, prefetching next: Turn?) throws(TrainingError) -> Tally {
+    try load(turn, prefetching: next)
+    return network.evaluate(
+      step: steps, examples: context.plan.examples(of: turn, data.facts))
+  }
+
+  /// Runs a turn's batch through the conv layers, while the batch of the next one is loaded.
+  private func load(
+    _ turn: Turn, prefetching next: Turn?, jitter: UInt32? = nil
+  ) throws(TrainingError) {
     let batch: Batch
     do throws(DatasetError) {
       batch = try loader.take(request(turn))
@@ -163,13 +203,7 @@ package final class SingleProcessTrainer {
     }
     defer { loader.recycle(batch) }
     if let next { loader.request(request(next)) }
-    let examples = context.plan.examples(of: turn, data.facts)
-    let step: UInt64
-    switch turn {
-    case .training(let number), .evaluation(_, _, let number): step = number
-    }
-    return network.pass(
-      batch, training: turn.isTraining, step: step, examples: examples, jitter: jitter)
+    network.load(batch, jitter: jitter)
   }
 
   private func request(_ turn: Turn) -> BatchRequest {

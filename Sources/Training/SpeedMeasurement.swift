@@ -2,7 +2,7 @@ import Glibc
 package import Kernels
 package import Network
 package import Planning
-import Tensors
+package import Tensors
 
 /// Times this machine's kernels, one thread as each node has, for a forecast.
 package enum SpeedMeasurement {
@@ -17,16 +17,16 @@ package enum SpeedMeasurement {
   /// - Throws: `KernelError` if oneDNN cannot compute a layer.
   package static func run(
     _ plan: NetworkPlan, share: Int, batch: Int, nodes: Int, algorithm: ConvolutionAlgorithm,
-    threads: Int = 1
+    precision: NumberFormat = .fp32, threads: Int = 1
   ) throws(KernelError) -> Speeds {
     ComputeThreads.use(threads)
     let shares = (max(1, share / 4), share)
-    let small = try convolution(plan, rows: shares.0, algorithm)
-    let large = try convolution(plan, rows: shares.1, algorithm)
+    let small = try convolution(plan, rows: shares.0, algorithm, precision)
+    let large = try convolution(plan, rows: shares.1, algorithm, precision)
     let batches = (max(1, batch / 4), batch)
     let cut = DenseCut(plan, nodes: nodes)
-    let few = dense(plan, cut, rows: batches.0)
-    let many = dense(plan, cut, rows: batches.1)
+    let few = dense(plan, cut, rows: batches.0, precision)
+    let many = dense(plan, cut, rows: batches.1, precision)
     func lines(_ rows: (Int, Int), _ a: [Double], _ b: [Double], _ factor: Double) -> [LinearCost] {
       zip(a, b).map { LinearCost(rows: rows, seconds: ($0.0 * factor, $0.1 * factor)) }
     }
@@ -42,10 +42,10 @@ package enum SpeedMeasurement {
   private static let rounds = 3
 
   private static func convolution(
-    _ plan: NetworkPlan, rows: Int, _ algorithm: ConvolutionAlgorithm
+    _ plan: NetworkPlan, rows: Int, _ algorithm: ConvolutionAlgorithm, _ precision: NumberFormat
   ) throws(KernelError) -> (forward: [Double], backward: [Double]) {
     let stack = try ConvolutionStack(
-      plan: plan, rows: rows, training: true, algorithm: algorithm)
+      plan: plan, rows: rows, training: true, algorithm: algorithm, precision: precision)
     stack.input.update(repeating: 0.5)
     stack.featureGradient.update(repeating: 1e-3)
     for stage in stack.stages {
@@ -69,9 +69,9 @@ package enum SpeedMeasurement {
   }
 
   private static func dense(
-    _ plan: NetworkPlan, _ cut: DenseCut, rows: Int
+    _ plan: NetworkPlan, _ cut: DenseCut, rows: Int, _ precision: NumberFormat
   ) -> (segments: [Double], gradients: Double) {
-    let slice = DenseSlice(plan: plan, cut: cut, rank: 0, rows: rows, seed: 1)
+    let slice = DenseSlice(plan: plan, cut: cut, rank: 0, rows: rows, seed: 1, precision: precision)
     for parameter in slice.parameters {
       parameter.value.update(repeating: 0.01, count: parameter.count)
     }

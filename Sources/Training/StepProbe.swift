@@ -45,13 +45,14 @@ extension OwnedParameter {
 
 /// Sees every gradient as it is about to be applied: for `crosscut verify` and for tests.
 ///
-/// Called on compute threads, one call a parameter piece and step.
+/// Called on compute threads, one call a parameter piece and step, or sub-batch that steps.
 package protocol StepProbe: Sendable {
   /// - Parameters:
   ///   - step: the optimizer step the gradient belongs to.
+  ///   - subBatch: where the FC weights step once a sub-batch and this is one of them, which.
   ///   - region: the part of the parameter.
   ///   - values: `region.count` floats, row-major; valid during the call.
   func gradient(
-    step: UInt64, of entry: ParameterTable.Entry, region: ParameterRegion,
+    step: UInt64, subBatch: Int?, of entry: ParameterTable.Entry, region: ParameterRegion,
     values: UnsafePointer<Float>)
 }

@@ -6,14 +6,21 @@ import Network
 import Tensors
 
 /// The whole network in one place, nothing cut and nothing sent: the convolutional stack over the
-/// global batch, then the fully connected layers as one slice.
+/// global batch, then the fully connected layers as one slice, or a slice a sub-batch if the FC
+/// weights step that often or each has its own sample of the classes.
 ///
 /// Belongs to the thread that made it.
 final class WholeNetwork {
   private let context: RunContext
   private let stages: [ConvolutionalStage]
   private let stack: ConvolutionStack
-  private let slice: DenseSlice
+  /// The first one's parameters are everybody's.
+  private let lanes: [DenseSlice]
+  /// Rows of the batch that each lane has.
+  private let rows: Partition
+  private var slice: DenseSlice { lanes[0] }
+  /// Whether the FC weights step once a sub-batch.
+  private let stepsEachSubBatch: Bool
   private let segments: (training: Int, evaluation: Int)
   /// One vector a stage: weight elements, then bias elements.
   private let values: [AlignedBuffer]
@@ -23,25 +30,39 @@ final class WholeNetwork {
 
   /// Plans all memory and takes over the starting parameters.
   ///
-  /// - Parameter training: `false` plans no backward pass of the convolutional part.
+  /// - Parameter training: `false` plans no backward pass of the convolutional part, and no memory
+  ///   for the gradients of the fully connected one's parameters.
   init(_ context: RunContext, training: Bool) throws(TrainingError) {
     self.context = context
     let plan = context.network
-    let rows = context.plan.globalBatch
+    let batch = context.plan.globalBatch
+    stepsEachSubBatch = training && context.plan.schedule.updatesEachSubBatch
+    rows =
+      stepsEachSubBatch || (training && plan.sampleRate < 1)
+      ? context.plan.subBatches : Partition(count: batch, parts: 1)
     stages = plan.stages
     let cut = DenseCut(plan, nodes: 1)
     segments = (cut.segmentCount(training: true), cut.segmentCount(training: false))
-    ranks = Array(repeating: 0, count: rows)
+    ranks = Array(repeating: 0, count: batch)
     let start = context.inputs.parameters
     try start.check(against: plan.parameters)
     do throws(KernelError) {
       stack = try ConvolutionStack(
-        plan: plan, rows: rows, training: training, algorithm: context.convolutionAlgorithm)
+        plan: plan, rows: batch, training: training, algorithm: context.convolutionAlgorithm,
+        precision: context.configuration.precision)
     } catch {
       throw TrainingError("\(error)")
     }
-    slice = DenseSlice(
-      plan: plan, cut: cut, rank: 0, rows: rows, seed: context.configuration.seed)
+    var lanes: [DenseSlice] = []
+    for range in rows.ranges {
+      let lane = DenseSlice(
+        plan: plan, cut: cut, rank: 0, rows: range.count, seed: context.configuration.seed,
+        precision: context.configuration.precision, lender: lanes.first, trains: training,
+        keepsWorking: stepsEachSubBatch)
+      for (index, row) in range.enumerated() { lane.positions[index] = UInt32(row) }
+      lanes.append(lane)
+    }
+    self.lanes = lanes
     let learning = training ? plan.stages : []
     values = plan.stages.map { AlignedBuffer(floats: $0.parameterCount) }
     velocities = learning.map { AlignedBuffer(floats: $0.parameterCount) }
@@ -55,28 +76,65 @@ final class WholeNetwork {
 
   // MARK: A pass
 
-  /// Runs a batch forward and, if training, backward: the gradients are then ready for `update`.
+  /// Parts of a training step, each of which ends in gradients that are applied before the next
+  /// begins: one; where the FC weights step once a sub-batch, one for each and one for the conv
+  /// layers.
+  var parts: Int { stepsEachSubBatch ? lanes.count + 1 : 1 }
+
+  /// Runs a batch through the conv layers.
+  ///
+  /// - Parameter jitter: changes every input by 2^-22 of it, up or down as this number has it.
+  func load(_ batch: Batch, jitter: UInt32? = nil) {
+    copy(UnsafePointer(batch.images.baseAddress), batch.images.count, to: stack.input.baseAddress)
+    if let jitter { disturb(stack.input, jitter) }
+    for stage in stages { stack.forward(stage: stage.index) }
+    let width = context.network.features
+    for (lane, range) in zip(lanes, rows.ranges) {
+      let first = range.lowerBound
+      copy(batch.labels.baseAddress.map { UnsafePointer($0) + first }, range.count, to: lane.labels)
+      copy(
+        stack.features.baseAddress.map { UnsafePointer($0) + first * width }, range.count * width,
+        to: lane.features)
+    }
+  }
+
+  /// Runs the loaded batch through the FC layers.
+  ///
+  /// - Parameter examples: rows that are not padding, the divisor of the mean loss.
+  func evaluate(step: UInt64, examples: Int) -> Tally {
+    slice.readsWorking = false
+    for lane in lanes {
+      run(lane, DensePass(training: false, step: step, examples: examples), segments.evaluation)
+    }
+    return tally(lanes.count)
+  }
+
+  /// Computes the gradients of a part of a step on the loaded batch: they are then ready for
+  /// `update`.
   ///
   /// - Parameters:
   ///   - step: key of the dropout masks.
-  ///   - examples: rows that are not padding, the divisor of the mean loss.
-  ///   - jitter: changes every input by 2^-22 of it, up or down as this number has it.
-  func pass(
-    _ batch: Batch, training: Bool, step: UInt64, examples: Int, jitter: UInt32? = nil
-  ) -> Tally {
-    copy(UnsafePointer(batch.images.baseAddress), batch.images.count, to: stack.input.baseAddress)
-    if let jitter { disturb(stack.input, jitter) }
-    copy(UnsafePointer(batch.labels.baseAddress), batch.labels.count, to: slice.labels)
-    for stage in stages { stack.forward(stage: stage.index) }
-    copy(stack.features.baseAddress, stack.features.count, to: slice.features)
-    slice.begin(DensePass(training: training, step: step, examples: examples))
-    for segment in 0..<(training ? segments.training : segments.evaluation) {
-      slice.run(segment: segment, received: [])
+  ///   - part: the parts before it have been computed and applied.
+  /// - Returns: loss and ranks of the sub-batches so far.
+  func computeGradients(step: UInt64, part: Int) -> Tally {
+    let width = context.network.features
+    let batch = Float(context.plan.globalBatch)
+    let pass = DensePass(training: true, step: step, examples: context.plan.globalBatch)
+    slice.readsWorking = stepsEachSubBatch && part > 0
+    let own = lanes(of: part)
+    for index in own {
+      let (lane, range) = (lanes[index], rows[index])
+      run(lane, pass, segments.training)
+      lane.computeParameterGradients(
+        accumulate: index > own.lowerBound,
+        scale: stepsEachSubBatch ? batch / Float(range.count) : 1)
     }
-    if training {
-      copy(
-        slice.featureGradient, stack.featureGradient.count, to: stack.featureGradient.baseAddress)
-      slice.computeParameterGradients()
+    if part == parts - 1 {
+      for (lane, range) in zip(lanes, rows.ranges) {
+        copy(
+          lane.featureGradient, range.count * width,
+          to: stack.featureGradient.baseAddress.map { $0 + range.lowerBound * width })
+      }
       for stage in stages.reversed() {
         stack.backward(stage: stage.index)
         if stage.parameterCount > 0 {
@@ -85,7 +143,18 @@ final class WholeNetwork {
         }
       }
     }
-    return tally()
+    return tally(own.isEmpty ? lanes.count : own.upperBound)
+  }
+
+  /// The sub-batches whose gradients a part of a step has.
+  private func lanes(of part: Int) -> Range<Int> {
+    guard stepsEachSubBatch else { return lanes.indices }
+    return part < lanes.count ? part..<part + 1 : lanes.count..<lanes.count
+  }
+
+  private func run(_ lane: DenseSlice, _ pass: DensePass, _ segments: Int) {
+    lane.begin(pass)
+    for segment in 0..<segments { lane.run(segment: segment, received: []) }
   }
 
   /// `[rows, classes]` of the last pass, until the next.
@@ -99,13 +168,16 @@ final class WholeNetwork {
     }
   }
 
-  private func tally() -> Tally {
-    ranks.withUnsafeMutableBufferPointer { buffer in
-      if let base = buffer.baseAddress { slice.writeRanks(into: base) }
-    }
+  private func tally(_ count: Int) -> Tally {
     var tally = Tally.zero
-    tally.lossSum = slice.lossSum
-    for rank in ranks where rank >= 0 { tally.count(rank: rank) }
+    ranks.withUnsafeMutableBufferPointer { buffer in
+      guard let base = buffer.baseAddress else { return }
+      for (lane, range) in zip(lanes.prefix(count), rows.ranges) {
+        lane.writeRanks(into: base + range.lowerBound)
+        tally.lossSum += lane.lossSum
+      }
+    }
+    for rank in ranks[..<rows[count - 1].upperBound] where rank >= 0 { tally.count(rank: rank) }
     return tally
   }
 
@@ -118,29 +190,43 @@ final class WholeNetwork {
 
   // MARK: The update
 
-  /// Every parameter with its gradient of the last training pass, row-major.
-  var parameterGradients: [(entry: ParameterTable.Entry, values: UnsafeMutablePointer<Float>)] {
+  /// The parameters of a part of a step with their gradients, row-major.
+  func gradients(
+    part: Int
+  ) -> [(entry: ParameterTable.Entry, values: UnsafeMutablePointer<Float>)] {
     var all: [(entry: ParameterTable.Entry, values: UnsafeMutablePointer<Float>)] = []
-    for stage in stages {
-      var offset = 0
-      for entry in stage.parameters {
-        all.append((entry, gradients[stage.index].floatPointer + offset))
-        offset += entry.shape.count
+    if part == parts - 1 {
+      for stage in stages {
+        var offset = 0
+        for entry in stage.parameters {
+          all.append((entry, gradients[stage.index].floatPointer + offset))
+          offset += entry.shape.count
+        }
       }
     }
-    return all + slice.parameters.map { ($0.entry, $0.gradient) }
+    return lanes(of: part).isEmpty
+      ? all : all + slice.parameters.map { ($0.entry, $0.gradient) }
   }
 
-  /// Applies the gradients of the last training pass.
-  func update(step: UInt64, of total: UInt64, reductions: Int, probe: (any StepProbe)?) {
+  /// Applies the gradients of a part of a step.
+  func update(
+    step: UInt64, part: Int, of total: UInt64, reductions: Int, probe: (any StepProbe)?
+  ) {
+    if !lanes(of: part).isEmpty {
+      context.update(
+        slice, step: step, subBatch: stepsEachSubBatch ? part : nil, of: total,
+        reductions: reductions, probe: probe)
+    }
+    guard part == parts - 1 else { return }
+    slice.commit()
     for stage in stages {
       var offset = 0
       for entry in stage.parameters {
         let count = entry.shape.count
         let gradient = UnsafePointer(gradients[stage.index].floatPointer + offset)
         probe?.gradient(
-          step: step, of: entry, region: ParameterRegion(elements: 0..<count, of: entry),
-          values: gradient)
+          step: step, subBatch: nil, of: entry,
+          region: ParameterRegion(elements: 0..<count, of: entry), values: gradient)
         let value = values[stage.index].floatPointer + offset
         let velocity = velocities[stage.index].floatPointer + offset
         context.sgd(entry, step: step, of: total, reductions: reductions).update(
@@ -152,7 +238,6 @@ final class WholeNetwork {
         stack.setParameters(stage: stage.index, from: values[stage.index].floatPointer)
       }
     }
-    context.update(slice, step: step, of: total, reductions: reductions, probe: probe)
   }
 
   // MARK: The model

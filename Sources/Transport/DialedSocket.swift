@@ -99,6 +99,7 @@ final class DialedSocket {
   func receive(_ hub: Hub) throws(TransportError) -> [Frame]? {
     while let first = try socket.receivePart() {
       if let parts = try socket.receiveRest(after: first, hub) { return parts }
+      hub.note(.tooManyParts(link))
     }
     return nil
   }

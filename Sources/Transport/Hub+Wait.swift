@@ -21,10 +21,14 @@ extension Hub {
     checkThread()
     let deadline = MonotonicClock.milliseconds() + max(0, milliseconds)
     flush()
+    sendDue()
     while true {
       var items = pollItems(wakeUp: wakeUp, extraDescriptors: extraDescriptors)
       var left = max(0, deadline - MonotonicClock.milliseconds())
       if !events.isEmpty { left = 0 }
+      if let due = delayed.first?.due {
+        left = min(left, max(0, due - MonotonicClock.milliseconds()))
+      }
       let hasBlockedPeer = listener?.queues.isEmpty == false
       let pause = hasBlockedPeer ? min(left, Self.blockedPeerMilliseconds) : left
       let ready = zmq_poll(&items, Int32(items.count), pause)
@@ -34,6 +38,7 @@ extension Hub {
         throw .last("zmq_poll")
       }
       flush()
+      sendDue()
       collectEvents()
       if ready == 0 && pause < left { continue }
       if let wakeUp, let item = items.first(where: { $0.fd == wakeUp.descriptor }),

@@ -37,10 +37,12 @@ package final class Hub {
     case handshakeFailed(Link, HandshakeFailure)
     /// The listening socket cannot take another connection: no descriptor is left, usually.
     case acceptFailed(TransportError)
+    /// A message of more parts than there may be; it has been dropped.
+    case tooManyParts(Link)
   }
 
   let context: Context
-  let options: HubOptions
+  package let options: HubOptions
   private let security: HubSecurity
   private let owner = pthread_self()
   private let identity: String
@@ -62,6 +64,13 @@ package final class Hub {
   package internal(set) var bytesReceived: UInt64 = 0
   /// Bytes that wait in this hub for ZeroMQ to take them.
   package internal(set) var queuedBytes = 0
+  /// What a drill does to messages that are sent, and until when, monotonic milliseconds.
+  var impairment: (effect: Impairment, until: Int)?
+  /// Messages that a drill keeps back, oldest first, and their bytes.
+  var delayed: [DelayedMessage] = []
+  var delayedBytes = 0
+  /// Messages that drills have lost, cut or kept back.
+  package internal(set) var impairedMessages: UInt64 = 0
   /// Messages received and not handed on: too many parts, or from a peer that was hung up on.
   package internal(set) var droppedMessages: UInt64 = 0
 
@@ -137,13 +146,23 @@ package final class Hub {
   /// Sends a message of one or more frames; never blocks. The frames are kept until ZeroMQ has
   /// written them out, which may be long after.
   ///
+  /// - Parameter sparing: sent as it is whatever drill is under way.
   /// - Returns: false if the link is gone, or ZeroMQ would block and the link's queue is full:
   ///   then nothing of the message is sent. True says nothing of its arrival.
-  package func send(_ frames: [Frame], to link: Link) -> Bool {
+  package func send(_ frames: [Frame], to link: Link, sparing: Bool = false) -> Bool {
     checkThread()
     precondition(!frames.isEmpty, "a message without a frame to \(link)")
-    let before = queueBytes(link)
-    defer { queuedBytes += queueBytes(link) - before }
+    guard !sparing, impairment != nil || !delayed.isEmpty else { return dispatch(frames, to: link) }
+    switch impaired(frames, to: link) {
+    case .goes(let frames): return dispatch(frames, to: link)
+    case .stays: return true
+    case .refused: return false
+    }
+  }
+
+  func dispatch(_ frames: [Frame], to link: Link) -> Bool {
+    let before = queuedBytes(to: link)
+    defer { queuedBytes += queuedBytes(to: link) - before }
     switch link {
     case .dialed(let number):
       guard let socket = dialed.first(where: { $0.number == number }) else { return false }
@@ -222,7 +241,8 @@ package final class Hub {
     queuedBytes = 0
   }
 
-  private func queueBytes(_ link: Link) -> Int {
+  /// Those of `queuedBytes` that are for one link.
+  package func queuedBytes(to link: Link) -> Int {
     switch link {
     case .dialed(let number): dialed.first { $0.number == number }?.queue.byteCount ?? 0
     case .accepted(let routingID): listener?.queues[routingID]?.byteCount ?? 0

@@ -159,7 +159,10 @@ final class Listener {
       let routingID = Array(id.frame.bytes)
       try notePeer(routingID, on: first.source, hub)
       if domain != nil, callers[routingID] != first.caller { note(first.caller, of: routingID) }
-      guard let parts = try socket.receiveRest(after: first, hub) else { continue }
+      guard let parts = try socket.receiveRest(after: first, hub) else {
+        hub.note(.tooManyParts(.accepted(routingID)))
+        continue
+      }
       if hungUp.contains(routingID) {
         hub.droppedMessages += 1
         continue

@@ -31,6 +31,8 @@ package struct TransportError: Error, Hashable, Sendable {
     switch code {
     case EINVAL: return "\(words) (endpoints are tcp://host:port, ipc://path, inproc://name)"
     case ENODEV, EADDRNOTAVAIL: return "\(words) (no interface of this machine has that address)"
+    case EADDRINUSE:
+      return "\(words) (another program listens there: choose another port, or 0 for a free one)"
     case ENAMETOOLONG: return "\(words) (a socket's path has at most 107 bytes)"
     default: return words
     }

@@ -1,13 +1,6 @@
 import Messages
 import Tensors
 
-/// Largest count, index or rank on the wire; sums and products of two of them fit an `Int`.
-private let largestNumber = Int(Int32.max)
-
-/// Largest turn, count of bytes or time on the wire: adding one, or summing over a cluster,
-/// overflows nothing, and a JSON number holds it exactly.
-private let largestCounter: UInt64 = 1 << 53
-
 extension WireCodec {
   /// Number and sizes of the raw frames, whatever they belong to.
   static func checkFrameLimits(_ frames: [Frame]) throws(WireError) {
@@ -60,6 +53,10 @@ extension Message {
       try check(parameters.chunk, from: 0, "parameters.chunk")
       try expectFrames(1, "parameters")
       try expectWholeItems(frames[...], of: 2, "parameters")
+    case .pull: try expectFrames(0, "pull")
+    case .applied(let applied):
+      try check(applied.turn, "applied.turn")
+      try expectFrames(0, "applied")
     case .activations(let activations):
       try check(activations.turn, "activations.turn")
       try check(activations.subBatch, from: 0, "activations.sub-batch")
@@ -95,6 +92,8 @@ extension Message {
     case .slice(let slice):
       try slice.check()
       try expectMatrix(frames[...], slice.rows, slice.columns, "slice")
+    case .pictures(let pictures): try checkPictures(pictures)
+    case .guesses(let guesses): try checkGuesses(guesses)
     case .fault(let fault):
       try check(fault.turn, "fault.turn")
       try check(fault.depth, from: 0, "fault.depth")
@@ -106,6 +105,12 @@ extension Message {
     case .restore(let restore):
       try check(restore.steps, "restore.steps")
       try expectFrames(0, "restore")
+    case .drill(let drill):
+      try drill.check()
+      try expectFrames(0, "drill")
+    case .complaint(let complaint):
+      try check(complaint.reason, "complaint.reason")
+      try expectFrames(0, "complaint")
     case .statusRequest: try expectFrames(0, "status request")
     case .statusReply: try expectSomeFrames("status reply")
     case .commandRequest(let command):
@@ -113,11 +118,68 @@ extension Message {
       case .stop(let reason): try check(reason, "command request.stop")
       case .checkpointNow: break
       case .setLearningRate(let rate): try check(positive: rate, "command request.learning rate")
+      case .trace(let turns):
+        try check(turns, from: 1, to: Limits.traceTurns, "command request.trace turns")
+      case .drill(let drill, let target):
+        try drill.check()
+        try check(target.rank, from: 0, "command request.drill.target")
       }
       try expectFrames(0, "command request")
     case .commandReply(let reply):
       try check(reply.text, "command reply.text")
-      try expectFrames(0, "command reply")
+      if !reply.ok { try expectFrames(0, "command reply") }
+    case .traceRequest(let request):
+      try check(request.turns, from: 1, to: Limits.traceTurns, "trace request.turns")
+      try check(request.sentAt, "trace request.sent at")
+      try expectFrames(0, "trace request")
+    case .traceReport(let report):
+      try check(report.requestedAt, "trace report.requested at")
+      try check(report.sentAt, "trace report.sent at")
+      try expectSomeFrames("trace report")
+    case .logRequest(let request):
+      try Wire.check(request.node.rank, from: 0, "log request.node")
+      try check(request.after, "log request.after")
+      try expectFrames(0, "log request")
+    case .logReply(let reply):
+      try check(reply.last, "log reply.last")
+      try check(reply.problem, "log reply.problem")
+      guard frames.count <= 1, (frames.first?.byteCount ?? 0) <= Limits.logBytes else {
+        throw .invalid(
+          field: "log reply.frames",
+          found: "\(frames.count) frames, the first of \(frames.first?.byteCount ?? 0) bytes")
+      }
+    }
+  }
+
+  private func checkPictures(_ pictures: Pictures) throws(WireError) {
+    try check(pictures.firstRow, from: 0, to: Limits.sampleRows - 1, "pictures.first row")
+    try check(
+      pictures.rows, from: 1, to: Limits.sampleRows - pictures.firstRow, "pictures.rows")
+    guard pictures.channels == 1 || pictures.channels == 3 else {
+      throw .invalid(field: "pictures.channels", found: "\(pictures.channels)")
+    }
+    try check(pictures.height, from: 1, to: Limits.sampleSide, "pictures.height")
+    try check(pictures.width, from: 1, to: Limits.sampleSide, "pictures.width")
+    guard frames.count == 2 || frames.count == 3 && frames[2].byteCount <= Limits.logBytes,
+      frames[0].byteCount == 4 * pictures.rows,
+      frames[1].byteCount == pictures.rows * pictures.bytes
+    else {
+      throw .invalid(
+        field: "pictures.frames",
+        found:
+          "\(frames.count) of \(frames.map { "\($0.byteCount)" }.joined(separator: ", ")) bytes")
+    }
+  }
+
+  private func checkGuesses(_ guesses: Guesses) throws(WireError) {
+    try check(guesses.step, "guesses.step")
+    try check(guesses.rows, from: 1, to: Limits.sampleRows, "guesses.rows")
+    try check(guesses.classes, from: 1, to: Limits.sampleClasses, "guesses.classes")
+    try expectFrames(2, "guesses")
+    for frame in frames where frame.byteCount != 4 * guesses.rows * guesses.classes {
+      throw .invalid(
+        field: "guesses.frames",
+        found: "\(frame.byteCount) bytes for [\(guesses.rows), \(guesses.classes)]")
     }
   }
 
@@ -170,6 +232,16 @@ extension Join {
   }
 }
 
+extension Drill {
+  fileprivate func check() throws(WireError) {
+    try Wire.check(milliseconds, from: 1, to: Self.longestMilliseconds, "drill.milliseconds")
+    try Wire.check(percent, from: 1, to: 100, "drill.percent")
+    try Wire.check(
+      latencyMilliseconds, from: 1, to: Self.longestLatencyMilliseconds,
+      "drill.latency milliseconds")
+  }
+}
+
 extension View {
   fileprivate func check() throws(WireError) {
     guard number > 0 else { throw .invalid(field: "view.number", found: "0") }
@@ -185,12 +257,14 @@ extension View {
       throw .invalid(
         field: "view.holders", found: "position \(holder) of \(workers.count) workers")
     }
+    // Shard 0 is the server.
+    try Self.check(shards, .shard, "view.shards", above: 0)
   }
 
   private static func check(
-    _ members: [Member], _ role: Role, _ field: StaticString
+    _ members: [Member], _ role: Role, _ field: StaticString, above lowest: Int = -1
   ) throws(WireError) {
-    var lastRank = -1
+    var lastRank = lowest
     for member in members {
       guard member.node != .server else {
         throw .invalid(field: "\(field)", found: "\(member.name) with the server's number")
@@ -293,42 +367,5 @@ extension Slice {
     try Wire.check(firstColumn, from: 0, "slice.first column")
     let widest = min(Limits.frameBytes / 4, largestNumber - firstColumn)
     try Wire.check(columns, from: 1, to: widest, "slice.columns")
-  }
-}
-
-private func check(
-  _ value: Int, from lowest: Int, to highest: Int = largestNumber,
-  _ field: @autoclosure () -> String
-) throws(WireError) {
-  guard value >= lowest && value <= highest else {
-    throw .invalid(field: field(), found: "\(value), not in \(lowest)...\(highest)")
-  }
-}
-
-private func check(
-  _ value: Int, from lowest: Int, to highest: Int = largestNumber, _ field: StaticString
-) throws(WireError) {
-  try check(value, from: lowest, to: highest, "\(field)" as String)
-}
-
-private func check(_ count: UInt64, _ field: StaticString) throws(WireError) {
-  guard count <= largestCounter else {
-    throw .invalid(field: "\(field)", found: "\(count), above \(largestCounter)")
-  }
-}
-
-private func check(positive number: Double, _ field: StaticString) throws(WireError) {
-  guard number.isFinite && number > 0 else {
-    throw .invalid(field: "\(field)", found: "\(number), not a number above 0")
-  }
-}
-
-private func check(_ string: String, _ field: StaticString) throws(WireError) {
-  guard string.utf8.count <= Limits.stringBytes else {
-    throw .invalid(field: "\(field)", found: "\(string.utf8.count) bytes of text")
-  }
-  // C ends a string there: the rest would vanish on the way.
-  guard !string.utf8.contains(0) else {
-    throw .invalid(field: "\(field)", found: "text with a NUL")
   }
 }

@@ -48,6 +48,26 @@ extension Body {
       let value = try required(envelope.command_reply, "command reply")
       self = .commandReply(
         CommandReply(text: try text(value.text, "command reply.text"), ok: value.ok != 0))
+    case CROSSCUT__V1__ENVELOPE__BODY_TRACE_REQUEST:
+      let value = try required(envelope.trace_request, "trace request")
+      self = .traceRequest(
+        TraceRequest(turns: Int(value.turns), sentAt: value.sent_at))
+    case CROSSCUT__V1__ENVELOPE__BODY_TRACE_REPORT:
+      let value = try required(envelope.trace_report, "trace report")
+      self = .traceReport(
+        TraceReport(requestedAt: value.requested_at, sentAt: value.sent_at))
+    case CROSSCUT__V1__ENVELOPE__BODY_LOG_REQUEST:
+      let value = try required(envelope.log_request, "log request")
+      self = .logRequest(
+        LogRequest(
+          node: try NodeName(value.node, "log request.node"), after: value.after,
+          ticket: value.ticket))
+    case CROSSCUT__V1__ENVELOPE__BODY_LOG_REPLY:
+      let value = try required(envelope.log_reply, "log reply")
+      self = .logReply(
+        LogReply(
+          ticket: value.ticket, last: value.last,
+          problem: try text(value.problem, "log reply.problem")))
     default: self = try Body(bulk: envelope)
     }
   }
@@ -59,6 +79,9 @@ extension Body {
     case CROSSCUT__V1__ENVELOPE__BODY_PARAMETERS:
       let value = try required(envelope.parameters, "parameters")
       self = .parameters(Parameters(version: value.version, chunk: Int(value.chunk)))
+    case CROSSCUT__V1__ENVELOPE__BODY_PULL: self = .pull
+    case CROSSCUT__V1__ENVELOPE__BODY_APPLIED:
+      self = .applied(Applied(turn: try required(envelope.applied, "applied").turn))
     case CROSSCUT__V1__ENVELOPE__BODY_ACTIVATIONS:
       let value = try required(envelope.activations, "activations")
       self = .activations(
@@ -89,6 +112,16 @@ extension Body {
           key: Int(value.key), firstRow: Int(value.first_row), rows: Int(value.rows),
           firstColumn: Int(value.first_column), columns: Int(value.columns),
           isLast: value.is_last != 0))
+    case CROSSCUT__V1__ENVELOPE__BODY_PICTURES:
+      let value = try required(envelope.pictures, "pictures")
+      self = .pictures(
+        Pictures(
+          firstRow: Int(value.first_row), rows: Int(value.rows), channels: Int(value.channels),
+          height: Int(value.height), width: Int(value.width)))
+    case CROSSCUT__V1__ENVELOPE__BODY_GUESSES:
+      let value = try required(envelope.guesses, "guesses")
+      self = .guesses(
+        Guesses(step: value.step, rows: Int(value.rows), classes: Int(value.classes)))
     case CROSSCUT__V1__ENVELOPE__BODY_FAULT:
       let value = try required(envelope.fault, "fault")
       self = .fault(
@@ -103,6 +136,12 @@ extension Body {
       self = .restore(
         Restore(
           transfer: value.transfer, steps: value.steps, isInitial: value.is_initial != 0))
+    case CROSSCUT__V1__ENVELOPE__BODY_DRILL:
+      self = .drill(try Drill(try required(envelope.drill, "drill")))
+    case CROSSCUT__V1__ENVELOPE__BODY_COMPLAINT:
+      let value = try required(envelope.complaint, "complaint")
+      self = .complaint(
+        Complaint(node: NodeID(value.node), reason: try text(value.reason, "complaint.reason")))
     default: throw .missing(field: "body")
     }
   }
@@ -119,7 +158,8 @@ extension Join {
       role: try Role(value.role, "join.role"), host: try text(value.host, "join.host"),
       processID: value.process_id,
       softwareVersion: try text(value.software_version, "join.software version"),
-      endpoint: try text(value.endpoint, "join.endpoint"), preferredRank: value.preferred_rank)
+      endpoint: try text(value.endpoint, "join.endpoint"), preferredRank: value.preferred_rank,
+      allowsDrills: value.allows_drills != 0)
   }
 }
 
@@ -129,6 +169,7 @@ extension View {
       number: value.number, resumeTurn: value.resume_turn,
       workers: try Self.members(value.workers, value.n_workers, "view.workers"),
       fcNodes: try Self.members(value.fc_nodes, value.n_fc_nodes, "view.fc nodes"),
+      shards: try Self.members(value.shards, value.n_shards, "view.shards"),
       dataset: DatasetFacts(try required(value.dataset, "view.dataset")),
       isFinal: value.is_final != 0, rateReductions: Int(value.rate_reductions),
       rateChanges: try RateChange.list(
@@ -160,8 +201,32 @@ extension OperatorCommand {
     case CROSSCUT__V1__COMMAND_REQUEST__COMMAND_CHECKPOINT_NOW: self = .checkpointNow
     case CROSSCUT__V1__COMMAND_REQUEST__COMMAND_LEARNING_RATE:
       self = .setLearningRate(value.learning_rate)
+    case CROSSCUT__V1__COMMAND_REQUEST__COMMAND_TRACE_TURNS:
+      self = .trace(turns: Int(value.trace_turns))
+    case CROSSCUT__V1__COMMAND_REQUEST__COMMAND_DRILL:
+      let request = try required(value.drill, "command request.drill")
+      self = .drill(
+        try Drill(try required(request.drill, "command request.drill.drill")),
+        target: try NodeName(request.target, "command request.drill.target"))
     default: throw .missing(field: "command request.command")
     }
+  }
+}
+
+extension Drill {
+  init(_ value: Crosscut__V1__Drill) throws(WireError) {
+    self.init(
+      kind: try Kind(value.kind), milliseconds: Int(value.milliseconds),
+      percent: Int(value.percent), latencyMilliseconds: Int(value.latency_milliseconds))
+  }
+}
+
+extension Drill.Kind {
+  init(_ value: Crosscut__V1__DrillKind) throws(WireError) {
+    guard let kind = Self.allCases.first(where: { $0.wire == value }) else {
+      throw .invalid(field: "drill.kind", found: "kind \(value.rawValue)")
+    }
+    self = kind
   }
 }
 
@@ -271,6 +336,7 @@ extension Role {
     case CROSSCUT__V1__ROLE__ROLE_SERVER: self = .server
     case CROSSCUT__V1__ROLE__ROLE_WORKER: self = .worker
     case CROSSCUT__V1__ROLE__ROLE_FC: self = .fc
+    case CROSSCUT__V1__ROLE__ROLE_SHARD: self = .shard
     case CROSSCUT__V1__ROLE__ROLE_OBSERVER: self = .observer
     default: throw .invalid(field: "\(field)", found: "role \(value.rawValue)")
     }

@@ -60,6 +60,12 @@ extension EncodingArena {
     case .goodbye:
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_GOODBYE
       envelope.goodbye = make(crosscut__v1__goodbye__init)
+    case .pull:
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_PULL
+      envelope.pull = make(crosscut__v1__pull__init)
+    case .applied(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_APPLIED
+      envelope.applied = make(crosscut__v1__applied__init) { $0.turn = value.turn }
     case .statusRequest:
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_STATUS_REQUEST
       envelope.status_request = make(crosscut__v1__status_request__init)
@@ -74,6 +80,32 @@ extension EncodingArena {
       envelope.command_reply = make(crosscut__v1__command_reply__init) {
         $0.text = string(value.text)
         $0.ok = value.ok ? 1 : 0
+      }
+    case .traceRequest(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_TRACE_REQUEST
+      envelope.trace_request = make(crosscut__v1__trace_request__init) {
+        $0.turns = UInt32(value.turns)
+        $0.sent_at = value.sentAt
+      }
+    case .traceReport(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_TRACE_REPORT
+      envelope.trace_report = make(crosscut__v1__trace_report__init) {
+        $0.requested_at = value.requestedAt
+        $0.sent_at = value.sentAt
+      }
+    case .logRequest(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_LOG_REQUEST
+      envelope.log_request = make(crosscut__v1__log_request__init) {
+        $0.node = name(value.node)
+        $0.after = value.after
+        $0.ticket = value.ticket
+      }
+    case .logReply(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_LOG_REPLY
+      envelope.log_reply = make(crosscut__v1__log_reply__init) {
+        $0.ticket = value.ticket
+        $0.last = value.last
+        $0.problem = string(value.problem)
       }
     case .fault(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_FAULT
@@ -96,13 +128,39 @@ extension EncodingArena {
         $0.steps = value.steps
         $0.is_initial = value.isInitial ? 1 : 0
       }
-    case .push, .parameters, .activations, .featureGradients, .exchange, .report, .slice:
+    case .drill(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_DRILL
+      envelope.drill = drill(value)
+    case .complaint(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_COMPLAINT
+      envelope.complaint = make(crosscut__v1__complaint__init) {
+        $0.node = value.node.value
+        $0.reason = string(value.reason)
+      }
+    case .push, .parameters, .activations, .featureGradients, .exchange, .report, .slice, .pictures,
+      .guesses:
       fillBulk(&envelope, body)
     }
   }
 
   private func fillBulk(_ envelope: inout Crosscut__V1__Envelope, _ body: Body) {
     switch body {
+    case .pictures(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_PICTURES
+      envelope.pictures = make(crosscut__v1__pictures__init) {
+        $0.first_row = UInt32(truncatingIfNeeded: value.firstRow)
+        $0.rows = UInt32(truncatingIfNeeded: value.rows)
+        $0.channels = UInt32(truncatingIfNeeded: value.channels)
+        $0.height = UInt32(truncatingIfNeeded: value.height)
+        $0.width = UInt32(truncatingIfNeeded: value.width)
+      }
+    case .guesses(let value):
+      envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_GUESSES
+      envelope.guesses = make(crosscut__v1__guesses__init) {
+        $0.step = value.step
+        $0.rows = UInt32(truncatingIfNeeded: value.rows)
+        $0.classes = UInt32(truncatingIfNeeded: value.classes)
+      }
     case .push(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_PUSH
       envelope.push = push(value)
@@ -157,10 +215,11 @@ extension EncodingArena {
       $0.software_version = string(value.softwareVersion)
       $0.endpoint = string(value.endpoint)
       $0.preferred_rank = value.preferredRank
+      $0.allows_drills = value.allowsDrills ? 1 : 0
     }
   }
 
-  private func name(_ value: NodeName) -> UnsafeMutablePointer<Crosscut__V1__MemberName> {
+  func name(_ value: NodeName) -> UnsafeMutablePointer<Crosscut__V1__MemberName> {
     make(crosscut__v1__member_name__init) {
       $0.role = value.role.wire
       $0.rank = UInt32(truncatingIfNeeded: value.rank)
@@ -184,6 +243,8 @@ extension EncodingArena {
       $0.workers = array(value.workers.map(member))
       $0.n_fc_nodes = value.fcNodes.count
       $0.fc_nodes = array(value.fcNodes.map(member))
+      $0.n_shards = value.shards.count
+      $0.shards = array(value.shards.map(member))
       $0.is_final = value.isFinal ? 1 : 0
       $0.dataset = dataset(value.dataset)
       $0.rate_reductions = UInt32(truncatingIfNeeded: value.rateReductions)
@@ -209,7 +270,25 @@ extension EncodingArena {
       case .setLearningRate(let rate):
         $0.command_case = CROSSCUT__V1__COMMAND_REQUEST__COMMAND_LEARNING_RATE
         $0.learning_rate = rate
+      case .trace(let turns):
+        $0.command_case = CROSSCUT__V1__COMMAND_REQUEST__COMMAND_TRACE_TURNS
+        $0.trace_turns = UInt32(turns)
+      case .drill(let value, let target):
+        $0.command_case = CROSSCUT__V1__COMMAND_REQUEST__COMMAND_DRILL
+        $0.drill = make(crosscut__v1__command_request__drill_request__init) {
+          $0.drill = drill(value)
+          $0.target = name(target)
+        }
       }
+    }
+  }
+
+  private func drill(_ value: Drill) -> UnsafeMutablePointer<Crosscut__V1__Drill> {
+    make(crosscut__v1__drill__init) {
+      $0.kind = value.kind.wire
+      $0.milliseconds = UInt32(truncatingIfNeeded: value.milliseconds)
+      $0.percent = UInt32(truncatingIfNeeded: value.percent)
+      $0.latency_milliseconds = UInt32(truncatingIfNeeded: value.latencyMilliseconds)
     }
   }
 
@@ -220,69 +299,13 @@ extension EncodingArena {
     }
   }
 
-  private func dataset(
+  func dataset(
     _ value: DatasetFacts
   ) -> UnsafeMutablePointer<Crosscut__V1__DatasetFacts> {
     make(crosscut__v1__dataset_facts__init) {
       $0.training_examples = value.trainingExamples
       $0.evaluation_examples = value.evaluationExamples
       $0.fingerprint = value.fingerprint
-    }
-  }
-
-  private func heartbeat(_ value: Heartbeat) -> UnsafeMutablePointer<Crosscut__V1__Heartbeat> {
-    make(crosscut__v1__heartbeat__init) {
-      $0.turn = value.turn
-      $0.phase = string(value.phase)
-      $0.milliseconds_since_progress = value.millisecondsSinceProgress
-      $0.telemetry = telemetry(value.telemetry)
-      $0.n_waits = value.waits.count
-      $0.waits = array(value.waits.map(wait))
-      $0.ready = value.ready ? 1 : 0
-      $0.dataset = value.dataset.map(dataset)
-      $0.restored = value.restored
-      $0.n_held_groups = value.heldGroups.count
-      $0.held_groups = numbers(value.heldGroups)
-    }
-  }
-
-  private func telemetry(_ value: Telemetry) -> UnsafeMutablePointer<Crosscut__V1__Telemetry> {
-    make(crosscut__v1__telemetry__init) {
-      let times = value.stepMilliseconds
-      $0.step_times = make(crosscut__v1__step_times__init) {
-        $0.data = times.data
-        $0.convolution_forward = times.convolutionForward
-        $0.waiting_for_fc = times.waitingForFC
-        $0.convolution_backward = times.convolutionBackward
-        $0.waiting_for_parameters = times.waitingForParameters
-        $0.compute = times.compute
-        $0.waiting_for_peers = times.waitingForPeers
-      }
-      $0.bytes_sent = value.bytesSent
-      $0.bytes_received = value.bytesReceived
-      $0.resident_bytes = value.residentBytes
-      $0.dropped_messages = value.droppedMessages
-      $0.largest_gap_milliseconds = value.largestGapMilliseconds
-      $0.loader_images_per_second = value.loaderImagesPerSecond
-      $0.taken_images_per_second = value.takenImagesPerSecond
-    }
-  }
-
-  private func wait(_ value: Wait) -> UnsafeMutablePointer<Crosscut__V1__Wait> {
-    make(crosscut__v1__wait__init) {
-      switch value.owner {
-      case .member(let owner):
-        $0.owner_case = CROSSCUT__V1__WAIT__OWNER_MEMBER
-        $0.member = name(owner)
-      case .own(let part):
-        $0.owner_case = CROSSCUT__V1__WAIT__OWNER_OWN
-        $0.own = string(part)
-      case .absent(let who):
-        $0.owner_case = CROSSCUT__V1__WAIT__OWNER_ABSENT
-        $0.absent = string(who)
-      }
-      $0.what = string(value.what)
-      $0.milliseconds = value.milliseconds
     }
   }
 
@@ -321,27 +344,6 @@ extension EncodingArena {
         case .value: CROSSCUT__V1__SLICE_PART__SLICE_PART_VALUE
         case .velocity: CROSSCUT__V1__SLICE_PART__SLICE_PART_VELOCITY
         }
-    }
-  }
-}
-
-extension Role {
-  var wire: Crosscut__V1__Role {
-    switch self {
-    case .server: CROSSCUT__V1__ROLE__ROLE_SERVER
-    case .worker: CROSSCUT__V1__ROLE__ROLE_WORKER
-    case .fc: CROSSCUT__V1__ROLE__ROLE_FC
-    case .observer: CROSSCUT__V1__ROLE__ROLE_OBSERVER
-    }
-  }
-}
-
-extension Stop.Outcome {
-  var wire: Crosscut__V1__Stop__Outcome {
-    switch self {
-    case .finished: CROSSCUT__V1__STOP__OUTCOME__OUTCOME_FINISHED
-    case .interrupted: CROSSCUT__V1__STOP__OUTCOME__OUTCOME_INTERRUPTED
-    case .failed: CROSSCUT__V1__STOP__OUTCOME__OUTCOME_FAILED
     }
   }
 }

@@ -1,3 +1,5 @@
+import Messages
+
 /// Why a message cannot be sent, or what came in is not one.
 package enum WireError: Error, Hashable, Sendable {
   /// A multipart without a single part.
@@ -28,7 +30,9 @@ extension WireError: CustomStringConvertible {
     case .tooManyFrames(let count): "a message of \(count) frames"
     case .frameTooLarge(let index, let bytes): "frame \(index) has \(bytes) bytes"
     case .malformed(let bytes): "a header of \(bytes) bytes that cannot be read"
-    case .version(let found): "the peer speaks version \(found) of the protocol"
+    case .version(let found):
+      "the peer speaks version \(found) of the protocol, this crosscut version"
+        + " \(Limits.protocolVersion): all nodes of a run need the same version"
     case .missing(let field): "\(field) is missing"
     case .invalid(let field, let found): "\(field) is \(found)"
     case .outOfMemory(let bytes): "no memory for \(bytes) bytes"

@@ -1,5 +1,6 @@
 import Configuration
 import Datasets
+import Messages
 import Nodes
 import Observability
 import Training
@@ -13,7 +14,8 @@ enum DoctorCommand {
     details: [
       "Looks at cores, memory, limits of the container, instructions, libraries, clock and disk; with"
         + " CONFIG at its data set; with --server or --join at the server: is it there, does it let"
-        + " this machine in, how fast is the way. It takes less than ten seconds and changes nothing."
+        + " this machine in, is its data set this one, do the clocks agree, how fast is the way to it"
+        + " and to its FC nodes. It takes about ten seconds and changes nothing."
     ],
     positionals: [
       Positional(name: "CONFIG", help: "Also open the data set of this configuration or preset.")
@@ -39,31 +41,54 @@ enum DoctorCommand {
   /// - Throws: `UsageError`, or if standard output cannot be written to.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
     var findings = MachineCheck.findings()
-    if let name = arguments.positional(0) { findings.append(dataset(name)) }
     let credentials = try arguments.credentials()
-    if arguments.has("server") || credentials != nil {
+    var facts: DatasetFacts?
+    if let name = arguments.positional(0) {
+      let (finding, found) = dataset(name)
+      findings.append(finding)
+      facts = found
+    }
+    if !arguments.has("server"), credentials == nil {
+      findings.append(MachineCheck.port())
+    } else {
       let endpoint = try arguments.serverAddress(credentials)
       let context = try Context()
       // A name lookup under way would hold up ZeroMQ's end; the process's end does not wait.
       _ = Unmanaged.passRetained(context)
-      findings += ServerCheck.findings(
+      let (more, record) = ServerCheck.findings(
         context: context, endpoint: endpoint, credentials: credentials)
+      findings += more
+      if let facts, let record { findings += agreement(facts, record) }
     }
     try Console.print(arguments.has("json") ? json(findings) : text(findings))
     return findings.contains { $0.state == .bad } ? ExitCode.failure : ExitCode.success
   }
 
-  private static func dataset(_ name: String) -> Finding {
+  /// Whether a worker here would be let in.
+  static func agreement(_ facts: DatasetFacts, _ record: StatusRecord) -> [Finding] {
+    guard let theirs = record.dataset else { return [] }
+    guard theirs.fingerprint != Version.runName(facts.fingerprint) else {
+      return [Finding("data agrees", .good, "it is the cluster's")]
+    }
+    return [
+      Finding(
+        "data agrees", .bad,
+        "\(facts.trainingExamples) + \(facts.evaluationExamples) examples here, the cluster has others"
+          + " (\(theirs.trainingExamples) + \(theirs.evaluationExamples))",
+        advice: "copy the data set of a worker that is in the run, or check which path CONFIG names"
+      )
+    ]
+  }
+
+  private static func dataset(_ name: String) -> (Finding, DatasetFacts?) {
     do {
       let configuration = try RunConfiguration.load(name, overrides: [])
       let data = try OpenDataset(RunContext(configuration))
-      return Finding(
-        "data set", .good,
-        "\(data.pair.train.count) training and \(data.pair.test.count) test examples")
+      let text = "\(data.pair.train.count) training and \(data.pair.test.count) test examples"
+      return (Finding("data set", .good, text), data.facts)
     } catch {
-      return Finding(
-        "data set", .bad, "\(error)",
-        advice: "every worker reads it at the path that the configuration names")
+      let advice = "every worker reads it at the path that the configuration names"
+      return (Finding("data set", .bad, "\(error)", advice: advice), nil)
     }
   }
 

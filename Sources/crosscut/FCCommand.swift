@@ -16,7 +16,7 @@ enum FCCommand {
         name: "rank-hint", value: .integer("N", 0...4095),
         help: "The rank to ask for; the server decides.",
         standard: "the first free one"),
-      .verbose,
+      .joinTimeout, .record, .allowDrills, .verbose,
     ],
     examples: [
       Example(

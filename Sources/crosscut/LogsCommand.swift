@@ -8,7 +8,10 @@ enum LogsCommand {
     summary: "show the last lines of a run's logs, or follow them",
     details: [
       "Reads the logs in the run directory, where crosscut train puts those of all its processes."
-        + " Nodes that were started by hand log to their own terminals."
+        + " Nodes that were started by hand log to their own terminals.",
+      "With --server or --join it asks the server, from any machine: each process keeps the last"
+        + " 64 KiB of its log. A server with keys shows logs to those who have a node's key; one"
+        + " without keys on its own machine only.",
     ],
     positionals: [
       Positional(
@@ -20,6 +23,10 @@ enum LogsCommand {
         name: "run-dir", value: .text("DIR"), help: "The run's directory.",
         standard: "the newest one under runs/"),
       Option(
+        name: "server", value: .text("ENDPOINT"),
+        help: "Ask this parameter server, instead of reading a run's directory."),
+      .keyFile, .join,
+      Option(
         name: "lines", short: "n", value: .integer("N", 0...1_000_000),
         help: "How many of the last lines.", standard: "20"),
       Option(name: "follow", short: "f", help: "Show new lines as they come, until Ctrl-C."),
@@ -27,11 +34,15 @@ enum LogsCommand {
     examples: [
       Example(line: "crosscut logs", meaning: "The last 20 lines of the newest run."),
       Example(line: "crosscut logs worker-1 --follow", meaning: "What one worker says."),
+      Example(
+        line: "crosscut logs fc-0 --server tcp://10.0.0.1:5555 --key-file node.key",
+        meaning: "Of a node on another machine."),
     ],
     run: run)
 
   /// - Throws: `NodeError` if there is no such run or log.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
+    if try asksServer(arguments) { return try RemoteLogs.run(arguments) }
     let folder = try RunFolders.find(arguments.string("run-dir"))
     let paths = try files(arguments.positionals, in: folder)
     var offsets: [String: Int] = [:]
@@ -64,9 +75,19 @@ enum LogsCommand {
     return ExitCode.success
   }
 
+  /// What stands on the command line holds against the environment, a server against a directory.
+  private static func asksServer(_ arguments: ParsedArguments) throws(UsageError) -> Bool {
+    guard let way = ["server", "join"].first(where: arguments.has) else { return false }
+    guard arguments.has("run-dir") else { return true }
+    guard arguments.isInherited(way) || arguments.isInherited("run-dir") else {
+      throw UsageError(command: "logs", message: "--run-dir and --\(way) exclude each other")
+    }
+    return !arguments.isInherited(way) || arguments.isInherited("run-dir")
+  }
+
   /// The log files of the nodes named, or all.
   static func files(_ nodes: [String], in folder: String) throws(NodeError) -> [String] {
-    let there = RunFolders.names(in: folder).filter { $0.hasSuffix(".log") }
+    let there = Folders.names(in: folder).filter { $0.hasSuffix(".log") }
     guard !there.isEmpty else { throw NodeError("\(folder): there are no logs") }
     var names: [String] = []
     for node in nodes {

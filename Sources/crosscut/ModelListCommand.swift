@@ -29,8 +29,9 @@ enum ModelListCommand {
   /// - Throws: what printing does.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
     let rows = try RunConfiguration.presetNames.map { name in
-      let plan = try RunConfiguration.preset(named: name).networkPlan()
-      let table = NetworkTable(name: name, plan: plan)
+      let configuration = try RunConfiguration.preset(named: name)
+      let plan = try configuration.networkPlan()
+      let table = NetworkTable(name: name, plan: plan, precision: configuration.precision)
       return Row(
         name: name, input: plan.input.extents, classes: plan.classes,
         parameters: table.parameters, multiplyAdds: table.multiplyAdds)

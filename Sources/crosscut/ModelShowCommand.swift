@@ -43,7 +43,7 @@ enum ModelShowCommand {
     let configuration = try arguments.runConfiguration()
     let table = NetworkTable(
       name: configuration.network.name ?? arguments.positional(0) ?? "",
-      plan: try configuration.networkPlan())
+      plan: try configuration.networkPlan(), precision: configuration.precision)
     try Console.print(arguments.has("json") ? table.json.prettyText : table.text)
     return ExitCode.success
   }

@@ -29,10 +29,13 @@ struct NetworkTable {
 
   let name: String
   private let plan: NetworkPlan
+  private let precision: NumberFormat
   private let rows: [Row]
 
-  init(name: String, plan: NetworkPlan) {
+  /// - Parameter precision: of the products' operands.
+  init(name: String, plan: NetworkPlan, precision: NumberFormat) {
     self.name = name
+    self.precision = precision
     self.plan = plan
     rows = plan.layers.map { layer in
       Row(
@@ -72,7 +75,9 @@ struct NetworkTable {
     lines.insert(rule, at: lines.count - sums.count)
     let megabytes = Self.tenths(Double(plan.parameters.count) * 4 / 1e6)
     lines.append("")
-    lines.append("\(name): \(plan.loss.rawValue) loss, \(megabytes) MB of parameters in fp32")
+    lines.append(
+      "\(name): \(plan.loss.rawValue) loss, \(megabytes) MB of parameters in fp32, computed in"
+        + " \(precision.rawValue)")
     return lines.joined(separator: "\n") + "\n"
   }
 
@@ -82,6 +87,7 @@ struct NetworkTable {
       .init("name", .string(name)),
       .init("input", Self.list(plan.input)),
       .init("loss", .string(plan.loss.rawValue)),
+      .init("precision", .string(precision.rawValue)),
       .init(
         "layers",
         .array(

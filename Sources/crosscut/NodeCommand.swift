@@ -7,22 +7,34 @@ import Transport
 /// What `worker`, `fc` and `server` have in common: one role, in the foreground, logging to
 /// standard error.
 enum NodeCommand {
-  /// Runs a worker, an FC node, or both in this process to the end of their run.
-  static func runMembers(_ roles: [Role], _ arguments: ParsedArguments) throws -> Int32 {
+  /// Runs a worker, an FC node, a server shard or several of them in this process to the end of
+  /// their run.
+  ///
+  /// - Parameter place: what a shard by itself was told to be.
+  static func runMembers(
+    _ roles: [Role], _ arguments: ParsedArguments, place: ShardPlace? = nil
+  ) throws -> Int32 {
     let level = level(arguments)
     let log = Logger(descriptor: 2, name: arguments.command.name, level: level)
-    let patience = MemberOptions(role: .worker, server: "").joinTimeoutSeconds
+    let patience =
+      arguments.integer("join-timeout")
+      ?? MemberOptions(role: .worker, server: "").joinTimeoutSeconds
     let credentials = try arguments.credentials(waiting: patience) { log.info($0) }
-    let server = try arguments.serverAddress(credentials)
+    let server = try arguments.serverAddress(
+      credentials, option: place == nil ? "server" : "coordinator")
     var members: [MemberOptions] = []
     for role in roles {
       var options = MemberOptions(role: role, server: server)
-      if role == .fc {
+      options.joinTimeoutSeconds = patience
+      if role.holdsParameters {
         options.listen = try Endpoint.listening(
           arguments, standard: ("tcp://*:0", "tcp://127.0.0.1:0"), isSecure: credentials != nil,
-          staysHere: Endpoint.isLocal(server))
+          staysHere: Endpoint.isLocal(server), remedy: "--key-file FILE or --join TOKEN")
       }
-      options.preferredRank = arguments.integer("rank-hint") ?? -1
+      options.preferredRank = place?.rank ?? arguments.integer("rank-hint") ?? -1
+      options.serverShards = place?.count
+      options.allowsDrills = arguments.has("allow-drills")
+      options.flightFolder = arguments.string("record")
       members.append(options)
     }
     let signals = try Signals()
@@ -118,10 +130,11 @@ enum Endpoint {
   /// - Parameters:
   ///   - standard: where nothing is said: `open` for all, `local` for this machine.
   ///   - staysHere: whether those who would come are on this machine anyway.
+  ///   - remedy: what encrypts.
   /// - Throws: `UsageError` in one line that says what to do.
   static func listening(
     _ arguments: ParsedArguments, standard: (open: String, local: String), isSecure: Bool,
-    staysHere: Bool
+    staysHere: Bool, remedy: String = "--secure"
   ) throws(UsageError) -> String {
     let command = arguments.command.name
     let mayBeOpen = isSecure || arguments.has("insecure")
@@ -137,8 +150,6 @@ enum Endpoint {
     }
     try check(given, written: arguments.label("listen"), command: command)
     guard mayBeOpen || isLocal(given) else {
-      let remedy =
-        ["fc", "worker"].contains(command) ? "--key-file FILE or --join TOKEN" : "--secure"
       throw UsageError(
         command: command,
         message:

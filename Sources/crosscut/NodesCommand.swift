@@ -7,7 +7,7 @@ enum NodesCommand {
   static let command = Command(
     words: ["nodes"],
     summary: "list the nodes of a running cluster",
-    options: [.observedServer, .json],
+    options: [.observedServer, .keyFile, .join, .json],
     examples: [
       Example(line: "crosscut nodes", meaning: "Of the run on this machine."),
       Example(
@@ -17,11 +17,11 @@ enum NodesCommand {
 
   /// - Throws: why there is no answer.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    let endpoint = arguments.string("server") ?? Endpoint.standardServer
-    try Endpoint.check(endpoint, written: arguments.label("server"), command: "nodes")
+    let credentials = try arguments.credentials()
+    let endpoint = try arguments.serverAddress(credentials, standard: Endpoint.standardServer)
     let context = try Context()
     defer { context.terminate() }
-    let client = try StatusClient(context: context, endpoint: endpoint)
+    let client = try StatusClient(context: context, endpoint: endpoint, credentials: credentials)
     defer { client.close() }
     let record = try client.status()
     try Console.print(

@@ -11,22 +11,22 @@ enum PlanCommand {
     details: [
       "Measures this machine's kernels for a few seconds (or takes --flops), works out what each"
         + " layer costs and moves, and predicts a step: its time, what it hangs on, and the fastest"
-        + " number of FC nodes and schedule, beside ring all-reduce and a parameter server on the"
+        + " numbers of FC nodes and server shards and schedule, beside ring all-reduce and a parameter server on the"
         + " same machines.",
       "The forecast from 1 to 4096 workers gives each of them as many examples as CONFIG does."
         + " Efficiency is per machine: images a second over those of machines that never wait.",
     ],
     positionals: [.configuration],
     options: [
-      .set, .workers, .fcNodes,
+      .set, .workers, .fcNodes, .serverShards,
       Option(
         name: "link", value: .text("RATE"),
         help: "What every link carries each way: 200mbit, 1gbit, 25gbit or unlimited.",
         standard: "1gbit"),
       Option(
         name: "layout", value: .text("LAYOUT"),
-        help: "separate: a machine for each process. beside: FC node i beside worker i, the server"
-          + " beside worker 0.", standard: "separate"),
+        help: "separate: a machine for each process. beside: FC node i and server shard i beside"
+          + " worker i, the coordinator beside worker 0.", standard: "separate"),
       Option(
         name: "flops", value: .number("X", atLeast: 1),
         help: "Floating-point operations a second of one node, instead of measuring; a multiply-add"
@@ -63,14 +63,15 @@ enum PlanCommand {
     } else {
       speeds = try SpeedMeasurement.run(
         context.network, share: shape.share, batch: shape.globalBatch / shape.subBatches,
-        nodes: shape.fcNodes, algorithm: context.convolutionAlgorithm)
+        nodes: shape.fcNodes, algorithm: context.convolutionAlgorithm,
+        precision: context.configuration.precision)
       source = "measured on this machine, one thread a node"
     }
     let report = PlanReport(
       name: configuration.network.name ?? arguments.positional(0) ?? "network",
       network: context.network, shape: shape, speeds: speeds, source: source)
     if let path = arguments.string("plot") {
-      try PlanPlot(report).write(to: path)
+      try OutputFile.write(Array(PlanPlot(report).svg.utf8), to: path)
     }
     try Console.print(arguments.has("json") ? report.json.prettyText : report.text)
     return ExitCode.success
@@ -82,6 +83,8 @@ enum PlanCommand {
     var shape = ClusterShape(
       workers: configuration.cluster.workers, fcNodes: configuration.cluster.fcNodes,
       globalBatch: configuration.globalBatch)
+    shape.serverShards = configuration.cluster.serverShards
+    shape.chunkElements = configuration.cluster.chunkElements
     shape.schedule =
       switch configuration.schedule.kind {
       case .gathered: .gathered
@@ -89,6 +92,7 @@ enum PlanCommand {
       case .scattered: .scattered
       }
     shape.subBatches = configuration.subBatches
+    shape.updatesEachSubBatch = configuration.schedule.fcUpdate == .perSubBatch
     shape.wire.activations = configuration.wire.activations.bytes
     shape.wire.gradients = configuration.wire.gradients.bytes
     shape.wire.parameters = configuration.wire.parameters.bytes

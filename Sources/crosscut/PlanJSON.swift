@@ -16,8 +16,9 @@ extension PlanReport {
             .object([
               .init("name", .string(layer.name)),
               .init("form", .string(layer.form.rawValue)),
-              .init("bytesSent", .int(2 * layer.sent)),
-              .init("bytesSentInOtherForm", .int(2 * layer.other)),
+              .init("reason", .string(layer.reason.rawValue)),
+              .init("bytesSent", .int(layer.sent)),
+              .init("bytesSentInOtherForm", .int(layer.other)),
             ])
           })),
       .init(
@@ -25,7 +26,8 @@ extension PlanReport {
         .object([
           .init("worker", Self.json(traffic.workers.first ?? Traffic.Bytes())),
           .init("fcNode", Self.json(traffic.fcNodes.first ?? Traffic.Bytes())),
-          .init("server", Self.json(traffic.server)),
+          .init("server", Self.json(traffic.servers.first ?? Traffic.Bytes())),
+          .init("servers", .array(traffic.servers.map(Self.json))),
           .init("hosts", .array(traffic.hosts.map(Self.json))),
         ])),
       .init(
@@ -70,10 +72,12 @@ extension PlanReport {
     .object([
       .init("workers", .int(shape.workers)),
       .init("fcNodes", .int(shape.fcNodes)),
+      .init("serverShards", .int(shape.serverShards)),
       .init("hosts", .int(shape.hosts)),
       .init("globalBatch", .int(shape.globalBatch)),
       .init("schedule", .string(shape.schedule.rawValue)),
       .init("subBatches", .int(shape.subBatches)),
+      .init("fcUpdate", .string(shape.updatesEachSubBatch ? "per-sub-batch" : "per-step")),
       .init("layout", .string(shape.layout.rawValue)),
       .init("linkBytesPerSecond", shape.linkBytesPerSecond.map(JSONValue.double) ?? .null),
     ])

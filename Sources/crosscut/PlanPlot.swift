@@ -19,13 +19,6 @@ struct PlanPlot {
 
   init(_ report: PlanReport) { self.report = report }
 
-  /// - Throws: `PlotError` if the file cannot be written.
-  func write(to path: String) throws(PlotError) {
-    guard let file = fopen(path, "w") else { throw PlotError(path: path, code: errno) }
-    let wasWritten = fputs(svg, file) >= 0
-    guard fclose(file) == 0, wasWritten else { throw PlotError(path: path, code: errno) }
-  }
-
   /// One self-contained document, light on any background.
   var svg: String {
     let below = 70 + Self.rowHeight * Double(Self.rows.count) + 70
@@ -190,12 +183,4 @@ struct PlanPlot {
   ) -> String {
     "<line x1=\"\(n(x1))\" y1=\"\(n(y1))\" x2=\"\(n(x2))\" y2=\"\(n(y2))\" stroke=\"\(color)\"/>\n"
   }
-}
-
-/// A picture that cannot be written.
-struct PlotError: Error, Hashable, CustomStringConvertible {
-  let path: String
-  let code: Int32
-
-  var description: String { "\(path): cannot be written: \(String(cString: strerror(code)))" }
 }

@@ -36,14 +36,19 @@ struct PlanReport {
   }
 
   private var heading: String {
-    "\(name): \(shape.workers) workers, \(shape.fcNodes) FC nodes (\(shape.layout.rawValue),"
+    "\(name): \(shape.workers) workers, \(shape.fcNodes) FC nodes"
+      + (shape.serverShards > 1 ? ", \(shape.serverShards) servers" : "")
+      + " (\(shape.layout.rawValue),"
       + " \(shape.hosts) machines), batch \(shape.globalBatch), \(Self.scheme(shape)),\n"
       + (shape.linkBytesPerSecond.map { "links of \(Numbers.fixed($0 / 1e6, 1)) MB/s each way" }
         ?? "unlimited links") + "; kernels \(source)"
   }
 
   static func scheme(_ shape: ClusterShape) -> String {
-    shape.schedule == .gathered ? "gathered" : "\(shape.schedule.rawValue):\(shape.subBatches)"
+    shape.schedule == .gathered
+      ? "gathered"
+      : "\(shape.schedule.rawValue):\(shape.subBatches)"
+        + (shape.updatesEachSubBatch ? ", fc steps per sub-batch" : "")
   }
 
   // MARK: Layers
@@ -72,14 +77,16 @@ struct PlanReport {
       let time = denseSeconds(layer, in: cut)
       cells.append([
         layer.name, layer.form.rawValue,
-        "\(Self.megabytes(2 * moved.sent)) MB, \(other) \(Self.megabytes(2 * moved.other))",
+        "\(moved.reason.rawValue): \(Self.megabytes(moved.sent)) MB, \(other)"
+          + " \(Self.megabytes(moved.other))",
         Numbers.fixed(operations / 1e6, 1),
         Numbers.fixed(time.forward * 1e3, 1), Numbers.fixed(time.backward * 1e3, 1),
-        Self.megabytes(2 * moved.sent),
+        Self.megabytes(moved.sent),
       ])
     }
     return [
-      "Layers, on one node; MB are 10^6, sent and received by a worker, each way by an FC node"
+      "Layers, on one node; MB are 10^6, sent and received by a worker, each way by an FC node.",
+      "Cuts are the cheaper (auto), as configured (form) or what a sample of the classes needs (sample).",
     ]
       + TextTable.lines(cells, leftColumns: 3)
   }
@@ -124,7 +131,10 @@ struct PlanReport {
     }
     if let worker = traffic.workers.first { add("a worker", worker) }
     if let node = traffic.fcNodes.first { add("an FC node", node) }
-    add("the server", traffic.server)
+    if let coordinator = traffic.servers.first {
+      add(traffic.servers.count > 1 ? "the coordinator" : "the server", coordinator)
+    }
+    if traffic.servers.count > 1 { add("another server", traffic.servers[1]) }
     add("the busiest machine", traffic.busiest)
     return TextTable.lines(cells, leftColumns: 1)
       + ["These are the least bytes of this cut; headers add less than 1 %."]
@@ -173,13 +183,16 @@ struct PlanReport {
 
   private var scalingLines: [String] {
     var cells = [
-      ["workers", "FC nodes", "schedule", "images/s", "efficiency", "ring", "server", "MB busiest"]
+      [
+        "workers", "FC nodes", "servers", "schedule", "images/s", "efficiency", "ring", "server",
+        "MB busiest",
+      ]
     ]
     for row in scaling.rows {
       let shape = row.recommendation.shape
       let busiest = Traffic(network, shape).busiest
       cells.append([
-        "\(row.workers)", "\(shape.fcNodes)", Self.scheme(shape),
+        "\(row.workers)", "\(shape.fcNodes)", "\(shape.serverShards)", Self.scheme(shape),
         Numbers.fixed(row.recommendation.imagesPerSecond, 1),
         "\(Numbers.fixed(100 * scaling.efficiency(row), 0)) %", Numbers.fixed(row.ring, 1),
         Numbers.fixed(row.parameterServer, 1),
@@ -195,7 +208,8 @@ struct PlanReport {
   private var adviceLines: [String] {
     let best = recommendation.shape
     return [
-      "Recommended for \(shape.workers) workers: --fc-nodes \(best.fcNodes) --set"
+      "Recommended for \(shape.workers) workers: --fc-nodes \(best.fcNodes)"
+        + (best.serverShards > 1 ? " --server-shards \(best.serverShards)" : "") + " --set"
         + " schedule.kind=\(best.schedule.rawValue)"
         + (best.schedule == .gathered ? "" : " --set schedule.subBatches=\(best.subBatches)")
         + ": \(Numbers.fixed(recommendation.imagesPerSecond, 1)) images/s",

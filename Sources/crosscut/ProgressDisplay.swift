@@ -29,7 +29,8 @@ final class ProgressDisplay {
     let cluster = configuration.cluster
     keep(
       "\(configuration.network.name ?? "custom network") on \(configuration.dataset.title), batch "
-        + "\(configuration.globalBatch): 1 server, \(cluster.workers) "
+        + "\(configuration.globalBatch): \(cluster.serverShards) "
+        + "server\(cluster.serverShards == 1 ? "" : "s"), \(cluster.workers) "
         + "worker\(cluster.workers == 1 ? "" : "s"), \(cluster.fcNodes) fc "
         + "node\(cluster.fcNodes == 1 ? "" : "s")\(inProcess ? " in one process" : "")")
     keep("run directory: \(directory.path)")

@@ -13,25 +13,11 @@ enum RunFolders {
       return path
     }
     // They are named by their times.
-    let newest = names(in: "runs").filter { isFolder("runs/\($0)") }.max()
+    let newest = Folders.names(in: "runs").filter { isFolder("runs/\($0)") }.max()
     guard let newest else {
       throw NodeError("there is no run below runs/ here: name its directory")
     }
     return "runs/\(newest)"
-  }
-
-  /// Names in a folder, in alphabetical order; none if it cannot be read.
-  static func names(in folder: String) -> [String] {
-    guard let directory = opendir(folder) else { return [] }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-      let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-      }
-      if !name.hasPrefix(".") { names.append(name) }
-    }
-    return names.sorted()
   }
 
   private static func isFolder(_ path: String) -> Bool {

@@ -12,26 +12,35 @@ enum ServerCommand {
     summary: "run the parameter server of a cluster",
     details: [
       "Owns the convolutional parameters, the configuration and the membership. It waits for"
-        + " cluster.workers workers and cluster.fcNodes FC nodes, trains, and stops with them."
+        + " cluster.workers workers and cluster.fcNodes FC nodes, trains, and stops with them.",
+      "With --server-shards S it is the coordinator of S parameter servers, who share the conv"
+        + " parameters and so the traffic; the others are started with --shard 1/S, 2/S ..."
+        + " --coordinator ENDPOINT and have everything else from it.",
     ],
     positionals: [.configuration],
     options: [
       Option(
         name: "listen", value: .text("ENDPOINT"),
         help: "Where workers, FC nodes and crosscut status connect to.",
-        standard: "tcp://*:5555, or tcp://127.0.0.1:5555 without a key"),
+        standard: "tcp://*:5555, or tcp://127.0.0.1:5555 without a key; a shard's port is any"),
+      Option(
+        name: "shard", value: .text("I/S"),
+        help: "Be parameter server I of S beside the coordinator, who is shard 0."),
+      Option(
+        name: "coordinator", value: .text("ENDPOINT"),
+        help: "With --shard: the parameter server to join; a token says it too."),
+      .join,
       Option(
         name: "key-file", value: .text("FILE"),
         help: "The server's key, made by crosscut keygen: encrypt everything and let in only those"
-          + " of allowed-keys beside it."),
+          + " of allowed-keys beside it. A shard's is a node's key."),
       Option(
         name: "secure",
         help: "The same; makes the folder of keys where there is none: that of --key-file, or keys"
           + " of the run's directory."),
-      .insecure, .http(standard: "off"), .httpTokenFile, .set, .workers, .fcNodes, .minimumWorkers,
-      .fcLoss,
-      .runDirectory,
-      .seed, .resume, .goOn, .tensorboard, .verbose,
+      .insecure, .http(standard: "off"), .httpTokenFile, .set, .workers, .fcNodes, .serverShards,
+      .minimumWorkers, .fcLoss, .runDirectory, .seed, .resume, .goOn, .tensorboard, .allowDrills,
+      .record, .joinTimeout, .verbose,
     ],
     examples: [
       Example(
@@ -40,11 +49,15 @@ enum ServerCommand {
       Example(
         line: "crosscut server fashion --http 8080",
         meaning: "With a page about the run at http://127.0.0.1:8080/."),
+      Example(
+        line: "crosscut server --shard 1/2 --coordinator tcp://10.0.0.1:5555 --insecure",
+        meaning: "The second parameter server of a run begun over there with --server-shards 2."),
     ],
     run: run)
 
   /// - Throws: `ConfigurationError`, or why the run failed.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
+    if let code = try runAsShard(arguments) { return code }
     let signals = try Signals()
     try ParentDeath.watchIfChild()
     let resumed = try ResumedRun(arguments)
@@ -64,6 +77,7 @@ enum ServerCommand {
     var options = ServerOptions(
       listen: listen, runDirectory: directory, resume: resumed?.checkpoint, http: http)
     options.security = try security(arguments, directory, log)
+    options.allowsDrills = arguments.has("allow-drills")
     if !isSecure, !Endpoint.isLocal(listen) {
       log.warning("nothing is encrypted, and whoever reaches \(listen) can join (--insecure)")
     }

@@ -10,15 +10,17 @@ enum TrainCommand {
     words: ["train"],
     summary: "train a network with a whole cluster on this machine",
     details: [
-      "Starts one parameter server, K workers and M FC nodes as child processes, shows their"
+      "Starts the parameter server, K workers and M FC nodes as child processes, shows their"
         + " progress and ends with the test accuracy. Ctrl-C stops all of them."
     ],
     positionals: [.configuration],
     options: [
-      .set, .workers, .fcNodes, .minimumWorkers, .fcLoss,
+      .set, .workers, .fcNodes, .serverShards, .minimumWorkers, .fcLoss,
       Option(
         name: "layout", value: .text("LAYOUT"),
-        help: "separate: a process for each role. beside: FC node i in the process of worker i.",
+        help:
+          "separate: a process for each role. beside: FC node i and server shard i in the process"
+          + " of worker i.",
         standard: "separate"),
       Option(
         name: "in-process", help: "Run the roles as threads of this process, without children."),
@@ -31,7 +33,7 @@ enum TrainCommand {
         help: "Encrypt everything, and let in only those who have a key: RUN/keys has them, and"
           + " crosscut token RUN prints a token for more workers."),
       .insecure, .http(standard: HTTPArguments.trainStandard), .httpTokenFile, .runDirectory,
-      .seed, .resume, .goOn, .tensorboard,
+      .seed, .resume, .goOn, .tensorboard, .allowDrills,
       Option(
         name: "dry-run",
         help:
@@ -77,9 +79,17 @@ enum TrainCommand {
       _ = try Endpoint.listening(
         arguments, standard: ("", ""), isSecure: arguments.has("secure"), staysHere: true)
     }
+    let allowsDrills = arguments.has("allow-drills")
+    guard !allowsDrills || !arguments.has("in-process") else {
+      throw UsageError(
+        command: "train",
+        message: "--allow-drills and --in-process exclude each other: a drill is for a process")
+    }
     let http = try arguments.httpOptions(standard: HTTPArguments.trainStandard)
-    // What is wrong with the data is said before any process starts.
-    _ = try OpenDataset(RunContext(configuration))
+    // What is wrong with the machine or the data is said before any process starts.
+    let context = try RunContext(configuration)
+    try context.checkPrecision()
+    _ = try OpenDataset(context)
     let signals = try Signals(children: true)
     let directory = try RunDirectory(
       configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))
@@ -97,8 +107,8 @@ enum TrainCommand {
     } else {
       record = try LocalCluster(
         configuration, directory: directory, resume: resumed?.checkpoint.path, signals: signals,
-        serverArguments: arguments.httpServerArguments(http), keys: keys,
-        fcBesideWorkers: layout == .beside
+        serverArguments: arguments.httpServerArguments(http), allowsDrills: allowsDrills,
+        keys: keys, isBeside: layout == .beside
       ).run(
         listen: arguments.string("listen")
       ) { report in

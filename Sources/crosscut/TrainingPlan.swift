@@ -28,7 +28,9 @@ struct TrainingPlan {
   /// The whole plan, part by part.
   var text: String {
     [
-      NetworkTable(name: name, plan: context.network).text,
+      NetworkTable(
+        name: name, plan: context.network, precision: context.configuration.precision
+      ).text,
       section("data", data), section("steps", steps), section("learning rate", rates),
       section("workers", workers), section("fc nodes", fcNodes), section("output", output),
     ].joined(separator: "\n")
@@ -152,9 +154,11 @@ struct TrainingPlan {
       )
     }
     let chunks = context.plan.chunks.chunks.count
+    let servers = context.plan.shards.count
     return lines + [
       "each a replica of the conv layers: \(NetworkTable.grouped(bytes)) bytes of gradients and of"
         + " parameters a step, in \(chunks) chunk\(chunks == 1 ? "" : "s")"
+        + (servers > 1 ? " that \(servers) servers share" : "")
     ]
   }
 

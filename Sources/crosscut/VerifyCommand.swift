@@ -2,6 +2,7 @@ import Configuration
 import Glibc
 import Nodes
 import Observability
+import Training
 
 /// `crosscut verify`: a cluster against a single process.
 enum VerifyCommand {
@@ -22,7 +23,7 @@ enum VerifyCommand {
         name: "CONFIG", help: "A JSON5 file, or the name of a preset.", isRequired: true)
     ],
     options: [
-      .set, .workers, .fcNodes,
+      .set, .workers, .fcNodes, .serverShards,
       Option(
         name: "steps", value: .integer("N", 1...1_000_000), help: "Steps to compare.",
         standard: "20"),
@@ -47,6 +48,7 @@ enum VerifyCommand {
   /// - Throws: `ConfigurationError`, or why a run failed.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
     let configuration = try arguments.runConfiguration()
+    try RunContext(configuration).checkPrecision()
     let verification = Verification(
       configuration, steps: arguments.integer("steps") ?? 20,
       tolerance: arguments.number("tolerance") ?? 1e-4)

@@ -8,7 +8,8 @@ enum WorkerCommand {
     details: [
       "Everything but the server's address and the key comes from the server.",
       "With --with-fc this process is an FC node too, as each device of the 2014 paper: its two roles"
-        + " join, train and leave together, and its death is the loss of both.",
+        + " join, train and leave together, and its death is the loss of both. --with-server-shard"
+        + " makes it one of several parameter servers in the same way.",
     ],
     options: [
       Option(
@@ -16,12 +17,16 @@ enum WorkerCommand {
         help: "The parameter server, e.g. tcp://10.0.0.1:5555; a token says it too."),
       .keyFile, .join,
       Option(name: "with-fc", help: "Be an FC node too, with threads of its own."),
+      Option(
+        name: "with-server-shard",
+        help: "Be a parameter server beside the coordinator too, with a share of the conv"
+          + " parameters."),
       .memberListen, .insecure,
       Option(
         name: "rank-hint", value: .integer("N", 0...4095),
         help: "The rank to ask for; the server decides.",
         standard: "the first free one"),
-      .verbose,
+      .joinTimeout, .record, .allowDrills, .verbose,
     ],
     examples: [
       Example(
@@ -37,13 +42,22 @@ enum WorkerCommand {
 
   /// - Throws: `UsageError`, or why the worker had to stop.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    let withFC = arguments.has("with-fc")
+    var roles: [Role] = []
+    if arguments.has("with-server-shard") { roles.append(.shard) }
+    if arguments.has("with-fc") { roles.append(.fc) }
     for name in ["listen", "insecure"]
-    where !withFC && arguments.has(name) && !arguments.isInherited(name) {
+    where roles.isEmpty && arguments.has(name) && !arguments.isInherited(name) {
       throw UsageError(
         command: command.name,
         message: "--\(name) is for an FC node, and a worker only dials out: add --with-fc")
     }
-    return try NodeCommand.runMembers(withFC ? [.fc, .worker] : [.worker], arguments)
+    if roles.count > 1, let listen = arguments.string("listen"), !listen.hasSuffix(":0") {
+      throw UsageError(
+        command: command.name,
+        message:
+          "\(arguments.label("listen")) \"\(listen)\": FC node and server shard cannot share a"
+          + " port; give port 0")
+    }
+    return try NodeCommand.runMembers(roles + [.worker], arguments)
   }
 }

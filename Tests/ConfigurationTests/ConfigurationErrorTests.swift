@@ -98,13 +98,38 @@ import Testing
       "consistency: \"ssp:3\" is not built yet; this version has \"bsp\""
     ),
     (
-      "{ precision: \"bf16\" }",
-      "precision: \"bf16\" is not built yet (oneDNN 2.6 has it only for CPUs with AVX-512);"
-        + " this version has \"fp32\""
+      "{ precision: \"fp16\" }",
+      "precision: expected one of \"fp32\", \"bf16\", found \"fp16\""
     ),
     (
       "{ schedule: { fcUpdate: \"per-sub-batch\" } }",
-      "schedule.fcUpdate: \"per-sub-batch\" is not built yet; this version has \"per-step\""
+      "schedule.fcUpdate: \"per-sub-batch\" needs sub-batches: set kind to \"scattered\" or"
+        + " \"round-robin\""
+    ),
+    (
+      "{ schedule: { kind: \"scattered\", fcUpdate: \"per-sub-batch\" } }",
+      "schedule.subBatches: must be given with fcUpdate \"per-sub-batch\": the result depends on it,"
+        + " and must not on the number of workers"
+    ),
+    (
+      "{ schedule: { kind: \"scattered\", subBatches: 3, fcUpdate: \"per-sub-batch\" } }",
+      "schedule.subBatches: must divide the global batch of 128 with fcUpdate \"per-sub-batch\", so"
+        + " that every update sees as many examples; 3 does not"
+    ),
+    (
+      "{ network: { input: [1, 8, 8], layers: [{ type: \"fc\", units: 9 }], sampleRate: 0 } }",
+      "network.sampleRate: must be above 0 and at most 1, not 0"
+    ),
+    (
+      "{ network: { input: [1, 8, 8], layers: [{ type: \"fc\", units: 9, form: \"scatter-output\" }],"
+        + " sampleRate: 0.5 } }",
+      "network.layers[0].form: must be gather-input with a sampleRate below 1: a node draws among the"
+        + " classes whose weights it has whole"
+    ),
+    (
+      "{ network: { input: [1, 8, 8], layers: [{ type: \"fc\", units: 9 }], sampleRate: 0.5,"
+        + " loss: \"logistic\" } }",
+      "network.sampleRate: needs the loss \"softmax\""
     ),
     (
       "{ network: \"alexnet-own\" }",

@@ -83,6 +83,21 @@ import Testing
     }
   }
 
+  /// The author's four-GPU files: conv 0.04, fc 0.01.
+  @Test func `fc weights that step on sub-batches have the rate of a sub-batch`() throws {
+    let configuration = try RunConfigurationTests.parse(
+      """
+      {
+        globalBatch: 512, optimizer: { learningRate: 0.01, scaling: { rule: 'linear' } },
+        schedule: { kind: 'round-robin', subBatches: 4, fcUpdate: 'per-sub-batch' },
+      }
+      """)
+    #expect(configuration.updateBatch(dense: false) == 512)
+    #expect(configuration.updateBatch(dense: true) == 128)
+    #expect(abs(configuration.learningRate(step: 0, of: 10, dense: false) - 0.04) < 1e-15)
+    #expect(abs(configuration.learningRate(step: 0, of: 10, dense: true) - 0.01) < 1e-15)
+  }
+
   @Test func `a plateau multiplies once for every reduction that validation asked for`() throws {
     let configuration = try RunConfigurationTests.parse(
       "{ optimizer: { learningRate: 0.01, decay: { kind: 'plateau', warmupSteps: 2 } } }")

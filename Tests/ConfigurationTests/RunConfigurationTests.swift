@@ -21,7 +21,7 @@ import Testing
     #expect(configuration.steps == nil)
     #expect(configuration.cluster.chunkBytes == 1 << 20)
     #expect(configuration.cluster.heartbeatMilliseconds == 500)
-    #expect(configuration.cluster.memberTimeoutMilliseconds == 3000)
+    #expect(configuration.cluster.memberTimeoutMilliseconds == 2800)
   }
 
   @Test func `every layer form is read`() throws {

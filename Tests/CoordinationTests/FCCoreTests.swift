@@ -227,6 +227,11 @@ import Testing
 
   // MARK: What is dropped
 
+  private static func complaint(_ node: UInt32, _ what: String) -> String {
+    let complaint = Complaint(node: NodeID(node), reason: "\(what) of another size")
+    return "\(Body.complaint(complaint)) -> server"
+  }
+
   @Test func `features that do not fit are dropped and counted`() {
     var scene = Self.collecting()
     let said =
@@ -238,7 +243,8 @@ import Testing
         .activations(
           Activations(turn: 0, subBatch: 0, block: RowBlock(firstRow: 0, rows: 2, columns: 2))),
         from: NodeID(1))
-    #expect(said == [])
+    // Of each worker once.
+    #expect(said == [Self.complaint(1, "features")])
     #expect(scene.core.gate.dropped == [.wrongSize: 6])
   }
 
@@ -264,7 +270,7 @@ import Testing
     let said =
       scene.exchange(0, turn: 0, values: 1) + scene.exchange(3, turn: 0)
       + scene.exchange(0, turn: 2) + scene.exchange(0, from: 0, turn: 0)
-    #expect(said == [])
+    #expect(said == [Self.complaint(12, "an exchange")])
     #expect(scene.core.gate.dropped == [.wrongSize: 2, .future: 1, .unexpected: 1])
     _ = scene.exchange(0, turn: 0)
     _ = scene.exchange(0, turn: 0)

@@ -11,6 +11,8 @@ struct FCScene {
   var now: Microseconds = 1000
   private var underWay: [(id: OperationID, operation: FCCore.Operation)] = []
   let plan: RunPlan
+  /// Whether there is more to hand in than goes out at once.
+  var handsInParts = false
   /// What the last segments find.
   var notFinite: FCCore.NotFinite?
 
@@ -97,6 +99,8 @@ struct FCScene {
 
   mutating func leave(_ reason: String) -> [String] { carryOut(.leave(reason: reason)) }
 
+  mutating func drained() -> [String] { carryOut(.drained) }
+
   mutating func tick() -> [FCCore.Directive] { core.handle(.tick, now: now) }
 
   var waits: [String] { core.waits(now: now).map { "\($0.owner): \($0.what)" } }
@@ -112,14 +116,19 @@ struct FCScene {
           outgoing: [],
           featureGradients: (deliver ?? []).map { [Fixture.floats($0.count * 2)] },
           report: (lossSum: 1, counts: Fixture.integers(plan.globalBatch)), notFinite: notFinite))
-    case .gradients, .apply, .redraw, .place: return .done
+    case .gradients, .stepSubBatch, .apply, .redraw, .place: return .done
+    case .collectNext:
+      let last = Slice(
+        transfer: 0, part: .value, key: 0, firstRow: 2, rows: 1, firstColumn: 0, columns: 2,
+        isLast: true)
+      return .slices([(last, [Fixture.floats(2)])])
     case .collect(let transfer):
       let piece = Slice(
         transfer: transfer, part: .value, key: 0, firstRow: 0, rows: 1, firstColumn: 0, columns: 2,
         isLast: false)
       var last = piece
       last.firstRow = 1
-      last.isLast = true
+      last.isLast = !handsInParts
       return .slices([(piece, [Fixture.floats(2)]), (last, [Fixture.floats(2)])])
     }
   }
@@ -152,8 +161,10 @@ extension FCCore.Operation {
         + (isLast ? ", the last" : "")
         + (deliver.map { ", for \($0.map(\.brief).joined(separator: " "))" } ?? "")
     case .gradients: "gradients"
+    case .stepSubBatch(let step, let subBatch): "step \(step) of sub-batch \(subBatch)"
     case .apply(let step): "apply step \(step)"
     case .collect(let transfer): transfer == 0 ? "collect" : "collect for \(transfer)"
+    case .collectNext: "collect on"
     case .redraw: "redraw"
     case .place(let slice, _): "place row \(slice.firstRow)"
     }

@@ -40,12 +40,12 @@ enum Fixture {
       evaluation: evaluation)
   }
 
-  /// Workers are nodes 1, 2 ..., FC nodes 11, 12 ...
+  /// Workers are nodes 1, 2 ..., FC nodes 11, 12 ..., shard 1 is node 22.
   static func member(_ role: Role, _ rank: Int) -> Member {
-    let node = NodeID(UInt32(rank + (role == .fc ? 11 : 1)))
+    let node = NodeID(UInt32(rank + (role == .fc ? 11 : role == .shard ? 21 : 1)))
     return Member(
       node: node, incarnation: incarnation(of: node), name: NodeName(role, rank),
-      endpoint: role == .fc ? "tcp://fc\(rank)" : "")
+      endpoint: role == .fc ? "tcp://fc\(rank)" : role == .shard ? "tcp://shard\(rank)" : "")
   }
 
   static func incarnation(of node: NodeID) -> UInt64 {
@@ -54,12 +54,12 @@ enum Fixture {
 
   static func view(
     _ number: UInt32 = 1, resumeTurn: UInt64 = 0, workers: [Int] = [0, 1], fcNodes: [Int] = [0, 1],
-    isFinal: Bool = false, skipped: UInt64 = 0
+    shards: [Int] = [], isFinal: Bool = false, skipped: UInt64 = 0
   ) -> View {
     View(
       number: number, resumeTurn: resumeTurn, workers: workers.map { member(.worker, $0) },
-      fcNodes: fcNodes.map { member(.fc, $0) }, dataset: facts, isFinal: isFinal,
-      skippedTurns: skipped)
+      fcNodes: fcNodes.map { member(.fc, $0) }, shards: shards.map { member(.shard, $0) },
+      dataset: facts, isFinal: isFinal, skippedTurns: skipped)
   }
 
   static func header(_ sender: NodeID, view: UInt32 = 1) -> Header {
@@ -106,6 +106,8 @@ func brief(_ message: Message) -> String {
     "restore \(restore.transfer) after \(restore.steps) steps\(restore.isInitial ? ", initial" : "")"
   case .leave(let leave): "leave: \(leave.reason)"
   case .stop(let stop): "stop: \(stop.reason)"
+  case .applied(let applied): "applied turn \(applied.turn)"
+  case .pull: "pull"
   case .heartbeat: "heartbeat"
   case .goodbye: "goodbye"
   default: "\(message.body)"

@@ -13,7 +13,7 @@ import Testing
       role: role, host: "h", processID: 1, softwareVersion: "1", endpoint: "",
       preferredRank: Int32(rank))
     return membership.add(
-      join, incarnation: UInt64(membership.records.count) + 1, ranks: ranks, now: 5)
+      join, incarnation: UInt64(membership.records.count) + 1, ranks: 0..<ranks, now: 5)
   }
 
   /// The ranks given to processes that come one after the other.

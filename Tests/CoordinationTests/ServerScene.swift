@@ -115,6 +115,10 @@ struct ServerScene {
     carryOut(.connectionLost(NodeID(UInt32(node))))
   }
 
+  mutating func misbehave(_ node: Int) -> [String] {
+    carryOut(.misbehaved(NodeID(UInt32(node)), reason: "nonsense"))
+  }
+
   mutating func foundBest(steps: UInt64) -> [String] { carryOut(.foundBest(steps: steps)) }
 
   mutating func checkpointed(steps: UInt64) -> [String] {
@@ -177,7 +181,7 @@ struct ServerScene {
       .applied(Fixture.floats(plan.chunks.chunks[chunk].range.count))
     case .snapshot: .snapshot(plan.chunks.chunks.map { Fixture.floats($0.range.count) })
     case .tally: .tallied(Tally(examples: tallied, lossSum: 2, top1: 1, top5: 3))
-    case .cut(_, let transfer):
+    case .cut(_, let transfer, _):
       .slices([
         (
           Slice(
@@ -228,7 +232,8 @@ extension ServerCore.Operation {
     case .beginCheckpoint(let steps): "begin the checkpoint after \(steps) steps"
     case .finishCheckpoint(let steps): "write the checkpoint after \(steps) steps"
     case .rollBack(let steps): "roll back to \(steps) steps"
-    case .cut(let rank, _): "cut slice \(rank)"
+    case .cut(let name, _, let first):
+      "cut slice \(name.rank)" + (first == 0 ? "" : " from piece \(first)")
     }
   }
 }

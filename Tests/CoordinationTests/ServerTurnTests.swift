@@ -54,22 +54,64 @@ import Testing
     #expect(scene.core.droppedMessages == [.duplicate: 3])
   }
 
-  @Test func `gradients of another turn, size or sender are dropped and counted`() {
+  @Test func `gradients of another turn or sender are dropped and counted`() {
     var scene = ServerScene.started()
     _ = scene.train(turn: 0)
     let said =
       scene.push(0, from: 1, turn: 0) + scene.push(0, from: 1, turn: 2)
-      + scene.push(0, from: 1, turn: 1, values: 5)
-      + scene.receive(
-        .push(Push(turn: 1, chunk: 3)), frames: [Fixture.floats(3)], from: 1)
-      + scene.receive(.push(Push(turn: 1, chunk: 0)), from: 1)
       + scene.push(0, from: 3, turn: 1) + scene.push(0, from: 1, turn: 1, view: 0)
       + scene.push(0, from: 1, turn: 1, view: 2) + scene.done(from: 1, turn: 1)
     #expect(said == [])
     #expect(
       scene.core.droppedMessages == [
-        .stale: 1, .future: 2, .wrongSize: 3, .unexpected: 2, .oldView: 1,
+        .stale: 1, .future: 2, .unexpected: 2, .oldView: 1,
       ])
+  }
+
+  @Test(arguments: [5, nil])
+  func `a worker whose gradient has another size is put out and named`(values: Int?) {
+    var scene = ServerScene.started()
+    let said =
+      values.map { scene.push(0, from: 1, turn: 0, values: $0) }
+      ?? scene.receive(.push(Push(turn: 0, chunk: 3)), frames: [Fixture.floats(3)], from: 1)
+    #expect(said.contains { $0.contains("it breaks the protocol") && $0.hasSuffix("-> node 1") })
+    #expect(said.contains("view 2 at turn 0 -> node 2"), "\(said)")
+    #expect(
+      scene.notes.contains("worker 0 is gone: it breaks the protocol: a gradient of another size"))
+    #expect(scene.core.droppedMessages == [.wrongSize: 1])
+  }
+
+  @Test func `a member that another complains of is put out, a stranger's complaint is dropped`() {
+    var scene = ServerScene.started()
+    var said = scene.receive(
+      .complaint(Complaint(node: NodeID(9), reason: "nonsense")), from: 3)
+    said += scene.receive(.complaint(Complaint(node: NodeID(1), reason: "nonsense")), from: 1)
+    said += scene.receive(
+      .complaint(Complaint(node: NodeID(1), reason: "nonsense")), from: 3, view: 0)
+    #expect(said == [])
+    #expect(scene.core.droppedMessages == [.unexpected: 2, .oldView: 1])
+    said = scene.receive(.complaint(Complaint(node: NodeID(1), reason: "nonsense")), from: 3)
+    #expect(said.contains("view 2 at turn 0 -> node 2"), "\(said)")
+    #expect(
+      scene.notes.contains(
+        "worker 0 is gone: fc 0 says that it breaks the protocol: nonsense"))
+  }
+
+  @Test func `who breaks the protocol again and again may not come again`() {
+    var scene = ServerScene.started()
+    var node = 1
+    for time in 1...ServerCore.mostOffences {
+      let said = scene.misbehave(node)
+      let mayCome = time < ServerCore.mostOffences
+      #expect(said.contains { $0.contains("mayJoinAgain: \(mayCome)") }, "\(said)")
+      let answer = scene.join(.worker)
+      guard mayCome else {
+        #expect(
+          answer.count == 1 && answer[0].hasSuffix("broken the protocol 3 times"), "\(answer)")
+        continue
+      }
+      node = 4 + time
+    }
   }
 
   @Test func `the ledger says whose rows made the step`() throws {
@@ -121,12 +163,16 @@ import Testing
   @Test func `reports that do not fit are dropped and counted`() {
     var scene = ServerScene.started()
     let said =
-      scene.report(from: 3, turn: 0, rows: 3) + scene.report(from: 3, turn: 1)
+      scene.report(from: 3, turn: 1)
       + scene.report(from: 1, turn: 0) + scene.report(from: 3, turn: 0)
       + scene.report(from: 3, turn: 0)
     #expect(said == [])
     #expect(
-      scene.core.droppedMessages == [.wrongSize: 1, .future: 1, .unexpected: 1, .duplicate: 1])
+      scene.core.droppedMessages == [.future: 1, .unexpected: 1, .duplicate: 1])
+    _ = scene.report(from: 3, turn: 0, rows: 3)
+    #expect(
+      scene.notes.contains("fc 0 is gone: it breaks the protocol: a report of another size"))
+    #expect(scene.core.droppedMessages[.wrongSize] == 1)
   }
 
   // MARK: Evaluation

@@ -248,7 +248,8 @@ import Testing
     let said =
       scene.gradients(from: 0, turn: 0, rows: 0..<1) + scene.gradients(from: 0, turn: 0, values: 3)
       + scene.gradients(from: 0, turn: 0, rows: 2..<4) + scene.gradients(from: 0, turn: 1)
-    #expect(said == [])
+    let complaint = Complaint(node: NodeID(11), reason: "gradients of another size")
+    #expect(said == ["\(Body.complaint(complaint)) -> server"])
     #expect(scene.core.gate.dropped == [.wrongSize: 3, .future: 1])
     _ = scene.gradients(from: 0, turn: 0)
     _ = scene.gradients(from: 0, turn: 0)

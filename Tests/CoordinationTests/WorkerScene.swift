@@ -31,12 +31,13 @@ struct WorkerScene {
   mutating func enter(_ view: View) -> [String] { receive(.view(view), view: view.number) }
 
   mutating func parameters(
-    _ chunk: Int, version: UInt64, view: UInt32? = nil, values: Int? = nil
+    _ chunk: Int, version: UInt64, view: UInt32? = nil, values: Int? = nil,
+    from sender: NodeID = .server
   ) -> [String] {
     let count = values ?? plan.chunks.chunks[chunk].range.count
     return receive(
       .parameters(Parameters(version: version, chunk: chunk)), frames: [Fixture.floats(count)],
-      view: view)
+      from: sender, view: view)
   }
 
   /// All chunks of a version, in order.

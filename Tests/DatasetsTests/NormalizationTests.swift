@@ -30,6 +30,16 @@ struct FixedSource: ExampleSource {
     #expect(abs(normalization.standardDeviation[1] - 0.1) < 1e-7)
   }
 
+  @Test func `torchvision's constants are those of its transforms`() throws {
+    let views = try ViewMaker(
+      source: Shape(3, 1, 1), output: Shape(3, 1, 1), normalization: .torchvision)
+    var image: [Float] = [0, 0, 0]
+    views.write(views.center, of: [255, 0, 51], into: &image)
+    // (x / 255 - mean) / std, as transforms.Normalize has it.
+    let expected: [Float] = [(1 - 0.485) / 0.229, -0.456 / 0.224, (0.2 - 0.406) / 0.225]
+    for (a, b) in zip(image, expected) { #expect(abs(a - b) < 1e-5) }
+  }
+
   @Test func `a constant channel gets deviation 1`() throws {
     let source = FixedSource(shape: Shape(1, 1, 3), examples: [[51, 51, 51]])
     let normalization = try Normalization.meanDeviation(.measured(over: source))

@@ -188,6 +188,24 @@ struct ClusterTests {
     #expect(try StatusRecord.decode(Array(summary.utf8)).step >= record.step + 20)
   }
 
+  @Test func `members that are there before their server train with it`() throws {
+    let endpoint = "ipc://\(scratch.path)/server"
+    var members: [Program] = []
+    for role in ["worker", "fc", "fc", "worker"] {
+      members.append(try Program([role, "--server", endpoint]))
+    }
+    for member in members {
+      #expect(eventually(seconds: 20) { member.output.contains("looking for the server") })
+    }
+    let server = try Program([
+      "server", configuration, "--run-dir", run, "--listen", endpoint, "--set", "steps=1",
+    ])
+    #expect(server.finish() == 0, "\(server.output)")
+    for member in members { #expect(member.finish(seconds: 15) == 0, "\(member.output)") }
+    let summary = try String(contentsOfFile: "\(run)/summary.json", encoding: .utf8)
+    #expect(try StatusRecord.decode(Array(summary.utf8)).step == 1)
+  }
+
   /// Connects a raw socket to a tcp endpoint and says something that is not ZeroMQ.
   private func shout(_ text: String, at endpoint: String) {
     guard let port = endpoint.split(separator: ":").last.flatMap({ UInt16($0) }) else { return }

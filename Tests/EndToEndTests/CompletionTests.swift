@@ -40,11 +40,14 @@ struct CompletionTests {
 
   @Test(arguments: [
     (["crosscut", "wor"], ["worker"]),
-    (["crosscut", "worker", "--jo"], ["--join"]),
-    (["crosscut", "train", "--fc"], ["--fc-nodes"]),
-    (["crosscut", "model", ""], ["show"]),
+    (["crosscut", "worker", "--jo"], ["--join", "--join-timeout"]),
+    (["crosscut", "train", "--fc"], ["--fc-loss", "--fc-nodes"]),
+    (["crosscut", "model", ""], ["list", "show"]),
     (["crosscut", "model", "show", "--js"], ["--json"]),
-    (["crosscut", "train", "--set", "x=1", "--se"], ["--secure", "--seed", "--set"]),
+    (
+      ["crosscut", "train", "--set", "x=1", "--se"],
+      ["--secure", "--seed", "--server-shards", "--set"]
+    ),
     (["crosscut", "nonsense", "--se"], []),
   ])
   func `bash offers commands and the options of each`(words: [String], expected: [String]) throws {

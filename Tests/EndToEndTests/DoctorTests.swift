@@ -1,6 +1,9 @@
 import Foundation
+import Messages
 import Nodes
+import Observability
 import Testing
+import Transport
 
 @testable import crosscut
 
@@ -44,6 +47,33 @@ struct DoctorTests {
     #expect(bad.map { $0["name"] } == ["server"])
     #expect(bad.first?["advice"]?.isEmpty == false)
     #expect(bad.first?["text"]?.contains("no server answers") == true)
+  }
+
+  @Test func `where no server is named the port of one is looked at, taken or free`() throws {
+    let context = try Context()
+    let hub = try Hub(context: context, listen: "tcp://127.0.0.1:0")
+    let text = try #require(hub.boundEndpoint?.split(separator: ":").last)
+    let port = try #require(UInt16(text))
+    let taken = MachineCheck.port(port)
+    #expect(taken.state == .warning && taken.text.contains("in use"), "\(taken)")
+    #expect(taken.advice.contains("--listen"))
+    hub.close(lingerMilliseconds: 0)
+    context.terminate()
+    #expect(eventually(seconds: 10) { MachineCheck.port(port).state == .good })
+  }
+
+  @Test func `data that differs from the cluster's is bad, and said with both sizes`() throws {
+    var record = StatusRecord(run: 1, name: "tiny")
+    let facts = DatasetFacts(trainingExamples: 400, evaluationExamples: 64, fingerprint: 0xAB)
+    #expect(DoctorCommand.agreement(facts, record).isEmpty)
+    record.dataset = DatasetRecord(
+      trainingExamples: 400, evaluationExamples: 64, fingerprint: "00000000000000ab")
+    #expect(DoctorCommand.agreement(facts, record).map(\.state) == [.good])
+    record.dataset?.trainingExamples = 500
+    record.dataset?.fingerprint = "00000000000000ac"
+    let finding = try #require(DoctorCommand.agreement(facts, record).first)
+    #expect(finding.state == .bad && finding.text.contains("400 + 64"), "\(finding)")
+    #expect(finding.text.contains("500 + 64") && !finding.advice.isEmpty)
   }
 
   @Test func `each finding has a mark, and what to do below it`() {

@@ -11,41 +11,14 @@ struct RecoveryTests {
 
   init() throws { cluster = try TinyCluster() }
 
-  private static let steps = 800
-  /// A small rate, so that sums in another order are not blown up over the steps.
-  private static let gentle = [
-    "--set", "optimizer.learningRate=0.0005", "--set", "checkpoint.everySteps=100", "--set",
-    "steps=\(steps)",
-  ]
-
-  /// The parameters at the end of the run that nothing disturbs: the same for all tests.
-  private static let undisturbed = Result {
-    let cluster = try TinyCluster()
-    let program = try cluster.train(gentle)
-    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
-    let model = try SafeTensorsReader(path: "\(cluster.run)/model.safetensors")
-    return try model.names.map { (name: $0, values: try model.tensor(named: $0).values) }
-  }
+  private static let gentle = TinyCluster.gentle
 
   private func log(_ name: String) -> String { cluster.scratch.text("run/\(name).log") }
 
-  /// Checks that the run's model is that of the undisturbed one.
   private func expectUndisturbed(
     within tolerance: Float, _ location: SourceLocation = #_sourceLocation
   ) throws {
-    let found = try SafeTensorsReader(path: "\(run)/model.safetensors")
-    let expected = try Self.undisturbed.get()
-    #expect(found.names == expected.map(\.name), sourceLocation: location)
-    for (name, values) in expected {
-      let difference = zip(values, try found.tensor(named: name).values).map { abs($0 - $1) }.max()
-      #expect(difference ?? 0 <= tolerance, "\(name)", sourceLocation: location)
-    }
-    let audit = try Program.run("audit", run)
-    #expect(audit.code == 0, "\(audit.output)", sourceLocation: location)
-    #expect(
-      audit.output.contains("every example of every step was applied exactly once"),
-      "\(audit.output)", sourceLocation: location)
-    #expect(audit.output.contains("\(Self.steps) steps of 16"), sourceLocation: location)
+    try cluster.expectUndisturbed(within: tolerance, location)
   }
 
   @Test func `a run that is stopped and resumed gives the same bits`() throws {
@@ -57,9 +30,20 @@ struct RecoveryTests {
     #expect(second.finish(seconds: 120) == 0, "\(second.output)")
     #expect(log("server").contains("goes on after"), "\(log("server"))")
     let summary = try String(contentsOfFile: "\(run)/summary.json", encoding: .utf8)
-    #expect(try StatusRecord.decode(Array(summary.utf8)).step == 800)
+    let end = try StatusRecord.decode(Array(summary.utf8))
+    #expect(end.step == 800)
     #expect(stopped.step < 800)
     try expectUndisturbed(within: 0)
+    // The course of the run is one: its times go on where the first life ended.
+    let metrics = try MetricsFile(cluster.scratch.text("run/metrics.jsonl"), name: "metrics")
+    let times = metrics.training.map(\.secondsSinceStart)
+    #expect(times == times.sorted(), "\(times)")
+    let earlier = try #require(end.earlierSeconds)
+    #expect(earlier > 0 && times.last.map { $0 > earlier } == true)
+    let events = EventRecord.all(in: cluster.scratch.text("run/events.jsonl"))
+    #expect(events.map(\.secondsSinceStart) == events.map(\.secondsSinceStart).sorted())
+    #expect(
+      events.contains { $0.text.contains("goes on after") && $0.secondsSinceStart >= earlier })
   }
 
   @Test func `a run resumed with another number of workers and fc nodes goes on all the same`()

@@ -1,6 +1,7 @@
 import Foundation
 import Observability
 import Testing
+import Training
 
 /// A folder with a configuration of a network that trains hundreds of steps a second, and the run
 /// that tests make of it.
@@ -77,5 +78,43 @@ final class TinyCluster {
     #expect(
       eventually(seconds: 5) { processes(of: [run, server]).isEmpty },
       "left over: \(processes(of: [run, server]))", sourceLocation: location)
+  }
+}
+
+extension TinyCluster {
+  /// Steps of a gentle run.
+  static let steps = 800
+  /// A small rate, so that sums in another order are not blown up over the steps.
+  static let gentle = [
+    "--set", "optimizer.learningRate=0.0005", "--set", "checkpoint.everySteps=100", "--set",
+    "steps=\(steps)",
+  ]
+
+  /// The parameters at the end of the gentle run that nothing disturbs: the same for all tests.
+  private static let undisturbed = Result {
+    let cluster = try TinyCluster()
+    let program = try cluster.train(gentle)
+    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    let model = try SafeTensorsReader(path: "\(cluster.run)/model.safetensors")
+    return try model.names.map { (name: $0, values: try model.tensor(named: $0).values) }
+  }
+
+  /// Checks that the run's model is that of the undisturbed one.
+  func expectUndisturbed(
+    within tolerance: Float, _ location: SourceLocation = #_sourceLocation
+  ) throws {
+    let found = try SafeTensorsReader(path: "\(run)/model.safetensors")
+    let expected = try Self.undisturbed.get()
+    #expect(found.names == expected.map(\.name), sourceLocation: location)
+    for (name, values) in expected {
+      let difference = zip(values, try found.tensor(named: name).values).map { abs($0 - $1) }.max()
+      #expect(difference ?? 0 <= tolerance, "\(name)", sourceLocation: location)
+    }
+    let audit = try Program.run("audit", run)
+    #expect(audit.code == 0, "\(audit.output)", sourceLocation: location)
+    #expect(
+      audit.output.contains("every example of every step was applied exactly once"),
+      "\(audit.output)", sourceLocation: location)
+    #expect(audit.output.contains("\(Self.steps) steps of 16"), sourceLocation: location)
   }
 }

@@ -15,13 +15,15 @@ final class DenseCluster {
   private(set) var wrongSizes: [String] = []
   private let pool = FramePool()
 
-  init(_ plan: NetworkPlan, nodes: Int, rows: Int, seed: UInt64 = 7) {
+  init(
+    _ plan: NetworkPlan, nodes: Int, rows: Int, seed: UInt64 = 7, precision: NumberFormat = .fp32
+  ) {
     self.plan = plan
     self.rows = rows
     let cut = DenseCut(plan, nodes: nodes)
     self.cut = cut
     slices = (0..<nodes).map {
-      DenseSlice(plan: plan, cut: cut, rank: $0, rows: rows, seed: seed)
+      DenseSlice(plan: plan, cut: cut, rank: $0, rows: rows, seed: seed, precision: precision)
     }
   }
 
@@ -137,7 +139,7 @@ final class DenseCluster {
 /// Networks, inputs and comparisons of the dense tests.
 enum DenseFixture {
   static let forms = ["gather-input", "scatter-output", "mixed", "auto"]
-  static let networks = ["dropout first", "uneven", "logistic", "single"]
+  static let networks = ["dropout first", "uneven", "logistic", "sampled", "single"]
 
   static func plan(_ network: String, form: String) throws -> NetworkPlan {
     var count = 0
@@ -171,6 +173,13 @@ enum DenseFixture {
           LayerSpec(.dropout(Dropout(rate: 0.3, scale: .evaluation))), full(17),
           LayerSpec(.activation(.tanh)), LayerSpec(.activation(.relu)), full(4),
         ], loss: network == "logistic" ? .logistic : .softmax)
+    case "sampled":
+      return try NetworkPlan(
+        input: Shape(7, 1, 1),
+        layers: [
+          full(5), LayerSpec(.activation(.relu)),
+          LayerSpec(.fullyConnected(FullyConnected(units: 23, bias: .uniformFanIn))),
+        ], sampleRate: 0.3)
     default:
       return try NetworkPlan(input: Shape(3, 1, 1), layers: [full(2)])
     }

@@ -1,3 +1,4 @@
+import Glibc
 import Kernels
 import Network
 import Tensors
@@ -66,6 +67,28 @@ import Testing
       labels.flatMap { _ in logits.map(Double.init) }, labels: labels, classes: 7)
     #expect(wanted == [2, 0, 3, 6, 1, 4, 5, -1])
     #expect(cluster.ranks == wanted)
+  }
+
+  @Test(arguments: [1, 2, 3], Loss.allCases)
+  func `the likeliest classes of the slices are those of the whole row`(
+    nodes: Int, loss: Loss
+  ) throws {
+    let logits: [Float] = [2, 5, 2, -1, 4, 2, 0]
+    let cluster = try cluster(loss, logits: logits, nodes: nodes, labels: [0, 3])
+    let all = cluster.slices.flatMap { $0.best(1, count: 3) }
+    let best = all.sorted { ($1.probability, $0.index) < ($0.probability, $1.index) }.prefix(3)
+    #expect(best.map(\.index) == [1, 4, 0])
+    let sum = logits.reduce(0) { $0 + exp($1) }
+    for guess in best {
+      let logit = logits[guess.index]
+      let wanted =
+        loss == .softmax
+        ? exp(logit) / sum : 1 / (1 + exp(-logit))
+      #expect((guess.probability - wanted).magnitude < 1e-6)
+    }
+    // No slice gives more than it has, nor more than is asked for.
+    for slice in cluster.slices { #expect(slice.best(0, count: 2).count == 2) }
+    #expect(cluster.slices[0].best(0, count: 99).count <= 7)
   }
 
   @Test(arguments: [1, 2], [Float.nan, .infinity])

@@ -37,6 +37,29 @@ import Testing
     #expect(DenseFixture.error(Array(velocity.floats[..<count]), wanted) < 1e-6)
   }
 
+  @Test(arguments: [2, 3])
+  func `an update on several threads has the bits of one`(threads: Int) {
+    // Large enough to be split, into parts of unequal length.
+    let count = 1_000_003
+    let sgd = SGD(
+      learningRate: 0.01, momentum: 0.9, weightDecay: 5e-4, convention: .paper2012)
+    func updated(on threads: Int) -> [Float] {
+      ComputeThreads.use(threads)
+      defer { ComputeThreads.use(1) }
+      let memory = (0..<3).map { salt in
+        let buffer = AlignedBuffer(floats: count)
+        for index in 0..<count { buffer.floatPointer[index] = Float((index + salt) % 97) * 0.01 }
+        return buffer
+      }
+      sgd.update(
+        count: count, gradient: memory[0].floatPointer, weight: memory[1].floatPointer,
+        velocity: memory[2].floatPointer, newWeight: memory[1].floatPointer,
+        newVelocity: memory[2].floatPointer)
+      return withExtendedLifetime(memory) { Array(memory[1].floats[..<count]) }
+    }
+    #expect(updated(on: threads) == updated(on: 1))
+  }
+
   @Test(arguments: SGD.Convention.allCases)
   func `a gradient is cut element by element, and what is no number stays so`(
     convention: SGD.Convention

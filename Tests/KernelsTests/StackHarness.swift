@@ -58,9 +58,12 @@ struct StackHarness {
   }
 
   /// One step of a new stack; with `training: false` without gradients.
-  func run(_ algorithm: ConvolutionAlgorithm, training: Bool = true) throws -> Outcome {
+  func run(
+    _ algorithm: ConvolutionAlgorithm, training: Bool = true, precision: NumberFormat = .fp32
+  ) throws -> Outcome {
     step(
-      try ConvolutionStack(plan: plan, rows: rows, training: training, algorithm: algorithm))
+      try ConvolutionStack(
+        plan: plan, rows: rows, training: training, algorithm: algorithm, precision: precision))
   }
 
   /// One step of a given stack.

@@ -54,6 +54,63 @@ struct SingleProcessTests {
     #expect(abs(last - (constant.losses.last ?? last)) > 1e-3)
   }
 
+  private static func stepsEachSubBatch(_ kind: String) -> [String] {
+    [
+      "schedule.kind=\(kind)", "schedule.subBatches=2", "schedule.fcUpdate=per-sub-batch",
+      "optimizer.scaling.rule=linear", "optimizer.scaling.referenceBatch=22",
+    ]
+  }
+
+  @Test(arguments: ["scattered", "round-robin"], [(1, 1), (3, 2), (5, 3)])
+  func `a cluster whose fc weights step once a sub-batch follows it too`(
+    kind: String, shape: (workers: Int, fcNodes: Int)
+  ) throws {
+    let overrides = Self.stepsEachSubBatch(kind)
+    let single = try train(overrides)
+    let cluster = try TinyRun.train(
+      TinyRun.configuration(overrides, workers: shape.workers, fcNodes: shape.fcNodes))
+    #expect(single.losses.count == 20)
+    for (a, b) in zip(single.losses, cluster.losses) { #expect(abs(a - b) < 2e-4) }
+    #expect(single.evaluations.map(\.step) == cluster.evaluations.map(\.step))
+    for (a, b) in zip(single.evaluations, cluster.evaluations) {
+      #expect(abs(a.loss - b.loss) < 2e-4)
+    }
+    for (name, values) in single.parameters {
+      for (a, b) in zip(values, cluster.parameters[name] ?? []) { #expect(abs(a - b) < 2e-4) }
+    }
+    // Another way of training than one step for both.
+    let other = try train([
+      "schedule.kind=\(kind)", "schedule.subBatches=2", "optimizer.scaling.rule=linear",
+      "optimizer.scaling.referenceBatch=22",
+    ])
+    let last = try #require(single.losses.last)
+    #expect(abs(last - (other.losses.last ?? last)) > 1e-3)
+  }
+
+  /// Without conv weights the two steps of a batch are steps like any other: the sub-batches are
+  /// the batches of a run with half the batch.
+  @Test func `two sub-batches that step are two steps of half the batch`() throws {
+    let dense = [
+      "network.layers=[{type: \"maxpool\", window: 3, stride: 2}, {type: \"fc\", units: 13}, \"relu\","
+        + " {type: \"fc\", units: 5}]",
+      "evaluation.everySteps=null", "evaluation.everyEpochs=0",
+    ]
+    let one = try train(
+      dense + [
+        "schedule.kind=scattered", "schedule.subBatches=2", "schedule.fcUpdate=per-sub-batch",
+        "globalBatch=22", "steps=10",
+      ])
+    let two = try train(dense + ["globalBatch=11", "steps=20"])
+    for (step, loss) in one.losses.enumerated() {
+      #expect(abs(loss - (two.losses[2 * step] + two.losses[2 * step + 1]) / 2) < 1e-5)
+    }
+    #expect(one.parameters.count == 4)
+    for (name, values) in one.parameters {
+      let others = try #require(two.parameters[name])
+      for (a, b) in zip(values, others) { #expect(abs(a - b) < 1e-5, "\(name): \(a) and \(b)") }
+    }
+  }
+
   @Test(arguments: [
     ["optimizer.scaling={rule: 'sqrt', referenceBatch: 5}"],
     [

@@ -45,6 +45,17 @@ struct TrajectoryTests {
     #expect(first.parameters == second.parameters)
   }
 
+  /// Chunks are stepped by the same arithmetic wherever they are.
+  @Test(arguments: [2, 3])
+  func `any number of parameter servers gives the bits of one`(servers: Int) throws {
+    let one = try TinyRun.train(TinyRun.configuration(workers: 2, fcNodes: 2))
+    let several = try TinyRun.train(
+      TinyRun.configuration(["cluster.serverShards=\(servers)"], workers: 2, fcNodes: 2))
+    #expect(one.losses == several.losses)
+    #expect(one.parameters == several.parameters)
+    #expect(one.parameters.count == 10)
+  }
+
   /// TinyRun's network is too narrow to learn in a few hundred steps (PyTorch's is, too): most of
   /// an image is lost in its six channels. A wider one is sure to.
   @Test func `training learns the synthetic classes`() throws {

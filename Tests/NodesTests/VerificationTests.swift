@@ -31,6 +31,16 @@ struct VerificationTests {
     #expect(report.loss.relative < 1e-5)
   }
 
+  @Test func `several parameter servers pass, each with its own gradients`() throws {
+    let report = try run(
+      Verification(
+        TinyRun.configuration(["cluster.serverShards=3"], workers: 3, fcNodes: 2),
+        steps: Self.steps, tolerance: 1e-4))
+    #expect(report.findings.isEmpty, "\(report.findings)")
+    #expect(report.tensors.count == 10)
+    #expect(report.tensors.allSatisfy { $0.parameter == 0 })
+  }
+
   @Test(arguments: [
     (ScheduleConfiguration.Kind.scattered, 0), (.scattered, 4), (.roundRobin, 0), (.roundRobin, 5),
   ])
@@ -46,6 +56,38 @@ struct VerificationTests {
     #expect(report.loss.relative < 1e-5)
   }
 
+  @Test(arguments: [
+    (ScheduleConfiguration.Kind.scattered, 2), (.roundRobin, 2), (.roundRobin, 11),
+  ])
+  func `a cluster whose fc weights step once a sub-batch makes the single process's steps`(
+    kind: ScheduleConfiguration.Kind, subBatches: Int
+  ) throws {
+    var configuration = try TinyRun.configuration(workers: 3, fcNodes: 2)
+    configuration.schedule.kind = kind
+    configuration.schedule.subBatches = subBatches
+    configuration.schedule.fcUpdate = .perSubBatch
+    let report = try run(Verification(configuration, steps: Self.steps, tolerance: 1e-4))
+    #expect(report.findings.isEmpty, "\(report.findings)")
+    #expect(report.tensors.allSatisfy { $0.gradient.relative > 0 })
+    #expect(report.tensors.allSatisfy { $0.parameter == 0 })
+    #expect(report.loss.relative < 1e-5)
+  }
+
+  @Test func `a step left out of a sub-batch is found`() throws {
+    // The same gradients; but summed, not stepped.
+    var cluster = try TinyRun.configuration(workers: 2, fcNodes: 2)
+    cluster.schedule.kind = .scattered
+    cluster.schedule.subBatches = 2
+    cluster.schedule.fcUpdate = .perSubBatch
+    var reference = cluster
+    reference.optimizer.momentum = 0.8
+    let report = try run(
+      Verification(cluster: cluster, reference: reference, steps: Self.steps, tolerance: 1e-4))
+    // Momentum acts from the second update on: in the fc layers that is the second sub-batch's.
+    #expect(report.findings.contains { $0.quantity == .parameter && $0.tensor == "fc5 weight" })
+    #expect(report.firstFinding?.step == 1)
+  }
+
   /// Spoils one element of one gradient.
   private struct Doctor: StepProbe {
     let next: any StepProbe
@@ -54,7 +96,7 @@ struct VerificationTests {
     let step: UInt64
 
     func gradient(
-      step: UInt64, of entry: ParameterTable.Entry, region: ParameterRegion,
+      step: UInt64, subBatch: Int?, of entry: ParameterTable.Entry, region: ParameterRegion,
       values: UnsafePointer<Float>
     ) {
       if step == self.step, entry.name == tensor {
@@ -63,7 +105,8 @@ struct VerificationTests {
           UnsafeMutablePointer(mutating: values)[offset + element - elements.lowerBound] += 0.05
         }
       }
-      next.gradient(step: step, of: entry, region: region, values: values)
+      next.gradient(
+        step: step, subBatch: subBatch, of: entry, region: region, values: values)
     }
   }
 

@@ -38,6 +38,25 @@ import Testing
     #expect(answer.header("Content-Type") != nil)
   }
 
+  @Test func `predictions come once there are some`() throws {
+    let board = Self.board()
+    let early = try Self.get("/api/v1/predictions", board: board)
+    #expect(early.status == 503 && early.header("Retry-After") != nil)
+    board.publish(
+      SampleSnapshot(
+        step: 60, height: 1, width: 2, channels: 1, classNames: ["shirt", "boot"],
+        samples: [
+          .init(label: 1, pixels: [0, 255], guesses: [.init(index: 1, probability: 0.75)])
+        ]))
+    let answer = try Self.get("/api/v1/predictions", board: board)
+    #expect(answer.status == 200)
+    let text = Self.text(answer)
+    #expect(
+      text == #"{"channels":1,"classNames":["shirt","boot"],"height":1,"samples":["#
+        + #"{"guesses":[{"class":1,"probability":0.75}],"label":1,"pixels":"AP8="}],"step":60,"#
+        + #""width":2}"# + "\n", "\(text)")
+  }
+
   @Test func `another path is told which there are`() throws {
     let answer = try Self.get("/api/v1/stauts")
     #expect(answer.status == 404)

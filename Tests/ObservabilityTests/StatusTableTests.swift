@@ -15,6 +15,17 @@ import Testing
     return plain
   }
 
+  @Test func `a run in bf16 says so, one in fp32 need not`() {
+    var record = exampleRecord()
+    record.precision = "fp32"
+    #expect(
+      StatusTable.render(record, columns: 80, color: false)
+        == StatusTable.render(exampleRecord(), columns: 80, color: false))
+    record.precision = "bf16"
+    #expect(
+      StatusTable.render(record, columns: 80, color: false).contains("learning rate 0.01  bf16\n"))
+  }
+
   @Test func `a terminal of 80 columns shows the run and where the time goes`() {
     #expect(
       StatusTable.render(exampleRecord(), columns: 80, color: false) == """

@@ -34,6 +34,29 @@ import Testing
     if layout == .beside, nodes == 1 { #expect(sent == 0) }
   }
 
+  /// Conv gradients and parameters then cross every link alike: K/S of what one server has.
+  @Test(arguments: ClusterShape.Layout.allCases)
+  func `as many server shards as workers leave no link with all conv parameters`(
+    layout: ClusterShape.Layout
+  ) throws {
+    let plan = try Self.alexNet()
+    var shape = Self.shape(4, batch: 8, layout: layout)
+    shape.chunkElements = 1 << 16
+    let one = Traffic(plan, shape)
+    shape.serverShards = 4
+    let four = Traffic(plan, shape)
+    let conv = plan.stages.reduce(0) { $0 + $1.parameterCount } * 4
+    #expect(one.servers.map(\.sent) == [4 * conv])
+    #expect(four.servers.reduce(0) { $0 + $1.sent } == 4 * conv)
+    for server in four.servers { #expect(server.sent <= conv + 4 * 4 << 16) }
+    #expect(four.hosts.reduce(0) { $0 + $1.sent } == four.hosts.reduce(0) { $0 + $1.received })
+    if layout == .beside {
+      // 3/4 of its own gradients and a quarter of the others' parameters, instead of all of those.
+      let saved = Double(one.busiest.sent - four.busiest.sent) / Double(conv)
+      #expect(abs(saved - 1.5) < 0.1, "\(saved)")
+    }
+  }
+
   @Test func `16-bit values halve what is not labels, ranks or the loss`() throws {
     let plan = try Self.alexNet()
     var shape = Self.shape(4, batch: 32)

@@ -62,6 +62,23 @@ import Testing
     #expect(StepForecast(plan, shape, speeds).seconds < gathered)
   }
 
+  @Test func `sub-batches that step one after another hide less, and are as many as asked for`()
+    throws
+  {
+    let plan = try Self.alexNet()
+    let speeds = Speeds(plan, flops: 1e12)
+    var shape = Self.shape(8, 8, link: 119e6)
+    (shape.schedule, shape.subBatches) = (.scattered, 4)
+    let once = StepForecast(plan, shape, speeds)
+    shape.updatesEachSubBatch = true
+    let each = StepForecast(plan, shape, speeds)
+    #expect(each.seconds > once.seconds)
+    #expect(each.tasks.filter { $0.kind == .fcUpdate }.count >= 4)
+    let sum = each.critical.reduce(0) { $0 + $1.seconds }
+    #expect(abs(sum / each.seconds - 1) < 0.02, "\(sum) of \(each.seconds)")
+    #expect(Recommendation(plan, shape, speeds).shape.subBatches == 4)
+  }
+
   @Test(arguments: [1, 2, 4, 16])
   func `a recommendation is no slower a machine than what was asked for`(workers: Int) throws {
     let plan = try Self.alexNet()

@@ -5,6 +5,7 @@ import Nodes
 import Observability
 import Planning
 import Synchronization
+import Tensors
 import Testing
 import Training
 import Transport
@@ -33,31 +34,72 @@ struct TrafficTests {
     }
     """
 
-  static func configuration(workers: Int, fcNodes: Int) throws -> RunConfiguration {
+  static func configuration(
+    workers: Int, fcNodes: Int, servers: Int
+  ) throws -> RunConfiguration {
     try RunConfiguration.parse(
       text: text, source: "traffic",
-      overrides: ["cluster.workers=\(workers)", "cluster.fcNodes=\(fcNodes)"].map {
-        ConfigurationOverride($0)
-      })
+      overrides: [
+        "cluster.workers=\(workers)", "cluster.fcNodes=\(fcNodes)", "cluster.chunkBytes=32768",
+        "cluster.serverShards=\(servers)",
+      ].map { ConfigurationOverride($0) })
   }
 
-  @Test(arguments: [(1, 1), (2, 2), (3, 2), (1, 4)])
-  func `bytes a step are those the nodes count`(workers: Int, fcNodes: Int) throws {
-    let configuration = try Self.configuration(workers: workers, fcNodes: fcNodes)
-    let traffic = Traffic(
-      try configuration.networkPlan(),
-      ClusterShape(
-        workers: workers, fcNodes: fcNodes, globalBatch: configuration.globalBatch))
+  @Test(arguments: [(1, 1, 1), (2, 2, 1), (3, 2, 3), (1, 4, 1), (2, 1, 2)])
+  func `bytes a step are those the nodes count`(
+    workers: Int, fcNodes: Int, servers: Int
+  ) throws {
+    let configuration = try Self.configuration(
+      workers: workers, fcNodes: fcNodes, servers: servers)
+    var shape = ClusterShape(
+      workers: workers, fcNodes: fcNodes, globalBatch: configuration.globalBatch)
+    shape.serverShards = servers
+    shape.chunkElements = configuration.cluster.chunkElements
+    let traffic = Traffic(try configuration.networkPlan(), shape)
     let counted = try Self.count(configuration)
     for (node, bytes) in counted {
       let expected =
-        node.role == .worker ? traffic.workers[node.rank] : traffic.fcNodes[node.rank]
+        switch node.role {
+        case .worker: traffic.workers[node.rank]
+        case .shard: traffic.servers[node.rank]
+        case .fc, .server, .observer: traffic.fcNodes[node.rank]
+        }
       let sent: Double = bytes.sent / Double(expected.sent)
       let received: Double = bytes.received / Double(expected.received)
       #expect(abs(sent - 1) < 0.03, "\(node) sent \(sent) of \(expected.sent)")
       #expect(abs(received - 1) < 0.03, "\(node) received \(received) of \(expected.received)")
     }
-    #expect(counted.count == workers + fcNodes)
+    #expect(counted.count == workers + fcNodes + servers - 1)
+  }
+
+  @Test(arguments: ["auto", "gather-input", "scatter-output"], [2, 3, 4])
+  func `an fc node's bytes are those of its layers, its features and the loss`(
+    form: String, fcNodes: Int
+  ) throws {
+    let configuration = try RunConfiguration.parse(
+      text: """
+        {
+          network: { input: [5, 4, 4], layers: [
+            { type: "fc", units: 37, form: "\(form)" }, "relu", { type: "fc", units: 11 },
+            { type: "fc", units: 90, form: "gather-input" },
+          ] },
+          dataset: { kind: "synthetic" }, globalBatch: 6,
+        }
+        """, source: "layers")
+    let plan = try configuration.networkPlan()
+    let traffic = Traffic(plan, ClusterShape(workers: 1, fcNodes: fcNodes, globalBatch: 6))
+    let rows = configuration.globalBatch
+    let features = rows * 4 * Partition(count: plan.features, parts: fcNodes)[0].count
+    let layers = traffic.layers.reduce(0) { $0 + $1.sent }
+    #expect(traffic.fcNodes[0].sent == features + rows * 4 + rows * 12 * (fcNodes - 1) + layers)
+    #expect(traffic.layers.map(\.reason) == [form == "auto" ? .auto : .form, .auto, .form])
+    // What is chosen by cost is the cheaper, and the other figure is what the other would cost.
+    for layer in traffic.layers where layer.reason == .auto { #expect(layer.sent <= layer.other) }
+    let gathered: Int =
+      rows * 4
+      * ((fcNodes - 1) * Partition(count: 11, parts: fcNodes)[0].count
+        + Partition(count: 11, parts: fcNodes).ranges.dropFirst().reduce(0) { $0 + $1.count })
+    #expect(traffic.layers[2].sent == gathered)
   }
 
   /// Bytes a turn of every node between two of its heartbeats, at least 60 turns apart.
@@ -110,7 +152,8 @@ struct TrafficTests {
         throw NodeError("the cluster ended: \(result)")
       }
       let record = try client.status(timeoutMilliseconds: 60_000)
-      let wanted = record.workersWanted + record.fcNodesWanted
+      let wanted =
+        record.workersWanted + record.fcNodesWanted + (record.serverShardsWanted ?? 0)
       if record.nodes.count == wanted,
         record.nodes.allSatisfy({ $0.turn >= start[$0.name, default: 0] + turns })
       {

@@ -10,9 +10,12 @@ struct RandomScenario: CustomStringConvertible {
   /// What is wrong with the cores on purpose.
   var bug: PlantedBug?
 
-  /// - Parameter isHarsh: besides what happens to members: deaths of the server, links that are cut
-  ///   one way or flap, a full disk, numbers that are not finite.
-  init(seed: UInt64, isHarsh: Bool = true) {
+  /// - Parameters:
+  ///   - sharded: with several parameter servers, which meet with faults too; the rest of the
+  ///     scenario is the same.
+  ///   - isHarsh: besides what happens to members: deaths of the server, links that are cut one way
+  ///     or flap, a full disk, numbers that are not finite.
+  init(seed: UInt64, sharded: Bool = false, isHarsh: Bool = true) {
     self.seed = seed
     var random = RandomSequence(RandomStream(seed: seed, purpose: .simulation, first: 1))
     func below(_ bound: Int) -> Int { Int(RandomStream.below(UInt32(bound), random.nextWord())) }
@@ -66,6 +69,19 @@ struct RandomScenario: CustomStringConvertible {
         rank % 2 == 0 ? groups : groups.filter { _ in oneIn(2) }
       }
     }
+    if sharded {
+      options.shards = 2 + below(3)
+      for _ in 0..<below(3) {
+        let shard = NodeName(.shard, 1 + below(options.shards - 1))
+        let faults: [SimulatedCluster.Fault] = [
+          .kill(shard, connectionCloses: true), .kill(shard, connectionCloses: false),
+          .hang(shard), .breakDown(shard), .leave(shard), .add(.shard),
+        ]
+        options.faults.insert((Microseconds(below(span)), faults[below(6)]), at: 0)
+      }
+      for _ in 0..<4 { options.faults.append((20_000_000, .add(.shard))) }
+    }
+    options.schedule.updatesEachSubBatch = oneIn(2)
     self.options = options
     if isHarsh { addHardship(span: span) }
   }
@@ -112,12 +128,13 @@ struct RandomScenario: CustomStringConvertible {
 
   var description: String {
     """
-    CROSSCUT_SIMULATION_SEED=\(seed): \(options.workers) workers, \(options.fcNodes) fc nodes, \
+    CROSSCUT_SIMULATION_SEED=\(seed): \(options.workers) workers, \(options.fcNodes) fc nodes, \(options.shards) shards, \
     \(options.steps) steps of \(options.globalBatch), evaluation of \
     \(options.evaluationExamples) every \(options.evaluateEvery), delays up to \
     \(options.maximumDelay) us, \(options.schedule.subBatches) sub-batches \
-    (\(options.schedule.dealsWhole ? "whole" : "parts")), machines with \(options.heldGroups), \
-    \(options.duplicates)/256 twice; \
+    (\(options.schedule.dealsWhole ? "whole" : "parts")\
+    \(options.schedule.updatesEachSubBatch ? ", each with a step" : "")), \
+    machines with \(options.heldGroups), \(options.duplicates)/256 twice; \
     checkpoints every \(options.checkpointEvery)\(options.keepsBest ? ", of the best" : ""); \
     \(options.poison.isEmpty ? "" : "\(options.poison) \(options.onFault), ")\
     \(options.faults.filter { $0.0 < 20_000_000 }.map { "\($0.0): \($0.1)" }

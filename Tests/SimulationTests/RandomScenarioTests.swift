@@ -59,12 +59,15 @@ struct RandomScenarioTests {
     }
   }
 
-  @Test func `any mixture of faults ends in the right parameters or names the guilty`() async {
+  @Test(arguments: [false, true])
+  func `any mixture of faults ends in the right parameters or names the guilty`(
+    sharded: Bool
+  ) async {
     if let seed = Self.number("CROSSCUT_SIMULATION_SEED") {
-      RandomScenario(seed: seed).check()
+      RandomScenario(seed: seed, sharded: sharded).check()
       return
     }
-    let count = Self.number("CROSSCUT_SIMULATION_SEEDS") ?? 600
+    let count = Self.number("CROSSCUT_SIMULATION_SEEDS") ?? 300
     let first = Self.number("CROSSCUT_SIMULATION_FIRST") ?? 0
     let parts = UInt64(max(sysconf(Int32(_SC_NPROCESSORS_ONLN)), 1))
     let tally = await withTaskGroup(of: Tally.self) { group in
@@ -72,7 +75,7 @@ struct RandomScenarioTests {
         group.addTask {
           var tally = Tally()
           for seed in stride(from: first + part, to: first + count, by: Int(parts)) {
-            tally.add(RandomScenario(seed: seed).check())
+            tally.add(RandomScenario(seed: seed, sharded: sharded).check())
           }
           return tally
         }

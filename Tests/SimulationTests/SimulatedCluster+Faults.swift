@@ -16,7 +16,7 @@ extension SimulatedCluster {
     case add(Role)
     /// The server's operator ends the run.
     case stop
-    /// The operator loses patience. With no fc node hanging the run must have ended by itself.
+    /// The operator loses patience. With no fc node or shard hanging the run must have ended by itself.
     case giveUp
     /// The server's process dies and is started again after a while.
     case killServer(down: Microseconds)
@@ -46,7 +46,7 @@ extension SimulatedCluster {
     case .giveUp:
       if isUnderWay {
         stopRequested = true
-        if fcFaults.isEmpty { violations.append("had to be given up: \(serverCore.state)") }
+        if holderFaults.isEmpty { violations.append("had to be given up: \(serverCore.state)") }
       }
       requestStop()
     case .blackout(let length, let probability):
@@ -57,14 +57,14 @@ extension SimulatedCluster {
       server.alive = false
       cutLinks(from: .server)
       notes.append("\(now) server dies for \(down)")
-      fcFaults += fcNames
+      holderFaults += holderNames
       schedule(after: down, .revive)
     case .cut(let cut, let length):
       partitions.append((cut, now + length))
       lossy = true
       // Silence makes a healthy node one that is lost.
-      fcFaults += [cut.from, cut.to].filter { $0.role == .fc }
-      if cut.from.role == .server || cut.to.role == .server { fcFaults += fcNames }
+      holderFaults += [cut.from, cut.to].filter(\.role.holdsParameters)
+      if cut.from.role == .server || cut.to.role == .server { holderFaults += holderNames }
     case .diskFull(let writes): failingWrites += writes
     case .kill(let name, _), .hang(let name), .breakDown(let name), .leave(let name):
       guard let id = serverCore.membership.records.values.first(where: { $0.name == name })?.node,
@@ -75,22 +75,26 @@ extension SimulatedCluster {
     faultsHappened += 1
   }
 
-  private var fcNames: [NodeName] { (0..<options.fcNodes).map { NodeName(.fc, $0) } }
+  private var holderNames: [NodeName] {
+    (0..<options.fcNodes).map { NodeName(.fc, $0) }
+      + (1..<max(options.shards, 1)).map { NodeName(.shard, $0) }
+  }
 
   private mutating func apply(
     _ fault: Fault, to node: SimulatedNode, _ id: NodeID, _ name: NodeName
   ) {
     if case .leave = fault {
-      if name.role == .fc, isUnderWay, plan.checkpointEvery == 0 { stopRequested = true }
+      let holds = name.role.holdsParameters
+      if holds, isUnderWay, plan.checkpointEvery == 0 { stopRequested = true }
       // Others may have to go back to where it went.
-      if name.role == .fc, plan.checkpointEvery > 0 { fcFaults.append(name) }
+      if holds, plan.checkpointEvery > 0 { holderFaults.append(name) }
       // It goes at once where it has not seen a view, even if one is on its way.
-      if name.role == .fc, node.fc?.viewNumber == 0 { fcFaults.append(name) }
+      if holds, (node.fc?.viewNumber ?? node.shard?.viewNumber) == 0 { holderFaults.append(name) }
       return handle(.leave, at: id)
     }
     faulty[id] = name
-    if name.role == .fc {
-      fcFaults.append(name)
+    if name.role.holdsParameters {
+      holderFaults.append(name)
       // It says that it leaves, and in a run without checkpoints that is the end.
       if case .breakDown = fault, isUnderWay, plan.checkpointEvery == 0 { stopRequested = true }
     }
@@ -131,10 +135,11 @@ extension SimulatedCluster {
     case .gathering, .paused, .farewell, .over: return
     case .running, .ending: break
     }
-    let members = (core.view?.workers ?? []) + (core.view?.fcNodes ?? [])
     let atFault = Set(
-      members.map(\.node).filter { faulty[$0] != nil && core.membership[$0] != nil }
-        .compactMap { faulty[$0] })
+      (core.view?.members ?? []).map(\.node).filter {
+        faulty[$0] != nil && core.membership[$0] != nil
+      }
+      .compactMap { faulty[$0] })
     let found = Set(graph.culprits)
     if atFault.isEmpty {
       // Only a lost message leaves nobody at fault, and even that has a line to say.

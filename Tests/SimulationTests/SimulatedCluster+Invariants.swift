@@ -15,8 +15,19 @@ extension SimulatedCluster {
   /// over: a version that is mixed, doubled or computed from an old one shows at once.
   mutating func checkTrajectory(after operation: ServerCore.Operation, at node: SimulatedNode) {
     guard options.poison.isEmpty, case .commit(let step) = operation else { return }
-    if node.chunks != trajectory[step + 1].chunks {
+    let expected = trajectory[step + 1].chunks
+    if plan.shards.chunks[0].contains(where: { node.chunks[$0] != expected[$0] }) {
       violate("the server's parameters after step \(step) are others")
+    }
+  }
+
+  mutating func checkTrajectory(after operation: ShardCore.Operation, at node: SimulatedNode) {
+    guard options.poison.isEmpty, case .commit(let step) = operation, let core = node.shard else {
+      return
+    }
+    let expected = trajectory[step + 1].chunks
+    if core.chunks.contains(where: { node.chunks[$0] != expected[$0] }) {
+      violate("shard \(core.rank)'s parameters after step \(step) are others")
     }
   }
 
@@ -41,6 +52,7 @@ extension SimulatedCluster {
   mutating func checkInvariants(of id: NodeID) {
     guard let node = nodes[id] else { return }
     if let core = node.fc { check(core, id) }
+    if let core = node.shard { check(core, id) }
     if let core = node.worker {
       bound(core.outstanding.count, by: plan.chunks.ofStage.count + 4, "operations of \(id)")
       bound(core.gate.keptCount, by: mostEarly, "early messages of \(id)")
@@ -59,7 +71,7 @@ extension SimulatedCluster {
     bound(core.inbox.count, by: 2 * plan.subBatches.parts, "inboxes of \(id)")
     bound(core.gate.keptCount, by: mostEarly, "early messages of \(id)")
     bound(
-      core.outstanding.count, by: plan.subBatches.parts + 2 * model.columns + 8,
+      core.outstanding.count, by: 2 * plan.subBatches.parts + 2 * model.columns + 8,
       "operations of \(id)")
     guard server.isRunning, serverCore.state == .running, core.restoring == nil, !core.stopped,
       let view = core.gate.view, view.number == serverCore.view?.number
@@ -67,6 +79,18 @@ extension SimulatedCluster {
     let committed = serverCore.committedSteps
     if core.appliedSteps > committed || committed - core.appliedSteps > 1 {
       violate("\(id) has applied \(core.appliedSteps) steps, the server \(committed)")
+    }
+  }
+
+  /// So is a shard.
+  private mutating func check(_ core: ShardCore, _ id: NodeID) {
+    bound(core.gate.keptCount, by: mostEarly, "early messages of \(id)")
+    guard server.isRunning, serverCore.state == .running, core.restoring == nil, !core.stopped,
+      let view = core.gate.view, view.number == serverCore.view?.number
+    else { return }
+    let committed = serverCore.committedSteps
+    if core.appliedSteps > committed || committed - core.appliedSteps > 1 {
+      violate("\(id) has committed \(core.appliedSteps) steps, the server \(committed)")
     }
   }
 

@@ -10,7 +10,7 @@ extension SimulatedCluster {
     let body = Body.join(
       Join(
         role: role, host: "host", processID: Int32(nextIncarnation), softwareVersion: "1",
-        endpoint: role == .fc ? "sim" : "", preferredRank: Int32(rank)))
+        endpoint: role.holdsParameters ? "sim" : "", preferredRank: Int32(rank)))
     let header = Header(run: 0, view: 0, sender: NodeID(0), incarnation: nextIncarnation)
     let link = Link(
       sender: NodeID(0), incarnation: nextIncarnation, receiver: .server, isBulk: false)
@@ -28,6 +28,11 @@ extension SimulatedCluster {
         plan: plan, identity: identity, serverIncarnation: life.incarnation, dataset: facts,
         heldGroups: options.heldGroups[record.name.rank % options.heldGroups.count], now: now)
       nodes[id] = SimulatedNode(worker: core, model, plan, facts)
+    } else if record.name.role == .shard {
+      let core = ShardCore(
+        plan: plan, identity: identity, serverIncarnation: life.incarnation,
+        rank: record.name.rank, now: now)
+      nodes[id] = SimulatedNode(shard: core, model, plan, facts)
     } else {
       let sizes = Array(
         repeating: Array(repeating: 4, count: options.fcNodes),
@@ -66,16 +71,23 @@ extension SimulatedCluster {
         perform(directive, of: id)
       }
       tamper(with: node, keeping: kept)
+      for directive in node.shard?.handle(.message(message), now: now) ?? [] {
+        perform(directive, of: id)
+      }
     case .tick:
       if id == .server { return tellServer(.tick) }
       for directive in node.worker?.handle(.tick, now: now) ?? [] { perform(directive, of: id) }
       for directive in node.fc?.handle(.tick, now: now) ?? [] { perform(directive, of: id) }
+      for directive in node.shard?.handle(.tick, now: now) ?? [] { perform(directive, of: id) }
     case .leave:
       let reason = "asked to"
       for directive in node.worker?.handle(.leave(reason: reason), now: now) ?? [] {
         perform(directive, of: id)
       }
       for directive in node.fc?.handle(.leave(reason: reason), now: now) ?? [] {
+        perform(directive, of: id)
+      }
+      for directive in node.shard?.handle(.leave(reason: reason), now: now) ?? [] {
         perform(directive, of: id)
       }
     }
@@ -177,9 +189,18 @@ extension SimulatedCluster {
       }
       checkTrajectory(after: what, at: node)
       tellServer(.computed(operation, outcome))
+      for receiver in node.server?.cuts.keys.sorted() ?? [] {
+        schedule(after: delay(2000), .drained(sender: id, receiver: receiver, of: node))
+      }
     case .worker(let operation, let what):
       let outcome = node.perform(what)
       for directive in node.worker?.handle(.computed(operation, outcome), now: now) ?? [] {
+        perform(directive, of: id)
+      }
+    case .shard(let operation, let what):
+      let outcome = node.perform(what)
+      if !node.broken { checkTrajectory(after: what, at: node) }
+      for directive in node.shard?.handle(.computed(operation, outcome), now: now) ?? [] {
         perform(directive, of: id)
       }
     case .fc(let operation, let what):
@@ -187,6 +208,9 @@ extension SimulatedCluster {
       if !node.broken { checkTrajectory(after: what, at: node) }
       for directive in node.fc?.handle(.computed(operation, outcome), now: now) ?? [] {
         perform(directive, of: id)
+      }
+      if node.fc?.handsInMore == true {
+        schedule(after: delay(2000), .drained(sender: id, receiver: .server, of: node))
       }
     }
   }

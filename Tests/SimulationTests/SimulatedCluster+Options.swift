@@ -5,6 +5,8 @@ extension SimulatedCluster {
   struct Options {
     var workers = 2
     var fcNodes = 2
+    /// Parameter servers, the coordinator included.
+    var shards = 1
     var steps: UInt64 = 5
     var globalBatch = 7
     var evaluateEvery: UInt64 = 2

@@ -14,6 +14,8 @@ struct SimulatedCluster {
     case compute(Work, at: NodeID, of: SimulatedNode)
     case tick(NodeID, of: SimulatedNode)
     case lost(NodeID, incarnation: UInt64)
+    /// What `sender` had sent to `receiver` has gone out.
+    case drained(sender: NodeID, receiver: NodeID, of: SimulatedNode)
     /// The server's disk has the checkpoint, or could not take it.
     case checkpointed(steps: UInt64, failure: String?, of: SimulatedNode)
     case fault(Fault)
@@ -25,6 +27,7 @@ struct SimulatedCluster {
     case server(OperationID, ServerCore.Operation)
     case worker(OperationID, WorkerCore.Operation)
     case fc(OperationID, FCCore.Operation)
+    case shard(OperationID, ShardCore.Operation)
   }
 
   /// One direction of one connection. A joining process has no number yet: it is known by its
@@ -88,7 +91,7 @@ struct SimulatedCluster {
   var faulty: [NodeID: NodeName] = [:]
   /// Whether somebody asked for the end of the run before it had come.
   var stopRequested = false
-  var fcFaults: [NodeName] = []
+  var holderFaults: [NodeName] = []
   var lossy = false
 
   init(seed: UInt64, _ options: Options, bug: PlantedBug? = nil) {
@@ -116,6 +119,7 @@ struct SimulatedCluster {
       evaluation: .everySteps(options.evaluateEvery), fcElements: network.features, timing: timing)
     plan.checkpointEvery = options.checkpointEvery
     plan.schedule = options.schedule
+    plan.shards = ShardMap(chunks, count: options.shards)
     plan.onFault = options.onFault
     self.plan = plan
     model = ToyModel(
@@ -134,6 +138,7 @@ struct SimulatedCluster {
     schedule(after: 1, .tick(.server, of: server))
     for rank in 0..<options.workers { join(.worker, rank: rank) }
     for rank in 0..<options.fcNodes { join(.fc, rank: rank) }
+    for rank in 1..<max(options.shards, 1) { join(.shard, rank: rank) }
     for (time, fault) in options.faults { schedule(after: time, .fault(fault)) }
   }
 
@@ -188,6 +193,11 @@ struct SimulatedCluster {
     case .checkpointed(let steps, let failure, let node):
       guard node === server, node.isRunning else { return }
       tellServer(.checkpointed(steps: steps, failure: failure))
+    case .drained(let sender, let receiver, let node):
+      guard nodes[sender] === node, node.isRunning else { return }
+      lastMove = now
+      if sender == .server { return tellServer(.drained(receiver)) }
+      for directive in node.fc?.handle(.drained, now: now) ?? [] { perform(directive, of: sender) }
     case .lost(let id, let incarnation):
       guard server.isRunning, serverCore.membership[id]?.incarnation == incarnation else { return }
       lastMove = now

@@ -7,10 +7,11 @@ import Testing
 
 /// One process of a simulated cluster: a real core, and the toy model's memory in place of kernels.
 final class SimulatedNode {
-  /// Exactly one of the three cores is there.
+  /// Exactly one of the four cores is there.
   var server: ServerCore?
   var worker: WorkerCore?
   var fc: FCCore?
+  var shard: ShardCore?
 
   let model: ToyModel
   let plan: RunPlan
@@ -26,12 +27,17 @@ final class SimulatedNode {
   var poison: SimulatedCluster.PoisonBox?
   var bug: PlantedBug?
 
-  /// Every chunk of the convolutional parameters; at the server the committed version.
+  /// Every chunk of the convolutional parameters; at the server and the shards the committed
+  /// version, of which those of others mean nothing.
   var chunks: [[Int32]] = []
-  private var working: [[Int32]] = []
+  var working: [[Int32]] = []
   private var rank = 0
   private(set) var columns = 0..<0
   private(set) var weights: [Int32] = []
+  /// Where weights step within a step: what the steps so far have made, and whether it is read.
+  private var workingWeights: [Int32] = []
+  private var readsWorking = false
+  private var currentWeights: [Int32] { readsWorking ? workingWeights : weights }
   private var weightGradient: [Int32] = []
   /// By sub-batch.
   private var features: [Int: [[Int32]]] = [:]
@@ -41,7 +47,10 @@ final class SimulatedNode {
   private var sums: [Int: [Int32]] = [:]
   private var spans: [Int: WorkerCore.BatchSpan] = [:]
   private var pass: FCCore.Pass?
+  /// Pieces as they were when they were asked for.
+  private var handover: ArraySlice<(Slice, [Frame])> = []
   private var stored: [Int32?] = []
+  private var storedChunks: [[Int32]] = []
   /// Checkpoints, and the one that is coming in.
   private let disk: Disk
   private var staged: (chunks: [[Int32]], weights: [Int32]) = ([], [])
@@ -70,6 +79,17 @@ final class SimulatedNode {
       disk.archive[source]?.chunks ?? model.chunkSizes.indices.map(model.initialChunk)
     working = chunks
     stored = Array(repeating: nil, count: model.columns)
+    storedChunks = model.chunkSizes.map { Array(repeating: 0, count: $0) }
+  }
+
+  init(shard core: ShardCore, _ model: ToyModel, _ plan: RunPlan, _ facts: DatasetFacts) {
+    shard = core
+    disk = Disk()
+    self.plan = plan
+    self.model = model
+    self.facts = facts
+    chunks = model.chunkSizes.indices.map(model.initialChunk)
+    working = chunks
   }
 
   init(worker core: WorkerCore, _ model: ToyModel, _ plan: RunPlan, _ facts: DatasetFacts) {
@@ -99,19 +119,14 @@ final class SimulatedNode {
   func perform(_ operation: ServerCore.Operation) -> ServerCore.Outcome {
     switch operation {
     case .apply(let chunk, let gradients, _):
-      var sum = Array(repeating: Int32(0), count: model.chunkSizes[chunk])
       if let worker = gradients.firstIndex(where: { values([$0]).contains(ToyModel.notFinite) }) {
         return .notFinite(worker: worker, what: "its gradient is nan")
       }
-      for gradient in gradients {
-        for (index, value) in values([gradient]).enumerated() { sum[index] &+= value }
-      }
-      working[chunk] = zip(chunks[chunk], sum).map { model.step($0, $1) }
-      return .applied(frame(working[chunk]))
+      return .applied(frame(step(chunk, gradients)))
     case .commit:
       swap(&chunks, &working)
       return .done
-    case .snapshot: return .snapshot(chunks.map { frame($0) })
+    case .snapshot: return .snapshot(plan.shards.chunks[0].map { frame(chunks[$0]) })
     case .tally(let counts, let lossSum):
       let labels = values([counts[0]])
       return .tallied(
@@ -119,7 +134,14 @@ final class SimulatedNode {
           examples: labels.filter { $0 >= 0 }.count, lossSum: lossSum, top1: 0, top5: 0))
     case .store(let slice, let frames, _):
       for (offset, value) in values(frames).enumerated() {
-        if slice.transfer == 0 {
+        if slice.key > 0 {
+          guard slice.part == .value else { continue }
+          if slice.transfer == 0 {
+            storedChunks[slice.key - 1][slice.firstColumn + offset] = value
+          } else {
+            staged.chunks[slice.key - 1][slice.firstColumn + offset] = value
+          }
+        } else if slice.transfer == 0 {
           if slice.part == .value { stored[slice.firstColumn + offset] = value }
         } else if slice.part == .value {
           staged.weights[slice.firstColumn + offset] = value
@@ -140,14 +162,21 @@ final class SimulatedNode {
       source = steps
       chunks = disk.archive[steps]?.chunks ?? model.chunkSizes.indices.map(model.initialChunk)
       return .done
-    case .cut(let rank, let transfer):
-      guard let weights = disk.archive[source]?.weights else { return .failed("no checkpoint") }
-      return .slices(pieces(of: plan.featureSlices[rank], weights, transfer))
+    case .cut(let name, let transfer, let first):
+      guard let checkpoint = disk.archive[source] else { return .failed("no checkpoint") }
+      if name.role == .shard {
+        return .slices(pieces(of: plan.shards.chunks[name.rank], checkpoint.chunks, transfer))
+      }
+      return .slices(
+        Array(
+          pieces(of: plan.featureSlices[name.rank], checkpoint.weights, transfer)
+            .dropFirst(first).prefix(3)))
     case .save(let steps):
-      saved = (steps, chunks, stored)
+      let whole = chunks.indices.map { plan.shards.owner[$0] == 0 ? chunks[$0] : storedChunks[$0] }
+      saved = (steps, whole, stored)
       let weights = stored.compactMap { $0 }
       if plan.makesCheckpoints, weights.count == stored.count {
-        disk.archive[steps] = (chunks, weights)
+        disk.archive[steps] = (whole, weights)
       }
       return .saved(problem: nil)
     }
@@ -244,7 +273,8 @@ final class SimulatedNode {
         matrix(values(Array($0.frames.dropFirst())), columns: columns.count)
       }
       features[lane] = rows
-      return .segment(result(partial: model.partialLogits(rows, weights)))
+      readsWorking = plan.schedule.updatesEachSubBatch && pass.isTraining && lane > 0
+      return .segment(result(partial: model.partialLogits(rows, currentWeights)))
     case .segment(let index, let lane, let received, let isLast, let deliver, let closesTurn):
       return .segment(segment(index, lane, received, isLast, deliver, closesTurn))
     case .gradients:
@@ -254,7 +284,19 @@ final class SimulatedNode {
         }
       }
       return .done
+    case .stepSubBatch(_, let lane):
+      workingWeights = weights.indices.map { column in
+        model.step(
+          currentWeights[column],
+          model.weightGradient(features[lane] ?? [], logits[lane] ?? [], column: column))
+      }
+      return .done
     case .apply:
+      if plan.schedule.updatesEachSubBatch {
+        swap(&weights, &workingWeights)
+        readsWorking = false
+        return .done
+      }
       for index in weights.indices {
         weights[index] = model.step(weights[index], weightGradient[index])
       }
@@ -262,7 +304,9 @@ final class SimulatedNode {
     case .collect(let transfer):
       var all = Array(repeating: Int32(0), count: model.columns)
       for (column, weight) in zip(columns, weights) { all[column] = weight }
-      return .slices(pieces(of: columns, all, transfer))
+      handover = pieces(of: columns, all, transfer)[...]
+      return .slices(handOver())
+    case .collectNext: return .slices(handOver())
     case .redraw:
       weights = columns.map(model.initialWeight)
       return .done
@@ -273,6 +317,11 @@ final class SimulatedNode {
       }
       return .done
     }
+  }
+
+  private func handOver() -> [(Slice, [Frame])] {
+    defer { handover = handover.dropFirst(3) }
+    return Array(handover.prefix(3))
   }
 
   private func notFinite(_ lane: Int) -> FCCore.NotFinite? {
@@ -297,7 +346,7 @@ final class SimulatedNode {
     _ index: Int, _ lane: Int, _ received: [[Frame]], _ isLast: Bool, _ deliver: [Range<Int>]?,
     _ closesTurn: Bool
   ) -> FCCore.SegmentResult {
-    let own = model.partialLogits(features[lane] ?? [], weights)
+    let own = model.partialLogits(features[lane] ?? [], currentWeights)
     if index == 1 {
       var sum = own
       for frames in received where !frames.isEmpty {
@@ -314,7 +363,7 @@ final class SimulatedNode {
     }
     if let deliver {
       result.notFinite = notFinite(lane)
-      let gradient = model.featureGradient(logits[lane] ?? [], weights)
+      let gradient = model.featureGradient(logits[lane] ?? [], currentWeights)
       let first = plan.subBatches[lane].lowerBound
       result.featureGradients = deliver.map { rows in
         [frame(gradient[rows.lowerBound - first..<rows.upperBound - first].flatMap { $0 })]

@@ -68,6 +68,45 @@ struct SimulationTests {
     }
   }
 
+  @Test(arguments: [false, true])
+  func `fc weights that step once a sub-batch do so exactly once, whatever dies when`(
+    dealsWhole: Bool
+  ) {
+    for seed in 0..<150 {
+      var options = SimulatedCluster.Options()
+      options.workers = 3
+      options.fcNodes = 1 + seed % 3
+      options.steps = 6
+      options.schedule = Schedule(
+        subBatches: 2 + seed % 4, dealsWhole: dealsWhole, updatesEachSubBatch: true)
+      let time = Microseconds(30_000 + seed * 2100)
+      options.faults = [
+        (time, .kill(NodeName(.worker, seed % 3), connectionCloses: seed % 2 == 0)),
+        (time + 15_000, .add(.worker)),
+      ]
+      check(seed: seed, options)
+    }
+  }
+
+  @Test
+  func `an fc node that dies in the middle of a step's steps costs what came after the checkpoint`()
+  {
+    for seed in 0..<100 {
+      var options = SimulatedCluster.Options()
+      options.workers = 2
+      options.steps = 8
+      options.checkpointEvery = 2
+      options.schedule = Schedule(
+        subBatches: 3, dealsWhole: seed % 2 == 0, updatesEachSubBatch: true)
+      let time = Microseconds(60_000 + seed * 2500)
+      options.faults = [
+        (time, .kill(NodeName(.fc, seed % 2), connectionCloses: true)),
+        (time + 30_000, .add(.fc)),
+      ]
+      check(seed: seed, options)
+    }
+  }
+
   @Test func `two deaths and a replacement are survived`() {
     for seed in 0..<80 {
       var options = SimulatedCluster.Options()
@@ -197,6 +236,91 @@ struct SimulationTests {
       if cluster.commits.count > Int(cluster.plan.program(cluster.facts).count) { repeated += 1 }
     }
     #expect(repeated > 20, "only \(repeated) runs had to repeat anything")
+  }
+
+  @Test(arguments: [2, 3, 4])
+  func `any number of parameter servers gives the parameters of the run in one loop`(shards: Int) {
+    for seed in 0..<30 {
+      var options = SimulatedCluster.Options()
+      options.workers = 3
+      options.shards = shards
+      options.maximumDelay = [500, 4000, 200_000][seed % 3]
+      options.duplicates = seed % 2 == 0 ? 128 : 0
+      options.schedule = Schedule(subBatches: 1 + seed % 3, dealsWhole: seed % 5 == 0)
+      check(seed: seed, options)
+    }
+  }
+
+  @Test func `workers that die and come change nothing for several parameter servers`() {
+    for seed in 0..<150 {
+      var options = SimulatedCluster.Options()
+      options.workers = 3
+      options.shards = 2 + seed % 3
+      options.steps = 10
+      options.evaluateEvery = UInt64(seed % 5)
+      options.maximumDelay = [4000, 30_000][seed % 2]
+      // Once all are there: with two of the three wanted the run would not begin.
+      let time = Microseconds(150_000 + seed * 1700)
+      options.faults = [
+        (time, .kill(NodeName(.worker, seed % 3), connectionCloses: seed % 2 == 0)),
+        (time + 30_000, .add(.worker)), (time + 60_000, .leave(NodeName(.worker, 1))),
+        // Those that go before the run has begun are waited for.
+        (20_000_000, .add(.worker)), (20_000_000, .add(.worker)),
+      ]
+      check(seed: seed, options)
+    }
+  }
+
+  @Test
+  func `a server shard that dies at any moment is replaced, and the run ends as it would have`() {
+    var repeated = 0
+    for seed in 0..<100 {
+      var options = SimulatedCluster.Options()
+      options.shards = 3
+      options.steps = 8
+      options.checkpointEvery = UInt64(seed % 4)
+      let victim = NodeName(.shard, 1 + seed % 2)
+      options.faults = [
+        (Microseconds(35_000 + seed * 4000), .kill(victim, connectionCloses: seed % 2 == 0)),
+        (8_000_000, .add(.shard)),
+      ]
+      let cluster = run(seed: seed, options)
+      #expect(cluster.exit?.outcome == .finished, "seed \(seed)")
+      #expect(cluster.server.saved != nil, "seed \(seed)")
+      if cluster.commits.count > Int(cluster.plan.program(cluster.facts).count) { repeated += 1 }
+    }
+    #expect(repeated > 20, "only \(repeated) runs had to repeat anything")
+  }
+
+  @Test func `a server shard that leaves puts its share into a checkpoint first`() {
+    for seed in 0..<30 {
+      var options = SimulatedCluster.Options()
+      options.shards = 2
+      options.steps = 8
+      options.checkpointEvery = 100
+      options.faults = [
+        (Microseconds(45_000 + seed * 1500), .leave(NodeName(.shard, 1))),
+        (2_000_000, .add(.shard)),
+      ]
+      let cluster = run(seed: seed, options)
+      #expect(cluster.exit?.outcome == .finished, "seed \(seed)")
+      let most = Int(cluster.plan.program(cluster.facts).count) + 4
+      #expect(cluster.commits.count <= most, "seed \(seed): \(cluster.commits.count)")
+    }
+  }
+
+  @Test func `a server shard that hangs is named, no worker is blamed for it`() {
+    for seed in 0..<10 {
+      var options = SimulatedCluster.Options()
+      options.shards = 2
+      options.faults = [
+        (Microseconds(40_000 + seed * 1500), .hang(NodeName(.shard, 1))), (9_000_000, .stop),
+      ]
+      let cluster = run(seed: seed, options)
+      #expect(cluster.exit?.outcome == .failed, "seed \(seed)")
+      #expect(cluster.exit?.reason.contains("shard 1") == true, "seed \(seed)")
+      #expect(cluster.culpritsFound > 0, "seed \(seed)")
+    }
   }
 
   @Test func `an fc node that hangs is named, and does not keep the run from being stopped`() {

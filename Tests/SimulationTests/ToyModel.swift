@@ -79,17 +79,22 @@ struct ToyModel: Sendable {
       let features = features(
         isTraining: true, firstPosition: plan.firstPosition(of: program[turn]), rows: globalBatch,
         chunks: chunks)
-      let logits = partialLogits(features, weights)
-      let gradients = featureGradient(logits, weights)
+      var gradients: [[Int32]] = []
+      let lanes =
+        plan.schedule.updatesEachSubBatch ? plan.subBatches.ranges : [0..<globalBatch]
+      for rows in lanes {
+        let part = Array(features[rows])
+        let logits = partialLogits(part, weights)
+        gradients += featureGradient(logits, weights)
+        weights = weights.indices.map { column in
+          self.step(weights[column], weightGradient(part, logits, column: column))
+        }
+      }
       for chunk in chunks.indices {
         let gradient = chunkGradient(chunk, gradients)
         for index in chunks[chunk].indices {
           chunks[chunk][index] = self.step(chunks[chunk][index], gradient[index])
         }
-      }
-      for column in weights.indices {
-        weights[column] = self.step(
-          weights[column], weightGradient(features, logits, column: column))
       }
     }
     return (chunks, weights)

@@ -70,18 +70,21 @@ extension SimulatedCluster {
         serverCore.turn == program.count && server.saved != nil
           && Set(evaluations.map(\.step)).count == Int(program.evaluations))
     case .interrupted:
-      // Without all fc nodes, or on the way back to a checkpoint, there is no whole model to write.
+      // Without all fc nodes and shards, or on the way back to a checkpoint, there is no whole model
+      // to write.
       return unless(
         stopRequested
-          && (server.saved != nil || serverCore.view == nil || !fcFaults.isEmpty || goingsBack > 0))
+          && (server.saved != nil || serverCore.view == nil || !holderFaults.isEmpty
+            || goingsBack > 0)
+      )
     case .failed where exit.reason.contains("is not applied"):
       // What was good before the step is kept.
       return unless(
         !options.poison.isEmpty && options.onFault != .skip
-          && (server.saved != nil || !fcFaults.isEmpty))
+          && (server.saved != nil || !holderFaults.isEmpty))
     case .failed:
-      // Only an fc node can make a run fail, and the reason names it.
-      return unless(fcFaults.contains { exit.reason.contains("\($0)") })
+      // Only an fc node or shard can make a run fail, and the reason names it.
+      return unless(holderFaults.contains { exit.reason.contains("\($0)") })
     }
   }
 }

@@ -36,13 +36,15 @@ final class CheckpointSample {
   @discardableResult
   func write(
     _ steps: UInt64, keep: Int = 9, weight: [Float]? = nil, biasVelocity: [Float]? = nil,
-    manifest: CheckpointManifest? = nil
+    manifest: CheckpointManifest? = nil, diskIsFull: @escaping @Sendable () -> Bool = { false }
   ) throws -> String {
     try (weight ?? self.weight).withUnsafeBufferPointer { weight in
       try bias.withUnsafeBufferPointer { bias in
         try weightVelocity.withUnsafeBufferPointer { weightVelocity in
           try (biasVelocity ?? self.biasVelocity).withUnsafeBufferPointer { biasVelocity in
-            try CheckpointStore(directory: directory, keep: keep).write(
+            try CheckpointStore(
+              directory: directory, keep: keep, diskIsFull: diskIsFull
+            ).write(
               manifest ?? Self.manifest(steps),
               tensors: [
                 .init(

@@ -172,6 +172,20 @@ import Training
     }
   }
 
+  @Test func `a disk that is full for a while costs the checkpoint and nothing beside it`() throws {
+    let sample = try CheckpointSample()
+    try sample.write(100, keep: 1)
+    let error = #expect(throws: CheckpointError.self) {
+      try sample.write(200, keep: 1, diskIsFull: { true })
+    }
+    #expect(
+      error?.reason
+        == "cannot be written: no space left on device: free some there before the next is due")
+    #expect(try sample.names == ["step-00000100"])
+    try sample.write(200, keep: 1)
+    #expect(try sample.names == ["step-00000200"])
+  }
+
   @Test func `a store that cannot be made or read says so`() throws {
     let sample = try CheckpointSample()
     #expect(sample.newest().steps == nil)

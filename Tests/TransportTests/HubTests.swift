@@ -134,10 +134,17 @@ import Testing
     #expect(client.send(Array(repeating: text("x"), count: 20_000), to: link))
     #expect(client.send(Array(repeating: text("x"), count: 4), to: link))
     var counts: [Int] = []
-    try pump([server, client], messages: { _, _, parts in counts.append(parts.count) }) {
+    var events: [Hub.Event] = []
+    try pump(
+      [server, client], events: { _, event in events.append(event) },
+      messages: { _, _, parts in counts.append(parts.count) }
+    ) {
       !counts.isEmpty
     }
+    events += server.takeEvents()
     #expect(counts == [4])
+    let told = events.count { if case .tooManyParts(.accepted) = $0 { true } else { false } }
+    #expect(told == 2)
     #expect(server.droppedMessages == 2)
     #expect(server.bytesReceived == 20_009)
   }

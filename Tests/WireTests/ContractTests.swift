@@ -106,8 +106,43 @@ import Testing
     ("collect.turn", .collect(Collect(transfer: 1, turn: .max)), []),
     ("restore.steps", .restore(Restore(transfer: 1, steps: .max, isInitial: false)), []),
     ("status reply.frames", .statusReply, []), ("status request.frames", .statusRequest, [labels]),
+    (
+      "pictures.rows", .pictures(Pictures(firstRow: 11, rows: 2, channels: 1, height: 1, width: 1)),
+      []
+    ),
+    (
+      "pictures.channels",
+      .pictures(Pictures(firstRow: 0, rows: 1, channels: 2, height: 1, width: 1)), []
+    ),
+    (
+      "pictures.width",
+      .pictures(Pictures(firstRow: 0, rows: 1, channels: 1, height: 1, width: 65)),
+      []
+    ),
+    (
+      "pictures.frames",
+      .pictures(Pictures(firstRow: 0, rows: 1, channels: 1, height: 2, width: 2)),
+      [Samples.floats(1), Samples.floats(2)]
+    ),
+    ("guesses.classes", .guesses(Guesses(step: 0, rows: 1, classes: 6)), []),
+    (
+      "guesses.frames", .guesses(Guesses(step: 0, rows: 1, classes: 2)),
+      [Samples.floats(2), Samples.floats(3)]
+    ),
+    ("log request.after", .logRequest(LogRequest(node: .server, after: .max)), []),
+    ("log request.frames", .logRequest(LogRequest(node: .server, after: 0)), [labels]),
+    ("log reply.last", .logReply(LogReply(ticket: 0, last: .max)), []),
+    ("log reply.frames", .logReply(LogReply(ticket: 0, last: 0)), [labels, labels]),
+    (
+      "log reply.frames", .logReply(LogReply(ticket: 0, last: 0)),
+      [Frame(copying: [UInt8](repeating: 0x41, count: Limits.logBytes + 1))]
+    ),
     ("command request.learning rate", .commandRequest(.setLearningRate(0)), []),
     ("command request.learning rate", .commandRequest(.setLearningRate(.nan)), []),
+    ("command request.trace turns", .commandRequest(.trace(turns: 0)), []),
+    ("command request.trace turns", .commandRequest(.trace(turns: 65)), []),
+    ("trace request.turns", .traceRequest(TraceRequest(turns: 0, sentAt: 1)), []),
+    ("trace report.frames", .traceReport(TraceReport(requestedAt: 1, sentAt: 1)), []),
     (
       "advance.rate changes",
       .advance(

@@ -24,6 +24,11 @@ enum Samples {
       Member(
         node: NodeID(.max), incarnation: .max, name: NodeName(.fc, 1),
         endpoint: "ipc:///tmp/fc-0")
+    ],
+    shards: [
+      Member(
+        node: NodeID(12), incarnation: 13, name: NodeName(.shard, 1),
+        endpoint: "tcp://10.0.0.4:41873")
     ], dataset: dataset, isFinal: true, holders: [1, 0, 1])
 
   static let dataset = DatasetFacts(
@@ -61,7 +66,7 @@ enum Samples {
       .join(
         Join(
           role: .fc, host: "höst", processID: 4711, softwareVersion: "0.1.0",
-          endpoint: "tcp://[::1]:5", preferredRank: 2)), []
+          endpoint: "tcp://[::1]:5", preferredRank: 2, allowsDrills: true)), []
     ),
     (.welcome(Welcome(node: NodeID(9), rank: 3)), [Frame(copying: Array("{\"seed\": 1}".utf8))]),
     (.refusal(Refusal(reason: "the run is full")), []),
@@ -80,13 +85,40 @@ enum Samples {
     (.commandRequest(.stop(reason: "asked by the user")), []),
     (.commandRequest(.checkpointNow), []),
     (.commandRequest(.setLearningRate(0.001)), []),
+    (.commandRequest(.trace(turns: 3)), []),
+    (
+      .commandRequest(
+        .drill(
+          Drill(kind: .delay, milliseconds: 4000, percent: 30, latencyMilliseconds: 250),
+          target: NodeName(.fc, 3))), []
+    ),
+    (.complaint(Complaint(node: NodeID(5), reason: "a push of 3 bytes")), []),
     (.commandReply(CommandReply(text: "the run ends", ok: true)), []),
+    (.commandReply(CommandReply(text: "3 turns", ok: true)), [Frame(copying: Array("{}".utf8))]),
+    (.traceRequest(TraceRequest(turns: 64, sentAt: 1 << 53)), []),
+    (
+      .traceReport(TraceReport(requestedAt: 5, sentAt: 77)), [Frame(copying: Array("[]".utf8))]
+    ),
+    (
+      .pictures(Pictures(firstRow: 4, rows: 2, channels: 3, height: 2, width: 3)),
+      [
+        Frame(copying: [Int32](arrayLiteral: 3, 9)),
+        Frame(copying: [UInt8](repeating: 7, count: 36)),
+        Frame(copying: Array("shirt\nboot\n".utf8)),
+      ]
+    ),
+    (.guesses(Guesses(step: 812, rows: 2, classes: 3)), [floats(6), floats(6)]),
+    (.logRequest(LogRequest(node: NodeName(.fc, 1), after: 17, ticket: 3)), []),
+    (.logReply(LogReply(ticket: 3, last: 19)), [Frame(copying: Array("one\ntwo\n".utf8))]),
+    (.logReply(LogReply(ticket: 0, last: 0, problem: "there is no fc 1")), []),
     (.leave(Leave(reason: "SIGTERM")), []),
     (.stop(Stop(outcome: .interrupted, reason: "asked by the user")), []),
     (.goodbye, []),
     (.push(Push(turn: 812, chunk: 5)), [floats(100)]),
     (.push(Push(turn: 812, chunk: nil)), []),
     (.parameters(Parameters(version: 813, chunk: 6)), [floats(33)]),
+    (.pull, []),
+    (.applied(Applied(turn: 812)), []),
     (
       .activations(
         Activations(
@@ -184,6 +216,12 @@ enum Samples {
     (.advance(Advance(turn: 0)), []),
     (.advance(Advance(turn: largestCounter)), []),
     (.stop(Stop(outcome: .finished, reason: "")), []),
+    (
+      .drill(
+        Drill(
+          kind: .diskFull, milliseconds: Drill.longestMilliseconds, percent: 100,
+          latencyMilliseconds: Drill.longestLatencyMilliseconds)), []
+    ),
     (.stop(Stop(outcome: .failed, reason: "")), []),
     (.push(Push(turn: 0, chunk: 0)), [floats(1)]),
     (.push(Push(turn: largestCounter, chunk: largestNumber)), [floats(Limits.frameBytes / 4)]),
@@ -220,6 +258,9 @@ enum Samples {
     Header(run: .max, view: .max, sender: NodeID(.max), incarnation: .max),
   ]
 
-  static let ordinaryMessages = ordinary.map { Message(header, $0.0, frames: $0.1) }
+  /// A drill of each kind.
+  static let drills = Drill.Kind.allCases.map { (Body.drill(Drill(kind: $0)), [Frame]()) }
+
+  static let ordinaryMessages = (ordinary + drills).map { Message(header, $0.0, frames: $0.1) }
   static let messages = ordinaryMessages + extreme.map { Message(header, $0.0, frames: $0.1) }
 }

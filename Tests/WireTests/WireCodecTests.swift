@@ -24,7 +24,7 @@ import Testing
     for message in Samples.ordinaryMessages {
       seen.insert(String("\(message.body)".prefix { $0 != "(" }))
     }
-    #expect(seen.count == 23)
+    #expect(seen.count == 33)
   }
 
   @Test func `a diverged loss travels`() throws {

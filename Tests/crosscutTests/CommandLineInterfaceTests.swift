@@ -76,8 +76,8 @@ import Testing
     (
       "zebra",
       "crosscut: unknown command \"zebra\"; there are train, server, worker, fc, keygen, token,"
-        + " status, nodes, logs, stop, set, health, doctor, metrics, audit, compare, evaluate, predict,"
-        + " verify, model, plan, data, checkpoint, completion, man, help"
+        + " status, nodes, logs, replay, stop, set, drill, trace, health, doctor, metrics, audit,"
+        + " compare, evaluate, predict, verify, model, plan, data, checkpoint, completion, man, help"
     ),
     ("--hepl", "crosscut: unknown option --hepl; did you mean --help?"),
     ("--watch status", "crosscut: unknown option --watch"),
@@ -103,6 +103,32 @@ import Testing
     (
       "train --layout beside --in-process",
       "crosscut train: --layout is about processes, and with --in-process there is one"
+    ),
+    (
+      "server --shard 0/2 --coordinator tcp://127.0.0.1:5555",
+      "crosscut server: --shard \"0/2\": shard 0 is the coordinator: start it without --shard, with"
+        + " --server-shards 2"
+    ),
+    (
+      "server --shard 2/2 --coordinator tcp://127.0.0.1:5555",
+      "crosscut server: --shard \"2/2\": expected I/S, from 1/2 on"
+    ),
+    (
+      "server --coordinator tcp://127.0.0.1:5555",
+      "crosscut server: --coordinator is for a shard: add --shard I/S"
+    ),
+    (
+      "server --shard 1/2 --coordinator tcp://127.0.0.1:5555 --workers 3",
+      "crosscut server: --workers is the coordinator's: a shard has everything from there"
+    ),
+    (
+      "server --shard 1/2",
+      "crosscut server: missing --coordinator ENDPOINT (or CROSSCUT_COORDINATOR), or --join TOKEN"
+    ),
+    (
+      "train lenet5 --server-shards 4",
+      "--server-shards 4: cluster.serverShards: 4 server shards cannot share 3 chunks of conv"
+        + " parameters; a smaller cluster.chunkBytes makes more of them"
     ),
     ("verify fashion --step 3", "crosscut verify: unknown option --step; did you mean --steps?"),
     ("status now", "crosscut status: unexpected argument \"now\""),

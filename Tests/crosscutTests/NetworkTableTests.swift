@@ -6,7 +6,8 @@ import Testing
 @Suite struct NetworkTableTests {
   static func table(_ name: String) throws -> NetworkTable {
     let configuration = try RunConfiguration.preset(named: name)
-    return NetworkTable(name: name, plan: try configuration.networkPlan())
+    return NetworkTable(
+      name: name, plan: try configuration.networkPlan(), precision: configuration.precision)
   }
 
   @Test func `the table has shapes, details, costs and their sums`() throws {
@@ -31,7 +32,7 @@ import Testing
         fc                                    11,014         10,920          712
         total                                 61,706        416,520       58,408
 
-        lenet5: softmax loss, 0.2 MB of parameters in fp32
+        lenet5: softmax loss, 0.2 MB of parameters in fp32, computed in fp32
 
         """)
   }

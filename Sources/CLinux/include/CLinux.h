@@ -29,3 +29,6 @@ uint64_t crosscut_resident_bytes(void);
 int crosscut_exchange_names(const char *one, const char *other);
 /* Whether the system's clock is kept right from outside (NTP): 1 or 0. */
 int crosscut_clock_is_synchronised(void);
+/* Stops the whole calling process (SIGSTOP) for so long; a child of its own wakes it. -1 with errno
+   if there can be no child: then nothing has stopped. */
+int crosscut_stop_self(unsigned milliseconds);

@@ -35,6 +35,8 @@ typedef struct Crosscut__V1__Goodbye Crosscut__V1__Goodbye;
 typedef struct Crosscut__V1__Push Crosscut__V1__Push;
 typedef struct Crosscut__V1__Push__Evaluated Crosscut__V1__Push__Evaluated;
 typedef struct Crosscut__V1__Parameters Crosscut__V1__Parameters;
+typedef struct Crosscut__V1__Pull Crosscut__V1__Pull;
+typedef struct Crosscut__V1__Applied Crosscut__V1__Applied;
 typedef struct Crosscut__V1__RowBlock Crosscut__V1__RowBlock;
 typedef struct Crosscut__V1__Activations Crosscut__V1__Activations;
 typedef struct Crosscut__V1__FeatureGradients Crosscut__V1__FeatureGradients;
@@ -43,12 +45,21 @@ typedef struct Crosscut__V1__Report Crosscut__V1__Report;
 typedef struct Crosscut__V1__Fault Crosscut__V1__Fault;
 typedef struct Crosscut__V1__Collect Crosscut__V1__Collect;
 typedef struct Crosscut__V1__Restore Crosscut__V1__Restore;
+typedef struct Crosscut__V1__Drill Crosscut__V1__Drill;
+typedef struct Crosscut__V1__Complaint Crosscut__V1__Complaint;
 typedef struct Crosscut__V1__Slice Crosscut__V1__Slice;
 typedef struct Crosscut__V1__StatusRequest Crosscut__V1__StatusRequest;
 typedef struct Crosscut__V1__StatusReply Crosscut__V1__StatusReply;
 typedef struct Crosscut__V1__CommandRequest Crosscut__V1__CommandRequest;
 typedef struct Crosscut__V1__CommandRequest__CheckpointNow Crosscut__V1__CommandRequest__CheckpointNow;
+typedef struct Crosscut__V1__CommandRequest__DrillRequest Crosscut__V1__CommandRequest__DrillRequest;
 typedef struct Crosscut__V1__CommandReply Crosscut__V1__CommandReply;
+typedef struct Crosscut__V1__TraceRequest Crosscut__V1__TraceRequest;
+typedef struct Crosscut__V1__TraceReport Crosscut__V1__TraceReport;
+typedef struct Crosscut__V1__LogRequest Crosscut__V1__LogRequest;
+typedef struct Crosscut__V1__LogReply Crosscut__V1__LogReply;
+typedef struct Crosscut__V1__Pictures Crosscut__V1__Pictures;
+typedef struct Crosscut__V1__Guesses Crosscut__V1__Guesses;
 
 
 /* --- enums --- */
@@ -95,9 +106,52 @@ typedef enum _Crosscut__V1__Role {
   /*
    * Asks for the status; never a member.
    */
-  CROSSCUT__V1__ROLE__ROLE_OBSERVER = 4
+  CROSSCUT__V1__ROLE__ROLE_OBSERVER = 4,
+  /*
+   * A parameter server beside the coordinator, which is the server: owns a share of the
+   * convolutional parameters. Of rank 1 and up: shard 0 is the coordinator.
+   */
+  CROSSCUT__V1__ROLE__ROLE_SHARD = 5
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(CROSSCUT__V1__ROLE)
 } Crosscut__V1__Role;
+/*
+ * A fault that a node does to itself.
+ */
+typedef enum _Crosscut__V1__DrillKind {
+  /*
+   * Never sent; a header with it is refused.
+   */
+  CROSSCUT__V1__DRILL_KIND__DRILL_KIND_UNSPECIFIED = 0,
+  /*
+   * The process kills itself (SIGKILL).
+   */
+  CROSSCUT__V1__DRILL_KIND__DRILL_KIND_KILL = 1,
+  /*
+   * The process stops (SIGSTOP) and goes on later.
+   */
+  CROSSCUT__V1__DRILL_KIND__DRILL_KIND_STOP = 2,
+  /*
+   * The compute thread sleeps; the socket thread goes on.
+   */
+  CROSSCUT__V1__DRILL_KIND__DRILL_KIND_HANG = 3,
+  /*
+   * What the node sends leaves later.
+   */
+  CROSSCUT__V1__DRILL_KIND__DRILL_KIND_DELAY = 4,
+  /*
+   * Some of what the node sends is lost.
+   */
+  CROSSCUT__V1__DRILL_KIND__DRILL_KIND_DROP = 5,
+  /*
+   * Some of what the node sends is cut short.
+   */
+  CROSSCUT__V1__DRILL_KIND__DRILL_KIND_CORRUPT = 6,
+  /*
+   * Checkpoints fail as on a full disk; the server only.
+   */
+  CROSSCUT__V1__DRILL_KIND__DRILL_KIND_DISK_FULL = 7
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(CROSSCUT__V1__DRILL_KIND)
+} Crosscut__V1__DrillKind;
 /*
  * What of a parameter a slice holds.
  */
@@ -126,18 +180,28 @@ typedef enum {
   CROSSCUT__V1__ENVELOPE__BODY_GOODBYE = 24,
   CROSSCUT__V1__ENVELOPE__BODY_PUSH = 32,
   CROSSCUT__V1__ENVELOPE__BODY_PARAMETERS = 33,
+  CROSSCUT__V1__ENVELOPE__BODY_PULL = 34,
+  CROSSCUT__V1__ENVELOPE__BODY_APPLIED = 35,
   CROSSCUT__V1__ENVELOPE__BODY_ACTIVATIONS = 48,
   CROSSCUT__V1__ENVELOPE__BODY_FEATURE_GRADIENTS = 49,
   CROSSCUT__V1__ENVELOPE__BODY_EXCHANGE = 50,
   CROSSCUT__V1__ENVELOPE__BODY_REPORT = 64,
   CROSSCUT__V1__ENVELOPE__BODY_SLICE = 65,
+  CROSSCUT__V1__ENVELOPE__BODY_PICTURES = 68,
+  CROSSCUT__V1__ENVELOPE__BODY_GUESSES = 69,
   CROSSCUT__V1__ENVELOPE__BODY_COLLECT = 66,
   CROSSCUT__V1__ENVELOPE__BODY_RESTORE = 67,
-  CROSSCUT__V1__ENVELOPE__BODY_FAULT = 68,
+  CROSSCUT__V1__ENVELOPE__BODY_DRILL = 70,
+  CROSSCUT__V1__ENVELOPE__BODY_COMPLAINT = 71,
+  CROSSCUT__V1__ENVELOPE__BODY_FAULT = 72,
   CROSSCUT__V1__ENVELOPE__BODY_STATUS_REQUEST = 80,
   CROSSCUT__V1__ENVELOPE__BODY_STATUS_REPLY = 81,
   CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REQUEST = 82,
-  CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REPLY = 83
+  CROSSCUT__V1__ENVELOPE__BODY_COMMAND_REPLY = 83,
+  CROSSCUT__V1__ENVELOPE__BODY_TRACE_REQUEST = 96,
+  CROSSCUT__V1__ENVELOPE__BODY_TRACE_REPORT = 97,
+  CROSSCUT__V1__ENVELOPE__BODY_LOG_REQUEST = 84,
+  CROSSCUT__V1__ENVELOPE__BODY_LOG_REPLY = 85
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(CROSSCUT__V1__ENVELOPE__BODY__CASE)
 } Crosscut__V1__Envelope__BodyCase;
 
@@ -182,18 +246,28 @@ struct  Crosscut__V1__Envelope
     Crosscut__V1__Goodbye *goodbye;
     Crosscut__V1__Push *push;
     Crosscut__V1__Parameters *parameters;
+    Crosscut__V1__Pull *pull;
+    Crosscut__V1__Applied *applied;
     Crosscut__V1__Activations *activations;
     Crosscut__V1__FeatureGradients *feature_gradients;
     Crosscut__V1__Exchange *exchange;
     Crosscut__V1__Report *report;
     Crosscut__V1__Slice *slice;
+    Crosscut__V1__Pictures *pictures;
+    Crosscut__V1__Guesses *guesses;
     Crosscut__V1__Collect *collect;
     Crosscut__V1__Restore *restore;
+    Crosscut__V1__Drill *drill;
+    Crosscut__V1__Complaint *complaint;
     Crosscut__V1__Fault *fault;
     Crosscut__V1__StatusRequest *status_request;
     Crosscut__V1__StatusReply *status_reply;
     Crosscut__V1__CommandRequest *command_request;
     Crosscut__V1__CommandReply *command_reply;
+    Crosscut__V1__TraceRequest *trace_request;
+    Crosscut__V1__TraceReport *trace_report;
+    Crosscut__V1__LogRequest *log_request;
+    Crosscut__V1__LogReply *log_reply;
   };
 };
 #define CROSSCUT__V1__ENVELOPE__INIT \
@@ -234,7 +308,8 @@ struct  Crosscut__V1__Member
   uint64_t incarnation;
   Crosscut__V1__MemberName *name;
   /*
-   * Where an FC node listens ("tcp://10.0.0.3:41873"); empty for workers, who only dial out.
+   * Where an FC node or a shard listens ("tcp://10.0.0.3:41873"); empty for workers, who only dial
+   * out.
    */
   char *endpoint;
 };
@@ -263,17 +338,21 @@ struct  Crosscut__V1__Join
    */
   char *software_version;
   /*
-   * Where an FC node listens; empty for workers.
+   * Where an FC node or a shard listens; empty for workers.
    */
   char *endpoint;
   /*
    * The rank it would like (the launcher numbers its children); -1 for any.
    */
   int32_t preferred_rank;
+  /*
+   * Whether it was started with --allow-drills.
+   */
+  protobuf_c_boolean allows_drills;
 };
 #define CROSSCUT__V1__JOIN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__join__descriptor) \
-    , CROSSCUT__V1__ROLE__ROLE_UNSPECIFIED, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
+    , CROSSCUT__V1__ROLE__ROLE_UNSPECIFIED, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0 }
 
 
 /*
@@ -366,6 +445,11 @@ struct  Crosscut__V1__View
   size_t n_holders;
   uint32_t *holders;
   /*
+   * Role shard, ranks strictly ascending from 1; none where the server owns all chunks.
+   */
+  size_t n_shards;
+  Crosscut__V1__Member **shards;
+  /*
    * Turns right before resume_turn that were passed over: their steps count, but nobody applies
    * them. At most resume_turn.
    */
@@ -373,7 +457,7 @@ struct  Crosscut__V1__View
 };
 #define CROSSCUT__V1__VIEW__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__view__descriptor) \
-    , 0, 0, 0,NULL, 0,NULL, 0, NULL, 0, 0,NULL, 0,NULL, 0 }
+    , 0, 0, 0,NULL, 0,NULL, 0, NULL, 0, 0,NULL, 0,NULL, 0,NULL, 0 }
 
 
 /*
@@ -651,7 +735,7 @@ typedef enum {
 } Crosscut__V1__Push__SubjectCase;
 
 /*
- * Worker -> server: the gradient of one chunk, summed over the worker's share of the turn's
+ * Worker -> server or shard, whoever owns the chunk: the gradient of one chunk, summed over the worker's share of the turn's
  * batch. One raw frame: the chunk's numbers, floats or bf16 (`wire.gradients` of the configuration).
  * Or, with `evaluated`, the worker's word that it has done its part of an evaluation turn; then no
  * raw frame.
@@ -675,8 +759,8 @@ struct  Crosscut__V1__Push
 
 
 /*
- * Server -> worker, unasked as each chunk is complete: the parameters after `version` steps. One
- * raw frame: the chunk's numbers, floats or bf16 (`wire.parameters`).
+ * Server or shard -> worker, unasked as each chunk is complete: the parameters after `version`
+ * steps. One raw frame: the chunk's numbers, floats or bf16 (`wire.parameters`).
  */
 struct  Crosscut__V1__Parameters
 {
@@ -690,6 +774,33 @@ struct  Crosscut__V1__Parameters
 #define CROSSCUT__V1__PARAMETERS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__parameters__descriptor) \
     , 0, 0 }
+
+
+/*
+ * Worker -> shard, the first word of each view: here I am, give me your chunks. Those of later
+ * steps come unasked. No raw frame.
+ */
+struct  Crosscut__V1__Pull
+{
+  ProtobufCMessage base;
+};
+#define CROSSCUT__V1__PULL__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__pull__descriptor) \
+     }
+
+
+/*
+ * Shard -> server, on the control connection: every chunk that the shard owns has stepped. No raw
+ * frame.
+ */
+struct  Crosscut__V1__Applied
+{
+  ProtobufCMessage base;
+  uint64_t turn;
+};
+#define CROSSCUT__V1__APPLIED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__applied__descriptor) \
+    , 0 }
 
 
 /*
@@ -803,7 +914,7 @@ struct  Crosscut__V1__Report
 
 
 /*
- * FC node -> server, on the control connection: a number of a training turn is infinite or not a
+ * FC node or shard -> server, on the control connection: a number of a training turn is infinite or not a
  * number. Its sender gives no feature gradients of the turn. No raw frame.
  */
 struct  Crosscut__V1__Fault
@@ -829,7 +940,7 @@ struct  Crosscut__V1__Fault
 
 
 /*
- * Server -> FC node: hand in your slices as they are before a turn. No raw frame.
+ * Server -> FC node or shard: hand in your slices as they are before a turn. No raw frame.
  */
 struct  Crosscut__V1__Collect
 {
@@ -849,7 +960,7 @@ struct  Crosscut__V1__Collect
 
 
 /*
- * Server -> FC node: take other parameters; unless they are the initial ones, slices of the same
+ * Server -> FC node or shard: take other parameters; unless they are the initial ones, slices of the same
  * transfer follow on this connection. No raw frame.
  */
 struct  Crosscut__V1__Restore
@@ -871,8 +982,56 @@ struct  Crosscut__V1__Restore
 
 
 /*
- * FC node -> server (answering Collect) or server -> FC node (after Restore): a rectangle of a
- * row-major parameter. [rows, columns] floats, in one or more raw frames of whole rows.
+ * Server -> member, on the control connection: do this to yourself. Obeyed by those that were
+ * started with --allow-drills. No raw frame.
+ */
+struct  Crosscut__V1__Drill
+{
+  ProtobufCMessage base;
+  Crosscut__V1__DrillKind kind;
+  /*
+   * How long it lasts, 1 to 3,600,000; of no matter for a kill.
+   */
+  uint32_t milliseconds;
+  /*
+   * Of 100 messages, how many are lost or cut; 1 to 100. Each is decided for itself.
+   */
+  uint32_t percent;
+  /*
+   * How much later each message leaves, 1 to 60,000.
+   */
+  uint32_t latency_milliseconds;
+};
+#define CROSSCUT__V1__DRILL__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__drill__descriptor) \
+    , CROSSCUT__V1__DRILL_KIND__DRILL_KIND_UNSPECIFIED, 0, 0, 0 }
+
+
+/*
+ * Member -> server, on the control connection: another member's messages are malformed or of a
+ * size that the plan does not know, and it is not listened to any more. No raw frame.
+ */
+struct  Crosscut__V1__Complaint
+{
+  ProtobufCMessage base;
+  /*
+   * Whose messages.
+   */
+  uint32_t node;
+  /*
+   * What is wrong with them, for people.
+   */
+  char *reason;
+};
+#define CROSSCUT__V1__COMPLAINT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__complaint__descriptor) \
+    , 0, (char *)protobuf_c_empty_string }
+
+
+/*
+ * FC node or shard -> server (answering Collect), or server -> FC node or shard (after Restore): of
+ * an FC parameter a rectangle of the row-major matrix, of a convolutional one a range of the
+ * flattened tensor, as one row. [rows, columns] floats, in one or more raw frames of whole rows.
  */
 struct  Crosscut__V1__Slice
 {
@@ -945,11 +1104,27 @@ struct  Crosscut__V1__CommandRequest__CheckpointNow
      }
 
 
+struct  Crosscut__V1__CommandRequest__DrillRequest
+{
+  ProtobufCMessage base;
+  Crosscut__V1__Drill *drill;
+  /*
+   * Who; the server or a member.
+   */
+  Crosscut__V1__MemberName *target;
+};
+#define CROSSCUT__V1__COMMAND_REQUEST__DRILL_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__command_request__drill_request__descriptor) \
+    , NULL, NULL }
+
+
 typedef enum {
   CROSSCUT__V1__COMMAND_REQUEST__COMMAND__NOT_SET = 0,
   CROSSCUT__V1__COMMAND_REQUEST__COMMAND_STOP = 1,
   CROSSCUT__V1__COMMAND_REQUEST__COMMAND_CHECKPOINT_NOW = 2,
-  CROSSCUT__V1__COMMAND_REQUEST__COMMAND_LEARNING_RATE = 3
+  CROSSCUT__V1__COMMAND_REQUEST__COMMAND_LEARNING_RATE = 3,
+  CROSSCUT__V1__COMMAND_REQUEST__COMMAND_TRACE_TURNS = 16,
+  CROSSCUT__V1__COMMAND_REQUEST__COMMAND_DRILL = 8
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(CROSSCUT__V1__COMMAND_REQUEST__COMMAND__CASE)
 } Crosscut__V1__CommandRequest__CommandCase;
 
@@ -971,6 +1146,14 @@ struct  Crosscut__V1__CommandRequest
      * The scheduled learning rate is scaled so that it has this value now. Finite and above 0.
      */
     double learning_rate;
+    /*
+     * All nodes note what they do for so many turns, 1 to 64; the answer comes when they have.
+     */
+    uint32_t trace_turns;
+    /*
+     * A node does something to itself: for servers and nodes started with --allow-drills.
+     */
+    Crosscut__V1__CommandRequest__DrillRequest *drill;
   };
 };
 #define CROSSCUT__V1__COMMAND_REQUEST__INIT \
@@ -979,7 +1162,8 @@ struct  Crosscut__V1__CommandRequest
 
 
 /*
- * Server -> observer. No raw frame.
+ * Server -> observer. To a trace_turns that went well raw frames: a Chrome trace, JSON, cut where it
+ * must be. Else none.
  */
 struct  Crosscut__V1__CommandReply
 {
@@ -993,6 +1177,157 @@ struct  Crosscut__V1__CommandReply
 #define CROSSCUT__V1__COMMAND_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__command_reply__descriptor) \
     , (char *)protobuf_c_empty_string, 0 }
+
+
+/*
+ * Server -> member: note what your threads do. No raw frame.
+ */
+struct  Crosscut__V1__TraceRequest
+{
+  ProtobufCMessage base;
+  /*
+   * From the one under way, 1 to 64.
+   */
+  uint32_t turns;
+  /*
+   * The server's clock, microseconds.
+   */
+  uint64_t sent_at;
+};
+#define CROSSCUT__V1__TRACE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__trace_request__descriptor) \
+    , 0, 0 }
+
+
+/*
+ * Member -> server. Raw frames: the spans, JSON, cut where it must be.
+ */
+struct  Crosscut__V1__TraceReport
+{
+  ProtobufCMessage base;
+  /*
+   * The member's clock when the request came, microseconds.
+   */
+  uint64_t requested_at;
+  /*
+   * And when this left.
+   */
+  uint64_t sent_at;
+};
+#define CROSSCUT__V1__TRACE_REPORT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__trace_report__descriptor) \
+    , 0, 0 }
+
+
+/*
+ * Observer -> server, from those who may give commands; the server passes it on to the member it is
+ * about. No raw frame.
+ */
+struct  Crosscut__V1__LogRequest
+{
+  ProtobufCMessage base;
+  /*
+   * Whose log. Required.
+   */
+  Crosscut__V1__MemberName *node;
+  /*
+   * A process numbers its lines from 1: those after this one are wanted.
+   */
+  uint64_t after;
+  /*
+   * Numbers the requests between the server and its members; 0 from observers.
+   */
+  uint32_t ticket;
+};
+#define CROSSCUT__V1__LOG_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__log_request__descriptor) \
+    , NULL, 0, 0 }
+
+
+/*
+ * Member -> server -> observer. One raw frame: lines in UTF-8, each with its line feed, at most
+ * 64 KiB of the newest; none if there are none.
+ */
+struct  Crosscut__V1__LogReply
+{
+  ProtobufCMessage base;
+  /*
+   * The request's.
+   */
+  uint32_t ticket;
+  /*
+   * Number of the last line of the log.
+   */
+  uint64_t last;
+  /*
+   * Why there is no log; empty if there is one.
+   */
+  char *problem;
+};
+#define CROSSCUT__V1__LOG_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__log_reply__descriptor) \
+    , 0, 0, (char *)protobuf_c_empty_string }
+
+
+/*
+ * Worker -> server, at the first batch of an evaluation: its part of the first 12 pictures of the
+ * evaluation set, made small. Nobody waits for it. Raw frame 0: [rows] labels, 32-bit integers.
+ * Raw frame 1: [rows, height, width, channels] bytes. Raw frame 2, where classes have names: a name
+ * a line, UTF-8, at most 64 KiB.
+ */
+struct  Crosscut__V1__Pictures
+{
+  ProtobufCMessage base;
+  /*
+   * Index in the evaluation set of the first picture; first_row + rows is at most 12.
+   */
+  uint32_t first_row;
+  /*
+   * At least 1.
+   */
+  uint32_t rows;
+  /*
+   * 1 (grey) or 3.
+   */
+  uint32_t channels;
+  /*
+   * 1 to 64.
+   */
+  uint32_t height;
+  /*
+   * 1 to 64.
+   */
+  uint32_t width;
+};
+#define CROSSCUT__V1__PICTURES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__pictures__descriptor) \
+    , 0, 0, 0, 0, 0 }
+
+
+/*
+ * FC node -> server, at the first batch of an evaluation: what its slice holds likeliest for the
+ * first pictures of the evaluation set. Nobody waits for it. Raw frame 0: [rows, classes] classes,
+ * 32-bit integers, the likeliest first. Raw frame 1: [rows, classes] their probabilities, floats.
+ */
+struct  Crosscut__V1__Guesses
+{
+  ProtobufCMessage base;
+  /*
+   * Steps that the parameters have seen.
+   */
+  uint64_t step;
+  /*
+   * 1 to 12.
+   */
+  uint32_t rows;
+  /*
+   * 1 to 5; fewer where the slice has fewer.
+   */
+  uint32_t classes;
+};
+#define CROSSCUT__V1__GUESSES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__guesses__descriptor) \
+    , 0, 0, 0 }
 
 
 /* Crosscut__V1__Envelope methods */
@@ -1359,6 +1694,44 @@ Crosscut__V1__Parameters *
 void   crosscut__v1__parameters__free_unpacked
                      (Crosscut__V1__Parameters *message,
                       ProtobufCAllocator *allocator);
+/* Crosscut__V1__Pull methods */
+void   crosscut__v1__pull__init
+                     (Crosscut__V1__Pull         *message);
+size_t crosscut__v1__pull__get_packed_size
+                     (const Crosscut__V1__Pull   *message);
+size_t crosscut__v1__pull__pack
+                     (const Crosscut__V1__Pull   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__pull__pack_to_buffer
+                     (const Crosscut__V1__Pull   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__Pull *
+       crosscut__v1__pull__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__pull__free_unpacked
+                     (Crosscut__V1__Pull *message,
+                      ProtobufCAllocator *allocator);
+/* Crosscut__V1__Applied methods */
+void   crosscut__v1__applied__init
+                     (Crosscut__V1__Applied         *message);
+size_t crosscut__v1__applied__get_packed_size
+                     (const Crosscut__V1__Applied   *message);
+size_t crosscut__v1__applied__pack
+                     (const Crosscut__V1__Applied   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__applied__pack_to_buffer
+                     (const Crosscut__V1__Applied   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__Applied *
+       crosscut__v1__applied__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__applied__free_unpacked
+                     (Crosscut__V1__Applied *message,
+                      ProtobufCAllocator *allocator);
 /* Crosscut__V1__RowBlock methods */
 void   crosscut__v1__row_block__init
                      (Crosscut__V1__RowBlock         *message);
@@ -1511,6 +1884,44 @@ Crosscut__V1__Restore *
 void   crosscut__v1__restore__free_unpacked
                      (Crosscut__V1__Restore *message,
                       ProtobufCAllocator *allocator);
+/* Crosscut__V1__Drill methods */
+void   crosscut__v1__drill__init
+                     (Crosscut__V1__Drill         *message);
+size_t crosscut__v1__drill__get_packed_size
+                     (const Crosscut__V1__Drill   *message);
+size_t crosscut__v1__drill__pack
+                     (const Crosscut__V1__Drill   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__drill__pack_to_buffer
+                     (const Crosscut__V1__Drill   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__Drill *
+       crosscut__v1__drill__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__drill__free_unpacked
+                     (Crosscut__V1__Drill *message,
+                      ProtobufCAllocator *allocator);
+/* Crosscut__V1__Complaint methods */
+void   crosscut__v1__complaint__init
+                     (Crosscut__V1__Complaint         *message);
+size_t crosscut__v1__complaint__get_packed_size
+                     (const Crosscut__V1__Complaint   *message);
+size_t crosscut__v1__complaint__pack
+                     (const Crosscut__V1__Complaint   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__complaint__pack_to_buffer
+                     (const Crosscut__V1__Complaint   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__Complaint *
+       crosscut__v1__complaint__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__complaint__free_unpacked
+                     (Crosscut__V1__Complaint *message,
+                      ProtobufCAllocator *allocator);
 /* Crosscut__V1__Slice methods */
 void   crosscut__v1__slice__init
                      (Crosscut__V1__Slice         *message);
@@ -1571,6 +1982,9 @@ void   crosscut__v1__status_reply__free_unpacked
 /* Crosscut__V1__CommandRequest__CheckpointNow methods */
 void   crosscut__v1__command_request__checkpoint_now__init
                      (Crosscut__V1__CommandRequest__CheckpointNow         *message);
+/* Crosscut__V1__CommandRequest__DrillRequest methods */
+void   crosscut__v1__command_request__drill_request__init
+                     (Crosscut__V1__CommandRequest__DrillRequest         *message);
 /* Crosscut__V1__CommandRequest methods */
 void   crosscut__v1__command_request__init
                      (Crosscut__V1__CommandRequest         *message);
@@ -1608,6 +2022,120 @@ Crosscut__V1__CommandReply *
                       const uint8_t       *data);
 void   crosscut__v1__command_reply__free_unpacked
                      (Crosscut__V1__CommandReply *message,
+                      ProtobufCAllocator *allocator);
+/* Crosscut__V1__TraceRequest methods */
+void   crosscut__v1__trace_request__init
+                     (Crosscut__V1__TraceRequest         *message);
+size_t crosscut__v1__trace_request__get_packed_size
+                     (const Crosscut__V1__TraceRequest   *message);
+size_t crosscut__v1__trace_request__pack
+                     (const Crosscut__V1__TraceRequest   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__trace_request__pack_to_buffer
+                     (const Crosscut__V1__TraceRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__TraceRequest *
+       crosscut__v1__trace_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__trace_request__free_unpacked
+                     (Crosscut__V1__TraceRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Crosscut__V1__TraceReport methods */
+void   crosscut__v1__trace_report__init
+                     (Crosscut__V1__TraceReport         *message);
+size_t crosscut__v1__trace_report__get_packed_size
+                     (const Crosscut__V1__TraceReport   *message);
+size_t crosscut__v1__trace_report__pack
+                     (const Crosscut__V1__TraceReport   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__trace_report__pack_to_buffer
+                     (const Crosscut__V1__TraceReport   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__TraceReport *
+       crosscut__v1__trace_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__trace_report__free_unpacked
+                     (Crosscut__V1__TraceReport *message,
+                      ProtobufCAllocator *allocator);
+/* Crosscut__V1__LogRequest methods */
+void   crosscut__v1__log_request__init
+                     (Crosscut__V1__LogRequest         *message);
+size_t crosscut__v1__log_request__get_packed_size
+                     (const Crosscut__V1__LogRequest   *message);
+size_t crosscut__v1__log_request__pack
+                     (const Crosscut__V1__LogRequest   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__log_request__pack_to_buffer
+                     (const Crosscut__V1__LogRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__LogRequest *
+       crosscut__v1__log_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__log_request__free_unpacked
+                     (Crosscut__V1__LogRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Crosscut__V1__LogReply methods */
+void   crosscut__v1__log_reply__init
+                     (Crosscut__V1__LogReply         *message);
+size_t crosscut__v1__log_reply__get_packed_size
+                     (const Crosscut__V1__LogReply   *message);
+size_t crosscut__v1__log_reply__pack
+                     (const Crosscut__V1__LogReply   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__log_reply__pack_to_buffer
+                     (const Crosscut__V1__LogReply   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__LogReply *
+       crosscut__v1__log_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__log_reply__free_unpacked
+                     (Crosscut__V1__LogReply *message,
+                      ProtobufCAllocator *allocator);
+/* Crosscut__V1__Pictures methods */
+void   crosscut__v1__pictures__init
+                     (Crosscut__V1__Pictures         *message);
+size_t crosscut__v1__pictures__get_packed_size
+                     (const Crosscut__V1__Pictures   *message);
+size_t crosscut__v1__pictures__pack
+                     (const Crosscut__V1__Pictures   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__pictures__pack_to_buffer
+                     (const Crosscut__V1__Pictures   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__Pictures *
+       crosscut__v1__pictures__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__pictures__free_unpacked
+                     (Crosscut__V1__Pictures *message,
+                      ProtobufCAllocator *allocator);
+/* Crosscut__V1__Guesses methods */
+void   crosscut__v1__guesses__init
+                     (Crosscut__V1__Guesses         *message);
+size_t crosscut__v1__guesses__get_packed_size
+                     (const Crosscut__V1__Guesses   *message);
+size_t crosscut__v1__guesses__pack
+                     (const Crosscut__V1__Guesses   *message,
+                      uint8_t             *out);
+size_t crosscut__v1__guesses__pack_to_buffer
+                     (const Crosscut__V1__Guesses   *message,
+                      ProtobufCBuffer     *buffer);
+Crosscut__V1__Guesses *
+       crosscut__v1__guesses__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   crosscut__v1__guesses__free_unpacked
+                     (Crosscut__V1__Guesses *message,
                       ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
@@ -1671,6 +2199,12 @@ typedef void (*Crosscut__V1__Push_Closure)
 typedef void (*Crosscut__V1__Parameters_Closure)
                  (const Crosscut__V1__Parameters *message,
                   void *closure_data);
+typedef void (*Crosscut__V1__Pull_Closure)
+                 (const Crosscut__V1__Pull *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__Applied_Closure)
+                 (const Crosscut__V1__Applied *message,
+                  void *closure_data);
 typedef void (*Crosscut__V1__RowBlock_Closure)
                  (const Crosscut__V1__RowBlock *message,
                   void *closure_data);
@@ -1695,6 +2229,12 @@ typedef void (*Crosscut__V1__Collect_Closure)
 typedef void (*Crosscut__V1__Restore_Closure)
                  (const Crosscut__V1__Restore *message,
                   void *closure_data);
+typedef void (*Crosscut__V1__Drill_Closure)
+                 (const Crosscut__V1__Drill *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__Complaint_Closure)
+                 (const Crosscut__V1__Complaint *message,
+                  void *closure_data);
 typedef void (*Crosscut__V1__Slice_Closure)
                  (const Crosscut__V1__Slice *message,
                   void *closure_data);
@@ -1707,11 +2247,32 @@ typedef void (*Crosscut__V1__StatusReply_Closure)
 typedef void (*Crosscut__V1__CommandRequest__CheckpointNow_Closure)
                  (const Crosscut__V1__CommandRequest__CheckpointNow *message,
                   void *closure_data);
+typedef void (*Crosscut__V1__CommandRequest__DrillRequest_Closure)
+                 (const Crosscut__V1__CommandRequest__DrillRequest *message,
+                  void *closure_data);
 typedef void (*Crosscut__V1__CommandRequest_Closure)
                  (const Crosscut__V1__CommandRequest *message,
                   void *closure_data);
 typedef void (*Crosscut__V1__CommandReply_Closure)
                  (const Crosscut__V1__CommandReply *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__TraceRequest_Closure)
+                 (const Crosscut__V1__TraceRequest *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__TraceReport_Closure)
+                 (const Crosscut__V1__TraceReport *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__LogRequest_Closure)
+                 (const Crosscut__V1__LogRequest *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__LogReply_Closure)
+                 (const Crosscut__V1__LogReply *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__Pictures_Closure)
+                 (const Crosscut__V1__Pictures *message,
+                  void *closure_data);
+typedef void (*Crosscut__V1__Guesses_Closure)
+                 (const Crosscut__V1__Guesses *message,
                   void *closure_data);
 
 /* --- services --- */
@@ -1720,6 +2281,7 @@ typedef void (*Crosscut__V1__CommandReply_Closure)
 /* --- descriptors --- */
 
 extern const ProtobufCEnumDescriptor    crosscut__v1__role__descriptor;
+extern const ProtobufCEnumDescriptor    crosscut__v1__drill_kind__descriptor;
 extern const ProtobufCEnumDescriptor    crosscut__v1__slice_part__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__envelope__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__member_name__descriptor;
@@ -1742,6 +2304,8 @@ extern const ProtobufCMessageDescriptor crosscut__v1__goodbye__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__push__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__push__evaluated__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__parameters__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__pull__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__applied__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__row_block__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__activations__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__feature_gradients__descriptor;
@@ -1750,12 +2314,21 @@ extern const ProtobufCMessageDescriptor crosscut__v1__report__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__fault__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__collect__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__restore__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__drill__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__complaint__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__slice__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__status_request__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__status_reply__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__command_request__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__command_request__checkpoint_now__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__command_request__drill_request__descriptor;
 extern const ProtobufCMessageDescriptor crosscut__v1__command_reply__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__trace_request__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__trace_report__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__log_request__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__log_reply__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__pictures__descriptor;
+extern const ProtobufCMessageDescriptor crosscut__v1__guesses__descriptor;
 
 PROTOBUF_C__END_DECLS
 

@@ -6,6 +6,9 @@ import Tensors
 ///
 /// Each of the three passes chooses its own layouts: the forward pass's weights given to the
 /// backward pass would make oneDNN 2.6 fall back to its reference code, hundreds of times slower.
+///
+/// In bf16 the images, their gradients and the weights are read in it; sums, biases and the
+/// gradients of parameters are fp32.
 final class ConvolutionKernel: LayerKernel {
   let name: String
   let destination: Memory
@@ -88,10 +91,10 @@ final class ConvolutionKernel: LayerKernel {
     _ geometry: Geometry, relu: Bool, name: String, in planner: StackPlanner
   ) throws(KernelError) -> PrimitiveDescription {
     var descriptor = dnnl_convolution_desc_t()
-    var sourceLayout = try TensorLayout.any(geometry.source).descriptor
-    var weightLayout = try TensorLayout.any(geometry.weight).descriptor
+    var sourceLayout = try TensorLayout.any(geometry.source, planner.type).descriptor
+    var weightLayout = try TensorLayout.any(geometry.weight, planner.type).descriptor
     var biasLayout = try TensorLayout.plain([geometry.destination[1]]).descriptor
-    var destinationLayout = try TensorLayout.any(geometry.destination).descriptor
+    var destinationLayout = try TensorLayout.any(geometry.destination, planner.type).descriptor
     // Inference too is planned as training: the choice of code, and so every bit of the features,
     // is the same in both, and weights stay in layouts that a plain reorder reaches.
     try OneDNN.check(
@@ -129,10 +132,10 @@ final class ConvolutionKernel: LayerKernel {
     from gradient: Memory, in planner: StackPlanner
   ) throws(KernelError) -> (weight: Memory, bias: Memory) {
     var descriptor = dnnl_convolution_desc_t()
-    var sourceLayout = try TensorLayout.any(geometry.source).descriptor
-    var weightLayout = try TensorLayout.any(geometry.weight).descriptor
+    var sourceLayout = try TensorLayout.any(geometry.source, planner.type).descriptor
+    var weightLayout = try TensorLayout.any(geometry.weight, dnnl_f32).descriptor
     var biasLayout = bias.layout.descriptor
-    var destinationLayout = try TensorLayout.any(geometry.destination).descriptor
+    var destinationLayout = try TensorLayout.any(geometry.destination, planner.type).descriptor
     try OneDNN.check(
       dnnl_convolution_backward_weights_desc_init(
         &descriptor, geometry.algorithm, &sourceLayout, &weightLayout, &biasLayout,
@@ -161,9 +164,9 @@ final class ConvolutionKernel: LayerKernel {
     from gradient: Memory, in planner: StackPlanner
   ) throws(KernelError) -> (inputGradient: Memory, weight: Memory) {
     var descriptor = dnnl_convolution_desc_t()
-    var sourceLayout = try TensorLayout.any(geometry.source).descriptor
-    var weightLayout = try TensorLayout.any(geometry.weight).descriptor
-    var destinationLayout = try TensorLayout.any(geometry.destination).descriptor
+    var sourceLayout = try TensorLayout.any(geometry.source, planner.type).descriptor
+    var weightLayout = try TensorLayout.any(geometry.weight, planner.type).descriptor
+    var destinationLayout = try TensorLayout.any(geometry.destination, planner.type).descriptor
     try OneDNN.check(
       dnnl_convolution_backward_data_desc_init(
         &descriptor, geometry.algorithm, &sourceLayout, &weightLayout, &destinationLayout,

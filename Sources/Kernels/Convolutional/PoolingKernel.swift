@@ -38,7 +38,9 @@ final class PoolingKernel: LayerKernel {
       (_ layout: TensorLayout) throws(KernelError) -> PrimitiveDescription in
       var descriptor = dnnl_pooling_desc_t()
       var sourceLayout = layout.descriptor
-      var destinationLayout = try TensorLayout.any(planner.extents(plan.output)).descriptor
+      var destinationLayout = try TensorLayout.any(
+        planner.extents(plan.output), layout.type
+      ).descriptor
       try OneDNN.check(
         dnnl_pooling_forward_desc_init(
           &descriptor, planner.training ? dnnl_forward_training : dnnl_forward_inference,
@@ -52,7 +54,8 @@ final class PoolingKernel: LayerKernel {
     // In a layout without blocks of channels oneDNN may have no vector code (on AVX2: 114 instead
     // of 3 ms for AlexNet's pool1), and a copy into blocks costs little.
     for tag in [dnnl_nChw16c, dnnl_nChw8c] where !description.implementation.hasPrefix("jit") {
-      let blocked = try TensorLayout.tagged(tag, planner.extents(plan.input))
+      let blocked = try TensorLayout.tagged(
+        tag, planner.extents(plan.input), layout.type)
       let alternative = try forward(blocked)
       if alternative.implementation.hasPrefix("jit") {
         (description, layout) = (alternative, blocked)

@@ -4,13 +4,15 @@ import Tensors
 
 /// Writes the program of a stack: which primitive runs when, over which tensors.
 ///
-/// Convolutions choose the layouts they are fastest in; activations stay in them from layer to
-/// layer, and a reorder is planned only where two neighbours disagree.
+/// Convolutions choose the layouts they are fastest in; activations stay in them, and in their
+/// number format, from layer to layer, and a reorder is planned only where two neighbours disagree.
 final class StackPlanner {
   let engine: Engine
   let rows: Int
   let training: Bool
   let algorithm: ConvolutionAlgorithm
+  /// Of activations and their gradients from the first convolution on.
+  let type: dnnl_data_type_t
   let memory: MemoryPlan
   let plain: Attributes
   let withReLU: Attributes
@@ -34,12 +36,14 @@ final class StackPlanner {
   enum Pass { case forward, backward }
 
   init(
-    stages: Int, rows: Int, training: Bool, algorithm: ConvolutionAlgorithm, engine: Engine
+    stages: Int, rows: Int, training: Bool, algorithm: ConvolutionAlgorithm,
+    precision: NumberFormat, engine: Engine
   ) throws(KernelError) {
     self.engine = engine
     self.rows = rows
     self.training = training
     self.algorithm = algorithm
+    type = precision == .bf16 ? dnnl_bf16 : dnnl_f32
     memory = MemoryPlan(engine)
     plain = try Attributes()
     withReLU = try Attributes(relu: true)

@@ -4,10 +4,12 @@ import COneDNN
 final class Attributes {
   let handle: dnnl_primitive_attr_t
 
-  /// - Parameter relu: `max(x, 0)` on the output before it is stored, which saves a pass over it.
+  /// - Parameters:
+  ///   - relu: `max(x, 0)` on the output before it is stored, which saves a pass over it.
+  ///   - adding: the output is added to what is there.
   ///
   /// The scratchpad is ours: a step then allocates nothing, and all primitives share one.
-  init(relu: Bool = false) throws(KernelError) {
+  init(relu: Bool = false, adding: Bool = false) throws(KernelError) {
     var handle: dnnl_primitive_attr_t?
     try OneDNN.check(dnnl_primitive_attr_create(&handle), "dnnl_primitive_attr_create")
     guard let handle else {
@@ -17,13 +19,18 @@ final class Attributes {
     try OneDNN.check(
       dnnl_primitive_attr_set_scratchpad_mode(handle, dnnl_scratchpad_mode_user),
       "dnnl_primitive_attr_set_scratchpad_mode")
-    guard relu else { return }
+    guard relu || adding else { return }
     var operations: dnnl_post_ops_t?
     try OneDNN.check(dnnl_post_ops_create(&operations), "dnnl_post_ops_create")
     defer { dnnl_post_ops_destroy(operations) }
-    try OneDNN.check(
-      dnnl_post_ops_append_eltwise(operations, 1, dnnl_eltwise_relu, 0, 0),
-      "dnnl_post_ops_append_eltwise")
+    if adding {
+      try OneDNN.check(dnnl_post_ops_append_sum(operations, 1), "dnnl_post_ops_append_sum")
+    }
+    if relu {
+      try OneDNN.check(
+        dnnl_post_ops_append_eltwise(operations, 1, dnnl_eltwise_relu, 0, 0),
+        "dnnl_post_ops_append_eltwise")
+    }
     // The attributes keep a copy of the operations.
     try OneDNN.check(
       dnnl_primitive_attr_set_post_ops(handle, operations), "dnnl_primitive_attr_set_post_ops")

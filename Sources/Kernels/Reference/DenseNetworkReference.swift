@@ -52,6 +52,7 @@ package struct DenseNetworkReference {
       inputs.append(
         forward(layer, inputs[inputs.count - 1], pass, positions))
     }
+    if pass.training, plan.sampleRate < 1 { mask(&inputs[inputs.count - 1], pass, labels) }
     var result = Result()
     result.logits = inputs[inputs.count - 1]
     let loss = LossReference.loss(
@@ -65,6 +66,15 @@ package struct DenseNetworkReference {
     }
     result.featureGradient = gradient
     return result
+  }
+
+  /// Classes outside of the sample have no probability.
+  private func mask(_ logits: inout [Double], _ pass: DensePass, _ labels: [Int32]) {
+    let stream = RandomStream(seed: seed, purpose: .classSample, first: pass.step)
+    for c in 0..<plan.classes where !labels.contains(Int32(c)) {
+      guard RandomStream.uniform(stream.word(at: UInt64(c))) >= plan.sampleRate else { continue }
+      for row in labels.indices { logits[row * plan.classes + c] = -.infinity }
+    }
   }
 
   private func forward(

@@ -10,6 +10,37 @@ package enum MachineCheck {
     [cores(), memory(), instructions(), descriptors(), clock(), disk()] + libraries()
   }
 
+  /// Whether a server could listen here where it does by itself.
+  ///
+  /// - Parameter port: 5555 but for tests.
+  package static func port(_ port: UInt16 = 5555) -> Finding {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    guard descriptor >= 0 else {
+      return Finding(
+        "port", .bad, "no socket: \(String(cString: strerror(errno)).lowercased())",
+        advice: "every node needs some: ulimit -n 4096")
+    }
+    defer { close(descriptor) }
+    // As ZeroMQ does: connections that are just closing do not hold a port.
+    var yes: Int32 = 1
+    setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    let bound = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+    guard bound != 0 || listen(descriptor, 1) != 0 else {
+      return Finding("port", .good, "\(port) is free, for a server")
+    }
+    return Finding(
+      "port", .warning, "\(port): \(String(cString: strerror(errno)).lowercased())",
+      advice: "if a server runs here that is right; another one takes crosscut server --listen"
+        + " tcp://*:PORT")
+  }
+
   private static func cores() -> Finding {
     let cores = Host.cores
     var text = "\(cores)"
@@ -118,26 +149,6 @@ package enum MachineCheck {
   }
 }
 
-/// What the control group of this process (a container's limits) leaves of the machine.
-enum ControlGroup {
-  /// CPU time a second; `nil` without a limit.
-  static var cores: Double? {
-    let words = SystemFile.text("/sys/fs/cgroup/cpu.max").split(whereSeparator: \.isWhitespace)
-    guard words.count == 2, let quota = Double(words[0]), let period = Double(words[1]), period > 0
-    else { return nil }
-    return quota / period
-  }
-
-  /// Bytes to the limit; `nil` without one.
-  static var freeMemory: Int? {
-    func number(_ path: String) -> Int? {
-      Int(SystemFile.text(path).split(whereSeparator: \.isWhitespace).first ?? "")
-    }
-    guard let limit = number("/sys/fs/cgroup/memory.max") else { return nil }
-    return max(0, limit - (number("/sys/fs/cgroup/memory.current") ?? 0))
-  }
-}
-
 /// What the kernel says in files.
 enum SystemFile {
   /// Empty for a file that is not there.
@@ -154,5 +165,13 @@ enum SystemFile {
   static func number(after name: String, in path: String) -> Int? {
     let name = name.hasSuffix(":") ? String(name.dropLast()) : name
     return line(after: name, in: path).split(separator: " ").first.flatMap { Int($0) }
+  }
+
+  /// The number behind a word and a space, on the line that begins so.
+  static func word(after name: String, in path: String) -> Int? {
+    for line in text(path).split(separator: "\n") where line.hasPrefix("\(name) ") {
+      return Int(line.dropFirst(name.utf8.count + 1))
+    }
+    return nil
   }
 }

@@ -1,23 +1,24 @@
-import Observability
-import Tensors
+package import Observability
 package import Transport
 
-/// Looks at the way to a server.
+/// Looks at the way to a server, and from here to its FC nodes.
 package enum ServerCheck {
-  /// What a probe is asked for by, and comes back with; whoever is let in may send one.
-  static let greeting = Array("crosscut probe 1".utf8)
-  private static let bulkBytes = 1 << 20
-  private static let roundTrips = 20
-  private static let bulkMessages = 16
+  /// FC nodes that are looked at.
+  private static let mostNodes = 4
 
-  /// Whether the server answers, how fast, and how much passes; within about five seconds.
+  /// Whether the server answers, how far its clock is off, how far away it and its FC nodes are;
+  /// within about ten seconds.
+  ///
+  /// - Returns: what was found, and the server's status if there is one.
   package static func findings(
     context: Context, endpoint: String, credentials: Credentials?
-  ) -> [Finding] {
+  ) -> ([Finding], StatusRecord?) {
     do {
       let client = try StatusClient(context: context, endpoint: endpoint, credentials: credentials)
       defer { client.close() }
+      let before = MonotonicClock.wall()
       let record = try client.status()
+      let middle = (before + MonotonicClock.wall()) / 2
       var findings = [
         Finding(
           "server", .good,
@@ -31,59 +32,97 @@ package enum ServerCheck {
       } else {
         findings.append(Finding("encryption", .good, "CURVE; the key is accepted"))
       }
-      return findings + (try speed(context, endpoint, credentials))
+      if let theirs = record.unixSeconds { findings.append(clock(ahead: middle - theirs)) }
+      findings += try way(context, endpoint, credentials)
+      findings += try nodes(record, context, endpoint, credentials)
+      return (findings, record)
     } catch {
-      return [
-        Finding(
-          "server", .bad, "\(error)",
-          advice: "start it, or mend what the line says; a firewall must let its port through")
-      ]
+      let finding = Finding(
+        "server", .bad, "\(error)",
+        advice: "start it, or mend what the line says; a firewall must let its port through")
+      return ([finding], nil)
     }
   }
 
-  private static func speed(
+  /// - Parameter seconds: this machine's clock less the server's.
+  static func clock(ahead seconds: Double) -> Finding {
+    let size = seconds.magnitude
+    guard size > 2 else {
+      return Finding("server's clock", .good, "the same as here, to within 2 s")
+    }
+    return Finding(
+      "server's clock", .warning,
+      "this machine's is \(Int(size.rounded())) s \(seconds > 0 ? "ahead" : "behind")",
+      advice:
+        "training does not need it, but a token may be over before its time, and logs are hard"
+        + " to compare: chrony on both")
+  }
+
+  private static func way(
     _ context: Context, _ endpoint: String, _ credentials: Credentials?
   ) throws -> [Finding] {
     let hub = try Hub(context: context, listen: nil)
     defer { hub.close(lingerMilliseconds: 0) }
-    let link = try hub.dial(endpoint, with: credentials?.dialing)
-    let deadline = MonotonicClock.now() + 4_000_000
-    func echo(_ frames: [Frame]) throws -> Double? {
-      let start = MonotonicClock.now()
-      guard hub.send(frames, to: link) else { return nil }
-      while MonotonicClock.now() < deadline {
-        _ = try hub.wait(milliseconds: 100, wakeUp: nil)
-        _ = hub.takeEvents()
-        if try hub.receive() != nil { return Double(MonotonicClock.now() - start) / 1_000_000 }
-      }
-      return nil
+    guard let probe = try Probe(hub, try hub.dial(endpoint, with: credentials?.dialing), seconds: 4)
+    else {
+      return [
+        Finding(
+          "round trip", .warning, "not measured: the server is busy, or of another version",
+          advice: "try again")
+      ]
     }
-    let small = [Frame(copying: greeting)]
-    let large = small + [Frame(copying: [UInt8](repeating: 0x5a, count: bulkBytes))]
-    var times: [Double] = []
-    // The first one pays for the connection.
-    guard try echo(small) != nil else { return [noProbe] }
-    for _ in 0..<roundTrips { if let time = try echo(small) { times.append(time) } }
-    var bulk: [Double] = []
-    for _ in 0..<bulkMessages { if let time = try echo(large) { bulk.append(time) } }
-    guard !times.isEmpty, !bulk.isEmpty else { return [noProbe] }
-    let median = times.sorted()[times.count / 2]
-    // There and back.
-    let rate = 2 * Double(bulkBytes * bulk.count) / bulk.reduce(0, +) / 1_000_000
     return [
       judged(
-        "round trip", "\((median * 100_000).rounded() / 100) ms", isGood: median < 0.02,
+        "round trip", probe.roundTripText, isGood: probe.isNear,
         advice: "each step waits for several: put the nodes nearer to one another"),
       judged(
-        "bandwidth", "\(Int(rate)) MB/s, there and back", isGood: rate > 20,
+        "bandwidth", "\(probe.rateText), there and back", isGood: probe.isWide,
         advice: "gradients and parameters cross this way at each step: a network of 1 gbit gives"
-          + " 100 MB/s"),
+          + " 200 MB/s both ways together"),
     ]
   }
 
-  private static let noProbe = Finding(
-    "round trip", .warning, "not measured: the server is busy, or of another version",
-    advice: "try again")
+  // MARK: FC nodes
+
+  /// Workers and the other FC nodes dial each FC node: so does this, from here.
+  private static func nodes(
+    _ record: StatusRecord, _ context: Context, _ endpoint: String, _ credentials: Credentials?
+  ) throws -> [Finding] {
+    let there = record.nodes.filter { $0.state == .active || $0.state == .joined }
+    let listening = there.compactMap { node in node.endpoint.map { (node.name, $0) } }
+    guard !listening.isEmpty else { return [] }
+    var security = HubSecurity()
+    if let credentials {
+      guard case .keyFile = credentials else {
+        return [
+          Finding(
+            "fc nodes", .good, "not looked at: a token would be used up; --key-file can")
+        ]
+      }
+      let quiet = Logger(descriptor: 2, name: "doctor", level: .error)
+      guard
+        let member = try KeyRequest.run(
+          context: context, endpoint: endpoint, credentials: credentials, timeoutSeconds: 3,
+          signals: nil, log: quiet)
+      else { return [] }
+      security = HubSecurity(dialing: .init(keys: member.cluster, peer: member.cluster.publicKey))
+    }
+    return try listening.prefix(mostNodes).map { name, address in
+      let hub = try Hub(context: context, listen: nil, security: security)
+      defer { hub.close(lingerMilliseconds: 0) }
+      guard let probe = try Probe(hub, try hub.dial(address), seconds: 2) else {
+        return Finding(
+          "\(name)", .bad, "no answer at \(address)",
+          advice:
+            "every worker and FC node dials it: its port must be reachable from here; crosscut fc"
+            + " --listen tcp://*:PORT fixes it, for the firewall")
+      }
+      return judged(
+        "\(name)", "\(address): \(probe.roundTripText), \(probe.rateText)",
+        isGood: probe.isNear && probe.isWide,
+        advice: "activations cross this way at each step: put the nodes nearer to one another")
+    }
+  }
 
   private static func judged(
     _ name: String, _ text: String, isGood: Bool, advice: String

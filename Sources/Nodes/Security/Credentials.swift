@@ -37,7 +37,11 @@ package enum Credentials: Sendable {
     case (.hungUp, .token), (.wrongKey, .token):
       "the server at \(endpoint) has another key than the token says: the token is of another "
         + "cluster, or somebody else answers there"
-    case (.hungUp, nil), (.protocolError, _):
+    case (.hungUp, nil):
+      // A server with keys may hang up before its greeting has come that says so.
+      explain(.securityMismatch, at: endpoint, with: nil)
+        + "; or what answers there is no crosscut server: is the port right?"
+    case (.protocolError, _):
       "what answers at \(endpoint) is no crosscut server: is the port right?"
     }
   }

@@ -77,7 +77,7 @@ struct KeyDesk {
   func handle(_ parts: [Frame], from caller: String?, isStatusRequest: () -> Bool) -> Outcome {
     guard let standing = Standing(caller) else { return .forbidden }
     guard let first = parts.first, first.bytes.elementsEqual(Self.greeting) else {
-      let isProbe = parts.first?.bytes.elementsEqual(ServerCheck.greeting) == true
+      let isProbe = Probe.isOne(parts)
       if case .token = standing, !isProbe, !isStatusRequest() { return .forbidden }
       return .pass
     }

@@ -49,9 +49,10 @@ package enum KeyRequest {
       Frame(copying: Array((enrolled.map { "\($0.publicKey)" } ?? "").utf8)),
     ]
     log.info("asking the server at \(endpoint) for the cluster's key")
-    let deadline = MonotonicClock.now() + UInt64(timeoutSeconds) * 1_000_000
+    var patience = Patience(endpoint, seconds: timeoutSeconds, since: MonotonicClock.now())
     var watch = HandshakeWatch()
-    while MonotonicClock.now() < deadline {
+    while true {
+      if let line = try patience.look(MonotonicClock.now()) { log.info(line) }
       if signals?.next() != nil { return nil }
       _ = try hub.wait(
         milliseconds: 100, wakeUp: nil, extraDescriptors: signals.map { [$0.descriptor] } ?? [])
@@ -77,9 +78,6 @@ package enum KeyRequest {
         return MemberSecurity(credentials: credentials, server: server, cluster: cluster)
       }
     }
-    throw NodeError(
-      "no server answered at \(endpoint) for \(timeoutSeconds) s: is it running, and is the "
-        + "address right?")
   }
 
   private static func answer(_ parts: [Frame], _ endpoint: String) throws(NodeError) -> KeyPair {

@@ -5,7 +5,8 @@ enum Page {
     let style = text(PackageResources.page_css)
     let script = [
       PackageResources.format_js, PackageResources.chart_js, PackageResources.cluster_js,
-      PackageResources.nodes_js, PackageResources.filters_js, PackageResources.main_js,
+      PackageResources.nodes_js, PackageResources.filters_js, PackageResources.predictions_js,
+      PackageResources.main_js,
     ].map { text($0) }.joined(separator: "\n")
     return Array(
       text(PackageResources.page_html)

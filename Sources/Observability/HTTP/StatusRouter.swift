@@ -12,7 +12,8 @@ struct StatusRouter: Sendable {
   /// The endpoints, for those who ask for another one.
   static let paths = [
     "/", "/api/v1/status", "/api/v1/nodes", "/api/v1/metrics/history", "/api/v1/plan",
-    "/api/v1/filters", "/api/v1/log", "/api/v1/events", "/metrics", "/healthz", "/readyz",
+    "/api/v1/filters", "/api/v1/predictions", "/api/v1/log", "/api/v1/events", "/metrics",
+    "/healthz", "/readyz",
   ]
   private static let open: Set<String> = ["/", "/healthz", "/readyz"]
 
@@ -40,6 +41,7 @@ struct StatusRouter: Sendable {
     case "/api/v1/metrics/history": return history(request)
     case "/api/v1/plan": return json(board.plan, request)
     case "/api/v1/filters": return filters(request)
+    case "/api/v1/predictions": return predictions(request)
     case "/api/v1/log": return json(JSON.encode(board.events), request)
     case "/api/v1/events":
       return HTTPResponse(
@@ -89,6 +91,14 @@ struct StatusRouter: Sendable {
         503, "no filters yet: they come with the next step", [.init("Retry-After", "2")])
     }
     return json(JSON.encode(FilterRecord(filters)), request)
+  }
+
+  private func predictions(_ request: HTTPRequest) -> HTTPResponse {
+    guard let samples = board.samples else {
+      return .failure(
+        503, "no predictions yet: they come with the next evaluation", [.init("Retry-After", "10")])
+    }
+    return json(JSON.encode(SampleRecord(samples)), request)
   }
 
   private func metrics(_ request: HTTPRequest) -> HTTPResponse {

@@ -62,7 +62,8 @@ enum StatusMetrics {
 
   private static func cluster(_ record: StatusRecord) -> [Family] {
     var counts: [Sample] = []
-    for role in [Role.worker, .fc] {
+    let shards = record.serverShardsWanted
+    for role in [Role.worker, .fc] + (shards == nil ? [] : [.shard]) {
       for state in NodeRecord.State.allCases {
         counts.append(
           Sample(
@@ -80,7 +81,7 @@ enum StatusMetrics {
         samples: [
           Sample(labels: [("role", "worker")], value: Double(record.workersWanted)),
           Sample(labels: [("role", "fc")], value: Double(record.fcNodesWanted)),
-        ]),
+        ] + (shards.map { [Sample(labels: [("role", "shard")], value: Double($0))] } ?? [])),
       gauge(
         "crosscut_longest_wait_seconds", "The longest wait of any node or the server.",
         Double(waits.map(\.milliseconds).max() ?? 0) / 1000, unit: "seconds"),
@@ -172,7 +173,8 @@ enum StatusMetrics {
         ("waiting_for_fc", times.waitingForFC), ("conv_backward", times.convBackward),
         ("waiting_for_parameters", times.waitingForParameters),
       ]
-    case .fc: return [("compute", times.compute), ("waiting_for_peers", times.waitingForPeers)]
+    case .fc, .shard:
+      return [("compute", times.compute), ("waiting_for_peers", times.waitingForPeers)]
     case .server, .observer: return []
     }
   }

@@ -8,7 +8,9 @@ struct CommandLineInterface {
   static let allCommands: [Command] = [
     TrainCommand.command, ServerCommand.command, WorkerCommand.command, FCCommand.command,
     KeygenCommand.command, TokenCommand.command, StatusCommand.command, NodesCommand.command,
-    LogsCommand.command, StopCommand.command, OperatorCommands.set, HealthCommand.command,
+    LogsCommand.command, ReplayCommand.command, StopCommand.command, OperatorCommands.set,
+    DrillCommand.command, TraceCommand.command,
+    HealthCommand.command,
     DoctorCommand.command,
     MetricsCommand.command, AuditCommand.command, CompareCommand.command, EvaluateCommand.command,
     PredictCommand.command, VerifyCommand.command, ModelListCommand.command,

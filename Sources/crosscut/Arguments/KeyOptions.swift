@@ -11,6 +11,9 @@ extension Option {
     name: "join", value: .text("TOKEN"),
     help: "The word that crosscut token has printed: it stands for address and key. @FILE reads it"
       + " from a file, - from standard input.")
+  static let joinTimeout = Option(
+    name: "join-timeout", value: .integer("SECONDS", 1...86_400),
+    help: "How long to look for the server.", standard: "60")
   static let insecure = Option(
     name: "insecure",
     help: "Listen beyond this machine without encryption and without asking who comes: for networks"
@@ -61,10 +64,14 @@ extension ParsedArguments {
 
   /// The server's address: --server, or what the token says.
   ///
-  /// - Parameter standard: where there is neither.
-  func serverAddress(_ credentials: Credentials?, standard: String? = nil) throws -> String {
-    if let given = string("server") {
-      try Endpoint.check(given, written: label("server"), command: command.name)
+  /// - Parameters:
+  ///   - standard: where there is neither.
+  ///   - name: what the option is called.
+  func serverAddress(
+    _ credentials: Credentials?, standard: String? = nil, option name: String = "server"
+  ) throws -> String {
+    if let given = string(name) {
+      try Endpoint.check(given, written: label(name), command: command.name)
       return given
     }
     if case .token(let token) = credentials {
@@ -74,7 +81,8 @@ extension ParsedArguments {
     guard let standard else {
       throw UsageError(
         command: command.name,
-        message: "missing --server ENDPOINT (or CROSSCUT_SERVER), or --join TOKEN")
+        message:
+          "missing --\(name) ENDPOINT (or \(Environment.variable(of: name))), or --join TOKEN")
     }
     return standard
   }

@@ -13,6 +13,9 @@ extension Option {
     name: "workers", value: .integer("K", 1...4096), help: "Workers (cluster.workers).")
   static let fcNodes = Option(
     name: "fc-nodes", value: .integer("M", 1...4096), help: "FC nodes (cluster.fcNodes).")
+  static let serverShards = Option(
+    name: "server-shards", value: .integer("S", 1...1024),
+    help: "Parameter servers that share the conv parameters (cluster.serverShards).")
   static let minimumWorkers = Option(
     name: "min-workers", value: .integer("N", 1...4096),
     help: "With fewer workers the run pauses (cluster.minimumWorkers).")
@@ -36,9 +39,17 @@ extension Option {
     name: "continue",
     help: "Go on from the newest good checkpoint in --run-dir if there is one; otherwise start"
       + " anew. For servers that are started again by themselves.")
+  static let record = Option(
+    name: "record", value: .text("DIR"),
+    help: "Keep the headers of the last messages in a file there, for crosscut replay.",
+    standard: "none; crosscut train takes the run's directory")
+  static let allowDrills = Option(
+    name: "allow-drills",
+    help: "Let crosscut drill have this node do faults to itself: kill itself, hang, lose messages."
+  )
   static let memberListen = Option(
     name: "listen", value: .text("ENDPOINT"),
-    help: "Where workers and other FC nodes connect to; port 0 takes a free one.",
+    help: "Where workers and FC nodes connect to; port 0 takes a free one.",
     standard: "tcp://*:0, or tcp://127.0.0.1:0 without a key and a server on this machine")
   static let verbose = Option(
     name: "verbose", short: "v", help: "Log more than changes of state.")
@@ -67,7 +78,8 @@ extension ParsedArguments {
       }
     }
     for (name, keyPath) in [
-      ("workers", "cluster.workers"), ("fc-nodes", "cluster.fcNodes"), ("seed", "seed"),
+      ("workers", "cluster.workers"), ("fc-nodes", "cluster.fcNodes"),
+      ("server-shards", "cluster.serverShards"), ("seed", "seed"),
       ("min-workers", "cluster.minimumWorkers"), ("fc-loss", "cluster.fcLoss"),
       ("run-dir", "logging.runDirectory"),
     ] where known.contains(name) {

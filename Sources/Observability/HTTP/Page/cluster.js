@@ -1,4 +1,4 @@
-// The cluster as a picture: server, workers, FC slices, and what flows between them.
+// The cluster as a picture: server, workers, FC slices and further server shards, and what flows between them.
 
 /** What a worker's loader could give, and what the worker takes. */
 function loaderOf(node) {
@@ -28,7 +28,8 @@ const cluster = {
     this.measure(status);
     const workers = status.nodes.filter(node => node.role === 'worker');
     const slices = status.nodes.filter(node => node.role === 'fc');
-    const most = Math.max(workers.length, slices.length, status.workersWanted, status.fcNodesWanted, 1);
+    const shards = status.nodes.filter(node => node.role === 'shard');
+    const most = Math.max(workers.length, slices.length + shards.length, status.workersWanted, status.fcNodesWanted + (status.serverShardsWanted ?? 0), 1);
     // Side by side where there is room; else the server above the others.
     const isNarrow = byId('cluster').clientWidth < 640;
     const row = most > 8 ? 64 : 74, top = isNarrow ? 92 : 20, height = top + Math.max(120, most * row + 10);
@@ -37,16 +38,16 @@ const cluster = {
     const spot = isNarrow
       ? { width: 404, server: [109, 34], worker: 2, fc: 220, box: 174 }
       : { width: 980, server: [10, center], worker: 375, fc: 740, box: 210 };
-    const picture = drawing('svg', { viewBox: `0 0 ${spot.width} ${height}`, role: 'img', 'aria-label': this.describe(status, workers, slices) });
+    const picture = drawing('svg', { viewBox: `0 0 ${spot.width} ${height}`, role: 'img', 'aria-label': this.describe(status, workers, slices, shards) });
     const wires = drawing('g'), boxes = drawing('g');
     const column = (x, text) => boxes.append(Object.assign(drawing('text', { x, y: 14, class: 'soft', 'text-anchor': 'middle' }), { textContent: text }));
     if (!isNarrow) {
       column(105, 'parameter server');
       column(480, 'workers: conv replicas');
-      column(845, 'FC nodes: column slices');
+      column(845, `FC nodes: column slices${shards.length ? '; server shards' : ''}`);
     }
     const at = list => list.map((node, index) => ({ node, y: place(list.length, index) }));
-    const left = at(workers), right = at(slices);
+    const left = at(workers), right = at([...slices, ...shards]);
     const isMoving = status.state === 'running' || status.state === 'evaluating';
     const wire = (d, rate, hue) => {
       const width = 1 + Math.min(4, Math.log2(1 + rate / 1e6));
@@ -61,19 +62,21 @@ const cluster = {
       for (const other of right) {
         if (other.node.state === 'gone') continue;
         const [from, to] = [spot.worker + spot.box, spot.fc], turn = (from + to) / 2;
-        wire(`M${from} ${one.y} C${turn} ${one.y} ${turn} ${other.y} ${to} ${other.y}`, rateOf(one.node) / 2 / right.length, 'orange');
+        wire(`M${from} ${one.y} C${turn} ${one.y} ${turn} ${other.y} ${to} ${other.y}`, rateOf(one.node) / 2 / right.length, other.node.role === 'shard' ? 'blue' : 'orange');
       }
     }
     const edge = spot.fc + spot.box;
-    right.slice(1).forEach((one, index) => wire(`M${edge} ${right[index].y + 8} C${edge + 22} ${right[index].y + 8} ${edge + 22} ${one.y - 8} ${edge} ${one.y - 8}`, rateOf(one.node) / 4, 'orange'));
+    right.slice(1, slices.length).forEach((one, index) => wire(`M${edge} ${right[index].y + 8} C${edge + 22} ${right[index].y + 8} ${edge + 22} ${one.y - 8} ${edge} ${one.y - 8}`, rateOf(one.node) / 4, 'orange'));
     boxes.append(this.box(...spot.server, 190, 'server', status.state, `turn ${format.count(status.turn)}, view ${status.view}`, '', this.serverState(status)));
     for (const { node, y } of left) boxes.append(this.node(spot.worker, y, node, spot.box));
     for (const { node, y } of right) boxes.append(this.node(spot.fc, y, node, spot.box));
     this.missing(boxes, spot.worker + spot.box / 2, status.workersWanted - workers.length, 'worker', center + workers.length * row / 2);
-    this.missing(boxes, spot.fc + spot.box / 2, status.fcNodesWanted - slices.length, 'fc node', center + slices.length * row / 2);
+    const below = center + right.length * row / 2;
+    this.missing(boxes, spot.fc + spot.box / 2, status.fcNodesWanted - slices.length, 'fc node', below);
+    this.missing(boxes, spot.fc + spot.box / 2, (status.serverShardsWanted ?? 0) - shards.length, 'server shard', below + 16);
     picture.append(wires, boxes);
     byId('cluster').replaceChildren(picture);
-    byId('view').textContent = status.view > 0 ? `view ${status.view}: ${workers.length} workers, ${slices.length} FC nodes` : '';
+    byId('view').textContent = status.view > 0 ? `view ${status.view}: ${workers.length} workers, ${slices.length} FC nodes${shards.length ? `, ${shards.length + 1} server shards` : ''}` : '';
   },
 
   serverState: status => status.state === 'failed' ? 'bad' : status.state === 'gathering' ? 'warning' : 'good',
@@ -101,8 +104,8 @@ const cluster = {
     boxes.append(Object.assign(drawing('text', { x, y, class: 'soft', 'text-anchor': 'middle' }), { textContent: `waiting for ${count} more ${noun}${count === 1 ? '' : 's'}` }));
   },
 
-  describe(status, workers, slices) {
+  describe(status, workers, slices, shards) {
     const words = list => list.map(node => `${nodeName(node)} ${node.state}`).join(', ') || 'none';
-    return `Cluster: server in view ${status.view}; workers: ${words(workers)}; FC nodes: ${words(slices)}`;
+    return `Cluster: server in view ${status.view}; workers: ${words(workers)}; FC nodes: ${words(slices)}${shards.length ? `; server shards: ${words(shards)}` : ''}`;
   },
 };

@@ -43,7 +43,7 @@ const tones = { gathering: 'warning', running: 'good', evaluating: 'good', finis
 
 function showStatus(status) {
   // Another run at the same address: nothing of the old one holds.
-  if (page.status && page.status.run !== status.run) Object.assign(page, { course: null, isComplete: false, filtersAt: 0 });
+  if (page.status && page.status.run !== status.run) Object.assign(page, { course: null, isComplete: false, filtersAt: 0, shownStep: undefined });
   page.status = status;
   page.isOver = status.state === 'finished' || status.state === 'failed';
   byId('name').textContent = status.name;
@@ -63,7 +63,7 @@ function showStatus(status) {
   cluster.draw(status);
   drawSteps(status);
   drawWaits(status);
-  byId('footer').textContent = `Running for ${format.duration(status.elapsedSeconds)}.`;
+  byId('footer').textContent = `Running for ${format.duration(status.elapsedSeconds)}${status.earlierSeconds ? `, after ${format.duration(status.earlierSeconds)} before it was resumed` : ''}.`;
 }
 
 function drawTiles(status) {
@@ -73,7 +73,7 @@ function drawTiles(status) {
     ['images a second', format.significant(number(status.imagesPerSecond))],
     ['learning rate', format.significant(number(status.learningRate))],
     ['epoch', `${format.fixed(status.epoch, 2)}`, status.totalEpochs > 0 ? `of ${format.significant(status.totalEpochs)}` : ''],
-    ['nodes', String(status.nodes.filter(node => node.state !== 'gone').length), `of ${status.workersWanted + status.fcNodesWanted}`],
+    ['nodes', String(status.nodes.filter(node => node.state !== 'gone').length), `of ${status.workersWanted + status.fcNodesWanted + (status.serverShardsWanted ?? 0)}`],
   ];
   byId('tiles').replaceChildren(...tiles.map(([name, value, small]) => element('div', {},
     element('dt', { text: name }), element('dd', {}, value, ...small ? [' ', element('small', { text: small })] : []))));
@@ -185,6 +185,11 @@ async function refresh() {
   try {
     await updateCourse();
     events.set(await json('api/v1/log'));
+    const test = page.course.evaluation.step;
+    if (test.length && page.shownStep !== test[test.length - 1]) {
+      drawPredictions(await json('api/v1/predictions'));
+      page.shownStep = test[test.length - 1];
+    }
     if (!page.filtersAt || Date.now() - page.filtersAt > 5000) {
       page.filtersAt = Date.now();
       drawFilters(await json('api/v1/filters'));

@@ -6,12 +6,25 @@ const phases = {
     ['waitingForFC', 'waiting for FC nodes', 'wait-2'], ['waitingForParameters', 'waiting for parameters', 'wait'],
   ],
   fc: [['compute', 'computing', 'orange'], ['waitingForPeers', 'waiting for activations or peers', 'wait-2']],
+  shard: [['compute', 'computing', 'orange'], ['waitingForPeers', 'waiting for gradients', 'wait-2']],
 };
+const roles = { worker: 'Workers', fc: 'FC nodes', shard: 'Server shards' };
 const isOwn = key => !key.startsWith('waiting');
+
+/** What each node does itself in a step, milliseconds, over some seconds: one busy moment makes no straggler. */
+const ownWork = new Map();
+
+function measureWork(nodes) {
+  for (const node of nodes) {
+    const now = phases[node.role].filter(([key]) => isOwn(key)).reduce((sum, [key]) => sum + node.stepMilliseconds[key], 0);
+    const before = ownWork.get(node.node);
+    ownWork.set(node.node, before > 0 ? before * 0.95 + now * 0.05 : now);
+  }
+}
 
 /** The node that is much slower than the others of its role in what it does itself. */
 function straggler(nodes) {
-  const work = nodes.map(node => phases[node.role].filter(([key]) => isOwn(key)).reduce((sum, [key]) => sum + node.stepMilliseconds[key], 0));
+  const work = nodes.map(node => ownWork.get(node.node));
   if (nodes.length < 2) return null;
   const slowest = work.indexOf(Math.max(...work));
   const others = work.filter((_, index) => index !== slowest).sort((a, b) => a - b);
@@ -22,15 +35,16 @@ function straggler(nodes) {
 
 function drawSteps(status) {
   const living = status.nodes.filter(node => node.state !== 'gone' && phases[node.role]);
+  measureWork(living);
   const totals = living.map(node => phases[node.role].reduce((sum, [key]) => sum + node.stepMilliseconds[key], 0));
   const longest = Math.max(...totals, 1e-9);
   const rows = [], slow = [];
-  for (const role of ['worker', 'fc']) {
+  for (const role of Object.keys(roles)) {
     const nodes = living.filter(node => node.role === role);
     if (nodes.length === 0) continue;
     const late = straggler(nodes);
     if (late) slow.push(`${nodeName(late.node)} is slow: its own work takes ${Math.round(late.excess * 100)} % longer than the others'`);
-    rows.push(element('div', { class: 'group', text: role === 'worker' ? 'Workers' : 'FC nodes' }));
+    rows.push(element('div', { class: 'group', text: roles[role] }));
     for (const node of nodes) rows.push(stepRow(node, longest, late?.node === node));
   }
   byId('steps').replaceChildren(...rows.length ? rows : [element('p', { class: 'quiet', text: 'Nobody has done a step yet.' })]);

@@ -4,7 +4,9 @@ import Tensors
 import Transport
 import Wire
 
+/// Those who are no members: who is sent away at the door, and who only wants a key.
 extension ServerNode {
+  /// Says who was sent away, within bounds.
   func refused(_ failure: HandshakeFailure, _ address: String?) {
     let now = MonotonicClock.now()
     if let line = strangers.note(failure, address: address, now: now) { log.warning(line) }
@@ -23,7 +25,7 @@ extension ServerNode {
     let outcome = keyDesk.handle(parts, from: hub.caller(link)) {
       switch (try? WireCodec.decode(parts))?.body {
       // Who has a token only is told so in answer to a command.
-      case .statusRequest, .commandRequest: true
+      case .statusRequest, .commandRequest, .logRequest: true
       default: false
       }
     }

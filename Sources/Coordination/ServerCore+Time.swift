@@ -1,0 +1,85 @@
+import Messages
+import Network
+
+/// What the server does because time has passed.
+extension ServerCore {
+  /// Looks at everything that has a deadline.
+  mutating func tick(_ now: Microseconds, _ out: inout [Directive]) {
+    if case .farewell(let stop, let deadline) = state, now >= deadline {
+      state = .over
+      let silent = membership.records.values.map { "\($0.name)" }.sorted()
+      out.append(.note("no goodbye from \(silent.joined(separator: ", "))"))
+      out.append(.exit(stop))
+      return
+    }
+    let limit = plan.timing.memberTimeout * 1000
+    let silent = membership.records.values.filter { now > $0.lastHeard + limit }
+      .sorted { $0.node < $1.node }
+    for record in silent {
+      lose(record, "silent for \((now - record.lastHeard) / 1000) ms", now, &out)
+    }
+    endWhenMeasured(now, &out)
+    decideOnFaults(now, &out)
+    watchCheckpoint(now, &out)
+    watchProgress(now, &out)
+  }
+
+  /// What does not move: names the culprit, and does what can be done about it.
+  private mutating func watchProgress(_ now: Microseconds, _ out: inout [Directive]) {
+    let patience = plan.timing.progressTimeout * 1000
+    guard now > max(lastProgress, lastStall) + patience else { return }
+    let graph = WaitGraph(self, now: now)
+    let stuck = graph.culprits.filter(graph.isStuck)
+    switch state {
+    case .gathering, .paused: restoreAgain(now, &out)
+    case .farewell, .over: return
+    case .running:
+      stalls += 1
+      lastStall = now
+      out.append(.note("no progress in turn \(turn): \(graph.rootCause)"))
+      unblockTurn(stuck.isEmpty ? graph.culprits : stuck, isStuck: !stuck.isEmpty, now, &out)
+    case .ending(let stop):
+      let missing = (view?.parameterHolders ?? []).filter { !slicesDone.contains($0.node) }
+        .map(\.name)
+      // Writing the model may take as long as it takes.
+      guard !missing.isEmpty else { return }
+      stalls += 1
+      lastStall = now
+      out.append(.note("the end does not come: \(graph.rootCause)"))
+      guard !missing.contains(where: stuck.contains), stalls <= 2 else {
+        let names = missing.map { "\($0)" }.joined(separator: ", ")
+        return farewell(
+          Stop(
+            outcome: .failed,
+            reason: "\(names) did not hand in its slices for \(milliseconds(now)) ms; "
+              + stop.reason), now, &out)
+      }
+      askForSlices(now, &out)
+    }
+  }
+
+  private func milliseconds(_ now: Microseconds) -> UInt64 { (now - lastProgress) / 1000 }
+
+  /// A worker that hangs while its socket is healthy is sent away if another can do its work. Where
+  /// nobody hangs a message has been lost: a new view runs the turn again, and if that is not
+  /// enough, goes without a worker that cannot be talked with.
+  private mutating func unblockTurn(
+    _ culprits: [NodeName], isStuck: Bool, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    if isStuck || stalls > 1 {
+      for culprit in culprits {
+        guard let record = membership.ranked(.worker).first(where: { $0.name == culprit }),
+          case let others = ready(.worker).filter({ $0.node != record.node }),
+          !others.isEmpty, deal(others).missing.isEmpty
+        else { continue }
+        let reason = "no progress for \(milliseconds(now)) ms"
+        out.append(
+          .send(message(.stop(Stop(outcome: .failed, reason: reason))), to: record.node))
+        return lose(record, reason, now, &out)
+      }
+    }
+    guard !isStuck else { return }
+    out.append(.note("running turn \(turn) again"))
+    openView(now, &out)
+  }
+}

@@ -1,0 +1,142 @@
+import Messages
+import Network
+import Tensors
+
+extension ShardCore {
+  // MARK: A turn
+
+  mutating func begin(_ next: UInt64, _ now: Microseconds) {
+    turn = next
+    pushes = [:]
+    applying = []
+    applied = []
+    clock.enter(.waitingForWorkers, now: now)
+  }
+
+  /// A worker of the view can be reached, and needs the parameters to begin with.
+  mutating func pull(_ sender: NodeID, _ out: inout [Directive]) {
+    guard !isIdle, gate.view?.workers.contains(where: { $0.node == sender }) == true else {
+      return gate.count(.unexpected)
+    }
+    compute(.snapshot(to: sender, version: appliedSteps), &out)
+  }
+
+  mutating func take(
+    _ push: Push, _ frames: [Frame], from sender: NodeID, _ now: Microseconds,
+    _ out: inout [Directive]
+  ) {
+    guard !isIdle, let view = gate.view, let program, let chunk = push.chunk,
+      let worker = view.workers.firstIndex(where: { $0.node == sender }),
+      plan.chunks.chunks.indices.contains(chunk), plan.shards.owner[chunk] == rank
+    else { return gate.count(.unexpected) }
+    guard push.turn >= turn else { return gate.count(.stale) }
+    guard push.turn == turn, turn < program.count, case .training(let step) = program[turn] else {
+      return gate.count(.future)
+    }
+    guard frames.count == 1,
+      frames[0].byteCount == plan.chunks.chunks[chunk].range.count * plan.wire.gradients.bytes
+    else { return gate.count(.wrongSize) }
+    guard pushes[chunk]?[worker] == nil, !applying.contains(chunk) else {
+      return gate.count(.duplicate)
+    }
+    // A gradient of this turn means that the turn before is committed: without the server's leave
+    // the worker would not have sent the features that it comes from.
+    committed(below: turn, &out)
+    pushes[chunk, default: [:]][worker] = frames[0]
+    clock.progressed(now: now)
+    guard let complete = pushes[chunk], complete.count == view.workers.count else { return }
+    applying.insert(chunk)
+    pushes[chunk] = nil
+    clock.enter(.compute, now: now)
+    compute(
+      .apply(
+        chunk: chunk, gradients: complete.sorted { $0.key < $1.key }.map(\.value), step: step),
+      &out)
+  }
+
+  /// A chunk has its new value: the workers get it unasked, while other chunks are still coming.
+  mutating func finishedChunk(
+    _ chunk: Int, _ step: UInt64, _ frame: Frame, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    guard let view = gate.view, let program else { return }
+    applied.insert(chunk)
+    for member in view.workers {
+      let body = Parameters(version: step + 1, chunk: chunk)
+      out.append(.send(message(.parameters(body), [frame]), to: .member(member.node)))
+    }
+    guard applied.count == chunks.count else {
+      if applied.count == applying.count { clock.enter(.waitingForWorkers, now: now) }
+      return
+    }
+    out.append(.send(message(.applied(Applied(turn: turn))), to: .server))
+    working = turn
+    clock.finishTurn()
+    begin(program.trainingTurn(from: turn + 1), now)
+  }
+
+  /// A step is not finite: its chunk stays here. The workers cannot go on without it, so the turn is
+  /// not committed, whatever the server makes of it.
+  mutating func refuse(_ worker: Int?, _ what: String, _ out: inout [Directive]) {
+    let culprit = worker.flatMap { gate.view?.workers[$0].node } ?? identity.sender
+    let fault = Fault(turn: turn, culprit: culprit, depth: 0, what: what)
+    out.append(.send(message(.fault(fault)), to: .server))
+    out.append(.note("turn \(turn) cannot be applied: \(what)"))
+  }
+
+  /// Counts the steps that a view passes over: all of them, since a shard that has missed a view may
+  /// know of some already.
+  mutating func passOver(_ view: View, _ program: TurnProgram) {
+    guard view.skippedTurns > 0, view.skippedTurns <= view.resumeTurn,
+      appliedSteps >= program.version(at: view.resumeTurn - view.skippedTurns),
+      appliedSteps < program.version(at: view.resumeTurn)
+    else { return }
+    appliedSteps = program.version(at: view.resumeTurn)
+  }
+
+  // MARK: Transfers
+
+  /// What the server asks for and gives back: in any view, since a view may wait for it.
+  mutating func transfer(_ message: Message, _ now: Microseconds, _ out: inout [Directive]) {
+    switch message.body {
+    case .collect(let collect):
+      // The turns before are committed, or the server would not ask.
+      committed(below: collect.turn, &out)
+      guard let program, appliedSteps == program.version(at: collect.turn) else {
+        return gate.count(.stale)
+      }
+      compute(.collect(transfer: collect.transfer), &out)
+    case .restore(let restore):
+      guard restore.transfer > max(restored, restoring?.transfer ?? 0) else {
+        return gate.count(.duplicate)
+      }
+      // Whatever was under way was computed from parameters that are now void.
+      restoring = restore
+      isIdle = true
+      outstanding = [:]
+      working = nil
+      clock.enter(.waitingForView, now: now)
+      out.append(.note("taking over the parameters after \(restore.steps) steps"))
+      if restore.isInitial {
+        compute(.redraw, &out)
+        finish(restore)
+      }
+    case .slice(let slice):
+      guard let restore = restoring, slice.transfer == restore.transfer else {
+        return gate.count(.stale)
+      }
+      clock.progressed(now: now)
+      compute(.place(slice, message.frames), &out)
+      if slice.isLast { finish(restore) }
+    default: gate.count(.unexpected)
+    }
+  }
+
+  /// The compute thread works in order: whatever it is given next finds the parameters in place.
+  private mutating func finish(_ restore: Restore) {
+    appliedSteps = restore.steps
+    committedBelow = 0
+    restored = restore.transfer
+    restoring = nil
+    lastBeat = nil
+  }
+}

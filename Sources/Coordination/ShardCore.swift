@@ -1,0 +1,262 @@
+package import Messages
+import Network
+package import Tensors
+
+/// The protocol of a parameter server beside the coordinator: one event in, a list of directives
+/// out. No socket, clock or thread.
+///
+/// It owns some chunks of the convolutional parameters and does with them what the coordinator does
+/// with its own: sums what the workers push, steps, sends the new parameters unasked. Clock,
+/// membership and commit are the coordinator's. As on an FC node there are two versions: a turn's
+/// steps go into the *working* one, which becomes the *committed* one once the turn is known to be
+/// committed (docs/design.md, "Membership").
+package struct ShardCore: Sendable {
+  /// What happens to a shard.
+  package enum Event: Sendable {
+    case message(Message)
+    case computed(OperationID, Outcome)
+    case tick
+    case leave(reason: String)
+  }
+
+  /// What the shell is asked to do.
+  package enum Directive: Sendable {
+    case send(Message, to: Destination)
+    case compute(OperationID, Operation)
+    case note(String)
+    case exit(Stop)
+  }
+
+  /// Work for the compute thread, done in the order given.
+  package enum Operation: Sendable {
+    /// Sum the gradients in worker order, step the chunk from the committed version into the
+    /// working one.
+    case apply(chunk: Int, gradients: [Frame], step: UInt64)
+    /// The working version becomes the committed one: after `step + 1` steps.
+    case commit(step: UInt64)
+    /// Frames of the shard's chunks of the committed version, which has seen `version` steps.
+    case snapshot(to: NodeID, version: UInt64)
+    /// Hand out the chunks; for a checkpoint (a transfer above 0) with their velocities.
+    case collect(transfer: UInt32)
+    /// Take the values that the run began with, velocities zero.
+    case redraw
+    /// Take a piece of a parameter or of its velocity.
+    case place(Slice, [Frame])
+  }
+
+  package enum Outcome: Sendable {
+    case done
+    /// The chunk's new parameters.
+    case applied(Frame)
+    /// A number is infinite or not a number; by which position among the workers, if by one.
+    case notFinite(worker: Int?, what: String)
+    /// The shard's chunks in order.
+    case snapshot([Frame])
+    case slices([(Slice, [Frame])])
+    case failed(String)
+  }
+
+  let plan: RunPlan
+  let identity: Header
+  /// Which shard this is; at least 1.
+  let rank: Int
+  /// The chunks it owns, ascending.
+  let chunks: [Int]
+  var gate: ViewGate
+  var program: TurnProgram?
+  /// The training turn whose gradients come in: the first one that is not wholly in `working`.
+  var turn: UInt64 = 0
+  /// No view, or the last one: no turn is under way.
+  var isIdle = true
+  /// Gradients of this turn by chunk and worker position.
+  var pushes: [Int: [Int: Frame]] = [:]
+  /// Chunks handed to the compute thread, and those done.
+  var applying: Set<Int> = []
+  var applied: Set<Int> = []
+  /// Turns below this one are known to be committed.
+  var committedBelow: UInt64 = 0
+  /// A turn whose steps are all in the working version, and not yet known to be committed.
+  var working: UInt64?
+  /// Training steps that the committed version has seen.
+  package internal(set) var appliedSteps: UInt64 = 0
+  /// The restore under way, and the last one that is complete.
+  var restoring: Restore?
+  var restored: UInt32 = 0
+
+  var clock: PhaseClock
+  var lastBeat: Microseconds?
+  var nextOperation: UInt64 = 0
+  var outstanding: [OperationID: Operation] = [:]
+  var stopped = false
+
+  /// - Parameters:
+  ///   - identity: header of this node's messages; its view is filled in.
+  ///   - rank: the shard that it is; below `plan.shards.count`.
+  package init(
+    plan: RunPlan, identity: Header, serverIncarnation: UInt64, rank: Int, now: Microseconds
+  ) {
+    self.plan = plan
+    self.identity = identity
+    self.rank = rank
+    chunks = plan.shards.chunks[rank]
+    gate = ViewGate(run: identity.run, serverIncarnation: serverIncarnation)
+    clock = PhaseClock(.waitingForView, now: now)
+  }
+
+  package var phase: PhaseClock.Phase { clock.phase }
+  package var currentTurn: UInt64 { turn }
+  package var viewNumber: UInt32 { gate.view?.number ?? 0 }
+
+  /// What people call a member of the present view.
+  package func name(of node: NodeID) -> NodeName? { gate.view?.member(node)?.name }
+
+  package var droppedMessages: UInt64 { gate.droppedCount }
+  /// Messages refused so far, by reason.
+  package var dropped: [ViewGate.Reason: UInt64] { gate.dropped }
+
+  /// Takes one event at time `now` and says what to do about it.
+  package mutating func handle(_ event: Event, now: Microseconds) -> [Directive] {
+    guard !stopped else { return [] }
+    var out: [Directive] = []
+    switch event {
+    case .message(let message): receive(message, now, &out)
+    case .computed(let id, let outcome): finished(id, outcome, now, &out)
+    case .tick: beat(now, &out)
+    case .leave(let reason):
+      out.append(.send(message(.leave(Leave(reason: reason))), to: .server))
+      out.append(.note("leaving: \(reason)"))
+      if gate.view == nil {
+        // Nobody counts on this shard yet, so nobody will tell it to go.
+        exit(Stop(outcome: .interrupted, reason: reason), &out)
+      }
+    }
+    return out
+  }
+
+  // MARK: Messages
+
+  func message(_ body: Body, _ frames: [Frame] = []) -> Message {
+    var header = identity
+    header.view = viewNumber
+    return Message(header, body, frames: frames)
+  }
+
+  mutating func receive(_ message: Message, _ now: Microseconds, _ out: inout [Directive]) {
+    switch message.body {
+    case .view(let view):
+      guard gate.admitsFromServer(message.header) else { return }
+      change(to: view, now, &out)
+      return
+    case .stop(let stop):
+      guard gate.admitsFromServer(message.header) else { return }
+      out.append(.send(self.message(.goodbye), to: .server))
+      exit(stop, &out)
+      return
+    case .collect, .restore, .slice:
+      guard gate.admitsFromServer(message.header) else { return }
+      transfer(message, now, &out)
+      return
+    default: break
+    }
+    guard gate.admit(message) else { return }
+    switch message.body {
+    case .pull: pull(message.header.sender, &out)
+    case .push(let push): take(push, message.frames, from: message.header.sender, now, &out)
+    case .advance(let advance): committed(below: advance.turn, &out)
+    default: gate.count(.unexpected)
+    }
+  }
+
+  private mutating func exit(_ stop: Stop, _ out: inout [Directive]) {
+    out.append(.exit(stop))
+    stopped = true
+  }
+
+  /// Says that it goes, and why, and goes.
+  private mutating func fail(_ reason: String, _ out: inout [Directive]) {
+    out.append(.send(message(.leave(Leave(reason: reason))), to: .server))
+    exit(Stop(outcome: .failed, reason: reason), &out)
+  }
+
+  // MARK: Views
+
+  mutating func change(to view: View, _ now: Microseconds, _ out: inout [Directive]) {
+    guard let early = gate.advance(to: view) else { return }
+    let program = plan.program(view.dataset)
+    self.program = program
+    outstanding = [:]
+    isIdle = true
+    guard view.shards.contains(where: { $0.node == identity.sender }) else {
+      out.append(.send(message(.goodbye), to: .server))
+      return exit(Stop(outcome: .interrupted, reason: "left the run"), &out)
+    }
+    // Resume at r: a working turn below r is committed, a working turn r is discarded, which costs
+    // nothing, since the next steps overwrite it. That all of a committed turn's steps are done the
+    // coordinator knew from this shard.
+    committed(below: view.resumeTurn - min(view.skippedTurns, view.resumeTurn), &out)
+    working = nil
+    passOver(view, program)
+    guard appliedSteps == program.version(at: view.resumeTurn) else {
+      return fail(
+        "view \(view.number) resumes after \(program.version(at: view.resumeTurn)) steps, this "
+          + "shard holds the parameters after \(appliedSteps)", &out)
+    }
+    out.append(
+      .note(
+        "view \(view.number): \(view.workers.count) workers, \(view.fcNodes.count) fc nodes, "
+          + "turn \(view.resumeTurn)"))
+    if view.isFinal {
+      clock.enter(.ending, now: now)
+      compute(.collect(transfer: 0), &out)
+    } else {
+      isIdle = false
+      begin(program.trainingTurn(from: view.resumeTurn), now)
+    }
+    for message in early { receive(message, now, &out) }
+  }
+
+  /// Turns below `bound` are committed: the steps that waited for it count.
+  mutating func committed(below bound: UInt64, _ out: inout [Directive]) {
+    committedBelow = max(committedBelow, bound)
+    guard let working, working < committedBelow, let program,
+      case .training(let step) = program[working]
+    else { return }
+    self.working = nil
+    appliedSteps += 1
+    compute(.commit(step: step), &out)
+  }
+
+  // MARK: Computation
+
+  mutating func compute(_ operation: Operation, _ out: inout [Directive]) {
+    let id = OperationID(nextOperation)
+    nextOperation += 1
+    outstanding[id] = operation
+    out.append(.compute(id, operation))
+  }
+
+  mutating func finished(
+    _ id: OperationID, _ outcome: Outcome, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    if case .failed(let reason) = outcome { return fail(reason, &out) }
+    guard let operation = outstanding.removeValue(forKey: id) else { return }
+    clock.progressed(now: now)
+    switch (operation, outcome) {
+    case (.apply(let chunk, _, let step), .applied(let frame)):
+      finishedChunk(chunk, step, frame, now, &out)
+    case (.apply, .notFinite(let worker, let what)): refuse(worker, what, &out)
+    case (.commit, _), (.redraw, _), (.place, _): break
+    case (.snapshot(let worker, let version), .snapshot(let frames)):
+      // First layers first: the worker needs them first.
+      for (chunk, frame) in zip(chunks, frames) {
+        let body = Parameters(version: version, chunk: chunk)
+        out.append(.send(message(.parameters(body), [frame]), to: .member(worker)))
+      }
+    case (.collect, .slices(let slices)):
+      for (slice, frames) in slices {
+        out.append(.send(message(.slice(slice), frames), to: .serverBulk))
+      }
+    default: preconditionFailure("operation \(operation) ended with \(outcome)")
+    }
+  }
+}

@@ -1,0 +1,218 @@
+import Configuration
+import Coordination
+import Kernels
+import Messages
+import Network
+import Tensors
+import Training
+
+/// What a parameter server does with its chunks of the convolutional parameters: two versions, and
+/// the optimizer between them. Confined to the compute thread.
+///
+/// A chunk's step reads the committed version and writes the working one, so that a turn that is
+/// not committed can be forgotten at no cost; the commit swaps the two. Chunks of other shards have
+/// memory in both, and mean nothing there.
+final class ChunkStore {
+  private let context: RunContext
+  private let stages: [ConvolutionalStage]
+  /// The chunks that the server owns, ascending: first layers first.
+  let owned: [Chunk]
+  private(set) var committed: ConvolutionalVersion
+  private var working: ConvolutionalVersion
+  private let sum: AlignedBuffer
+  let pool = FramePool()
+  private let probe: (any StepProbe)?
+  /// Steps of the whole run, which the learning rate's decay depends on.
+  private let totalSteps: @Sendable () -> UInt64
+  /// How often validation has lowered the learning rate.
+  private let reductions: @Sendable () -> Int
+  private let rates: RateSheet
+
+  /// - Parameter rank: the shard; 0 is the coordinator.
+  init(
+    context: RunContext, shard rank: Int, probe: (any StepProbe)?,
+    totalSteps: @escaping @Sendable () -> UInt64, reductions: @escaping @Sendable () -> Int,
+    rates: RateSheet
+  ) {
+    self.context = context
+    self.probe = probe
+    self.totalSteps = totalSteps
+    self.reductions = reductions
+    self.rates = rates
+    stages = context.network.stages
+    owned = context.plan.shards.chunks[rank].map { context.plan.chunks.chunks[$0] }
+    committed = ConvolutionalVersion(stages)
+    working = ConvolutionalVersion(stages)
+    sum = AlignedBuffer(floats: owned.map(\.range.count).max() ?? 0)
+  }
+
+  /// Takes the parameters that the run began with, velocities zero.
+  func setInitialValues() throws(TrainingError) {
+    for (stage, index) in zip(stages, stages.indices) {
+      try context.inputs.parameters.write(
+        stage, seed: context.configuration.seed, into: committed.values[index].floatPointer)
+      committed.velocities[index].floatPointer.update(repeating: 0, count: stage.parameterCount)
+    }
+  }
+
+  /// Whether every value of a parameter is the server's own.
+  func owns(_ part: ConvolutionalStage.Part, of stage: ConvolutionalStage) -> Bool {
+    let range = part.offset..<part.offset + part.elements.count
+    return owned.reduce(0) { sum, chunk in
+      sum + (chunk.stage == stage.index ? chunk.range.clamped(to: range).count : 0)
+    } == range.count
+  }
+
+  // MARK: Steps
+
+  /// What came of a chunk's step.
+  enum Outcome {
+    /// Its new parameters.
+    case applied(Frame)
+    /// A number is infinite or not a number; by which position among the workers, if by one.
+    case notFinite(worker: Int?, what: String)
+  }
+
+  /// Sums the gradients of a chunk in the order given and steps it.
+  func apply(_ index: Int, _ gradients: [Frame], _ step: UInt64) -> Outcome {
+    let chunk = context.plan.chunks.chunks[index]
+    let gradient = total(gradients, count: chunk.range.count)
+    if let problem = notFinite(gradient, chunk, gradients) { return problem }
+    for part in stages[chunk.stage].parts(of: chunk.range) {
+      let values = gradient + (part.offset - chunk.range.lowerBound)
+      probe?.gradient(
+        step: step, subBatch: nil, of: part.entry,
+        region: ParameterRegion(elements: part.elements, of: part.entry), values: values)
+      context.sgd(
+        part.entry, step: step, of: totalSteps(), reductions: reductions(),
+        rateFactor: rates.factor(at: step)
+      ).update(
+        count: part.elements.count, gradient: values,
+        weight: UnsafePointer(committed.values[chunk.stage].floatPointer + part.offset),
+        velocity: UnsafePointer(committed.velocities[chunk.stage].floatPointer + part.offset),
+        newWeight: working.values[chunk.stage].floatPointer + part.offset,
+        newVelocity: working.velocities[chunk.stage].floatPointer + part.offset)
+    }
+    let new = UnsafePointer(working.values[chunk.stage].floatPointer + chunk.range.lowerBound)
+    if let index = UnsafeBufferPointer(start: new, count: chunk.range.count).firstNonFinite {
+      let name = stages[chunk.stage].name
+      return .notFinite(
+        worker: nil, what: "the step would make a parameter of \(name) \(new[index])")
+    }
+    return .applied(frame(chunk, of: working.values[chunk.stage]))
+  }
+
+  /// Whose gradient has made the sum infinite or not a number; `nil` if it is neither.
+  private func notFinite(
+    _ sum: UnsafePointer<Float>, _ chunk: Chunk, _ gradients: [Frame]
+  ) -> Outcome? {
+    guard let index = UnsafeBufferPointer(start: sum, count: chunk.range.count).firstNonFinite
+    else { return nil }
+    let parts = pool.unpack(gradients, from: context.plan.wire.gradients)
+    let worker = parts.firstIndex { !$0.floats[index].isFinite }
+    let value = worker.map { parts[$0].floats[index] } ?? sum[index]
+    let name = stages[chunk.stage].name
+    return .notFinite(
+      worker: worker,
+      what: worker == nil
+        ? "the sum of the gradients of \(name) is \(value)"
+        : "its gradient of \(name) is \(value)")
+  }
+
+  /// The working version becomes the committed one: every chunk of the server has stepped.
+  func commit() { swap(&committed, &working) }
+
+  /// A frame of each chunk of the committed version.
+  func snapshot() -> [Frame] { owned.map { frame($0, of: committed.values[$0.stage]) } }
+
+  private func frame(_ chunk: Chunk, of vector: AlignedBuffer) -> Frame {
+    let frame = pool.frame(floats: chunk.range.count) { target in
+      target.baseAddress?.update(
+        from: vector.floatPointer + chunk.range.lowerBound, count: chunk.range.count)
+    }
+    return pool.pack([frame], as: context.plan.wire.parameters)[0]
+  }
+
+  /// Sums in worker order, so that the same shape gives the same bits.
+  private func total(_ gradients: [Frame], count: Int) -> UnsafePointer<Float> {
+    let target = sum.floatPointer
+    let unpacked = pool.unpack(gradients, from: context.plan.wire.gradients)
+    for (index, frame) in unpacked.enumerated() {
+      guard let source = frame.floats.baseAddress else { continue }
+      if index == 0 {
+        target.update(from: source, count: count)
+      } else {
+        for element in 0..<count { target[element] += source[element] }
+      }
+    }
+    return UnsafePointer(target)
+  }
+
+  // MARK: Whole parameters
+
+  /// The chunks' parts of each parameter as slices: ranges of the flattened tensor, as one row.
+  func collect(_ transfer: UInt32) -> [(Slice, [Frame])] {
+    var slices: [(Slice, [Frame])] = []
+    for chunk in owned {
+      for part in stages[chunk.stage].parts(of: chunk.range) {
+        for kind in Slice.Part.allCases {
+          let source = kind == .value ? committed.values : committed.velocities
+          let frame = pool.frame(floats: part.elements.count) { target in
+            target.baseAddress?.update(
+              from: source[chunk.stage].floatPointer + part.offset, count: part.elements.count)
+          }
+          slices.append((part.slice(kind, transfer: transfer), [frame]))
+        }
+      }
+    }
+    // A shard is never without a chunk: the configuration allows no more shards than chunks.
+    slices[slices.count - 1].0.isLast = true
+    return slices
+  }
+
+  /// Puts a piece that the coordinator gives back into the committed version.
+  ///
+  /// - Returns: what is wrong with it, or `nil`.
+  func place(_ slice: Slice, _ frames: [Frame]) -> String? {
+    committed.place(slice, frames, stages)
+      ? nil : "the server gave a piece of parameter \(slice.key) that is not mine"
+  }
+}
+
+extension ConvolutionalStage.Part {
+  /// The part on its way between a shard and the coordinator; not the last one.
+  func slice(_ kind: Slice.Part, transfer: UInt32) -> Slice {
+    Slice(
+      transfer: transfer, part: kind, key: entry.key, firstRow: 0, rows: 1,
+      firstColumn: elements.lowerBound, columns: elements.count, isLast: false)
+  }
+}
+
+extension ConvolutionalVersion {
+  /// Puts a piece of a convolutional parameter in its place.
+  ///
+  /// - Returns: false if there is no such parameter, or the piece does not fit it.
+  func place(
+    _ slice: Slice, _ frames: [Frame], _ stages: [ConvolutionalStage]
+  ) -> Bool {
+    for stage in stages {
+      guard
+        let whole = stage.parts(of: 0..<stage.parameterCount)
+          .first(where: { $0.entry.key == slice.key })
+      else { continue }
+      guard slice.firstRow == 0, slice.rows == 1,
+        slice.firstColumn + slice.columns <= whole.elements.count,
+        frames.reduce(0, { $0 + $1.byteCount }) == slice.columns * 4
+      else { return false }
+      let target = (slice.part == .value ? values : velocities)[stage.index].floatPointer
+      var offset = whole.offset + slice.firstColumn
+      for frame in frames {
+        guard let source = frame.floats.baseAddress else { continue }
+        (target + offset).update(from: source, count: frame.floats.count)
+        offset += frame.floats.count
+      }
+      return true
+    }
+    return false
+  }
+}

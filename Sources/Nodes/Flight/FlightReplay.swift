@@ -1,0 +1,353 @@
+package import Configuration
+import Coordination
+import Messages
+import Network
+import Tensors
+import Training
+
+/// Feeds what a node's flight recorder has kept to a core of the same kind, and compares what that
+/// core decides with what the node did.
+///
+/// Computations are taken for done when they were; instead of tensors there are zeros, which no
+/// decision depends on. A worker or FC node begins anew with the first view in the ring; a server
+/// must be there from its beginning, since nothing in the middle says all that it knows.
+package struct FlightReplay {
+  /// Words beside the operations that change what a core asks for after a view: whether a worker
+  /// had to plan memory, and the gradient that an FC node still had to apply.
+  static let configure = "configure"
+  static let apply = "apply"
+
+  /// What came of a replay.
+  package struct Finding: Hashable, Sendable {
+    /// Decisions that were the same, one after the other.
+    package var agreeing = 0
+    /// The first difference; `nil` if there was none.
+    package var difference: String?
+    /// Why there was nothing, or not all, to replay.
+    package var hindrance: String?
+  }
+
+  private let ring: FlightRing
+  private let configuration: RunConfiguration
+  private var finding = Finding()
+  /// What the node did and the replay did not yet, with the times, and the other way round.
+  private var recorded: [(what: String, time: UInt64)] = []
+  private var replayed: [String] = []
+
+  private init(_ ring: FlightRing, _ configuration: RunConfiguration) {
+    self.ring = ring
+    self.configuration = configuration
+  }
+
+  /// Replays a ring.
+  package static func run(_ ring: FlightRing, _ configuration: RunConfiguration) -> Finding {
+    var replay = FlightReplay(ring, configuration)
+    if ring.name.hasPrefix("worker") {
+      replay.replayWorker()
+    } else if ring.name.hasPrefix("fc") {
+      replay.replayFC()
+    } else if ring.name.hasPrefix("shard") {
+      replay.finding.hindrance = "a server shard's decisions are not replayed"
+    } else {
+      replay.replayServer()
+    }
+    return replay.finding
+  }
+
+  // MARK: Comparing
+
+  private mutating func did(_ record: FlightRecord) {
+    guard let message = FlightMessage.decode(record), let what = FlightMessage.decision(message)
+    else { return }
+    recorded.append((what, record.time))
+    compare()
+  }
+
+  private mutating func would(_ message: Message) {
+    guard let what = FlightMessage.decision(message) else { return }
+    replayed.append(what)
+    compare()
+  }
+
+  private mutating func compare() {
+    guard finding.difference == nil, let did = recorded.first, let would = replayed.first else {
+      return
+    }
+    guard did.what == would else {
+      finding.difference =
+        "at \(FlightTimeline.clock(did.time &+ ring.clockOffset)) it did"
+        + " \"\(did.what)\", the replay \"\(would)\""
+      return
+    }
+    finding.agreeing += 1
+    recorded.removeFirst()
+    replayed.removeFirst()
+  }
+
+  /// Another life of the node begins: what its last one had not done yet it never did.
+  private mutating func restart() {
+    recorded = []
+    replayed = []
+  }
+
+  /// The run's plan for as many FC nodes as a view has: they may have been cut anew.
+  private func context(_ view: View) -> RunContext? {
+    var configuration = configuration
+    configuration.cluster.fcNodes = view.fcNodes.count
+    guard !view.fcNodes.isEmpty else { return nil }
+    return try? RunContext(configuration)
+  }
+
+  // MARK: Members
+
+  /// What a member must know before the first view of a life: who it is, what came early for the
+  /// view, and with which operation it went on.
+  private struct Beginning {
+    let view: View
+    let identity: Header
+    let serverIncarnation: UInt64
+    let early: [Message]
+    let firstOperation: UInt64
+    let isConfigured: Bool
+  }
+
+  /// Finds the beginning at record `index`, which holds a view.
+  private func beginning(at index: Int, _ message: Message, _ early: [Message]) -> Beginning? {
+    guard case .view(let view) = message.body else { return nil }
+    let own = ring.records[index...].lazy.compactMap { record -> Header? in
+      guard record.kind == .sent, let header = FlightMessage.decode(record)?.header,
+        header.run == message.header.run, header.sender != .server
+      else { return nil }
+      return header
+    }.first
+    guard let own else { return nil }
+    let asked = ring.records[index...].lazy.filter { $0.kind == .asked && $0.text != Self.apply }
+      .first
+    return Beginning(
+      view: view, identity: own, serverIncarnation: message.header.incarnation,
+      early: early.filter { $0.header.view == view.number },
+      firstOperation: asked?.number ?? 0, isConfigured: asked?.text != Self.configure)
+  }
+
+  private mutating func replayWorker() {
+    var core: WorkerCore?
+    var operations: [UInt64: WorkerCore.Operation] = [:]
+    var early: [Message] = []
+    func take(_ event: WorkerCore.Event, _ time: UInt64, _ replay: inout FlightReplay) {
+      for directive in core?.handle(event, now: time) ?? [] {
+        switch directive {
+        case .send(let message, _): replay.would(message)
+        case .compute(let id, let operation): operations[id.value] = operation
+        default: break
+        }
+      }
+    }
+    for (index, record) in ring.records.enumerated() {
+      switch record.kind {
+      case .sent: if core != nil { did(record) }
+      case .received:
+        guard let message = FlightMessage.decode(record) else { continue }
+        if case .welcome = message.body {
+          core = nil
+          early = []
+          restart()
+          continue
+        }
+        if core == nil {
+          guard let start = beginning(at: index, message, early), let context = context(start.view)
+          else {
+            early.append(message)
+            continue
+          }
+          core = worker(start, context, record.time)
+          early = []
+          for message in start.early { take(.message(message), record.time, &self) }
+        }
+        take(.message(message), record.time, &self)
+      case .computed:
+        guard let operation = operations.removeValue(forKey: record.number) else { continue }
+        take(
+          .computed(OperationID(record.number), outcome(operation)), record.time, &self)
+      case .failed:
+        take(.computed(OperationID(record.number), .failed(record.text)), record.time, &self)
+      case .leave: take(.leave(reason: record.text), record.time, &self)
+      default: break
+      }
+    }
+    if core == nil { finding.hindrance = "no view in it to begin with" }
+  }
+
+  private func worker(_ start: Beginning, _ context: RunContext, _ now: UInt64) -> WorkerCore {
+    let position = start.view.workers.firstIndex { $0.node == start.identity.sender } ?? 0
+    let rows = context.plan.blocks(
+      position: position, workers: max(1, start.view.workers.count), holders: start.view.holders
+    ).map(\.rows.count)
+    return WorkerCore(
+      plan: context.plan, identity: start.identity, serverIncarnation: start.serverIncarnation,
+      dataset: start.view.dataset,
+      configuredRows: start.isConfigured ? (rows.isEmpty ? [0] : rows) : nil,
+      firstOperation: start.firstOperation, now: now)
+  }
+
+  private func outcome(_ operation: WorkerCore.Operation) -> WorkerCore.Outcome {
+    switch operation {
+    case .features(_, let columns): .features(columns.map { _ in [FlightMessage.zero()] })
+    case .backward(let stage, _, let isLast):
+      .gradients(isLast ? chunks(ofStage: stage).map { _ in FlightMessage.zero() } : [])
+    case .configure, .load, .install, .forward, .absorb: .done
+    }
+  }
+
+  private func chunks(ofStage stage: Int) -> Range<Int> {
+    guard let plan = try? RunContext(configuration).plan,
+      plan.chunks.ofStage.indices.contains(stage)
+    else { return 0..<0 }
+    return plan.chunks.ofStage[stage]
+  }
+
+  private mutating func replayFC() {
+    var core: FCCore?
+    var operations: [UInt64: FCCore.Operation] = [:]
+    var early: [Message] = []
+    var nodes = 1
+    func take(_ event: FCCore.Event, _ time: UInt64, _ replay: inout FlightReplay) {
+      for directive in core?.handle(event, now: time) ?? [] {
+        switch directive {
+        case .send(let message, _): replay.would(message)
+        case .compute(let id, let operation): operations[id.value] = operation
+        default: break
+        }
+      }
+    }
+    for (index, record) in ring.records.enumerated() {
+      switch record.kind {
+      case .sent: if core != nil { did(record) }
+      case .received:
+        guard let message = FlightMessage.decode(record) else { continue }
+        if case .welcome = message.body {
+          core = nil
+          early = []
+          restart()
+          continue
+        }
+        if core == nil {
+          guard let start = beginning(at: index, message, early), let context = context(start.view),
+            let position = start.view.fcNodes.firstIndex(where: {
+              $0.node == start.identity.sender
+            })
+          else {
+            early.append(message)
+            continue
+          }
+          nodes = start.view.fcNodes.count
+          core = FCCore(
+            plan: context.plan, identity: start.identity,
+            serverIncarnation: start.serverIncarnation,
+            exchangeRowBytes: FCCompute.exchangeRowBytes(context, rank: position),
+            appliedSteps: context.plan.program(start.view.dataset).version(
+              at: start.view.resumeTurn),
+            firstOperation: start.firstOperation, now: record.time)
+          early = []
+          for message in start.early { take(.message(message), record.time, &self) }
+        }
+        take(.message(message), record.time, &self)
+      case .computed:
+        guard let operation = operations.removeValue(forKey: record.number) else { continue }
+        take(
+          .computed(OperationID(record.number), outcome(operation, nodes)), record.time, &self)
+      case .failed:
+        take(.computed(OperationID(record.number), .failed(record.text)), record.time, &self)
+      case .leave: take(.leave(reason: record.text), record.time, &self)
+      case .drained: take(.drained, record.time, &self)
+      default: break
+      }
+    }
+    if core == nil { finding.hindrance = "no view in it to begin with" }
+  }
+
+  /// Slices are neither kept nor compared. Whether there were more the ring says.
+  private static let someSlices: [(Slice, [Frame])] = [
+    (
+      Slice(
+        transfer: 1, part: .value, key: 0, firstRow: 0, rows: 1, firstColumn: 0, columns: 1,
+        isLast: false), []
+    )
+  ]
+
+  private func outcome(_ operation: FCCore.Operation, _ nodes: Int) -> FCCore.Outcome {
+    let outgoing = Array(repeating: [FlightMessage.zero()], count: nodes)
+    switch operation {
+    case .start: return .segment(FCCore.SegmentResult(outgoing: outgoing))
+    case .segment(_, _, _, let isLast, let deliver, let closesTurn):
+      return .segment(
+        FCCore.SegmentResult(
+          outgoing: isLast ? [] : outgoing,
+          featureGradients: (deliver ?? []).map { _ in [FlightMessage.zero()] },
+          report: closesTurn ? (0, FlightMessage.zero()) : nil))
+    case .collect, .collectNext: return .slices(Self.someSlices)
+    case .gradients, .stepSubBatch, .apply, .redraw, .place: return .done
+    }
+  }
+
+  // MARK: The server
+
+  private mutating func replayServer() {
+    guard !ring.isCut, let first = ring.records.first, first.kind == .begun else {
+      finding.hindrance = "its beginning has been overwritten"
+      return
+    }
+    let own = ring.records.lazy.filter { $0.kind == .sent }.compactMap(FlightMessage.decode).first
+    guard var identity = own?.header, let context = try? RunContext(configuration) else {
+      finding.hindrance = "nothing was sent"
+      return
+    }
+    identity.view = 0
+    var core = ServerCore(
+      plan: context.plan, identity: identity, resumeSteps: first.number, now: first.time)
+    var operations: [UInt64: ServerCore.Operation] = [:]
+    for record in ring.records.dropFirst() {
+      var event: ServerCore.Event?
+      switch record.kind {
+      case .sent: did(record)
+      case .received: event = FlightMessage.decode(record).map { .message($0) }
+      case .computed:
+        event = operations.removeValue(forKey: record.number).map {
+          .computed(OperationID(record.number), outcome($0, context.plan.chunks.chunks.count))
+        }
+      case .failed: event = .computed(OperationID(record.number), .failed(record.text))
+      case .lost: event = .connectionLost(NodeID(UInt32(truncatingIfNeeded: record.number)))
+      case .misbehaved:
+        event = .misbehaved(
+          NodeID(UInt32(truncatingIfNeeded: record.number)), reason: record.text)
+      case .leave: event = .stop(reason: record.text)
+      case .checkpointNow: event = .checkpointNow
+      case .foundBest: event = .foundBest(steps: record.number)
+      case .drained: event = .drained(NodeID(UInt32(truncatingIfNeeded: record.number)))
+      case .checkpointed:
+        event = .checkpointed(
+          steps: record.number, failure: record.bytes.isEmpty ? nil : record.text)
+      case .begun, .asked, .note: break
+      }
+      for event in [event, ServerCore.Event.tick].compactMap({ $0 }) {
+        for directive in core.handle(event, now: record.time) {
+          switch directive {
+          case .send(let message, _): would(message)
+          case .compute(let id, let operation): operations[id.value] = operation
+          default: break
+          }
+        }
+      }
+    }
+  }
+
+  private func outcome(_ operation: ServerCore.Operation, _ chunks: Int) -> ServerCore.Outcome {
+    switch operation {
+    case .apply: .applied(FlightMessage.zero())
+    case .snapshot: .snapshot((0..<chunks).map { _ in FlightMessage.zero() })
+    case .tally: .tallied(.zero)
+    case .cut: .slices(Self.someSlices)
+    case .save: .saved(problem: nil)
+    case .commit, .beginCheckpoint, .store, .finishCheckpoint, .rollBack: .done
+    }
+  }
+}

@@ -1,0 +1,118 @@
+import Glibc
+
+/// The file of a flight recorder: a page of description and a ring of records, the oldest of which
+/// make room for new ones.
+///
+/// | offset | holds |
+/// |---|---|
+/// | 0 | "CCFLIGHT", version, bytes of the ring |
+/// | 24 | bytes written since the beginning: behind the newest record |
+/// | 32 | the same at the beginning of the oldest record that is whole |
+/// | 40 | what must be added to the records' times for microseconds since 1970 |
+/// | 48 | process number |
+/// | 64 | name, ended by a NUL: "worker 1" |
+/// | 4096 | the ring |
+///
+/// Numbers are 64 bits, little-endian. A record may go on at the ring's beginning. The writer moves
+/// the beginning first, then writes, then moves the end: whenever it is killed, what lies between
+/// them is whole.
+package struct FlightRing: Sendable {
+  static let magic = Array("CCFLIGHT".utf8)
+  static let version: UInt64 = 1
+  static let headerBytes = 4096
+  static let nameOffset = 64
+  static let nameBytes = 64
+  /// Largest ring that is read.
+  static let mostBytes = 1 << 30
+
+  /// "worker 1"; a role alone if the process had not joined.
+  package let name: String
+  package let processID: UInt64
+  /// Added to the records' times: microseconds since 1970.
+  package let clockOffset: UInt64
+  /// Oldest first.
+  package let records: [FlightRecord]
+  /// Whether older ones have been overwritten.
+  package let isCut: Bool
+  /// What is wrong with the file behind the records that were read.
+  package let damage: String?
+
+  /// Reads a file, whatever may be in it, as far as it is good.
+  ///
+  /// - Throws: `NodeError` if it is none, or nothing of it can be read.
+  package init(path: String) throws(NodeError) {
+    guard let content = FlightRing.contents(of: path) else {
+      throw NodeError("\(path): \(String(cString: strerror(errno)).lowercased())")
+    }
+    func fail(_ why: String) -> NodeError { NodeError("\(path): \(why)") }
+    guard content.count > Self.headerBytes, content.starts(with: Self.magic) else {
+      throw fail("not a flight recorder's file")
+    }
+    func number(_ offset: Int) -> UInt64 {
+      (0..<8).reduce(0) { $0 | UInt64(content[offset + $1]) << UInt64(8 * $1) }
+    }
+    guard number(8) == Self.version else {
+      throw fail("version \(number(8)) of a flight recorder's file, this reads \(Self.version)")
+    }
+    let capacity = content.count - Self.headerBytes
+    guard number(16) == UInt64(capacity) else {
+      throw fail("\(capacity) bytes of a ring of \(number(16))")
+    }
+    let end = number(24), start = number(32)
+    guard start <= end, end - start <= UInt64(capacity) else {
+      throw fail("records from \(start) to \(end) in a ring of \(capacity) bytes")
+    }
+    clockOffset = number(40)
+    processID = number(48)
+    name = String(
+      decoding: content[Self.nameOffset..<Self.nameOffset + Self.nameBytes].prefix { $0 != 0 },
+      as: UTF8.self)
+    isCut = start > 0
+    // Straightened out: what goes on at the beginning stands behind what it goes on from.
+    let first = Int(start % UInt64(capacity)), count = Int(end - start)
+    let ring = content[Self.headerBytes...]
+    let line =
+      Array(ring.dropFirst(first).prefix(count))
+      + Array(ring.prefix(max(0, first + count - capacity)))
+    var records: [FlightRecord] = []
+    var position = 0
+    var damage: String?
+    while position < line.count {
+      let left = line[position...]
+      let length = left.prefix(4).enumerated().reduce(0) { $0 + Int($1.element) << (8 * $1.offset) }
+      guard length >= FlightRecord.fixedBytes, length <= left.count,
+        let record = FlightRecord(encoded: left.prefix(length))
+      else {
+        damage = "damaged behind \(records.count) records"
+        break
+      }
+      records.append(record)
+      position += length
+    }
+    self.records = records
+    self.damage = damage
+  }
+
+  private static func contents(of path: String) -> [UInt8]? {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { return nil }
+    guard status.st_mode & S_IFMT == S_IFREG, status.st_size <= mostBytes else {
+      errno = EINVAL
+      return nil
+    }
+    var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
+    var done = 0
+    while done < bytes.count {
+      let count = bytes.withUnsafeMutableBytes {
+        read(descriptor, $0.baseAddress.unsafelyUnwrapped + done, $0.count - done)
+      }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { break }
+      done += count
+    }
+    return Array(bytes.prefix(done))
+  }
+}

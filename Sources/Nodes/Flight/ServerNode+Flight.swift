@@ -1,0 +1,30 @@
+import Coordination
+import Messages
+
+extension ServerNode {
+  /// Gives the core an event and carries out what it says.
+  func handle(_ event: ServerCore.Event) {
+    record(event)
+    carryOut(core.handle(event, now: MonotonicClock.now()))
+  }
+
+  /// Notes an event in the flight recorder; messages are noted as they come.
+  private func record(_ event: ServerCore.Event) {
+    guard let recorder else { return }
+    switch event {
+    case .message, .tick: break
+    case .computed(let id, .failed(let reason)):
+      recorder.note(.failed, number: id.value, text: reason)
+    case .computed(let id, _): recorder.note(.computed, number: id.value)
+    case .connectionLost(let node): recorder.note(.lost, number: UInt64(node.value))
+    case .misbehaved(let node, let reason):
+      recorder.note(.misbehaved, number: UInt64(node.value), text: reason)
+    case .stop(let reason): recorder.note(.leave, text: reason)
+    case .drained(let node): recorder.note(.drained, number: UInt64(node.value))
+    case .foundBest(let steps): recorder.note(.foundBest, number: steps)
+    case .checkpointNow: recorder.note(.checkpointNow)
+    case .checkpointed(let steps, let failure):
+      recorder.note(.checkpointed, number: steps, text: failure ?? "")
+    }
+  }
+}

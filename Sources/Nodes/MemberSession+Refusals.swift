@@ -1,0 +1,33 @@
+import Messages
+import Observability
+import Transport
+
+extension MemberSession {
+  /// Refuses what cannot be a message. A member that sends such a thing is not listened to any
+  /// more, and the server hears of it; a server that does is left.
+  func broken(_ link: Hub.Link, _ reason: String) {
+    refusals += 1
+    recorder?.note(.misbehaved, text: reason)
+    let isNew = complained.insert(link).inserted
+    if link == control || link == bulk {
+      if isNew { log.warning("refused a message of the server: \(reason)") }
+      if role != nil {
+        result = .joinAgain(reason: "the server breaks the protocol: \(reason)")
+      }
+      return
+    }
+    guard let node = routes.first(where: { $0.value == link })?.key,
+      let name = role?.name(of: node)
+    else {
+      if isNew { log.warning("refused a message: \(reason)") }
+      return
+    }
+    log.warning("\(name) breaks the protocol and is not listened to any more: \(reason)")
+    routes[node] = nil
+    endpoints[node] = nil
+    hub.hangUp(link)
+    var header = identity
+    header.view = role?.viewNumber ?? 0
+    send(Message(header, .complaint(Complaint(node: node, reason: reason))), over: control)
+  }
+}

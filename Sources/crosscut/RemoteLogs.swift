@@ -1,0 +1,64 @@
+import Messages
+import Nodes
+import Observability
+import Transport
+
+/// The logs of a cluster's processes, asked for at its server.
+enum RemoteLogs {
+  /// - Throws: `UsageError` for a name that is no node's; why there is no log.
+  static func run(_ arguments: ParsedArguments) throws -> Int32 {
+    let named = try arguments.positionals.map(name)
+    let credentials = try arguments.credentials()
+    let endpoint = try arguments.serverAddress(credentials, standard: Endpoint.standardServer)
+    let context = try Context()
+    defer { context.terminate() }
+    let client = try StatusClient(context: context, endpoint: endpoint, credentials: credentials)
+    defer { client.close() }
+    var nodes = named
+    if nodes.isEmpty {
+      nodes = [.server] + (try client.status()).nodes.filter { $0.state != .gone }.map(\.name)
+    }
+    var marks: [NodeName: UInt64] = [:]
+    let lines = try news(of: nodes, client, &marks)
+    let last = lines.suffix(arguments.integer("lines") ?? 20)
+    try Console.print(last.map { "\($0)\n" }.joined())
+    guard arguments.has("follow") else { return ExitCode.success }
+    let signals = try Signals()
+    while !signals.wait(milliseconds: 1000) {
+      if named.isEmpty {
+        nodes = [.server] + (try client.status()).nodes.filter { $0.state != .gone }.map(\.name)
+      }
+      let lines = try news(of: nodes, client, &marks)
+      guard try Console.print(lines.map { "\($0)\n" }.joined()) else { break }
+    }
+    return ExitCode.success
+  }
+
+  /// The lines after the marks, in the order of their times; sets the marks.
+  private static func news(
+    of nodes: [NodeName], _ client: StatusClient, _ marks: inout [NodeName: UInt64]
+  ) throws -> [Substring] {
+    var lines: [Substring] = []
+    for node in nodes {
+      var (text, last) = try client.log(of: node, after: marks[node] ?? 0)
+      // A process that has taken the node's place counts from 1 again.
+      if last < marks[node] ?? 0 { (text, last) = try client.log(of: node, after: 0) }
+      marks[node] = last
+      lines += text.split(separator: "\n")
+    }
+    return nodes.count > 1 ? lines.sorted { $0.prefix(24) < $1.prefix(24) } : lines
+  }
+
+  /// "worker-1" or "worker 1" as the node's name.
+  static func name(_ text: String) throws(UsageError) -> NodeName {
+    if text == "server" { return .server }
+    let parts = text.replacing(" ", with: "-").split(separator: "-", maxSplits: 1)
+    guard parts.count == 2, let role = Role(rawValue: String(parts[0])),
+      role == .worker || role == .fc, let rank = Int(parts[1]), (0...1_000_000).contains(rank)
+    else {
+      throw UsageError(
+        command: "logs", message: "\"\(text)\" is no node: server, worker-0, fc-0")
+    }
+    return NodeName(role, rank)
+  }
+}

@@ -1,0 +1,150 @@
+import Foundation
+import Messages
+import Nodes
+import Tensors
+import Testing
+import Transport
+import Wire
+
+/// What an operator gets wrong: each is a line that says what, where and what to do.
+@Suite(.timeLimit(.minutes(10)))
+struct BadInputTests {
+  private let scratch: Scratch
+
+  init() throws { scratch = try Scratch() }
+
+  /// A server that waits for nodes, and its address.
+  private func server() throws -> (Program, String) {
+    let program = try Program([
+      "server", "lenet5", "--run-dir", scratch.path, "--listen", "tcp://127.0.0.1:0",
+    ])
+    #expect(eventually(seconds: 30) { !scratch.address.isEmpty }, "\(program.output)")
+    return (program, scratch.address)
+  }
+
+  private func expectOneLine(
+    _ program: Program, code: Int32, _ words: [String],
+    _ location: SourceLocation = #_sourceLocation
+  ) {
+    #expect(program.finish() == code, "\(program.output)", sourceLocation: location)
+    let lines = program.output.split(separator: "\n").filter { $0.hasPrefix("crosscut") }
+    #expect(lines.count == 1, "\(program.output)", sourceLocation: location)
+    for word in words {
+      #expect(lines.first?.contains(word) == true, "\(word): \(lines)", sourceLocation: location)
+    }
+  }
+
+  @Test func `a port that is taken is named, and what to do`() throws {
+    let (server, address) = try server()
+    let second = try Program([
+      "server", "lenet5", "--run-dir", "\(scratch.path)/other", "--listen", address,
+    ])
+    expectOneLine(second, code: 1, [address, "in use", "choose another port, or 0"])
+    server.send(SIGTERM)
+    server.finish()
+  }
+
+  @Test func `a server that cannot be reached is looked for as long as one likes`() throws {
+    for role in ["worker", "fc"] {
+      let program = try Program([role, "--server", "tcp://127.0.0.1:1", "--join-timeout", "1"])
+      expectOneLine(
+        program, code: 1,
+        ["no server answered at tcp://127.0.0.1:1 for 1 s", "is it running", "address right?"])
+    }
+  }
+
+  @Test(arguments: ["garbage", "crosscut-join-1.dGNw.AAAA.BBBB"])
+  func `a token that is none, or a part of one, is refused before anything is dialed`(
+    token: String
+  ) throws {
+    expectOneLine(
+      try Program(["worker", "--join", token]), code: 1,
+      ["no token, or not all of it", "crosscut token prints one"])
+  }
+
+  @Test func `a data set that cannot be read is named with the reason`() throws {
+    let file = "\(scratch.path)/train-images-idx3-ubyte"
+    // A folder in its place: what not even root can read.
+    try FileManager.default.createDirectory(atPath: file, withIntermediateDirectories: true)
+    for name in ["train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] {
+      try "".write(toFile: "\(scratch.path)/\(name)", atomically: true, encoding: .utf8)
+    }
+    let program = try Program([
+      "train", "lenet5", "--set", "dataset.path=\(scratch.path)", "--run-dir",
+      "\(scratch.path)/run", "--listen", "tcp://127.0.0.1:0",
+    ])
+    expectOneLine(program, code: 1, [file, "is not a regular file"])
+  }
+
+  // MARK: Versions
+
+  /// Says something to a server and gives its refusal.
+  private func refusal(_ address: String, to parts: [Frame]) throws -> String? {
+    let context = try Context()
+    defer { context.terminate() }
+    let hub = try Hub(context: context, listen: nil)
+    defer { hub.close(lingerMilliseconds: 0) }
+    let link = try hub.dial(address)
+    #expect(hub.send(parts, to: link))
+    var reason: String?
+    _ = eventually(seconds: 10) {
+      _ = try? hub.wait(milliseconds: 20, wakeUp: nil)
+      _ = hub.takeEvents()
+      guard let answer = try? hub.receive(), let message = try? WireCodec.decode(answer.1),
+        case .refusal(let refusal) = message.body
+      else { return false }
+      reason = refusal.reason
+      return true
+    }
+    return reason
+  }
+
+  @Test func `a node of another version is refused, and told which the server is`() throws {
+    let (server, address) = try server()
+    let join = Join(
+      role: .worker, host: "old", processID: 1, softwareVersion: "0.0.9", endpoint: "",
+      preferredRank: -1)
+    let header = Header(run: 0, view: 0, sender: NodeID(0), incarnation: 7)
+    let parts = try WireCodec.encode(Message(header, .join(join)))
+    let software = try #require(try refusal(address, to: parts))
+    #expect(software.contains("crosscut 0.0.9, the server is \(Version.text)"), "\(software)")
+    #expect(software.contains("same version"))
+    // The first field of every header is the protocol's version.
+    var bytes = Array(parts[0].bytes)
+    #expect(bytes[0] == 0x08 && bytes[1] == UInt8(Limits.protocolVersion))
+    bytes[1] += 1
+    let protocols = try #require(try refusal(address, to: [Frame(copying: bytes)]))
+    #expect(
+      protocols.contains("version 2 of the protocol, this crosscut version 1"), "\(protocols)")
+    server.send(SIGTERM)
+    server.finish()
+  }
+
+  @Test func `a node that a server refuses ends with the server's reason`() throws {
+    let context = try Context()
+    defer { context.terminate() }
+    let hub = try Hub(context: context, listen: "tcp://127.0.0.1:0")
+    defer { hub.close(lingerMilliseconds: 0) }
+    let worker = try Program(["worker", "--server", try #require(hub.boundEndpoint)])
+    let header = Header(run: 5, view: 0, sender: .server, incarnation: 6)
+    let refusal = Message(
+      header,
+      .refusal(Refusal(reason: "it is crosscut 0.1.0, the server is 9.9.9", mayJoinAgain: false)))
+    let answer = try WireCodec.encode(refusal)
+    #expect(
+      eventually(seconds: 20) {
+        _ = try? hub.wait(milliseconds: 20, wakeUp: nil)
+        _ = hub.takeEvents()
+        guard let (link, _) = try? hub.receive() else { return false }
+        return hub.send(answer, to: link)
+      })
+    #expect(
+      eventually(seconds: 20) {
+        _ = try? hub.wait(milliseconds: 20, wakeUp: nil)
+        return !worker.isRunning
+      })
+    expectOneLine(
+      worker, code: 1, ["the server refused this worker: it is crosscut 0.1.0, the server is 9.9.9"]
+    )
+  }
+}

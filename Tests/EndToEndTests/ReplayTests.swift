@@ -1,0 +1,61 @@
+import Foundation
+import Observability
+import Testing
+
+/// What real processes have kept of themselves, and what a replay makes of it.
+@Suite(.serialized, .timeLimit(.minutes(10)))
+struct ReplayTests {
+  private let cluster: TinyCluster
+
+  init() throws { cluster = try TinyCluster() }
+
+  @Test func `a run is replayed, and everybody decides as they did`() throws {
+    let program = try cluster.train(["--set", "steps=60"])
+    #expect(program.finish() == 0, "\(program.output)")
+    let replay = try Program.run("replay", cluster.run)
+    #expect(replay.code == 0, "\(replay.output)")
+    let lines = replay.output.split(separator: "\n")
+    for node in ["server", "worker 0", "worker 1", "fc 0", "fc 1"] {
+      let line = lines.first { $0.hasPrefix("\(node) (process ") } ?? ""
+      #expect(
+        line.contains("; replayed ") && line.hasSuffix("all as they were"), "\(replay.output)")
+      #expect(!line.contains("replayed 0 "), "\(line)")
+    }
+    #expect(replay.output.contains("view 1: worker 0, worker 1; 2 fc nodes; turn 0"))
+    #expect(replay.output.contains("  turns "), "\(replay.output)")
+    let messages = try Program.run("replay", cluster.run, "--messages", "--seconds", "1000")
+    #expect(messages.output.contains("<- push of turn 12, chunk 0 from node"), "\(messages.output)")
+  }
+
+  @Test func `who was killed has left its last messages behind`() throws {
+    let program = try cluster.train(["--set", "steps=1000000", "--set", "checkpoint.everySteps=50"])
+    let server = try cluster.address()
+    let before = try cluster.reach(step: 60, at: server)
+    for name in ["worker 1", "fc 0"] {
+      let node = try #require(before.nodes.first { "\($0.name)" == name })
+      kill(node.processID, SIGKILL)
+    }
+    let isBack = eventually(seconds: 30) {
+      cluster.text("run/server.log").components(separatedBy: "is gone").count > 2
+    }
+    #expect(isBack, "\(cluster.text("run/server.log"))")
+    let status = try cluster.reach(step: 61, at: server)
+    _ = try cluster.reach(step: status.step + 20, at: server)
+    program.send(SIGINT)
+    #expect(program.finish(seconds: 30) == 0, "\(program.output)")
+    let replay = try Program.run("replay", cluster.run)
+    #expect(replay.code == 0, "\(replay.output)")
+    for name in ["worker 1", "fc 0"] {
+      let node = try #require(before.nodes.first { "\($0.name)" == name })
+      #expect(
+        replay.output.contains("\(name) (process \(node.processID)): "), "\(replay.output)")
+    }
+    #expect(replay.output.contains("worker 1 is gone: its connection closed"))
+  }
+
+  @Test func `where nothing was kept, one line says so`() throws {
+    let absent = try Program.run("replay", cluster.scratch.path + "/nowhere")
+    #expect(absent.code == 1)
+    #expect(absent.output.split(separator: "\n").count == 1, "\(absent.output)")
+  }
+}

@@ -1,0 +1,122 @@
+import Foundation
+import Messages
+import Tensors
+import Testing
+
+@testable import Nodes
+
+@Suite struct FlightTests {
+  private let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+    "crosscut-flight-\(UUID().uuidString)")
+  private var path: String { folder.path + "/worker-1.flight" }
+  private static let smallest = 2 * FlightRecord.mostBytes
+
+  init() throws {
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+  }
+
+  private func recorder() throws -> FlightRecorder {
+    try FlightRecorder(path: path, name: "worker", ringBytes: Self.smallest)
+  }
+
+  @Test func `what was noted is read again, in order`() throws {
+    let recorder = try recorder()
+    recorder.rename("worker 1")
+    let records = [
+      FlightRecord(.begun, time: 1, number: .max),
+      FlightRecord(.received, time: .max, bytes: [1, 2, 3], frames: [4, .max]),
+      FlightRecord(.note, time: 3, bytes: Array("wörd".utf8)),
+    ]
+    for record in records { recorder.note(record) }
+    let ring = try FlightRing(path: path)
+    #expect(ring.records == records)
+    #expect(ring.records[2].text == "wörd")
+    #expect(ring.name == "worker 1")
+    #expect(ring.processID == UInt64(getpid()))
+    #expect(!ring.isCut && ring.damage == nil)
+    try FileManager.default.removeItem(at: folder)
+  }
+
+  @Test func `a ring that is full loses its oldest, and never more than it must`() throws {
+    let recorder = try recorder()
+    let count = 10_000
+    for number in 0..<count {
+      recorder.note(
+        FlightRecord(
+          .sent, time: 0, number: UInt64(number),
+          bytes: Array(repeating: UInt8(truncatingIfNeeded: number), count: number % 97)))
+    }
+    let ring = try FlightRing(path: path)
+    #expect(ring.isCut && ring.damage == nil)
+    let numbers = ring.records.map(\.number)
+    let first = try #require(numbers.first)
+    #expect(numbers == Array(first..<UInt64(count)))
+    let bytes = ring.records.reduce(0) { $0 + $1.encoded.count }
+    #expect(bytes > Self.smallest - 200 && bytes <= Self.smallest)
+    for record in ring.records {
+      #expect(record.bytes.allSatisfy { $0 == UInt8(truncatingIfNeeded: record.number) })
+    }
+    try FileManager.default.removeItem(at: folder)
+  }
+
+  @Test
+  func `a ring that is cut, damaged or of another kind is refused or read as far as it is good`()
+    throws
+  {
+    let recorder = try recorder()
+    for number in 0..<100 { recorder.note(FlightRecord(.asked, time: 1, number: UInt64(number))) }
+    let good = try Data(contentsOf: URL(fileURLWithPath: path))
+    let other = folder.path + "/other.flight"
+    func read(_ data: Data) throws -> FlightRing {
+      try data.write(to: URL(fileURLWithPath: other))
+      return try FlightRing(path: other)
+    }
+    #expect(try read(good).records.count == 100)
+    for length in [0, 7, 8, 100, FlightRing.headerBytes, good.count - 1] {
+      #expect(throws: NodeError.self) { try read(good.prefix(length)) }
+    }
+    #expect(throws: NodeError.self) { try FlightRing(path: folder.path + "/absent") }
+    #expect(throws: NodeError.self) { try FlightRing(path: "/dev/zero") }
+    #expect(throws: NodeError.self) { try FlightRing(path: folder.path) }
+    // Every byte of the description, and of the first records, changed in two ways.
+    for offset in Array(0..<64) + Array(FlightRing.headerBytes..<FlightRing.headerBytes + 200) {
+      for change: UInt8 in [0x01, 0xFF] {
+        var bad = good
+        bad[offset] ^= change
+        guard let ring = try? read(bad) else { continue }
+        #expect(ring.records.count <= 101, "byte \(offset)")
+      }
+    }
+    var bad = good
+    bad[FlightRing.headerBytes + 50 * FlightRecord.fixedBytes + 1] = 0xFF
+    let ring = try read(bad)
+    #expect(ring.records.count == 50)
+    #expect(ring.damage == "damaged behind 50 records")
+    try FileManager.default.removeItem(at: folder)
+  }
+
+  @Test func `what is no message, or nothing a core can use, does not stop a replay`() throws {
+    let recorder = try recorder()
+    let configuration = try TinyRun.configuration()
+    for kind in FlightRecord.Kind.allCases {
+      for number: UInt64 in [0, 7, .max] {
+        recorder.note(
+          FlightRecord(
+            kind, time: number, number: number, bytes: [8, 1, 255, 0], frames: [0, .max]))
+      }
+    }
+    for name in ["worker 0", "fc 3", "server", ""] {
+      recorder.rename(name)
+      let finding = FlightReplay.run(try FlightRing(path: path), configuration)
+      #expect(finding.hindrance != nil && finding.agreeing == 0, "\(name): \(finding)")
+    }
+    let entries = FlightTimeline([try FlightRing(path: path)], withMessages: true).entries
+    #expect(entries.contains { $0.text.hasSuffix("bytes") })
+    try FileManager.default.removeItem(at: folder)
+  }
+
+  @Test func `the time of day is that of 1970's clock`() {
+    #expect(FlightTimeline.clock(0) == "00:00:00.000000")
+    #expect(FlightTimeline.clock(86_399_000_042) == "23:59:59.000042")
+  }
+}

@@ -1,0 +1,113 @@
+import Messages
+import Observability
+import Testing
+
+@Suite struct DrillReportTests {
+  private static func status(
+    run: UInt64 = 7, step: UInt64, view: UInt32 = 1, workers: Int = 2, fcNodes: Int = 2,
+    events: [(Double, String)] = []
+  ) -> StatusRecord {
+    var record = StatusRecord(run: run, name: "tiny")
+    record.state = .running
+    record.step = step
+    record.turn = step
+    record.view = view
+    record.loss = 1 / Double(step + 1)
+    for (role, count) in [(Role.worker, workers), (.fc, fcNodes)] {
+      for rank in 0..<count {
+        record.nodes.append(
+          NodeRecord(
+            name: NodeName(role, rank), node: NodeID(1), host: "host", processID: 1,
+            state: .active))
+      }
+    }
+    record.events = events.map {
+      EventRecord(secondsSinceStart: $0.0, text: $0.1, kind: EventRecord.Kind(note: $0.1))
+    }
+    return record
+  }
+
+  private static let worker = NodeName(.worker, 1)
+
+  @Test func `the times of a killed worker are the server's and the observer's`() {
+    var report = DrillReport(
+      Drill(kind: .kill), at: Self.worker, before: Self.status(step: 100), begun: 1000)
+    let events = [
+      (10.0, "worker 0 is gone: long ago"), (50.0, "operator: drill at worker 1: kill"),
+      (50.25, "worker 1 is gone: its connection closed"), (50.25, "view 2: worker 0"),
+    ]
+    report.observe(Self.status(step: 101, events: Array(events.prefix(2))), at: 1000.1)
+    #expect(report.noticed == nil)
+    report.observe(Self.status(step: 102, view: 2, workers: 1, events: events), at: 1000.3)
+    report.observe(Self.status(step: 103, view: 2, workers: 1, events: events), at: 1000.4)
+    #expect(!report.isComplete(at: 1000.4))
+    report.observe(Self.status(step: 110, view: 3, events: events), at: 1002)
+    #expect(!report.isComplete(at: 1002))
+    report.observe(Self.status(step: 160, view: 3, events: events), at: 1003)
+    #expect(report.isComplete(at: 1003))
+    #expect(report.noticed?.seconds == 0.25)
+    #expect(report.stepsRepeated == 0)
+    #expect(
+      report.text == """
+        drill at worker 1: kill
+          noticed   after 0.25 s: worker 1 is gone: its connection closed
+          training  again after 0.4 s
+          whole     again after 2.0 s: as many nodes as before
+          repeated  at most the step under way
+          loss      0.0099 before, 0.0062 after (means of up to 50 steps)
+          messages  0 refused by the nodes meanwhile
+
+        """)
+  }
+
+  @Test func `steps that are done again after a killed fc node are counted`() {
+    var report = DrillReport(
+      Drill(kind: .kill), at: NodeName(.fc, 0), before: Self.status(step: 130), begun: 0)
+    let events = [
+      (5.0, "operator: drill at fc 0: kill"), (5.01, "fc 0 is gone: its connection closed"),
+    ]
+    report.observe(Self.status(step: 137, events: events), at: 0.1)
+    report.observe(Self.status(step: 100, view: 3, fcNodes: 1, events: events), at: 0.2)
+    report.observe(Self.status(step: 104, view: 3, events: events), at: 0.6)
+    report.observe(Self.status(step: 160, view: 3, events: events), at: 0.9)
+    #expect(report.stepsRepeated == 37)
+    #expect(report.trainedAgain == 0.6)
+    #expect(report.isComplete(at: 0.9))
+    #expect(report.text.contains("37 steps that were done"))
+  }
+
+  @Test func `a server that comes back is another run, after the time it did not answer`() {
+    var report = DrillReport(
+      Drill(kind: .kill), at: .server, before: Self.status(step: 500), begun: 0)
+    report.observe(nil, at: 0.5)
+    report.observe(nil, at: 1)
+    #expect(!report.isComplete(at: 1))
+    report.observe(Self.status(run: 8, step: 400, workers: 0, fcNodes: 0), at: 2)
+    report.observe(Self.status(run: 8, step: 401), at: 3)
+    report.observe(Self.status(run: 8, step: 460), at: 4)
+    #expect(report.isComplete(at: 4))
+    #expect(report.trainedAgain == 3)
+    #expect(report.stepsRepeated == 100)
+    #expect(report.text.contains("the server did not answer after 0.5 s"))
+  }
+
+  @Test func `a fault that nobody notices is over a while after its end`() {
+    var report = DrillReport(
+      Drill(kind: .delay, milliseconds: 2000), at: Self.worker, before: Self.status(step: 1),
+      begun: 0)
+    report.observe(Self.status(step: 50), at: 1)
+    #expect(!report.isComplete(at: 3))
+    report.observe(Self.status(step: 90), at: 7)
+    #expect(report.isComplete(at: 7))
+    #expect(report.text.contains("not at all: nothing had to be done"))
+    #expect(report.text.contains("training  went on"))
+    #expect(report.text.contains("whole     all the time"))
+  }
+
+  @Test func `a kill that nobody notices is not over`() {
+    var report = DrillReport(
+      Drill(kind: .kill), at: Self.worker, before: Self.status(step: 1), begun: 0)
+    report.observe(Self.status(step: 50), at: 100)
+    #expect(!report.isComplete(at: 1000))
+  }
+}
