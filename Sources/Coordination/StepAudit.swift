@@ -55,6 +55,8 @@ package struct StepAudit: Sendable {
   private let firstStep: UInt64
   /// How each step was dealt with; `nil` where it was passed over.
   private var applied: [UInt64: [CommitRecord?]] = [:]
+  /// What was given up, the latest of each step: a checkpoint made of it may outlive that.
+  private var givenUp: [UInt64: [CommitRecord?]] = [:]
   private var late: Set<UInt64> = []
   /// Steps of the surviving lineage so far.
   package private(set) var steps: UInt64
@@ -74,9 +76,16 @@ package struct StepAudit: Sendable {
   package mutating func take(_ entry: LedgerEntry) {
     switch entry {
     case .wentOn(let after):
-      let givenUp = applied.filter { $0.key >= after }
-      discarded += givenUp.values.reduce(0) { $0 + $1.count }
-      for step in givenUp.keys { applied[step] = nil }
+      for (step, records) in applied where step >= after {
+        discarded += records.count
+        applied[step] = nil
+        givenUp[step] = records
+      }
+      // On again from a checkpoint that is newer than where the run had gone back to meanwhile.
+      for (step, records) in givenUp where step >= steps && step < after {
+        discarded -= records.count
+        applied[step] = records
+      }
       late = late.filter { $0 < after }
       // Where the ledger has fewer steps than the checkpoint, they show up as missing.
       steps = after

@@ -51,6 +51,14 @@ import Testing
     #expect(both.findings() == [.repeated(step: 1, times: 2), .repeated(step: 2, times: 2)])
   }
 
+  @Test func `a checkpoint may be of steps that were given up before it was known`() {
+    // Its server went back to the one before it, and died before it had done them again.
+    let audit = audit([step(0), step(1), .wentOn(afterSteps: 0), .wentOn(afterSteps: 2), step(2)])
+    #expect(audit.findings() == [])
+    #expect(audit.steps == 3)
+    #expect(audit.discarded == 0)
+  }
+
   @Test func `a fault in what was given up does not count`() {
     let audit = audit([
       step(0), step(1, [:]), step(1), step(5), step(4), .wentOn(afterSteps: 1), step(1),
