@@ -51,12 +51,7 @@ struct Times {
   var milliseconds: [Double] = []
 
   var best: Double { milliseconds.min() ?? .nan }
-  var median: Double {
-    let sorted = milliseconds.sorted()
-    guard !sorted.isEmpty else { return .nan }
-    let middle = sorted.count / 2
-    return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
-  }
+  var median: Double { milliseconds.median }
 
   /// "direct   512.3 ms median, 500.1 best".
   var line: String {
@@ -69,6 +64,16 @@ struct Times {
     let elapsed = clock.measure { for _ in 0..<steps { body() } }
     let (seconds, attoseconds) = elapsed.components
     milliseconds.append((Double(seconds) * 1e3 + Double(attoseconds) / 1e15) / Double(steps))
+  }
+}
+
+extension [Double] {
+  /// Of an even number of values the middle of the two middle ones; not a number if there are none.
+  var median: Double {
+    let sorted = sorted()
+    guard !sorted.isEmpty else { return .nan }
+    let middle = sorted.count / 2
+    return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
   }
 }
 

@@ -38,7 +38,7 @@ enum GoodputBenchmark {
         bare.append(try BareSockets.rate(context.plan.chunks, seconds: seconds))
         served.append(try rate(context, seconds: seconds))
       }
-      let (ours, theirs) = (served.sorted()[rounds / 2], bare.sorted()[rounds / 2])
+      let (ours, theirs) = (served.median, bare.median)
       print(
         "\(count) worker\(count == 1 ? "" : "s"): server \(Int(ours)) MB/s, bare sockets "
           + "\(Int(theirs)) MB/s, \(Int((100 * ours / theirs).rounded())) % "
