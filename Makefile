@@ -43,7 +43,7 @@ build: packages ## build .build/release/crosscut
 test: development-packages ## build for debugging, check the sources, run the tests
 	@$(SWIFT) build --build-tests
 	@scripts/check
-	@$(SWIFT) test --skip-build --disable-xctest
+	@SWIFT="$(SWIFT)" scripts/run-tests
 
 .PHONY: check
 check: swift ## check format, imports, generated code and house rules; no build

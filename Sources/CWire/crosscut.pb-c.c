@@ -4592,7 +4592,7 @@ const ProtobufCMessageDescriptor crosscut__v1__complaint__descriptor =
   (ProtobufCMessageInit) crosscut__v1__complaint__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__slice__field_descriptors[8] =
+static const ProtobufCFieldDescriptor crosscut__v1__slice__field_descriptors[9] =
 {
   {
     "key",
@@ -4690,6 +4690,18 @@ static const ProtobufCFieldDescriptor crosscut__v1__slice__field_descriptors[8] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "number",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Slice, number),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__slice__field_indices_by_name[] = {
   4,   /* field[4] = columns */
@@ -4697,6 +4709,7 @@ static const unsigned crosscut__v1__slice__field_indices_by_name[] = {
   1,   /* field[1] = first_row */
   5,   /* field[5] = is_last */
   0,   /* field[0] = key */
+  8,   /* field[8] = number */
   7,   /* field[7] = part */
   2,   /* field[2] = rows */
   6,   /* field[6] = transfer */
@@ -4704,7 +4717,7 @@ static const unsigned crosscut__v1__slice__field_indices_by_name[] = {
 static const ProtobufCIntRange crosscut__v1__slice__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__slice__descriptor =
 {
@@ -4714,7 +4727,7 @@ const ProtobufCMessageDescriptor crosscut__v1__slice__descriptor =
   "Crosscut__V1__Slice",
   "crosscut.v1",
   sizeof(Crosscut__V1__Slice),
-  8,
+  9,
   crosscut__v1__slice__field_descriptors,
   crosscut__v1__slice__field_indices_by_name,
   1,  crosscut__v1__slice__number_ranges,

@@ -19,6 +19,7 @@ extension FCCore {
       }
       // Whatever was under way was computed from parameters that are now void.
       restoring = restore
+      pieces = PieceSequence()
       isIdle = true
       outstanding = [:]
       handsInMore = false
@@ -35,9 +36,16 @@ extension FCCore {
       guard let restore = restoring, slice.transfer == restore.transfer else {
         return gate.count(.stale)
       }
+      switch pieces.take(slice) {
+      case .next: break
+      case .useless: return gate.count(.duplicate)
+      case .gap:
+        // The server sees that this node waits, and gives everything again.
+        return out.append(.note("a piece of the parameters was lost on the way here"))
+      }
       clock.progressed(now: now)
       compute(.place(slice, message.frames), &out)
-      if slice.isLast { finish(restore) }
+      if pieces.isComplete { finish(restore) }
     default: gate.count(.unexpected)
     }
   }

@@ -51,6 +51,8 @@ package struct FCCore: Sendable {
 
   /// The restore under way, and the last one that is complete.
   var restoring: Restore?
+  /// What has come of it.
+  var pieces = PieceSequence()
   var restored: UInt32 = 0
 
   /// Members of the view that this node has complained of.

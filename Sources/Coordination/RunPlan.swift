@@ -19,8 +19,6 @@ package struct RunPlan: Hashable, Sendable {
   /// Training steps: fixed, or a number of passes over the training set.
   package var length: Length
   package var evaluation: EvaluationRhythm
-  /// Values in all FC parameters together; `nil` where nobody has counted them.
-  package var fcElements: Int?
   package var timing: Timing
   /// Training steps between two checkpoints; 0 makes none.
   package var checkpointEvery: UInt64 = 0
@@ -84,7 +82,7 @@ package struct RunPlan: Hashable, Sendable {
   package init(
     globalBatch: Int, workersWanted: Int, fcNodesWanted: Int, chunks: ChunkTable,
     featureSlices: Partition, trainingSegments: Int, evaluationSegments: Int, length: Length,
-    evaluation: EvaluationRhythm, fcElements: Int? = nil, timing: Timing = Timing()
+    evaluation: EvaluationRhythm, timing: Timing = Timing()
   ) {
     self.globalBatch = globalBatch
     self.workersWanted = workersWanted
@@ -96,18 +94,11 @@ package struct RunPlan: Hashable, Sendable {
     self.evaluationSegments = evaluationSegments
     self.length = length
     self.evaluation = evaluation
-    self.fcElements = fcElements
     self.timing = timing
   }
 
   /// Shards beside the coordinator.
   package var shardsWanted: Int { shards.count - 1 }
-
-  /// Values that FC nodes and shards hold together: a model is written only when so many have come;
-  /// `nil` trusts each node's word.
-  package var heldElements: Int? {
-    fcElements.map { $0 + shards.elements.dropFirst().reduce(0, +) }
-  }
 
   /// Optimizer steps of the whole run on a data set: `ceil(epochs * examples / global batch)`.
   package func totalSteps(_ facts: DatasetFacts) -> UInt64 {

@@ -176,7 +176,6 @@ extension ServerCore {
       if case .tally = $0.value.operation { $0.value.turn < turn } else { false }
     }
     slices = [:]
-    slicesDone = []
     faults = [:]
     if collecting != nil {
       collecting = nil
@@ -270,7 +269,7 @@ extension ServerCore {
         openView(now, &out)
       }
     case .ending(let stop):
-      guard wasActive, record.name.role.holdsParameters, !slicesDone.contains(record.node) else {
+      guard wasActive, record.name.role.holdsParameters, !hasHandedIn(record.node) else {
         return
       }
       // The operator wants an end; a run that has finished is worth the steps it takes to finish it

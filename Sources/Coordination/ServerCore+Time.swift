@@ -39,7 +39,7 @@ extension ServerCore {
       out.append(.note("no progress in turn \(turn): \(graph.rootCause)"))
       unblockTurn(stuck.isEmpty ? graph.culprits : stuck, isStuck: !stuck.isEmpty, now, &out)
     case .ending(let stop):
-      let missing = (view?.parameterHolders ?? []).filter { !slicesDone.contains($0.node) }
+      let missing = (view?.parameterHolders ?? []).filter { !hasHandedIn($0.node) }
         .map(\.name)
       // Writing the model may take as long as it takes.
       guard !missing.isEmpty else { return }

@@ -9,8 +9,7 @@ struct CheckpointTransfer: Sendable {
   var lastPiece: Microseconds
   /// FC nodes and shards that have not sent their last piece.
   var missing: Set<NodeID>
-  /// Values and velocities that have come.
-  var elements = 0
+  var pieces: [NodeID: PieceSequence] = [:]
 }
 
 extension ServerCore {
@@ -51,17 +50,22 @@ extension ServerCore {
       transfer.number == slice.transfer,
       transfer.missing.contains(record.node)
     else { return drop(.stale) }
+    switch transfer.pieces[record.node, default: PieceSequence()].take(slice) {
+    case .next: break
+    case .useless: return drop(.duplicate)
+    case .gap:
+      collecting = nil
+      out.append(
+        .note(
+          "no checkpoint after \(transfer.steps) steps: a piece of \(record.name)'s slices was lost"
+        ))
+      return
+    }
     compute(.store(slice, frames, from: record.name), &out)
-    transfer.elements += slice.rows * slice.columns
     transfer.lastPiece = now
     if slice.isLast { transfer.missing.remove(record.node) }
     collecting = transfer
     guard transfer.missing.isEmpty else { return }
-    guard transfer.elements == 2 * (plan.heldElements ?? transfer.elements / 2) else {
-      collecting = nil
-      out.append(.note("no checkpoint after \(transfer.steps) steps: a slice was lost"))
-      return
-    }
     compute(.finishCheckpoint(steps: transfer.steps), &out)
   }
 

@@ -186,6 +186,9 @@ extension ServerCore {
 
   // MARK: Slices
 
+  /// Whether all of a node's slices have come since the last view asked for them.
+  func hasHandedIn(_ node: NodeID) -> Bool { slices[node]?.isComplete ?? false }
+
   mutating func take(
     _ slice: Slice, _ frames: [Frame], from record: MemberRecord, _ now: Microseconds,
     _ out: inout [Directive]
@@ -194,23 +197,17 @@ extension ServerCore {
     guard case .ending = state, let view, record.name.role.holdsParameters else {
       return drop(.unexpected)
     }
-    guard !slicesDone.contains(record.node) else { return drop(.duplicate) }
-    guard slices[record.node, default: []].insert(slice).inserted else { return drop(.duplicate) }
+    switch slices[record.node, default: PieceSequence()].take(slice) {
+    case .next: break
+    case .useless: return drop(.duplicate)
+    case .gap:
+      // A model with a hole must not be written: a new last view asks for all of them again.
+      return out.append(.note("a piece of \(record.name)'s slices was lost"))
+    }
     lastProgress = now
     compute(.store(slice, frames, from: record.name), &out)
     guard slice.isLast else { return }
-    slicesDone.insert(record.node)
-    guard view.parameterHolders.allSatisfy({ slicesDone.contains($0.node) }) else { return }
-    let elements = slices.values.joined().reduce(0) { $0 + $1.rows * $1.columns }
-    guard elements == plan.heldElements.map({ 2 * $0 }) ?? elements else {
-      // A piece was lost on the way, and a model with a hole must not be written.
-      slicesDone = []
-      out.append(
-        .note(
-          "\(elements) of \(2 * (plan.heldElements ?? 0)) \(plan.shardsWanted == 0 ? "fc " : "")"
-            + "values and velocities have come"))
-      return
-    }
+    guard view.parameterHolders.allSatisfy({ hasHandedIn($0.node) }) else { return }
     compute(.save(steps: committedSteps), &out)
   }
 }

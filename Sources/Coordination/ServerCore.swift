@@ -122,10 +122,8 @@ package struct ServerCore: Sendable {
   var reports: [UInt64: [Int: (report: Report, counts: Frame)]] = [:]
   var measured: Set<UInt64> = []
   var evaluationTally: Tally?
-  /// Pieces of others' parameters that have come since they were last asked for, and who has sent
-  /// its last.
-  var slices: [NodeID: Set<Slice>] = [:]
-  var slicesDone: Set<NodeID> = []
+  /// Pieces of others' parameters that have come since the last view asked for them.
+  var slices: [NodeID: PieceSequence] = [:]
   /// Whether the operator wants a checkpoint that has not been begun.
   var checkpointAsked = false
   /// When the last checkpoint was begun, or the run.

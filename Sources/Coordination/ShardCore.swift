@@ -81,6 +81,8 @@ package struct ShardCore: Sendable {
   package internal(set) var appliedSteps: UInt64 = 0
   /// The restore under way, and the last one that is complete.
   var restoring: Restore?
+  /// What has come of it.
+  var pieces = PieceSequence()
   var restored: UInt32 = 0
 
   var clock: PhaseClock

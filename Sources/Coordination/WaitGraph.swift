@@ -155,7 +155,7 @@ extension ServerCore {
         + missing(.shard, of: plan.shardsWanted, since)
     case .running: return turnWaits(since) + busy(since)
     case .ending:
-      let waits = (view?.parameterHolders ?? []).filter { !slicesDone.contains($0.node) }.map {
+      let waits = (view?.parameterHolders ?? []).filter { !hasHandedIn($0.node) }.map {
         Wait(
           owner: .member($0.name),
           what: $0.name.role == .fc

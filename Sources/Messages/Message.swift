@@ -372,6 +372,9 @@ package struct Slice: Hashable, Sendable {
 
   /// The `Collect` it answers, or the `Restore` it belongs to.
   package var transfer: UInt32
+  /// Its place among the pieces that this node sends for the transfer, from 0: one that does not
+  /// follow the one before it is no use to anybody.
+  package var number: Int
   package var part: Part
   package var key: Int
   package var firstRow: Int
@@ -381,10 +384,11 @@ package struct Slice: Hashable, Sendable {
   /// Whether this is the last piece this node sends.
   package var isLast: Bool
   package init(
-    transfer: UInt32, part: Part, key: Int, firstRow: Int, rows: Int, firstColumn: Int,
-    columns: Int, isLast: Bool
+    transfer: UInt32, number: Int, part: Part, key: Int, firstRow: Int, rows: Int,
+    firstColumn: Int, columns: Int, isLast: Bool
   ) {
     self.transfer = transfer
+    self.number = number
     self.part = part
     self.key = key
     self.firstRow = firstRow

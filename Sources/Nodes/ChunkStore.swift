@@ -161,7 +161,7 @@ final class ChunkStore {
             target.baseAddress?.update(
               from: source[chunk.stage].floatPointer + part.offset, count: part.elements.count)
           }
-          slices.append((part.slice(kind, transfer: transfer), [frame]))
+          slices.append((part.slice(kind, transfer: transfer, number: slices.count), [frame]))
         }
       }
     }
@@ -181,9 +181,9 @@ final class ChunkStore {
 
 extension ConvolutionalStage.Part {
   /// The part on its way between a shard and the coordinator; not the last one.
-  func slice(_ kind: Slice.Part, transfer: UInt32) -> Slice {
+  func slice(_ kind: Slice.Part, transfer: UInt32, number: Int) -> Slice {
     Slice(
-      transfer: transfer, part: kind, key: entry.key, firstRow: 0, rows: 1,
+      transfer: transfer, number: number, part: kind, key: entry.key, firstRow: 0, rows: 1,
       firstColumn: elements.lowerBound, columns: elements.count, isLast: false)
   }
 }

@@ -92,7 +92,7 @@ struct Handover {
       stride: width, rows: source.rows.lowerBound - base..<source.rows.upperBound - base,
       columns: 0..<width, pool: pool)
     let slice = Slice(
-      transfer: transfer, part: source.part, key: parameter.entry.key,
+      transfer: transfer, number: index, part: source.part, key: parameter.entry.key,
       firstRow: source.rows.lowerBound, rows: source.rows.count,
       firstColumn: parameter.columns.lowerBound, columns: width,
       isLast: index == sources.count - 1)

@@ -248,7 +248,9 @@ final class ServerArchive {
       }
       pieces[pieces.count - 1].isLast = true
       var cut: [(Slice, [Frame])] = []
-      for piece in pieces.dropFirst(first).prefix(Self.piecesAtOnce) {
+      for index in pieces.indices.dropFirst(first).prefix(Self.piecesAtOnce) {
+        var piece = pieces[index]
+        piece.number = index
         cut.append((piece, [try frame(of: piece, source, pool)]))
       }
       return .slices(cut)
@@ -271,7 +273,7 @@ final class ServerArchive {
           let frame = pool.frame(floats: part.elements.count) { target in
             target.baseAddress?.update(from: staging.floatPointer, count: target.count)
           }
-          pieces.append((part.slice(kind, transfer: transfer), [frame]))
+          pieces.append((part.slice(kind, transfer: transfer, number: pieces.count), [frame]))
         }
       }
     }
@@ -281,6 +283,7 @@ final class ServerArchive {
   /// Frames that are read together; the next ones once these have gone out.
   private static let piecesAtOnce = 8
 
+  /// Without their numbers: those are of all parameters together.
   private static func pieces(
     _ entry: ParameterTable.Entry, _ rows: Range<Int>, _ columns: Range<Int>, _ part: Slice.Part,
     _ transfer: UInt32
@@ -289,7 +292,7 @@ final class ServerArchive {
     let step = RowBlocks.rowsPerFrame(columns: columns.count)
     return stride(from: rows.lowerBound, to: rows.upperBound, by: step).map { first in
       Slice(
-        transfer: transfer, part: part, key: entry.key, firstRow: first,
+        transfer: transfer, number: 0, part: part, key: entry.key, firstRow: first,
         rows: min(step, rows.upperBound - first), firstColumn: columns.lowerBound,
         columns: columns.count, isLast: false)
     }

@@ -35,7 +35,6 @@ package struct RunContext: Sendable {
       length: configuration.steps.map { .steps(UInt64($0)) }
         ?? .epochs(Double(configuration.epochs)),
       evaluation: configuration.evaluation.rhythm,
-      fcElements: cut.layers.reduce(0) { $0 + $1.weight.shape.count + $1.bias.shape.count },
       timing: timing)
     plan.checkpointEvery = UInt64(configuration.checkpoint.everySteps)
     plan.checkpointInterval = UInt64(configuration.checkpoint.everyMinutes * 60_000)

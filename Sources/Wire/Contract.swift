@@ -361,6 +361,7 @@ extension RowBlock {
 
 extension Slice {
   fileprivate func check() throws(WireError) {
+    try Wire.check(number, from: 0, "slice.number")
     try Wire.check(key, from: 0, "slice.key")
     try Wire.check(firstRow, from: 0, "slice.first row")
     try Wire.check(rows, from: 1, to: largestNumber - firstRow, "slice.rows")

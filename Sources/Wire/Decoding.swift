@@ -108,7 +108,7 @@ extension Body {
       let value = try required(envelope.slice, "slice")
       self = .slice(
         Slice(
-          transfer: value.transfer, part: try Slice.Part(value.part),
+          transfer: value.transfer, number: Int(value.number), part: try Slice.Part(value.part),
           key: Int(value.key), firstRow: Int(value.first_row), rows: Int(value.rows),
           firstColumn: Int(value.first_column), columns: Int(value.columns),
           isLast: value.is_last != 0))

@@ -339,6 +339,7 @@ extension EncodingArena {
       $0.columns = UInt32(truncatingIfNeeded: value.columns)
       $0.is_last = value.isLast ? 1 : 0
       $0.transfer = value.transfer
+      $0.number = UInt32(truncatingIfNeeded: value.number)
       $0.part =
         switch value.part {
         case .value: CROSSCUT__V1__SLICE_PART__SLICE_PART_VALUE

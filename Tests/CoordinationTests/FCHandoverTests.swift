@@ -3,7 +3,7 @@ import Testing
 
 @testable import Coordination
 
-/// Slices that are too much for one message and one moment.
+/// Slices on their way to the server, too much for one message and one moment, and back.
 @Suite struct FCHandoverTests {
   /// fc 0 of two, asked for its slices before turn 0.
   private static func asked() -> FCScene {
@@ -41,6 +41,29 @@ import Testing
     said = scene.allFeatures(turn: 1)
     #expect(said == ["apply step 0", "train 4 at step 1: 0+2 2+2"])
     #expect(scene.drained() == ["collect on"])
+  }
+
+  @Test func `parameters with a hole are not taken over`() {
+    var scene = FCScene()
+    _ = scene.enter(Fixture.view())
+    func piece(_ number: Int, of transfer: UInt32, isLast: Bool = false) -> [String] {
+      let slice = Slice(
+        transfer: transfer, number: number, part: .value, key: 0, firstRow: number, rows: 1,
+        firstColumn: 0, columns: 2, isLast: isLast)
+      return scene.receive(.slice(slice), frames: [Fixture.floats(2)])
+    }
+    _ = scene.receive(.restore(Restore(transfer: 2, steps: 4, isInitial: false)))
+    #expect(piece(0, of: 2) == ["place row 0"])
+    // The second is lost.
+    #expect(piece(2, of: 2, isLast: true) == [])
+    #expect(scene.core.restoring?.transfer == 2)
+    #expect(scene.core.restored == 0)
+    // The server gives all of them anew.
+    _ = scene.receive(.restore(Restore(transfer: 3, steps: 4, isInitial: false)))
+    #expect(piece(0, of: 3) + piece(1, of: 3) == ["place row 0", "place row 1"])
+    #expect(piece(2, of: 3, isLast: true) == ["place row 2"])
+    #expect(scene.core.restored == 3)
+    #expect(scene.core.appliedSteps == 4)
   }
 
   @Test func `a new view ends it, since what is left would not be taken`() {

@@ -119,14 +119,15 @@ struct FCScene {
     case .gradients, .stepSubBatch, .apply, .redraw, .place: return .done
     case .collectNext:
       let last = Slice(
-        transfer: 0, part: .value, key: 0, firstRow: 2, rows: 1, firstColumn: 0, columns: 2,
-        isLast: true)
+        transfer: 0, number: 2, part: .value, key: 0, firstRow: 2, rows: 1, firstColumn: 0,
+        columns: 2, isLast: true)
       return .slices([(last, [Fixture.floats(2)])])
     case .collect(let transfer):
       let piece = Slice(
-        transfer: transfer, part: .value, key: 0, firstRow: 0, rows: 1, firstColumn: 0, columns: 2,
-        isLast: false)
+        transfer: transfer, number: 0, part: .value, key: 0, firstRow: 0, rows: 1, firstColumn: 0,
+        columns: 2, isLast: false)
       var last = piece
+      last.number = 1
       last.firstRow = 1
       last.isLast = !handsInParts
       return .slices([(piece, [Fixture.floats(2)]), (last, [Fixture.floats(2)])])

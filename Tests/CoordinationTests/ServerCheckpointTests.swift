@@ -31,6 +31,19 @@ import Testing
     #expect(begins(scene.train(turn: 5)) == ["begin the checkpoint after 4 steps"])
   }
 
+  @Test func `a checkpoint with a hole is given up`() {
+    var scene = ServerScene.started(plan(every: 2, interval: 0))
+    _ = scene.train(turn: 0) + scene.train(turn: 1)
+    _ = scene.slice(from: 3, transfer: 1, isLast: false) + scene.slice(from: 4, transfer: 1)
+    // One that comes twice does not stand in for one that does not come at all.
+    _ = scene.slice(from: 3, transfer: 1, isLast: false)
+    let said = scene.slice(from: 3, transfer: 1, number: 2)
+    #expect(said == [])
+    #expect(
+      scene.notes.last == "no checkpoint after 2 steps: a piece of fc 0's slices was lost")
+    #expect(scene.core.collecting == nil)
+  }
+
   @Test func `the parameters of the best evaluation are taken as they are`() {
     var scene = ServerScene.started(plan(every: 100, interval: 0))
     _ = scene.train(turn: 0) + scene.train(turn: 1)

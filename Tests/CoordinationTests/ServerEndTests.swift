@@ -14,12 +14,8 @@ import Testing
   }
 
   /// The same run in its last view.
-  private static func ending(fcElements: Int? = nil) -> ServerScene {
-    var plan = Fixture.plan(steps: 2, evaluation: .never)
-    plan.fcElements = fcElements
-    var scene = ServerScene.started(plan)
-    _ = scene.train(turn: 0)
-    _ = scene.train(turn: 1)
+  private static func ending() -> ServerScene {
+    var scene = trained()
     _ = scene.wait(milliseconds: 1001)
     return scene
   }
@@ -39,7 +35,7 @@ import Testing
     said = scene.slice(from: 4, column: 2, isLast: false) + scene.slice(from: 3)
     #expect(said == ["store a slice", "store a slice"])
     #expect(scene.waits == ["fc 1: its slices of the fc layers"])
-    said = scene.slice(from: 4, column: 4)
+    said = scene.slice(from: 4, number: 1, column: 4)
     #expect(said == ["store a slice", "save after 2 steps"])
     #expect(scene.waits == ["compute thread: the model file"])
     said = scene.finishAll()
@@ -83,7 +79,9 @@ import Testing
     var scene = Self.ending()
     var said = scene.slice(from: 3, isLast: false) + scene.slice(from: 3, isLast: false)
     #expect(said == ["store a slice"])
-    said = scene.slice(from: 3, column: 2) + scene.slice(from: 3, column: 2)
+    said =
+      scene.slice(from: 3, number: 1, column: 2)
+      + scene.slice(from: 3, number: 1, column: 2)
     #expect(said == ["store a slice"])
     said = scene.slice(from: 1)
     #expect(said == [])
@@ -95,25 +93,20 @@ import Testing
   }
 
   @Test func `a model with a hole is not written: the slices are asked for again`() {
-    var scene = Self.ending(fcElements: 6)
-    // Velocities are sent as well.
-    func rest() {
-      _ = scene.slice(from: 3, part: .velocity, isLast: false)
-      _ = scene.slice(from: 4, part: .velocity, column: 2, isLast: false)
-      _ = scene.slice(from: 4, part: .velocity, column: 4, isLast: false)
-    }
-    rest()
+    var scene = Self.ending()
     _ = scene.slice(from: 3)
-    // The first piece of fc 1 is lost on the way.
-    var said = scene.slice(from: 4, column: 4)
-    #expect(said == ["store a slice"])
-    #expect(scene.notes.last == "10 of 12 fc values and velocities have come")
+    _ = scene.slice(from: 4, isLast: false)
+    // The second piece of fc 1 is lost on the way.
+    var said =
+      scene.slice(from: 4, number: 2, isLast: false) + scene.slice(from: 4, number: 3)
+    #expect(said == [])
+    #expect(scene.notes.last == "a piece of fc 1's slices was lost")
+    #expect(scene.waits == ["fc 1: its slices of the fc layers"])
     said = Self.stall(&scene, [1, 2, 3, 4])
     #expect(said == [1, 2, 3, 4].map { "view 3 (final) at turn 2 -> node \($0)" })
-    rest()
     _ = scene.slice(from: 3)
     _ = scene.slice(from: 4, column: 2, isLast: false)
-    said = scene.slice(from: 4, column: 4)
+    said = scene.slice(from: 4, number: 1, column: 4)
     #expect(said == ["store a slice", "save after 2 steps"])
   }
 

@@ -89,11 +89,13 @@ struct ServerScene {
   }
 
   mutating func slice(
-    from node: Int, transfer: UInt32 = 0, part: Slice.Part = .value, column: Int = 0,
+    from node: Int, transfer: UInt32 = 0, number: Int = 0, part: Slice.Part = .value,
+    column: Int = 0,
     columns: Int = 2, isLast: Bool = true
   ) -> [String] {
     let slice = Slice(
-      transfer: transfer, part: part, key: 0, firstRow: 0, rows: 1, firstColumn: column,
+      transfer: transfer, number: number, part: part, key: 0, firstRow: 0, rows: 1,
+      firstColumn: column,
       columns: columns, isLast: isLast)
     return receive(.slice(slice), frames: [Fixture.floats(columns)], from: node)
   }
@@ -185,8 +187,8 @@ struct ServerScene {
       .slices([
         (
           Slice(
-            transfer: transfer, part: .value, key: 0, firstRow: 0, rows: 1, firstColumn: 0,
-            columns: 2, isLast: true), [Fixture.floats(2)]
+            transfer: transfer, number: 0, part: .value, key: 0, firstRow: 0, rows: 1,
+            firstColumn: 0, columns: 2, isLast: true), [Fixture.floats(2)]
         )
       ])
     case .save: .saved(problem: nil)

@@ -166,14 +166,20 @@ import Testing
     #expect(
       scene.receive(.restore(Restore(transfer: 3, steps: 2, isInitial: false))) == [])
     #expect(scene.push(2, from: 0, turn: 1) == [])
-    let slice = Slice(
-      transfer: 3, part: .value, key: 0, firstRow: 0, rows: 1, firstColumn: 0, columns: 4,
-      isLast: true)
+    var slice = Slice(
+      transfer: 3, number: 1, part: .value, key: 0, firstRow: 0, rows: 1, firstColumn: 0,
+      columns: 4, isLast: true)
+    // With its first piece lost it is not taken; the server gives everything anew.
+    #expect(scene.receive(.slice(slice), frames: [Fixture.floats(4)]) == [])
+    #expect(scene.core.restored == 0)
+    _ = scene.receive(.restore(Restore(transfer: 4, steps: 2, isInitial: false)))
+    slice.transfer = 4
+    slice.number = 0
     #expect(scene.receive(.slice(slice), frames: [Fixture.floats(4)]) == ["place a slice"])
     #expect(scene.core.appliedSteps == 2)
-    #expect(scene.core.restored == 3)
+    #expect(scene.core.restored == 4)
     #expect(scene.enter(ShardScene.view(2, resumeTurn: 4)) == [])
-    #expect(scene.receive(.restore(Restore(transfer: 4, steps: 0, isInitial: true))) == ["redraw"])
+    #expect(scene.receive(.restore(Restore(transfer: 5, steps: 0, isInitial: true))) == ["redraw"])
     #expect(scene.core.appliedSteps == 0)
   }
 

@@ -93,8 +93,8 @@ struct ShardScene {
       .slices([
         (
           Slice(
-            transfer: transfer, part: .value, key: 0, firstRow: 0, rows: 1, firstColumn: 0,
-            columns: 4, isLast: true), [Fixture.floats(4)]
+            transfer: transfer, number: 0, part: .value, key: 0, firstRow: 0, rows: 1,
+            firstColumn: 0, columns: 4, isLast: true), [Fixture.floats(4)]
         )
       ])
     case .commit, .redraw, .place: .done

@@ -31,7 +31,9 @@ struct RandomScenarioTests {
   /// The same of harsh ones.
   @Test(arguments: [
     // What an fc node was given back was lost and never given again.
-    UInt64(18)
+    UInt64(18),
+    // An fc node took the last piece of what it was given back for the whole.
+    2601, 5357, 9575,
   ])
   func `a harsh seed that found a fault finds none any more`(seed: UInt64) {
     RandomScenario(seed: seed).check()

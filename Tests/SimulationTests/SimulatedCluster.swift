@@ -116,7 +116,7 @@ struct SimulatedCluster {
       fcNodesWanted: options.fcNodes, chunks: chunks, featureSlices: cut.featureSlices,
       trainingSegments: cut.segmentCount(training: true),
       evaluationSegments: cut.segmentCount(training: false), length: .steps(options.steps),
-      evaluation: .everySteps(options.evaluateEvery), fcElements: network.features, timing: timing)
+      evaluation: .everySteps(options.evaluateEvery), timing: timing)
     plan.checkpointEvery = options.checkpointEvery
     plan.schedule = options.schedule
     plan.shards = ShardMap(chunks, count: options.shards)

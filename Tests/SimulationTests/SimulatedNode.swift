@@ -191,11 +191,13 @@ final class SimulatedNode {
       Slice.Part.allCases.map { part in
         (
           Slice(
-            transfer: transfer, part: part, key: 0, firstRow: 0, rows: 1, firstColumn: column,
+            transfer: transfer, number: 0, part: part, key: 0, firstRow: 0, rows: 1,
+            firstColumn: column,
             columns: 1, isLast: false), [frame([part == .value ? weights[column] : 0])]
         )
       }
     }
+    for index in pieces.indices { pieces[index].0.number = index }
     pieces[pieces.count - 1].0.isLast = true
     return pieces
   }

@@ -51,8 +51,8 @@ extension SimulatedNode {
       for (index, value) in chunks[chunk].enumerated() {
         for part in Slice.Part.allCases {
           let slice = Slice(
-            transfer: transfer, part: part, key: chunk + 1, firstRow: 0, rows: 1,
-            firstColumn: index, columns: 1, isLast: false)
+            transfer: transfer, number: pieces.count, part: part, key: chunk + 1, firstRow: 0,
+            rows: 1, firstColumn: index, columns: 1, isLast: false)
           pieces.append((slice, [frame([part == .value ? value : 0])]))
         }
       }

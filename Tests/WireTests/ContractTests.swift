@@ -92,16 +92,16 @@ import Testing
       "slice.columns",
       .slice(
         Slice(
-          transfer: 4, part: .velocity, key: 0, firstRow: 0, rows: 1, firstColumn: .init(Int32.max),
-          columns: 1, isLast: false)),
+          transfer: 4, number: 0, part: .velocity, key: 0, firstRow: 0, rows: 1,
+          firstColumn: .init(Int32.max), columns: 1, isLast: false)),
       [Samples.floats(1)]
     ),
     (
       "slice.rows",
       .slice(
         Slice(
-          transfer: 4, part: .velocity, key: 0, firstRow: 0, rows: 0, firstColumn: 0, columns: 1,
-          isLast: false)), []
+          transfer: 4, number: 0, part: .velocity, key: 0, firstRow: 0, rows: 0, firstColumn: 0,
+          columns: 1, isLast: false)), []
     ),
     ("collect.turn", .collect(Collect(transfer: 1, turn: .max)), []),
     ("restore.steps", .restore(Restore(transfer: 1, steps: .max, isInitial: false)), []),

@@ -139,8 +139,8 @@ enum Samples {
     (
       .slice(
         Slice(
-          transfer: 4, part: .value, key: 8, firstRow: 128, rows: 2, firstColumn: 256, columns: 3,
-          isLast: true)),
+          transfer: 4, number: 3, part: .value, key: 8, firstRow: 128, rows: 2, firstColumn: 256,
+          columns: 3, isLast: true)),
       [floats(6)]
     ),
     (.collect(Collect(transfer: 5, turn: 900)), []),
@@ -245,8 +245,9 @@ enum Samples {
     (
       .slice(
         Slice(
-          transfer: 4, part: .velocity, key: largestNumber, firstRow: largestNumber - 1, rows: 1,
-          firstColumn: largestNumber - 1, columns: 1, isLast: false)), [floats(1)]
+          transfer: 4, number: largestNumber, part: .velocity, key: largestNumber,
+          firstRow: largestNumber - 1, rows: 1, firstColumn: largestNumber - 1, columns: 1,
+          isLast: false)), [floats(1)]
     ),
   ]
 

@@ -1065,10 +1065,15 @@ struct  Crosscut__V1__Slice
    */
   uint32_t transfer;
   Crosscut__V1__SlicePart part;
+  /*
+   * Place of the piece among those that this sender sends for the transfer, from 0. A receiver takes
+   * them in this order only: after a gap the rest is void.
+   */
+  uint32_t number;
 };
 #define CROSSCUT__V1__SLICE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__slice__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, CROSSCUT__V1__SLICE_PART__SLICE_PART_UNSPECIFIED }
+    , 0, 0, 0, 0, 0, 0, 0, CROSSCUT__V1__SLICE_PART__SLICE_PART_UNSPECIFIED, 0 }
 
 
 /*

@@ -269,8 +269,8 @@ package struct FlightReplay {
   private static let someSlices: [(Slice, [Frame])] = [
     (
       Slice(
-        transfer: 1, part: .value, key: 0, firstRow: 0, rows: 1, firstColumn: 0, columns: 1,
-        isLast: false), []
+        transfer: 1, number: 0, part: .value, key: 0, firstRow: 0, rows: 1, firstColumn: 0,
+        columns: 1, isLast: false), []
     )
   ]
 
