@@ -38,7 +38,7 @@ struct SecurityTests {
     let program = try Program([
       "server", configuration, "--secure", "--listen", "tcp://127.0.0.1:0", "--run-dir", run,
     ])
-    #expect(eventually(seconds: 20) { !scratch.text("run/server.address").isEmpty })
+    #expect(eventually { !scratch.text("run/server.address").isEmpty })
     return (program, scratch.text("run/server.address").trimmingCharacters(in: .newlines))
   }
 
@@ -66,7 +66,7 @@ struct SecurityTests {
         + ["--set", "steps=100000"] + more)
     var status = ""
     #expect(
-      eventually(seconds: 30) {
+      eventually {
         let answer = try? Program.run(
           "status", "--json", "--server", server, "--key-file", nodeKey)
         status = answer?.output ?? ""
@@ -133,8 +133,8 @@ struct SecurityTests {
     ]
     for (more, words) in expected {
       let program = try Program([command, "--server", address] + more)
-      #expect(eventually(seconds: 6) { program.output.contains(words) }, "\(program.output)")
-      #expect(program.finish(seconds: 20) == 1)
+      #expect(eventually { program.output.contains(words) }, "\(program.output)")
+      #expect(program.finish() == 1)
       #expect(
         program.output.split(separator: "\n").count(where: { $0.hasPrefix("crosscut: ") }) == 1,
         "\(program.output)")
@@ -164,7 +164,7 @@ struct SecurityTests {
 
     let worker = try Program(["worker", "--join", token])
     #expect(
-      eventually(seconds: 10) { server.output.contains("worker 0 joined") }, "\(worker.output)")
+      eventually { server.output.contains("worker 0 joined") }, "\(worker.output)")
     let arguments = FileManager.default.contents(atPath: "/proc/\(worker.processID)/cmdline")
     #expect(!String(decoding: arguments ?? Data(), as: UTF8.self).contains("join"))
 

@@ -84,7 +84,7 @@ package struct PreparedSource: ExampleSource {
       switch encoding {
       case .jpeg:
         try decoders.withDecoder { decoder throws(DatasetError) in
-          try decoder.decode(bytes, path: place, side: shape[1], into: output)
+          try decoder.decode(bytes, path: place, shape: shape, into: output)
         }
       case .raw:
         guard bytes.count == pixmapHeader.count + shape.count, bytes.starts(with: pixmapHeader)
