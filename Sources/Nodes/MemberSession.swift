@@ -164,7 +164,10 @@ package final class MemberSession {
   // MARK: Joining
 
   private func askToJoin(_ now: Microseconds) throws {
-    if let line = try patience.look(now) { log.info(line) }
+    let trouble = handshakes.trouble(now: now).map {
+      Credentials.explain($0, at: options.server, with: options.security?.credentials)
+    }
+    if let line = try patience.look(now, trouble: trouble) { log.info(line) }
     guard lastJoin.map({ now - $0 >= 1_000_000 }) ?? true else { return }
     if lastJoin == nil { log.info("looking for the server at \(options.server)") }
     lastJoin = now
@@ -317,6 +320,7 @@ package final class MemberSession {
       default: break
       }
     }
+    for line in strangers.overdue(now: now) { log.warning(line) }
     if let lost = serverLostAt, result == nil,
       now - lost > UInt64(options.serverTimeoutSeconds) * 1_000_000
     {

@@ -17,15 +17,21 @@ struct Patience {
     self.since = since
   }
 
+  /// - Parameter trouble: what is known to be wrong, where something answers but lets nobody in;
+  ///   whoever knows it tells of it.
   /// - Returns: a line for people, when it is time for one.
   /// - Throws: `NodeError` when the time is over.
-  mutating func look(_ now: Microseconds) throws(NodeError) -> String? {
+  mutating func look(
+    _ now: Microseconds, trouble: String? = nil
+  ) throws(NodeError) -> String? {
     let waited = now - min(now, since)
     guard waited < seconds * Self.second else {
       throw NodeError(
-        "no server answered at \(endpoint) for \(seconds) s: is it running, and is the address"
+        trouble
+          ?? "no server answered at \(endpoint) for \(seconds) s: is it running, and is the address"
           + " right?")
     }
+    guard trouble == nil else { return nil }
     guard said < Self.moments.count, waited >= Self.moments[said] * Self.second else { return nil }
     said += 1
     return "nothing answers at \(endpoint) yet (\(waited / Self.second) of \(seconds) s): is the"

@@ -132,7 +132,7 @@ extension ServerNode {
     }
     return CommandReply(
       text: "learning rate \(rate) from step \(step) on (the schedule times"
-        + " \(factor))", ok: true)
+        + " \(Format.significant(factor)))", ok: true)
   }
 
   /// Steps between a change of the learning rate and the first that goes by it.

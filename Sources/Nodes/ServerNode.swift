@@ -231,6 +231,7 @@ package final class ServerNode {
       default: break
       }
     }
+    for line in strangers.overdue(now: MonotonicClock.now()) { log.warning(line) }
     for report in compute.reports.drain() {
       switch report {
       case .prepared: break

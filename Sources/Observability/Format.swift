@@ -1,5 +1,5 @@
 /// Numbers and texts as people read them.
-enum Format {
+package enum Format {
   /// `value` with a fixed number of decimals, rounded to nearest; "-" for none, "nan" and "inf" as
   /// they are.
   static func fixed(_ value: Double?, _ decimals: Int) -> String {
@@ -17,7 +17,7 @@ enum Format {
   }
 
   /// Three significant digits: 0.0312, 4.21, 1520. For rates and small constants.
-  static func significant(_ value: Double?) -> String {
+  package static func significant(_ value: Double?) -> String {
     guard let value else { return "-" }
     guard value.isFinite, value != 0 else { return fixed(value, 0) }
     var decimals = 2

@@ -1,4 +1,5 @@
 import Testing
+import Transport
 
 @testable import Nodes
 
@@ -16,5 +17,24 @@ import Testing
     #expect(lines[1].contains("(15 of 20 s)"), "\(lines)")
     let error = #expect(throws: NodeError.self) { try patience.look(21_000_000) }
     #expect(error?.message.contains("for 20 s: is it running") == true)
+  }
+
+  @Test func `who is let in by nobody hears at the end why, not that nobody is there`() throws {
+    var patience = Patience("tcp://10.0.0.1:5555", seconds: 20, since: 1_000_000)
+    #expect(try patience.look(6_000_000, trouble: "it has another key") == nil)
+    let error = #expect(throws: NodeError.self) {
+      try patience.look(21_000_000, trouble: "it has another key")
+    }
+    #expect(error?.message == "it has another key")
+  }
+
+  @Test func `a handshake that failed is of no account once it succeeds or nobody answers`() {
+    var watch = HandshakeWatch()
+    #expect(watch.trouble(now: 0) == nil)
+    _ = watch.judge(.hungUp("Broken pipe"), now: 5_000_000)
+    #expect(watch.trouble(now: 7_900_000) == .hungUp("Broken pipe"))
+    #expect(watch.trouble(now: 8_000_000) == nil)
+    watch.connected()
+    #expect(watch.trouble(now: 5_000_000) == nil)
   }
 }

@@ -119,6 +119,41 @@ import Transport
     #expect(next?.hasSuffix("; 91 more since the last such line") == true, "\(next ?? "")")
   }
 
+  @Test func `of a stranger without an address is told soon, if nobody with one comes first`() {
+    let line =
+      "refused a connection from an unknown address: it does not encrypt as this node does (no "
+      + "key, or one too many)"
+    var log = StrangerLog()
+    #expect(log.note(.securityMismatch, address: nil, now: 1_000) == nil)
+    #expect(log.overdue(now: 500_999) == [])
+    #expect(log.overdue(now: 501_000) == [line])
+    // Once a minute.
+    for _ in 0..<5 { #expect(log.note(.securityMismatch, address: nil, now: 600_000) == nil) }
+    #expect(log.overdue(now: 59_000_000) == [])
+    #expect(log.note(.securityMismatch, address: nil, now: 60_500_000) == nil)
+    #expect(log.overdue(now: 60_999_999) == [])
+    #expect(log.overdue(now: 61_000_001) == [line + "; 5 more since the last such line"])
+    // Each reason for itself, and of two that are the same caller the one with the address.
+    #expect(log.note(.wrongKey, address: nil, now: 62_000_000) == nil)
+    #expect(log.note(.keyRefused, address: nil, now: 62_000_000) == nil)
+    let named = log.note(.wrongKey, address: "10.0.0.9", now: 62_100_000)
+    #expect(named?.contains("10.0.0.9: it expects another key") == true, "\(named ?? "")")
+    let rest = log.overdue(now: 70_000_000)
+    #expect(rest.count == 1 && rest[0].contains("an unknown address: its key"), "\(rest)")
+    #expect(log.count == 10)
+  }
+
+  @Test func `strangers without an address fill no log either`() {
+    var log = StrangerLog()
+    var lines = 0
+    for code in 0..<200 {
+      let now = UInt64(code) * 1_000 + 1
+      #expect(log.note(.protocolError("\(code)"), address: nil, now: now) == nil)
+      lines += log.overdue(now: now).count
+    }
+    #expect(lines + log.overdue(now: 2_000_000).count == 10)
+  }
+
   @Test func `a handshake that is hung up in is told of after two seconds and given up after ten`()
   {
     var watch = HandshakeWatch()

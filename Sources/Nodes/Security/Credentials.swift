@@ -61,9 +61,11 @@ struct HandshakeWatch {
   /// Since when every handshake was hung up in.
   private var since: UInt64?
   private var hasTold = false
+  private var newest: (failure: HandshakeFailure, at: UInt64)?
 
   /// - Parameter now: microseconds.
   mutating func judge(_ failure: HandshakeFailure, now: UInt64) -> Verdict {
+    newest = (failure, now)
     guard case .hungUp = failure else { return .giveUp }
     guard let since else {
       since = now
@@ -76,4 +78,12 @@ struct HandshakeWatch {
   }
 
   mutating func connected() { self = HandshakeWatch() }
+
+  /// What keeps this node out; `nil` if nothing does, or there has been no attempt for a while:
+  /// then nobody answers any more.
+  ///
+  /// - Parameter now: microseconds.
+  func trouble(now: UInt64) -> HandshakeFailure? {
+    newest.flatMap { now < $0.at + 3 * Self.second ? $0.failure : nil }
+  }
 }

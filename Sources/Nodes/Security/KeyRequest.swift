@@ -52,7 +52,11 @@ package enum KeyRequest {
     var patience = Patience(endpoint, seconds: timeoutSeconds, since: MonotonicClock.now())
     var watch = HandshakeWatch()
     while true {
-      if let line = try patience.look(MonotonicClock.now()) { log.info(line) }
+      let now = MonotonicClock.now()
+      let trouble = watch.trouble(now: now).map {
+        Credentials.explain($0, at: endpoint, with: credentials)
+      }
+      if let line = try patience.look(now, trouble: trouble) { log.info(line) }
       if signals?.next() != nil { return nil }
       _ = try hub.wait(
         milliseconds: 100, wakeUp: nil, extraDescriptors: signals.map { [$0.descriptor] } ?? [])

@@ -6,10 +6,12 @@ struct StrangerLog {
   /// Lines a minute.
   private static let mostLines = 10
   private static let minute: UInt64 = 60_000_000
+  /// How long a caller without an address is held back for one with an address.
+  private static let patience: UInt64 = 500_000
 
   private var told: Set<String> = []
-  /// Of callers without an address, how many for each reason.
-  private var nameless: [String: Int] = [:]
+  /// Of callers without an address, when the first came for each reason that nobody has told of.
+  private var nameless: [String: UInt64] = [:]
   private var minuteBegan: UInt64 = 0
   private var lines = 0
   private var untold = 0
@@ -17,38 +19,61 @@ struct StrangerLog {
   private(set) var count: UInt64 = 0
 
   /// - Parameter now: microseconds.
-  /// - Returns: a line for the log, if there is something new to say.
+  /// - Returns: a line for the log, if there is something new to say. Of a caller whose address is
+  ///   not known `overdue` tells.
   mutating func note(
     _ failure: HandshakeFailure, address: String?, detail: String? = nil, now: UInt64
   ) -> String? {
     count += 1
-    if now - minuteBegan >= Self.minute || minuteBegan == 0 {
-      minuteBegan = max(now, 1)
-      lines = 0
-      // After a while it is news again, and what is remembered stays bounded.
-      told.removeAll(keepingCapacity: true)
-      nameless.removeAll(keepingCapacity: true)
-    }
-    let who = address ?? "an unknown address"
+    begin(now)
     let why = Self.why(failure) + (detail.map { " (\($0))" } ?? "")
-    // A connection may be gone before its address can be looked up; the next one of the same caller
-    // may not be.
-    let isNews: Bool
-    if address == nil {
-      nameless[why, default: 0] += 1
-      isNews = nameless[why] == 3 && !told.contains(why)
-    } else {
-      isNews = told.insert("\(who) \(why)").inserted
-      told.insert(why)
-    }
-    guard isNews, lines < Self.mostLines else {
-      untold += 1
+    guard let address else {
+      if told.contains(why) || nameless[why] != nil { untold += 1 } else { nameless[why] = now }
       return nil
     }
+    // Most likely the same caller, whose connection was there for longer this time.
+    if nameless.removeValue(forKey: why) != nil { untold += 1 }
+    told.insert(why)
+    let isNews = told.insert("\(address) \(why)").inserted
+    return isNews ? line(address, why) : hold()
+  }
+
+  /// Lines about callers whose address stays unknown: a connection may be gone before it can be
+  /// looked up, and that of the same caller's next attempt may not be.
+  ///
+  /// - Parameter now: microseconds.
+  mutating func overdue(now: UInt64) -> [String] {
+    guard !nameless.isEmpty else { return [] }
+    let due = nameless.filter { now >= $0.value + Self.patience }.keys.sorted()
+    guard !due.isEmpty else { return [] }
+    begin(now)
+    return due.compactMap { why in
+      nameless[why] = nil
+      return told.insert(why).inserted ? line("an unknown address", why) : hold()
+    }
+  }
+
+  /// Begins another minute if it is time to.
+  private mutating func begin(_ now: UInt64) {
+    guard now - minuteBegan >= Self.minute || minuteBegan == 0 else { return }
+    minuteBegan = max(now, 1)
+    lines = 0
+    // After a while it is news again, and what is remembered stays bounded.
+    told.removeAll(keepingCapacity: true)
+  }
+
+  /// The line, unless there were too many within this minute.
+  private mutating func line(_ who: String, _ why: String) -> String? {
+    guard lines < Self.mostLines else { return hold() }
     lines += 1
     defer { untold = 0 }
     return "refused a connection from \(who): \(why)"
       + (untold > 0 ? "; \(untold) more since the last such line" : "")
+  }
+
+  private mutating func hold() -> String? {
+    untold += 1
+    return nil
   }
 
   private static func why(_ failure: HandshakeFailure) -> String {
