@@ -1,6 +1,7 @@
 import Foundation
 import Messages
 import Observability
+import Tensors
 import Testing
 import Transport
 
@@ -23,8 +24,8 @@ import Transport
           fillDisk: { effects.append("a full disk for \($0)") })
       }
       let link = try hub.dial("tcp://127.0.0.1:1")
-      precondition(hub.send([.init(copying: [UInt8(1)])], to: link))
-      precondition(hub.impairedMessages == 0 && hub.delayedBytes == 0 && effects.isEmpty)
+      precondition(hub.send([Frame(copying: [UInt8(1)])], to: link))
+      precondition(hub.impairedMessages == 0 && effects.isEmpty)
       try pipe.fileHandleForWriting.close()
       let said = String(
         decoding: try pipe.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
@@ -38,7 +39,9 @@ import Transport
 
   @Test func `a node with --allow-drills does what it is asked for, and says so`() throws {
     let context = try Context()
+    defer { context.terminate() }
     let hub = try Hub(context: context, listen: nil)
+    defer { hub.close(lingerMilliseconds: 0) }
     let log = Logger(descriptor: 2, name: "worker 0", level: .error)
     var effects: [String] = []
     for kind in [Drill.Kind.hang, .diskFull, .drop] {
@@ -49,7 +52,7 @@ import Transport
     }
     #expect(effects == ["stalled for 60000", "a full disk for 60000"])
     let link = try hub.dial("tcp://127.0.0.1:1")
-    #expect(hub.send([.init(copying: [UInt8(1)])], to: link))
+    #expect(hub.send([Frame(copying: [UInt8(1)])], to: link))
     #expect(hub.impairedMessages == 1)
   }
 }
