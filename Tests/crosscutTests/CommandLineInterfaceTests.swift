@@ -47,6 +47,16 @@ import Testing
     for code in command.exitCodes { #expect(page.contains("\n  \(code.code)  ")) }
   }
 
+  @Test(arguments: ["data", "model", "checkpoint"])
+  func `the first of two words says which commands there are`(word: String) throws {
+    let page = try Self.run("\(word) --help").text
+    #expect(try Self.run("help \(word)").text == page)
+    #expect(try Self.run("\(word) -h").text == page)
+    let members = CommandLineInterface.allCommands.filter { $0.words.first == word }
+    #expect(members.count > 1)
+    for member in members { #expect(page.contains("  \(member.name)")) }
+  }
+
   @Test(arguments: CommandLineInterface.allCommands.map(\.name))
   func `every example of a command parses`(name: String) throws {
     let command = try #require(CommandLineInterface.allCommands.first { $0.name == name })

@@ -54,6 +54,9 @@ struct CommandLineInterface {
     default:
       break
     }
+    if arguments.count == 2, ["-h", "--help"].contains(arguments[1]), !group(first).isEmpty {
+      return try help([first])
+    }
     let (command, rest) = try find(arguments)
     let parsed = try ParsedArguments(rest, of: command, environment: environment)
     guard !parsed.has("help") else {
@@ -70,6 +73,8 @@ struct CommandLineInterface {
       try print(HelpText.configuration(width: width))
     } else if words == ["environment"] {
       try print(HelpText.environment(of: commands, width: width))
+    } else if words.count == 1, case let members = group(words[0]), !members.isEmpty {
+      try print(HelpText.group(words[0], members, width: width))
     } else {
       let (command, rest) = try find(words)
       if let extra = rest.first {
@@ -80,15 +85,19 @@ struct CommandLineInterface {
     return ExitCode.success
   }
 
+  /// Commands of two words that begin with this one, which is none by itself.
+  private func group(_ word: String) -> [Command] {
+    commands.contains { $0.words == [word] }
+      ? [] : commands.filter { $0.words.count == 2 && $0.words[0] == word }
+  }
+
   /// The command whose words the arguments begin with, and what follows them.
   private func find(_ arguments: [String]) throws(UsageError) -> (Command, [String]) {
     if let command = commands.first(where: { arguments.starts(with: $0.words) }) {
       return (command, Array(arguments.dropFirst(command.words.count)))
     }
     let first = arguments[0]
-    let members = commands.filter { $0.words.count == 2 && $0.words[0] == first }.map {
-      $0.words[1]
-    }
+    let members = group(first).map { $0.words[1] }
     guard members.isEmpty else {
       guard arguments.count > 1, !arguments[1].hasPrefix("-") else {
         throw UsageError(

@@ -27,6 +27,17 @@ enum HelpText {
     return layout.text
   }
 
+  /// `crosscut help WORD`, where several commands begin with the word.
+  static func group(_ word: String, _ members: [Command], width: Int) -> String {
+    var layout = TextLayout(width: width)
+    layout.line("Usage: crosscut \(word) COMMAND [OPTIONS] [ARGUMENTS]")
+    layout.heading("Commands")
+    layout.list(members.map { ($0.name, $0.summary) })
+    layout.line()
+    layout.paragraph("crosscut help \(members[0].name) says everything about one of them.")
+    return layout.text
+  }
+
   /// `crosscut help COMMAND`.
   static func page(of command: Command, width: Int) -> String {
     var layout = TextLayout(width: width)
