@@ -10,6 +10,10 @@ import Tensors
 final class JPEGDecoder {
   private var handle: tjhandle
 
+  /// A block of 8x8 pixels takes a bit at least (Huffman coding, its mean the same as the last
+  /// block's), which is 512; arithmetic coding may take less of one colour alone.
+  private static let mostPixelsPerByte = 1024
+
   init() throws(DatasetError) { handle = try Self.makeHandle() }
 
   private static func makeHandle() throws(DatasetError) -> tjhandle {
@@ -49,6 +53,11 @@ final class JPEGDecoder {
     else { throw try failure(path) }
     guard width >= 1, height >= 1, Int(width) * Int(height) <= Raster.mostPixels else {
       throw DatasetError(path, "a JPEG of \(width)x\(height) pixels is too large")
+    }
+    // Before there is memory for it, and before the library draws what is missing in grey.
+    guard Int(width) * Int(height) / Self.mostPixelsPerByte <= bytes.count else {
+      throw DatasetError(
+        path, "broken JPEG: \(bytes.count) bytes do not hold \(width)x\(height) pixels")
     }
     var divisor: Int32 = 1
     while divisor < 8, Self.scaled(min(width, height), by: divisor * 2) >= shorterSide {

@@ -57,6 +57,10 @@ package struct Preparation {
       starts.append(total)
       total += part.source.count
     }
+    guard options.encoding == .raw || ImageDecoder.canFill(source.shape) else {
+      throw DatasetError(
+        directory, "\(source.shape) is no square, as pictures in JPEG are: --encoding raw")
+    }
     self.starts = starts
     order = ExampleOrder(seed: 0, count: source.parts[0].source.count)
     var hash = FowlerNollVo()
