@@ -250,7 +250,7 @@ struct RecoveryTests {
     let record = try cluster.reach(step: 10, at: server)
     #expect(record.events.contains { $0.text.contains("training goes on") }, "\(record.events)")
     #expect(
-      eventually(seconds: 30) {
+      eventually {
         program.output.contains(/checkpoint after \d+ steps failed, training goes on:/)
       }, "\(program.output)")
     _ = try cluster.reach(step: record.step + 50, at: server)
