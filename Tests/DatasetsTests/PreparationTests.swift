@@ -332,6 +332,27 @@ import Testing
     #expect(try PreparedDataset.open(directory: output, test: "train").test.count == 5)
   }
 
+  @Test func `sums over many bright examples are exact`() throws {
+    let directory = TemporaryDirectory()
+    for batch in 1...5 {
+      let example = [UInt8(batch)] + Array(repeating: UInt8(255), count: 3072)
+      directory.write("data_batch_\(batch).bin", (0..<130).flatMap { _ in example })
+    }
+    directory.write("test_batch.bin", [9] + Array(repeating: 7, count: 3072))
+    let output = "\(directory.path)/out"
+    try Self.prepare(
+      directory.path, to: output,
+      Self.options {
+        $0.encoding = .raw
+        $0.examplesPerShard = 600
+      })
+    let statistics = try #require(try PreparedDataset.open(directory: output).statistics)
+    #expect(statistics.examples == 650)
+    #expect(statistics.pixelMean.allSatisfy { $0 == 255 })
+    #expect(statistics.channelMean == [255, 255, 255])
+    #expect(statistics.channelDeviation == [0, 0, 0])
+  }
+
   @Test func `a tar header is what tar writes`() {
     let header = TarArchive.header(name: "000000007.cls", size: 3)
     #expect(header.count == 512)

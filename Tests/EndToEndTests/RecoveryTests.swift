@@ -75,6 +75,21 @@ struct RecoveryTests {
     cluster.expectNoOrphans(server)
   }
 
+  @Test func `a killed fc node costs no step if its slice is mirrored`() throws {
+    let program = try cluster.train(
+      ["--fc-mirror"] + Self.gentle + ["--set", "checkpoint.everySteps=1000000"])
+    let server = try cluster.address()
+    let before = try cluster.reach(step: 150, at: server)
+    let node = try #require(before.nodes.first { "\($0.name)" == "fc 1" })
+    kill(node.processID, SIGKILL)
+    #expect(program.finish() == 0, "\(program.output)")
+    #expect(program.output.contains("fc-1 started again"), "\(program.output)")
+    #expect(log("server").contains("is taken from its mirror, fc 0"), "\(log("server"))")
+    #expect(log("server").contains(", 0 steps to repeat"), "\(log("server"))")
+    try expectUndisturbed(within: 0)
+    cluster.expectNoOrphans(server)
+  }
+
   @Test func `a killed server comes back, and everybody joins it again`() throws {
     let program = try cluster.train(Self.gentle)
     let server = try cluster.address()

@@ -30,7 +30,8 @@ package final class ImageDecoder {
       let markers = JPEGMarkers(bytes)
       orientation = markers.orientation
       try jpeg.decode(
-        bytes, path: path, shorterSide: size, isInvertedCMYK: markers.isAdobe, into: raster)
+        bytes, path: path, shorterSide: size, isInvertedCMYK: markers.isAdobe, into: raster
+      ) { [resampler] width, height in resampler.part(width: width, height: height, size: size) }
     } else if PNGDecoder.recognizes(bytes) {
       try PNGDecoder.decode(bytes, path: path, into: raster)
     } else {
