@@ -84,6 +84,7 @@ package enum CIFARDataset {
         return try hundredClasses(in: folder, labels)
       }
     }
+    try Files.requireAccess(to: directory)
     throw DatasetError(
       directory,
       "has neither data_batch_1.bin (CIFAR-10) nor train.bin (CIFAR-100): unpack the binary "

@@ -71,6 +71,18 @@ enum Files {
   /// Whether there is anything of that path.
   static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+  /// Where something was not found: throws if that is because nobody may look into the folder.
+  static func requireAccess(to folder: String) throws(DatasetError) {
+    guard let handle = opendir(folder) else {
+      guard errno == EACCES else { return }
+      throw DatasetError(folder, "cannot be listed: \(systemError())")
+    }
+    closedir(handle)
+    guard access(folder, X_OK) == 0 || errno != EACCES else {
+      throw DatasetError(folder, "cannot be entered: \(systemError())")
+    }
+  }
+
   /// "folder/name", whether or not the folder ends with a slash.
   static func join(_ folder: String, _ name: String) -> String {
     folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)"

@@ -98,6 +98,7 @@ package enum IDXDataset {
   private static func find(_ name: String, in directory: String) throws(DatasetError) -> String {
     let base = directory.hasSuffix("/") ? directory + name : "\(directory)/\(name)"
     for candidate in [base, base + ".gz"] where access(candidate, F_OK) == 0 { return candidate }
+    try Files.requireAccess(to: directory)
     throw DatasetError(
       directory,
       "has no \(name) or \(name).gz; Fashion-MNIST comes with Debian: "

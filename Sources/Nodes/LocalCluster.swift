@@ -20,6 +20,8 @@ package final class LocalCluster {
   /// How long an orderly end may take before the children are told one by one, and before they
   /// are killed: saving a large model takes seconds.
   private static let patience: (orderly: Double, told: Double) = (20, 5)
+  /// How long a child that gave up is held back for the run's own reason, seconds.
+  private static let grace = 2.0
 
   private let configuration: RunConfiguration
   private let directory: RunDirectory
@@ -35,6 +37,9 @@ package final class LocalCluster {
   private var hasBegun = false
   private var members: [Supervised] = []
   private var logs: [String: String] = [:]
+  /// When each child was first seen to have ended, and those that were told of, by process.
+  private var ends: [pid_t: Double] = [:]
+  private var announced: Set<pid_t> = []
   /// Options of the server beyond where it listens and writes.
   private let serverArguments: [String]
   /// Of all processes, whether faults may be done to them.
@@ -88,7 +93,6 @@ package final class LocalCluster {
     let client = try StatusClient(context: context, endpoint: endpoint, credentials: credentials)
     defer { client.close() }
     var stopping: (since: Double, signals: Int)?
-    var announced: Set<String> = []
     while true {
       while let number = signals.next() {
         guard number != SIGCHLD else { continue }
@@ -104,7 +108,7 @@ package final class LocalCluster {
         stopping = (Self.seconds(), 1)
         server?.send(SIGTERM)
       }
-      watch(report, &announced, isStopping: stopping != nil)
+      watch(report)
       if server?.poll() != nil, stopping == nil, try !replaceServer(endpoint, report) {
         stopping = (Self.seconds(), 0)
       }
@@ -118,7 +122,11 @@ package final class LocalCluster {
       var entry = pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0)
       poll(&entry, 1, 200)
     }
-    return try result(wasStopped: (stopping?.signals ?? 0) > 0)
+    let record = try result(wasStopped: (stopping?.signals ?? 0) > 0)
+    for child in children {
+      if let end = child.poll(), end != .exited(0) { announce(child, end, report) }
+    }
+    return record
   }
 
   private var children: [ChildProcess] {
@@ -251,15 +259,29 @@ package final class LocalCluster {
   // MARK: Watching
 
   /// Tells of children that ended before the run did.
-  private func watch(
-    _ report: (Report) -> Void, _ announced: inout Set<String>, isStopping: Bool
-  ) {
+  ///
+  /// Those that give up may do so because the run has failed, which is then said once, at the end:
+  /// they are told of when it goes on without them.
+  private func watch(_ report: (Report) -> Void) {
+    let now = Self.seconds()
     for child in children {
-      guard let end = child.poll(), end != .exited(0),
-        announced.insert("\(child.processID)").inserted
-      else { continue }
-      report(.note("\(child.name) (process \(child.processID)) \(end)\(why(child.name, end))"))
+      guard let end = child.poll(), end != .exited(0) else { continue }
+      let since = ends[child.processID] ?? now
+      ends[child.processID] = since
+      if case .exited = end,
+        now - since < Self.grace || directory.readSummary()?.state == .failed
+      {
+        continue
+      }
+      announce(child, end, report)
     }
+  }
+
+  private func announce(
+    _ child: ChildProcess, _ end: ChildProcess.End, _ report: (Report) -> Void
+  ) {
+    guard announced.insert(child.processID).inserted else { return }
+    report(.note("\(child.name) (process \(child.processID)) \(end)\(why(child.name, end))"))
   }
 
   /// What is known of why a child ended: the kernel's want of memory, or its own last line.
@@ -293,6 +315,7 @@ package final class LocalCluster {
         guard isNeeded else { continue }
         throw NodeError("\(name) \(end)\(why(name, end))")
       }
+      announce(members[index].process, end, report)
       members[index].process = try spawn(
         name, members[index].arguments, threads: members[index].threads)
       report(.note("\(name) started again (process \(members[index].process.processID))"))
@@ -341,7 +364,10 @@ package final class LocalCluster {
       throw NodeError("the run failed: \(why) (logs in \(directory.path))")
     }
     if record.state == .failed {
-      throw NodeError("the run failed: \(record.message) (logs in \(directory.path))")
+      let resuming =
+        directory.hasCheckpoints
+        ? "; crosscut train --resume \(directory.path) goes on from its newest checkpoint" : ""
+      throw NodeError("the run failed: \(record.message) (logs in \(directory.path)\(resuming))")
     }
     return record
   }

@@ -41,6 +41,8 @@ package struct EventRecord: Codable, Hashable, Sendable {
   package var text: String
   /// Left out by servers of older versions.
   package var kind: Kind?
+  /// Whether something failed that does not stop the run, and that a person can do something about.
+  package var isTrouble: Bool { text.contains("training goes on") }
 
   package init(secondsSinceStart: Double, text: String, kind: Kind? = nil) {
     self.secondsSinceStart = secondsSinceStart

@@ -106,6 +106,8 @@ package struct SafeTensorsWriter {
   /// The error of a C call that has just failed.
   static func failure(_ call: String, _ path: String) -> SafeTensorsError {
     let code = errno
-    return SafeTensorsError(path: path, reason: "\(call): \(String(cString: strerror(code)))")
+    let advice = code == ENOSPC || code == EDQUOT ? ": free some there" : ""
+    return SafeTensorsError(
+      path: path, reason: "\(call): \(String(cString: strerror(code)))\(advice)")
   }
 }

@@ -16,6 +16,9 @@ final class ProgressDisplay {
   private var lastTest: UInt64?
   private var lineIsOpen = false
   private var lastMessage = ""
+  /// When the last trouble that was shown came, and the last record, by the server's clock.
+  private var lastTrouble = -1.0
+  private var lastElapsed = 0.0
   private var readerIsGone = false
 
   init(_ configuration: RunConfiguration, _ directory: RunDirectory) {
@@ -43,6 +46,13 @@ final class ProgressDisplay {
       keep(
         "epoch \(number(record.epoch, 2)): test accuracy "
           + "\(number(accuracy * 100, 2)) %, loss \(number(record.testLoss ?? 0, 4))")
+    }
+    // A server that was started again counts its seconds anew.
+    if record.elapsedSeconds < lastElapsed { lastTrouble = -1 }
+    lastElapsed = record.elapsedSeconds
+    for event in record.events where event.isTrouble && event.secondsSinceStart > lastTrouble {
+      lastTrouble = event.secondsSinceStart
+      keep(event.text)
     }
     if isTerminal {
       let columns = max(20, Console.terminalColumns - 1)

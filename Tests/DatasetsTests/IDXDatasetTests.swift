@@ -4,6 +4,30 @@ import Testing
 
 @testable import Datasets
 
+/// A mount that belongs to somebody else looks empty to who may not look into it.
+@Suite struct UnreadableFolderTests {
+  @Test func `a folder that must not be read is not said to be empty, of any kind of data set`()
+    throws
+  {
+    let directory = TemporaryDirectory()
+    chmod(directory.path, 0)
+    defer { chmod(directory.path, 0o700) }
+    let openers: [() throws -> Void] = [
+      { _ = try IDXDataset.open(directory: directory.path) },
+      { _ = try CIFARDataset.open(directory: directory.path) },
+      { _ = try PreparedDataset(directory: directory.path) },
+      { _ = try ImageFolderDataset.folders(directory: directory.path) },
+    ]
+    for open in openers {
+      let error = #expect(throws: DatasetError.self) { try asNobody(open) }
+      let text = error.map { "\($0)" } ?? ""
+      #expect(
+        text.hasPrefix("\(directory.path): cannot be listed: Permission denied: user "), "\(text)")
+      #expect(text.hasSuffix(" must be able to read it"), "\(text)")
+    }
+  }
+}
+
 @Suite struct IDXDatasetTests {
   private let directory = TemporaryDirectory()
 

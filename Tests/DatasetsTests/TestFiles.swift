@@ -1,8 +1,20 @@
 import CZlib
 import Glibc
 import Tensors
+import Testing
 
 @testable import Datasets
+
+/// Runs `body` on this thread as somebody to whom no file belongs, also where the tests run as root.
+func asNobody<Value>(_ body: () throws -> Value) throws -> Value {
+  typealias SetUser = @convention(c) (uid_t) -> CInt
+  // Of the calling thread alone, unlike seteuid; Swift's Glibc module does not show it.
+  let symbol = try #require(dlsym(nil, "setfsuid"))
+  let setUser = unsafeBitCast(symbol, to: SetUser.self)
+  let before = setUser(65_534)
+  defer { _ = setUser(uid_t(before)) }
+  return try body()
+}
 
 /// A directory that goes when the test is over.
 final class TemporaryDirectory {

@@ -194,6 +194,8 @@ struct RecoveryTests {
     #expect(
       program.output.contains(/the run failed: step \d+ is not applied: .*(conv1|fc\d)/),
       "\(program.output)")
+    // Said once, and not once more by each process that ends with it.
+    #expect(!program.output.contains("exited with code"), "\(program.output)")
     #expect(log("server").contains("is not applied"))
     let found = try SafeTensorsReader(path: "\(run)/model.safetensors")
     for name in found.names {
@@ -262,6 +264,10 @@ struct RecoveryTests {
     #expect(said, "\(log("server"))")
     let record = try cluster.reach(step: 10, at: server)
     #expect(record.events.contains { $0.text.contains("training goes on") }, "\(record.events)")
+    #expect(
+      eventually {
+        program.output.contains(/checkpoint after \d+ steps failed, training goes on:/)
+      }, "\(program.output)")
     _ = try cluster.reach(step: record.step + 50, at: server)
     program.send(SIGINT)
     #expect(program.finish() == 0, "\(program.output)")

@@ -1,6 +1,7 @@
 import Foundation
 import Testing
-import Training
+
+@testable import Training
 
 @Suite struct SafeTensorsTests {
   /// A directory of its own for each test, gone with it.
@@ -220,6 +221,13 @@ import Training
     #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == old)
     let left = try FileManager.default.contentsOfDirectory(atPath: scratch.url.path)
     #expect(left == ["model.safetensors"])
+  }
+
+  @Test func `a full disk is named with what to do about it`() {
+    errno = ENOSPC
+    #expect(
+      SafeTensorsWriter.failure("write", "runs/a/model.safetensors").description
+        == "runs/a/model.safetensors: write: No space left on device: free some there")
   }
 
   @Test func `a directory or a missing file is refused`() throws {

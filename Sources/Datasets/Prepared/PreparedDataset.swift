@@ -21,6 +21,7 @@ package struct PreparedDataset: Sendable {
       guard Files.isFolder(directory) else {
         throw DatasetError(directory, Files.exists(directory) ? "is no folder" : "is not there")
       }
+      try Files.requireAccess(to: directory)
       throw DatasetError(
         directory,
         Files.exists(Files.join(directory, PreparedFolder.progress))
