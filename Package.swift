@@ -69,7 +69,8 @@ let package = Package(
 
     // Sources, decoding, order, background loading.
     .target(
-      name: "Datasets", dependencies: ["Tensors", "CTurboJPEG", "CPNG", "CZlib", "CLinux"],
+      name: "Datasets",
+      dependencies: ["Tensors", "CJPEG", "CTurboJPEG", "CPNG", "CZlib", "CLinux"],
       swiftSettings: hot),
 
     // Push, parameters, activations, ... as plain Swift values: pure.
@@ -93,6 +94,8 @@ let package = Package(
     .target(name: "CTensorBoard", dependencies: ["CProtobufC"]),
 
     .target(name: "CLinux"),
+    // A part of a JPEG, with libjpeg's errors caught.
+    .target(name: "CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
     .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
     .systemLibrary(name: "CProtobufC", providers: [.apt(["libprotobuf-c-dev"])]),
     .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
@@ -119,7 +122,7 @@ let package = Package(
       name: "KernelsTests", dependencies: ["Configuration", "Kernels", "Network", "Tensors"],
       exclude: ["Golden"], swiftSettings: hot),
     .testTarget(
-      name: "DatasetsTests", dependencies: ["Datasets", "Tensors", "CZlib"],
+      name: "DatasetsTests", dependencies: ["Datasets", "Tensors", "CTurboJPEG", "CZlib"],
       exclude: ["Golden"], swiftSettings: house),
     .testTarget(
       name: "ConfigurationTests", dependencies: ["Configuration", "Network", "Tensors"],

@@ -7,13 +7,17 @@ enum ClusterRun {
 
   struct Outcome {
     var stepMilliseconds: [Double] = []
-    /// Sum over the processes of the largest resident memory of each.
+    /// Sum over the processes of the largest resident memory of each while they train.
     var kilobytes = 0
+    /// The same with the end, where the server puts model and checkpoint together.
+    var kilobytesAtEnd = 0
   }
 
-  /// Trains for as many steps as the settings say and returns the times between commits.
+  /// Trains for `steps` steps after those that are not counted, and returns the times between
+  /// commits.
   static func measure(
-    _ program: String, _ network: String, workers: Int, fcNodes: Int, _ settings: [String]
+    _ program: String, _ network: String, workers: Int, fcNodes: Int, steps: Int,
+    _ settings: [String]
   ) throws(BenchmarkError) -> Outcome {
     let directory = "/tmp/crosscut-benchmark-\(getpid())"
     remove(directory)
@@ -21,7 +25,7 @@ enum ClusterRun {
     let process = try spawn(
       [
         program, "train", network, "--workers", "\(workers)", "--fc-nodes", "\(fcNodes)",
-        "--run-dir", directory, "--http", "off",
+        "--run-dir", directory, "--http", "off", "--set", "steps=\(steps + warmUp)",
       ] + settings.flatMap { ["--set", $0] }, log: "\(directory).log")
     var outcome = Outcome()
     var peaks: [pid_t: Int] = [:]
@@ -30,13 +34,17 @@ enum ClusterRun {
       for member in [process] + children(of: process) {
         peaks[member] = max(peaks[member] ?? 0, peak(of: member))
       }
-      usleep(200_000)
+      let sum = peaks.values.reduce(0, +)
+      // After they were looked at: the end has not begun in what was seen.
+      let logged = try? read("\(directory)/metrics.jsonl").utf8.count { $0 == 10 }
+      if logged ?? 0 < steps + warmUp { outcome.kilobytes = sum }
+      outcome.kilobytesAtEnd = sum
+      usleep(50_000)
     }
     guard status == 0 else {
       throw BenchmarkError(description: "crosscut train failed; see \(directory).log")
     }
     remove("\(directory).log")
-    outcome.kilobytes = peaks.values.reduce(0, +)
     let moments = try read("\(directory)/metrics.jsonl").split(separator: "\n").compactMap { line in
       line.firstRange(of: "\"secondsSinceStart\":").flatMap { range in
         Double(line[range.upperBound...].prefix { $0.isNumber || $0 == "." })

@@ -5,7 +5,7 @@ import Glibc
 ///
 /// Rounds alternate: `crosscut train` runs a few steps with one worker, then with two, then
 /// PyTorch runs as many. Bars: images/s of the better of the two layouts over PyTorch's, and the
-/// sum of the processes' largest resident memory against PyTorch's.
+/// sum of the processes' largest resident memory while they train against PyTorch's.
 enum TrainingStepBenchmark {
   static func run(_ arguments: [String]) throws {
     let options = try Options(
@@ -23,8 +23,8 @@ enum TrainingStepBenchmark {
     let fcNodes = try options.count("fc-nodes")
     let workers = options["layouts"].split(separator: ",").compactMap { Int($0) }
     let settings = [
-      "globalBatch=\(batch)", "steps=\(steps + ClusterRun.warmUp)",
-      "precision=\(options["precision"])", "compute.convAlgorithm=\(options["algorithm"])",
+      "globalBatch=\(batch)", "precision=\(options["precision"])",
+      "compute.convAlgorithm=\(options["algorithm"])",
       "logging.everySteps=1", "evaluation={everyEpochs: 0, atEnd: false}",
       "checkpoint.everySteps=0",
     ]
@@ -55,9 +55,12 @@ enum TrainingStepBenchmark {
     for _ in 0..<rounds {
       for (index, count) in workers.enumerated() {
         let outcome = try ClusterRun.measure(
-          options["crosscut"], options["network"], workers: count, fcNodes: fcNodes, settings)
+          options["crosscut"], options["network"], workers: count, fcNodes: fcNodes, steps: steps,
+          settings)
         contenders[index].times.milliseconds += outcome.stepMilliseconds
         contenders[index].kilobytes = max(contenders[index].kilobytes, outcome.kilobytes)
+        contenders[index].kilobytesAtEnd = max(
+          contenders[index].kilobytesAtEnd ?? 0, outcome.kilobytesAtEnd)
       }
       guard let peer else { continue }
       let answer = try peer.ask().split(whereSeparator: \.isWhitespace).compactMap { Double($0) }
@@ -97,12 +100,15 @@ enum TrainingStepBenchmark {
   /// One side's measurements.
   private struct Contender {
     var times: Times
-    /// Largest resident memory, of a cluster the sum over its processes.
+    /// Largest resident memory in training, of a cluster the sum over its processes.
     var kilobytes = 0
+    /// The same with a cluster's end.
+    var kilobytesAtEnd: Int?
 
     func line(_ batch: Int) -> String {
       let rate = Double(batch) * 1000 / times.median
       return "\(times.line), \(rate.text) images/s, \(kilobytes / 1024) MiB"
+        + (kilobytesAtEnd.map { ", \($0 / 1024) MiB with its end" } ?? "")
     }
   }
 }

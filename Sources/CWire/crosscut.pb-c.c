@@ -4349,7 +4349,7 @@ const ProtobufCMessageDescriptor crosscut__v1__fault__descriptor =
   (ProtobufCMessageInit) crosscut__v1__fault__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__collect__field_descriptors[2] =
+static const ProtobufCFieldDescriptor crosscut__v1__collect__field_descriptors[3] =
 {
   {
     "transfer",
@@ -4375,15 +4375,28 @@ static const ProtobufCFieldDescriptor crosscut__v1__collect__field_descriptors[2
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "mirrored",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Collect, mirrored),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__collect__field_indices_by_name[] = {
+  2,   /* field[2] = mirrored */
   0,   /* field[0] = transfer */
   1,   /* field[1] = turn */
 };
 static const ProtobufCIntRange crosscut__v1__collect__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__collect__descriptor =
 {
@@ -4393,7 +4406,7 @@ const ProtobufCMessageDescriptor crosscut__v1__collect__descriptor =
   "Crosscut__V1__Collect",
   "crosscut.v1",
   sizeof(Crosscut__V1__Collect),
-  2,
+  3,
   crosscut__v1__collect__field_descriptors,
   crosscut__v1__collect__field_indices_by_name,
   1,  crosscut__v1__collect__number_ranges,

@@ -30,6 +30,11 @@ package struct ClusterConfiguration: Hashable, Sendable, ConfigurationSection {
     case recut
   }
 
+  /// Whether each FC node's slice is kept by the next one too, from the factors of its gradients. On:
+  /// the loss of an FC node costs no step. Off: no second copy of the weights and velocities, no
+  /// second computation of their gradients.
+  package var fcMirror = false
+
   package init() {}
 
   /// `chunkBytes` in 32-bit floats.
@@ -67,6 +72,9 @@ package struct ClusterConfiguration: Hashable, Sendable, ConfigurationSection {
       Field(
         "fcLoss", \.fcLoss,
         "When an FC node is lost: \"wait\" for another, or \"recut\" its layers among the rest."),
+      Field(
+        "fcMirror", \.fcMirror,
+        "Each FC node's slice is kept by the next one too: its loss costs no step."),
     ]
   }
 }

@@ -54,6 +54,7 @@ extension RunConfiguration {
         "\(cluster.serverShards) server shards cannot share \(chunks) chunk\(chunks == 1 ? "" : "s") of"
           + " conv parameters; a smaller cluster.chunkBytes makes more of them")
     }
+    try checkMirror(of: plan, at: clusterPath.key("fcMirror"))
     guard cluster.memberTimeoutMilliseconds >= 2 * cluster.heartbeatMilliseconds else {
       throw clusterPath.key("memberTimeoutMilliseconds").error(
         "must be at least two heartbeats (\(cluster.heartbeatMilliseconds) ms each), not"
@@ -113,6 +114,28 @@ extension RunConfiguration {
     }
     guard nodes <= narrowest.count else {
       throw path.error("\(nodes) FC nodes cannot share the \(narrowest.count) \(narrowest.what)")
+    }
+  }
+
+  private func checkMirror(
+    of plan: NetworkPlan, at path: ConfigurationPath
+  ) throws(ConfigurationError) {
+    guard cluster.fcMirror else { return }
+    guard cluster.fcNodes > 1 else {
+      throw path.error("needs cluster.fcNodes of 2 or more: a node cannot mirror itself")
+    }
+    guard plan.sampleRate == 1 else {
+      throw path.error("does not go with network.sampleRate: each node draws classes of its own")
+    }
+    guard wire.activations == .fp32 else {
+      throw path.error(
+        "needs wire.activations \"fp32\": of rounded ones the mirror has other values than the node"
+      )
+    }
+    guard checkpoint.everySteps > 0 || checkpoint.everyMinutes > 0 else {
+      throw path.error(
+        "needs checkpoints (checkpoint.everySteps or everyMinutes): the lost slice goes through one"
+      )
     }
   }
 

@@ -12,7 +12,7 @@ extension FCCore {
       guard let program, working == nil || working == collect.turn,
         appliedSteps == program.version(at: collect.turn)
       else { return gate.count(.stale) }
-      compute(.collect(transfer: collect.transfer), &out)
+      compute(.collect(transfer: collect.transfer, mirrored: collect.mirrored), &out)
     case .restore(let restore):
       guard restore.transfer > max(restored, restoring?.transfer ?? 0) else {
         return gate.count(.duplicate)
@@ -25,6 +25,7 @@ extension FCCore {
       handsInMore = false
       inbox = [:]
       working = nil
+      mirroring = nil
       refusedTurn = nil
       clock.enter(.waitingForView, now: now)
       out.append(.note("taking over the parameters after \(restore.steps) steps"))

@@ -24,7 +24,7 @@ extension FCCore {
   mutating func collect(_ now: Microseconds, _ out: inout [Directive]) {
     isIdle = false
     lanes = Array(repeating: Lane(), count: plan.subBatches.parts)
-    inbox = inbox.filter { $0.key.turn >= turn }
+    inbox = inbox.filter { $0.key.turn >= mirroring ?? turn }
     enterPhase(now)
     for lane in lanes.indices { startIfComplete(lane, now, &out) }
   }
@@ -121,7 +121,9 @@ extension FCCore {
   ) {
     guard let view = gate.view, let program else { return }
     if let notFinite = result.notFinite { return refuse(notFinite, lane, &out) }
-    for (peer, frames) in result.outgoing.enumerated() where peer != position {
+    let isLast = index == segmentCount - 1
+    for (peer, frames) in result.outgoing.enumerated()
+    where isLast ? owesMirror && peer == plan.mirror(of: position) : peer != position {
       out.append(
         .send(
           message(.exchange(Exchange(turn: turn, subBatch: lane, index: index)), frames),
@@ -137,7 +139,7 @@ extension FCCore {
       out.append(
         .send(message(.featureGradients(body), frames), to: .member(view.workers[worker].node)))
     }
-    guard index == segmentCount - 1 else {
+    guard isLast else {
       lanes[lane].stage = .exchanging(index + 1)
       enterPhase(now)
       continueIfComplete(lane, now, &out)
@@ -164,10 +166,12 @@ extension FCCore {
       // The workers already have what they need; the parameters' gradients are computed while
       // they go backward.
       working = turn
+      if plan.mirrorsFC { mirroring = turn }
       if !stepsEachSubBatch { compute(.gradients, &out) }
     }
     clock.finishTurn()
     turn += 1
+    mirrorIfComplete(&out)
     committed(below: committedBelow, &out)
     collect(now, &out)
   }
@@ -205,7 +209,7 @@ extension FCCore {
     guard let peer = gate.view?.fcNodes.firstIndex(where: { $0.node == sender }), peer != position,
       message.subBatch < plan.subBatches.parts
     else { return gate.count(.unexpected) }
-    guard message.turn >= turn else { return gate.count(.stale) }
+    guard message.turn >= mirroring ?? turn else { return gate.count(.stale) }
     guard message.turn <= turn + 1 else { return gate.count(.future) }
     let rows = plan.subBatches[message.subBatch].count
     guard exchangeRowBytes.indices.contains(message.index),
@@ -218,6 +222,7 @@ extension FCCore {
     }
     inbox[key, default: Inbox()].exchanges[message.index, default: [:]][peer] = frames
     clock.progressed(now: now)
+    mirrorIfComplete(&out)
     guard message.turn == turn, !isIdle else { return }
     continueIfComplete(message.subBatch, now, &out)
   }

@@ -56,8 +56,12 @@ extension FCCore {
     /// `step` is committed: let the parameters take its gradient, or make the working version the
     /// committed one.
     case apply(step: UInt64)
-    /// Hand out the slices, values and velocities, as they are now: the first of them.
-    case collect(transfer: UInt32)
+    /// The gradients of the neighbour's slice that this node mirrors, from what the neighbour has
+    /// handed over and what lies here of the same turn, by sub-batch. `apply` goes for both slices.
+    case mirror(step: UInt64, [[Frame]])
+    /// Hand out the slices, values and velocities, as they are now, or those that this node mirrors:
+    /// the first of them.
+    case collect(transfer: UInt32, mirrored: Bool)
     /// Those that follow; they too as they were at `collect`.
     case collectNext
     /// Draw the initial values anew, velocities zero.
@@ -92,7 +96,8 @@ extension FCCore {
   }
 
   package struct SegmentResult: Sendable {
-    /// By position of the FC node; empty for itself.
+    /// By position of the FC node; empty for itself. After the last segment of a training turn only
+    /// what the mirror is owed counts.
     package var outgoing: [[Frame]]
     /// By `deliver`'s order; empty but in the last segment of a training turn.
     package var featureGradients: [[Frame]]

@@ -41,6 +41,7 @@ extension FCCore {
           : wait(.member(.server), "the end of the run")
       ]
     }
+    if let wait = mirrorWait(since) { return [wait] }
     guard turn < program.count else { return [wait(.member(.server), "the end of the run")] }
     guard refusedTurn == nil else {
       return [wait(.member(.server), "what becomes of turn \(turn), whose numbers are not finite")]

@@ -40,6 +40,8 @@ package struct FCCore: Sendable {
   var announced: UInt64 = 0
   /// A training turn whose gradient is computed or being computed, and not yet applied.
   var working: UInt64?
+  /// A training turn that is over here while its neighbour's part of the mirror's step is missing.
+  var mirroring: UInt64?
   /// Training steps applied: must always equal the steps committed below the working turn.
   package internal(set) var appliedSteps: UInt64
 
@@ -190,6 +192,7 @@ package struct FCCore: Sendable {
     // nothing, since the next pass overwrites its gradient or its version of the weights.
     committed(below: view.resumeTurn - min(view.skippedTurns, view.resumeTurn), &out)
     working = nil
+    mirroring = nil
     passOver(view, program)
     guard appliedSteps == program.version(at: view.resumeTurn) else {
       let reason =
@@ -209,7 +212,7 @@ package struct FCCore: Sendable {
     announced = view.resumeTurn
     if view.isFinal {
       clock.enter(.ending, now: now)
-      compute(.collect(transfer: 0), &out)
+      compute(.collect(transfer: 0, mirrored: false), &out)
     } else {
       collect(now, &out)
     }
@@ -252,7 +255,8 @@ package struct FCCore: Sendable {
       finishedSegment(0, lane, result, now, &out)
     case (.segment(let index, let lane, _, _, _, _), .segment(let result)):
       finishedSegment(index, lane, result, now, &out)
-    case (.gradients, _), (.stepSubBatch, _), (.apply, _), (.redraw, _), (.place, _): break
+    case (.gradients, _), (.stepSubBatch, _), (.mirror, _), (.apply, _), (.redraw, _), (.place, _):
+      break
     case (.collect, .slices(let slices)), (.collectNext, .slices(let slices)):
       for (slice, frames) in slices {
         out.append(.send(message(.slice(slice), frames), to: .serverBulk))

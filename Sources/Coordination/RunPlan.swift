@@ -34,6 +34,8 @@ package struct RunPlan: Hashable, Sendable {
   package var minimumWorkers = 1
   /// Whether the FC layers are cut anew when an FC node is lost; otherwise another must come.
   package var recutsOnLoss = false
+  /// Whether every FC node's slice is kept by the next one too.
+  package var mirrorsFC = false
   /// What becomes of a step with a number that is infinite or not a number; it is never applied.
   package var onFault = FaultPolicy.stop
 
@@ -96,6 +98,16 @@ package struct RunPlan: Hashable, Sendable {
     self.evaluation = evaluation
     self.timing = timing
   }
+
+  /// Whether a worker that has the new value of every chunk knows by that alone that the turn is
+  /// committed. Of several shards none knows of the others, and mirrors have a say too.
+  package var parametersMeanCommit: Bool { shards.count == 1 && !mirrorsFC }
+
+  /// The FC node that keeps `rank`'s slice too.
+  package func mirror(of rank: Int) -> Int { (rank + 1) % fcNodesWanted }
+
+  /// The FC node whose slice `rank` keeps besides its own.
+  package func mirrored(by rank: Int) -> Int { (rank + fcNodesWanted - 1) % fcNodesWanted }
 
   /// Shards beside the coordinator.
   package var shardsWanted: Int { shards.count - 1 }

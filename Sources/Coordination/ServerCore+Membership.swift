@@ -67,6 +67,8 @@ extension ServerCore {
   ) {
     membership.update(record.node) { $0.heartbeat = heartbeat }
     guard record.state == .preparing, heartbeat.ready else { return }
+    // What it is to hold is being put together.
+    if record.name.role.holdsParameters, rescue != nil { return }
     if record.name.role.holdsParameters, heartbeat.restored != requiredRestore {
       return restore(record, &out)
     }

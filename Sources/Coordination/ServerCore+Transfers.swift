@@ -3,13 +3,18 @@ import Tensors
 
 /// A checkpoint whose slices are on their way to the server.
 struct CheckpointTransfer: Sendable {
-  let number: UInt32
+  /// A node's slices, or those it mirrors, which go under a number of their own.
+  struct Source: Hashable, Sendable {
+    let node: NodeID
+    let transfer: UInt32
+  }
+
   let steps: UInt64
   /// When its last piece came; at first, when it was asked for.
   var lastPiece: Microseconds
-  /// FC nodes and shards that have not sent their last piece.
-  var missing: Set<NodeID>
-  var pieces: [NodeID: PieceSequence] = [:]
+  /// Whose last piece has not come.
+  var missing: Set<Source>
+  var pieces: [Source: PieceSequence] = [:]
 }
 
 extension ServerCore {
@@ -32,14 +37,19 @@ extension ServerCore {
     let steps = committedSteps
     lastCheckpoint = now
     lastTransfer += 1
-    collecting = CheckpointTransfer(
-      number: lastTransfer, steps: steps, lastPiece: now,
-      missing: Set(view.parameterHolders.map(\.node)))
+    let holders = view.parameterHolders.filter { $0.node != rescue?.lost.node }
+    var missing = Set(
+      holders.map { CheckpointTransfer.Source(node: $0.node, transfer: lastTransfer) })
     compute(.beginCheckpoint(steps: steps), &out)
     let request = Collect(transfer: lastTransfer, turn: turn)
-    for member in view.parameterHolders {
-      out.append(.send(message(.collect(request)), to: member.node))
+    for member in holders { out.append(.send(message(.collect(request)), to: member.node)) }
+    if let mirror = rescue?.mirror {
+      // Asked for once its own have come: a node hands out one thing at a time.
+      lastTransfer += 1
+      rescue?.transfer = lastTransfer
+      missing.insert(.init(node: mirror, transfer: lastTransfer))
     }
+    collecting = CheckpointTransfer(steps: steps, lastPiece: now, missing: missing)
   }
 
   mutating func takeForCheckpoint(
@@ -47,24 +57,25 @@ extension ServerCore {
     _ out: inout [Directive]
   ) {
     guard state == .running || state == .paused, var transfer = collecting,
-      transfer.number == slice.transfer,
-      transfer.missing.contains(record.node)
+      case let source = CheckpointTransfer.Source(node: record.node, transfer: slice.transfer),
+      transfer.missing.contains(source)
     else { return drop(.stale) }
-    switch transfer.pieces[record.node, default: PieceSequence()].take(slice) {
+    switch transfer.pieces[source, default: PieceSequence()].take(slice) {
     case .next: break
     case .useless: return drop(.duplicate)
     case .gap:
-      collecting = nil
-      out.append(
-        .note(
-          "no checkpoint after \(transfer.steps) steps: a piece of \(record.name)'s slices was lost"
-        ))
-      return
+      return giveUpCheckpoint("a piece of \(record.name)'s slices was lost", now, &out)
     }
-    compute(.store(slice, frames, from: record.name), &out)
+    let isMirrored = slice.transfer == rescue?.transfer
+    let owner = isMirrored ? rescue?.lost.name : nil
+    compute(.store(slice, frames, from: owner ?? record.name), &out)
     transfer.lastPiece = now
-    if slice.isLast { transfer.missing.remove(record.node) }
+    if slice.isLast { transfer.missing.remove(source) }
     collecting = transfer
+    if slice.isLast, !isMirrored, let rescue, record.node == rescue.mirror {
+      let request = Collect(transfer: rescue.transfer, turn: turn, mirrored: true)
+      out.append(.send(message(.collect(request)), to: record.node))
+    }
     guard transfer.missing.isEmpty else { return }
     compute(.finishCheckpoint(steps: transfer.steps), &out)
   }
@@ -81,6 +92,18 @@ extension ServerCore {
       out.append(.note("checkpoint after \(steps) steps"))
     }
     releaseDeparting(now, &out)
+    // A full disk is no worse than no mirror.
+    if let rescue, rescue.steps == steps { endRescue(now, &out) }
+  }
+
+  /// Gives up the checkpoint whose slices were to come: the next one is a new chance.
+  mutating func giveUpCheckpoint(
+    _ why: String, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    guard let transfer = collecting else { return }
+    collecting = nil
+    out.append(.note("no checkpoint after \(transfer.steps) steps: \(why)"))
+    endRescue(now, &out)
   }
 
   // MARK: FC nodes and shards that want to go
@@ -120,31 +143,41 @@ extension ServerCore {
     lose(record, reason, now, &out)
   }
 
-  /// Gives up a checkpoint whose slices do not come: the next one is a new chance.
+  /// Gives up a checkpoint whose slices do not come.
   mutating func watchCheckpoint(_ now: Microseconds, _ out: inout [Directive]) {
     let patience: Microseconds = 60_000_000
     guard let transfer = collecting, !transfer.missing.isEmpty, now > transfer.lastPiece + patience
     else { return }
-    let late = transfer.missing.compactMap { membership[$0]?.name }.map { "\($0)" }.sorted()
-    collecting = nil
-    out.append(
-      .note(
-        "no checkpoint after \(transfer.steps) steps: no slices from "
-          + late.joined(separator: ", ")))
+    let late = Set(transfer.missing.compactMap { membership[$0.node]?.name }.map { "\($0)" })
+    giveUpCheckpoint("no slices from " + late.sorted().joined(separator: ", "), now, &out)
   }
 
   // MARK: Going back to one
 
-  /// An FC node or a shard is gone, and its slice with it.
+  /// An FC node or a shard is gone, and its slice with it, unless another has it.
   mutating func loseSlice(
     _ lost: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    if beginRescue(of: lost, now, &out) { return }
+    // A second one is gone: what was left of the first cannot be had.
+    if rescue != nil { collecting = nil }
+    rescue = nil
+    goBack(without: lost, now, &out)
+  }
+
+  /// Goes on from the last checkpoint: with the lost node's slice as it was, or without the steps
+  /// since.
+  mutating func goBack(
+    without lost: MemberRecord, isRescued: Bool = false, _ now: Microseconds,
+    _ out: inout [Directive]
   ) {
     guard plan.recutsOnLoss, lost.name.role == .fc, plan.fcNodesWanted > 1 else {
       departing.remove(lost.node)
       let isSlice = lost.name.role == .fc
       let what = isSlice ? "slice of the fc layers" : "share of the conv parameters"
       return rollBack(
-        "\(lost.name)'s \(what) is lost with it",
+        isRescued
+          ? "\(lost.name) is lost, not its \(what)" : "\(lost.name)'s \(what) is lost with it",
         waiting: ", once another \(isSlice ? "fc node" : "server shard") has come", now, &out)
     }
     out.append(.recut(fcNodes: max(1, min(ready(.fc).count, plan.fcNodesWanted - 1))))

@@ -54,18 +54,23 @@ extension ServerCore {
     commitIfComplete(now, &out)
   }
 
-  /// A shard has stepped all that it owns.
+  /// A shard has stepped all that it owns, or an FC node can make its neighbour's step.
   mutating func take(
     _ message: Applied, from record: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
   ) {
+    let members = record.name.role == .shard ? view?.shards : view?.fcNodes
     guard state == .running, let program,
-      let shard = view?.shards.firstIndex(where: { $0.node == record.node })
+      record.name.role == .shard || record.name.role == .fc && plan.mirrorsFC,
+      let position = members?.firstIndex(where: { $0.node == record.node })
     else { return drop(.unexpected) }
     guard message.turn >= turn else { return drop(.stale) }
     guard message.turn == turn, turn < program.count, program[turn].isTraining else {
       return drop(.future)
     }
-    guard ledger.shards.insert(shard).inserted else { return drop(.duplicate) }
+    let isNew =
+      record.name.role == .shard
+      ? ledger.shards.insert(position).inserted : ledger.mirrors.insert(position).inserted
+    guard isNew else { return drop(.duplicate) }
     lastProgress = now
     commitIfComplete(now, &out)
   }
@@ -80,7 +85,7 @@ extension ServerCore {
         ? ledger.done.count == view.workers.count
         : ledger.applied.count == plan.shards.chunks[0].count
           && ledger.shards.count == view.shards.count
-      guard complete else { return }
+      guard complete, !plan.mirrorsFC || ledger.mirrors.count == view.fcNodes.count else { return }
       compute(.commit(step: step), &out)
     case .evaluation(_, let batch, let step):
       // No parameters change, so nothing else would show that the FC nodes are done.

@@ -130,6 +130,8 @@ package struct ServerCore: Sendable {
   var lastCheckpoint: Microseconds
   /// A checkpoint whose slices are on their way.
   var collecting: CheckpointTransfer?
+  /// An FC node that is lost while its mirror hands in what it held.
+  var rescue: Rescue?
   /// Number of the last transfer of slices, in either direction.
   var lastTransfer: UInt32 = 0
   /// The restore that FC nodes and shards must have carried out before they take part: 0 for none.

@@ -10,6 +10,8 @@ struct TurnLedger: Sendable {
   var applied: Set<Int> = []
   /// Positions of the shards that have stepped all that they own.
   var shards: Set<Int> = []
+  /// Positions of the FC nodes that can make their neighbour's step.
+  var mirrors: Set<Int> = []
   /// Worker positions that have said they are done (turns without gradients).
   var done: Set<Int> = []
   var tally: Tally?

@@ -149,6 +149,7 @@ extension ServerCore {
       return missingWorkers(of: plan.workersWanted, since)
         + missing(.fc, of: plan.fcNodesWanted, since)
         + missing(.shard, of: plan.shardsWanted, since)
+    case .paused where rescue != nil: return rescueWaits(since)
     case .paused:
       return missingWorkers(of: plan.minimumWorkers, since)
         + missing(.fc, of: plan.fcNodesWanted, since)
@@ -245,7 +246,8 @@ extension ServerCore {
     let shardWaits = view.shards.indices.filter { !ledger.shards.contains($0) }.map {
       wait(view.shards[$0], "its share of the parameters, turn \(turn)")
     }
-    return shardWaits
+    let waits =
+      shardWaits
       + view.workers.enumerated().compactMap { position, member in
         let missing = plan.shards.chunks[0].filter {
           ledger.pushes[$0][position] == nil && !ledger.applying.contains($0)
@@ -255,6 +257,10 @@ extension ServerCore {
         return wait(
           member, "gradient of \(plan.chunks.name(of: first))\(others), turn \(turn)")
       }
+    guard waits.isEmpty, plan.mirrorsFC else { return waits }
+    return view.fcNodes.indices.filter { !ledger.mirrors.contains($0) }.map {
+      wait(view.fcNodes[$0], "its word that it can mirror turn \(turn)")
+    }
   }
 }
 

@@ -54,12 +54,11 @@ extension WorkerCore {
       }
       return
     }
-    // New parameters for every stage mean that the turn before is committed, where one server has
-    // sent them all; an evaluation turn changes none, and of several shards none knows of the
-    // others, so there the coordinator's word is needed.
+    // New parameters for every stage may mean that the turn before is committed; where they do not,
+    // and after an evaluation turn, which changes none, the coordinator's word is needed.
     let impliedByParameters =
       turn > 0 && program[turn - 1].isTraining && !plan.chunks.chunks.isEmpty
-      && plan.shards.count == 1
+      && plan.parametersMeanCommit
     guard turn <= allowedTurn || impliedByParameters else {
       clock.enter(.waitingForTurn, now: now)
       return

@@ -25,7 +25,7 @@ final class ByteStream {
 
   /// Opens a regular file.
   init(path: String) throws(DatasetError) {
-    let opened = open(path, O_RDONLY | O_CLOEXEC)
+    let opened = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard opened >= 0 else {
       throw DatasetError(path, "cannot be opened: \(Files.systemError())")
     }

@@ -5,9 +5,9 @@ enum Files {
   /// No photograph is larger, and a size beyond is no reason to take memory for it.
   private static let mostBytes = 1 << 30
 
-  /// All bytes of a regular file.
+  /// All bytes of a regular file; a named pipe, too, is refused at once.
   static func bytes(of path: String) throws(DatasetError) -> [UInt8] {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw DatasetError(path, "cannot be opened: \(systemError())") }
     defer { close(descriptor) }
     var status = stat()

@@ -31,7 +31,7 @@ package struct ImageFolderSource: ExampleSource {
     let bytes = try Files.bytes(of: path)
     try decoders.withDecoder { decoder throws(DatasetError) in
       try bytes.withUnsafeBufferPointer { bytes throws(DatasetError) in
-        try decoder.decode(UnsafeRawBufferPointer(bytes), path: path, side: side, into: output)
+        try decoder.decode(UnsafeRawBufferPointer(bytes), path: path, shape: shape, into: output)
       }
     }
   }

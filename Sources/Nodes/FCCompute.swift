@@ -16,6 +16,7 @@ final class FCCompute: Performer {
   private let pool = FramePool()
   /// The turn under way, if people are to see guesses of it.
   private var shown: FCCore.Pass?
+  private let mirror: FCMirror?
   private let probe: (any StepProbe)?
   /// Steps of the whole run, which the learning rate's decay depends on.
   private let totalSteps: @Sendable () -> UInt64
@@ -37,6 +38,15 @@ final class FCCompute: Performer {
     self.totalSteps = totalSteps
     self.reductions = reductions
     self.rates = rates
+    lanes = Self.lanes(context, rank: rank)
+    mirror =
+      context.plan.mirrorsFC ? FCMirror(context, of: context.plan.mirrored(by: rank)) : nil
+    try context.inputs.parameters.check(against: context.network.parameters)
+    for slice in slices { try context.inputs.parameters.load(into: slice) }
+  }
+
+  /// The slices of a rank by sub-batch; the parameters are the first one's, which all use.
+  static func lanes(_ context: RunContext, rank: Int) -> [DenseSlice] {
     var lanes: [DenseSlice] = []
     for rows in context.plan.subBatches.ranges {
       let lane = DenseSlice(
@@ -46,22 +56,30 @@ final class FCCompute: Performer {
       for (index, row) in rows.enumerated() { lane.positions[index] = UInt32(row) }
       lanes.append(lane)
     }
-    self.lanes = lanes
-    try context.inputs.parameters.check(against: context.network.parameters)
-    try context.inputs.parameters.load(into: slice)
+    return lanes
   }
+
+  /// The own parameters, and those that are mirrored.
+  private var slices: [DenseSlice] { [slice] + (mirror.map { [$0.slice] } ?? []) }
 
   func close() {}
 
-  /// Bytes of a row of exchange `e` from each rank to `rank`.
+  /// Bytes of a row of exchange `e` from each rank to `rank`; the last one is the mirror's.
   static func exchangeRowBytes(_ context: RunContext, rank: Int) -> [[Int]] {
-    (0..<context.plan.trainingSegments - 1).map { exchange in
+    let exchanges = (0..<context.plan.trainingSegments - 1).map { exchange in
       (0..<context.cut.nodes).map { peer in
         guard peer != rank else { return 0 }
         return context.cut.exchangedColumns(exchange, from: peer, to: rank)
           * format(ofExchange: exchange, context).bytes
       }
     }
+    guard context.plan.mirrorsFC else { return exchanges }
+    let neighbour = context.plan.mirrored(by: rank)
+    return exchanges + [
+      (0..<context.cut.nodes).map { peer in
+        peer == neighbour ? 4 * DenseSlice.mirroredColumns(context.cut, of: peer) : 0
+      }
+    ]
   }
 
   func perform(_ operation: FCCore.Operation) -> FCCore.Outcome {
@@ -88,7 +106,7 @@ final class FCCompute: Performer {
       }
       return .segment(
         FCCore.SegmentResult(
-          outgoing: [],
+          outgoing: deliver == nil ? [] : forMirror(of: lane),
           featureGradients: featureGradients(
             of: lane, context.plan.subBatches[subBatch], deliver ?? []),
           report: closesTurn ? report() : nil,
@@ -102,14 +120,20 @@ final class FCCompute: Performer {
     case .stepSubBatch(let step, let subBatch):
       lanes[subBatch].computeParameterGradients(
         scale: Float(context.plan.globalBatch) / Float(lanes[subBatch].rows))
-      update(step, subBatch: subBatch)
+      update(slice, step, subBatch: subBatch)
+      return .done
+    case .mirror(let step, let received):
+      mirror?.step(lanes, received) { update($0, step, subBatch: $1) }
       return .done
     case .apply(let step):
       handover?.copyRest()
-      if context.plan.schedule.updatesEachSubBatch { slice.commit() } else { update(step) }
+      for slice in slices {
+        if context.plan.schedule.updatesEachSubBatch { slice.commit() } else { update(slice, step) }
+      }
       return .done
-    case .collect(let transfer):
-      handover = Handover(slice.parameters, transfer: transfer)
+    case .collect(let transfer, let isMirrored):
+      let source = isMirrored ? mirror?.slice : slice
+      handover = Handover(source?.parameters ?? [], transfer: transfer)
       return .slices(handover?.part() ?? [])
     case .collectNext: return .slices(handover?.part() ?? [])
     case .redraw: return redraw()
@@ -117,10 +141,10 @@ final class FCCompute: Performer {
     }
   }
 
-  private func update(_ step: UInt64, subBatch: Int? = nil) {
+  private func update(_ slice: DenseSlice, _ step: UInt64, subBatch: Int? = nil) {
     context.update(
       slice, step: step, subBatch: subBatch, of: totalSteps(), reductions: reductions(),
-      rateFactor: rates.factor(at: step), probe: probe)
+      rateFactor: rates.factor(at: step), probe: slice === self.slice ? probe : nil)
   }
 
   // MARK: A turn
@@ -155,6 +179,14 @@ final class FCCompute: Performer {
       return pool.pack(
         lane.outgoing(exchange: exchange, to: peer, pool: pool), as: format(ofExchange: exchange))
     }
+  }
+
+  /// What the node that mirrors this one is owed, by rank.
+  private func forMirror(of lane: DenseSlice) -> [[Frame]] {
+    guard mirror != nil else { return [] }
+    var outgoing = Array(repeating: [Frame](), count: context.cut.nodes)
+    outgoing[context.plan.mirror(of: rank)] = lane.gradientFactors(pool)
+    return outgoing
   }
 
   /// The loss is exchanged in full: three floats a row.
@@ -214,12 +246,12 @@ final class FCCompute: Performer {
 
   private func redraw() -> FCCore.Outcome {
     handover = nil
-    for parameter in slice.parameters {
+    for parameter in slices.flatMap(\.parameters) {
       parameter.writeInitialValues(seed: context.configuration.seed)
       parameter.velocity.update(repeating: 0, count: parameter.count)
     }
     do throws(TrainingError) {
-      try context.inputs.parameters.load(into: slice)
+      for slice in slices { try context.inputs.parameters.load(into: slice) }
       return .done
     } catch {
       return .failed("\(error)")
@@ -230,7 +262,11 @@ final class FCCompute: Performer {
     handover = nil
     let rows = piece.firstRow..<piece.firstRow + piece.rows
     let columns = piece.firstColumn..<piece.firstColumn + piece.columns
-    guard let parameter = slice.parameters.first(where: { $0.entry.key == piece.key }),
+    guard
+      let parameter = slices.flatMap(\.parameters).first(where: {
+        $0.entry.key == piece.key && $0.rows.contains(piece.firstRow)
+          && $0.columns.contains(piece.firstColumn)
+      }),
       parameter.rows.lowerBound <= rows.lowerBound, rows.upperBound <= parameter.rows.upperBound,
       parameter.columns.lowerBound <= columns.lowerBound,
       columns.upperBound <= parameter.columns.upperBound,

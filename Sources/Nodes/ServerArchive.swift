@@ -225,7 +225,7 @@ final class ServerArchive {
     }
   }
 
-  /// Cuts what an FC node or a shard holds, values and velocities, out of the checkpoint: some
+  /// Cuts what an FC node or a shard holds, with what it mirrors, values and velocities, out of the checkpoint: some
   /// pieces from `first` on, the last of all marked.
   func cut(
     for name: NodeName, _ transfer: UInt32, from first: Int, _ pool: FramePool
@@ -238,12 +238,15 @@ final class ServerArchive {
         return .slices(Array(pieces.dropFirst(first)))
       }
       var pieces: [Slice] = []
-      for layer in context.cut.layers {
-        let region = layer.weightRegion(rank: name.rank)
-        for part in Slice.Part.allCases {
-          pieces += Self.pieces(layer.weight, region.rows, region.columns, part, transfer)
-          pieces += Self.pieces(
-            layer.bias, layer.biasRange(rank: name.rank), 0..<1, part, transfer)
+      let ranks =
+        [name.rank] + (context.plan.mirrorsFC ? [context.plan.mirrored(by: name.rank)] : [])
+      for rank in ranks {
+        for layer in context.cut.layers {
+          let region = layer.weightRegion(rank: rank)
+          for part in Slice.Part.allCases {
+            pieces += Self.pieces(layer.weight, region.rows, region.columns, part, transfer)
+            pieces += Self.pieces(layer.bias, layer.biasRange(rank: rank), 0..<1, part, transfer)
+          }
         }
       }
       pieces[pieces.count - 1].isLast = true

@@ -7,16 +7,25 @@ extension ServerNode {
   /// Refuses what cannot be a message; a member that sends such a thing is put out.
   func broken(_ link: Hub.Link, _ reason: String) {
     refuseOnce(link, reason)
+    guard let node = member(over: link) else { return }
+    handle(.misbehaved(node, reason: reason))
+  }
+
+  /// Whose connection it is; one over which nothing has come that names its sender is known by the
+  /// member's other one.
+  private func member(over link: Hub.Link) -> NodeID? {
     for links in [controlLinks, bulkLinks] {
-      guard let node = links.first(where: { $0.value == link })?.key else { continue }
-      return handle(.misbehaved(node, reason: reason))
+      if let node = links.first(where: { $0.value == link })?.key { return node }
     }
+    return controlLinks.first { Hub.haveSameDialer($0.value, link) }?.key
   }
 
   /// Counts a refused message; says so once a connection, so that a stranger cannot fill the log.
   func refuseOnce(_ link: Hub.Link, _ reason: String) {
     refusals += 1
-    if complained.insert(link).inserted { log.warning("refused a message: \(reason)") }
+    guard complained.insert(link).inserted else { return }
+    let sender = hub.address(link).map { " from \($0)" } ?? ""
+    log.warning("refused a message\(sender): \(reason)")
   }
 
   func refuse(_ link: Hub.Link, _ reason: String, mayJoinAgain: Bool = false) {

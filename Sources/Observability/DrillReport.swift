@@ -21,7 +21,9 @@ package struct DrillReport {
   /// When turns were committed again, and when everybody was back, seconds after the beginning.
   package private(set) var trainedAgain: Double?
   package private(set) var wholeAgain: Double?
-  /// When the server stopped answering, and when another took its place.
+  /// The last answer of the server that took the command, the first look that it did not answer,
+  /// and the first answer of another in its place.
+  private var lastAnswer = 0.0
   private var unreachable: Double?
   private var successor: Double?
 
@@ -57,8 +59,12 @@ package struct DrillReport {
       return
     }
     latest = record
-    if !isSameRun, successor == nil { successor = elapsed }
-    if isSameRun { look(for: record.events) }
+    if isSameRun {
+      lastAnswer = elapsed
+      look(for: record.events)
+    } else if successor == nil {
+      successor = elapsed
+    }
     furthestStep = max(furthestStep, record.step)
     stepsRepeated = max(stepsRepeated, furthestStep - record.step)
     guard noticed != nil || successor != nil else { return }
@@ -122,11 +128,13 @@ package struct DrillReport {
   }
 
   private var noticedText: String {
+    // How long nobody answered and not whether anybody asked meanwhile, which is chance.
+    if let successor, noticed == nil {
+      return "after \(Self.seconds(successor)): another server answered, the one before it for the"
+        + " last time after \(Self.seconds(lastAnswer))"
+    }
     if target == .server, let unreachable, noticed == nil {
       return "the server did not answer after \(Self.seconds(unreachable))"
-    }
-    if let successor, noticed == nil {
-      return "another server answered after \(Self.seconds(successor))"
     }
     guard let noticed else { return "not at all: nothing had to be done" }
     return "after \(Self.seconds(noticed.seconds)): \(noticed.what)"

@@ -49,6 +49,7 @@ package struct RunContext: Sendable {
     plan.shards = ShardMap(plan.chunks, count: cluster.serverShards)
     plan.minimumWorkers = cluster.minimumWorkers
     plan.recutsOnLoss = cluster.fcLoss == .recut
+    plan.mirrorsFC = cluster.fcMirror
     plan.onFault =
       switch configuration.optimizer.onNaN {
       case .stop: .stop

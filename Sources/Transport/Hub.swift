@@ -46,6 +46,8 @@ package final class Hub {
   private let security: HubSecurity
   private let owner = pthread_self()
   private let identity: String
+  /// In the routing ids of all that this hub dials: they are seen to belong together.
+  private let dialer = Hub.hexadecimal(.random(in: .min ... .max))
   var listener: Listener?
   var dialed: [DialedSocket] = []
   private var lastDialed: UInt32 = 0
@@ -113,13 +115,9 @@ package final class Hub {
     checkThread()
     let number = lastDialed + 1
     // Random, so that a connection half dead cannot lock out the one that replaces it.
-    var generator = SystemRandomNumberGenerator()
-    let random = (0..<2).map { _ in
-      let digits = String(UInt64.random(in: .min ... .max, using: &generator), radix: 16)
-      return String(repeating: "0", count: 16 - digits.count) + digits
-    }
+    let random = Self.hexadecimal(.random(in: .min ... .max))
     let socket = try DialedSocket(
-      number: number, endpoint: endpoint, routingID: "\(identity) \(random.joined())",
+      number: number, endpoint: endpoint, routingID: "\(identity) \(dialer)\(random)",
       options: options, security: security ?? self.security.dialing, context: context)
     lastDialed = number
     dialed.append(socket)
@@ -201,14 +199,38 @@ package final class Hub {
     return listener?.callers[routingID]
   }
 
+  /// The IP address from which a peer that dialed this hub last spoke, if that is known.
+  package func address(_ link: Link) -> String? {
+    checkThread()
+    guard case .accepted(let routingID) = link else { return nil }
+    return listener?.address(of: routingID)
+  }
+
   /// Whether who dialed this hub is on the same machine: by a socket's path, within the process, or
   /// from a loopback address.
   package func isLocal(_ link: Link) -> Bool {
     checkThread()
-    guard case .accepted(let routingID) = link, let listener else { return false }
+    guard case .accepted = link, let listener else { return false }
     guard listener.boundEndpoint.hasPrefix("tcp://") else { return true }
-    guard let address = listener.address(of: routingID) else { return false }
+    guard let address = address(link) else { return false }
     return address == "::1" || address.hasPrefix("127.")
+  }
+
+  /// Whether two connections that were accepted have been dialed by the same hub, as their routing
+  /// ids say: only those that it dials know what these have in common.
+  package static func haveSameDialer(_ one: Link, _ other: Link) -> Bool {
+    guard case .accepted(let first) = one, case .accepted(let second) = other,
+      first.count == second.count, first.count > 2 * randomDigits
+    else { return false }
+    return first.dropLast(randomDigits) == second.dropLast(randomDigits)
+  }
+
+  /// Of each of the two random parts of a routing id.
+  private static let randomDigits = 16
+
+  private static func hexadecimal(_ number: UInt64) -> String {
+    let digits = String(number, radix: 16)
+    return String(repeating: "0", count: randomDigits - digits.count) + digits
   }
 
   /// What happened to connections since the last call, oldest first.

@@ -130,7 +130,8 @@ extension Body {
           what: try text(value.what, "fault.what")))
     case CROSSCUT__V1__ENVELOPE__BODY_COLLECT:
       let value = try required(envelope.collect, "collect")
-      self = .collect(Collect(transfer: value.transfer, turn: value.turn))
+      self = .collect(
+        Collect(transfer: value.transfer, turn: value.turn, mirrored: value.mirrored != 0))
     case CROSSCUT__V1__ENVELOPE__BODY_RESTORE:
       let value = try required(envelope.restore, "restore")
       self = .restore(

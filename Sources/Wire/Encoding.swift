@@ -120,6 +120,7 @@ extension EncodingArena {
       envelope.collect = make(crosscut__v1__collect__init) {
         $0.transfer = value.transfer
         $0.turn = value.turn
+        $0.mirrored = value.mirrored ? 1 : 0
       }
     case .restore(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_RESTORE

@@ -39,7 +39,8 @@ enum ServerCommand {
         help: "The same; makes the folder of keys where there is none: that of --key-file, or keys"
           + " of the run's directory."),
       .insecure, .http(standard: "off"), .httpTokenFile, .set, .workers, .fcNodes, .serverShards,
-      .minimumWorkers, .fcLoss, .runDirectory, .seed, .resume, .goOn, .tensorboard, .allowDrills,
+      .minimumWorkers, .fcLoss, .fcMirror, .runDirectory, .seed, .resume, .goOn, .tensorboard,
+      .allowDrills,
       .record, .joinTimeout, .verbose,
     ],
     examples: [

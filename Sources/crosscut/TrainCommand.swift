@@ -15,7 +15,7 @@ enum TrainCommand {
     ],
     positionals: [.configuration],
     options: [
-      .set, .workers, .fcNodes, .serverShards, .minimumWorkers, .fcLoss,
+      .set, .workers, .fcNodes, .serverShards, .minimumWorkers, .fcLoss, .fcMirror,
       Option(
         name: "layout", value: .text("LAYOUT"),
         help:

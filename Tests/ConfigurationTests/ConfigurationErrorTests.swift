@@ -176,6 +176,18 @@ import Testing
       "cluster.fcNodes: 11 FC nodes cannot share the 10 units of fc7"
     ),
     (
+      "{ cluster: { fcNodes: 1, fcMirror: true } }",
+      "cluster.fcMirror: needs cluster.fcNodes of 2 or more: a node cannot mirror itself"
+    ),
+    (
+      "{ cluster: { fcNodes: 2, fcMirror: true }, checkpoint: { everySteps: 100 }, wire: { activations: \"bf16\" } }",
+      "cluster.fcMirror: needs wire.activations \"fp32\": of rounded ones the mirror has other values than the node"
+    ),
+    (
+      "{ cluster: { fcNodes: 2, fcMirror: true }, checkpoint: { everySteps: 0, everyMinutes: 0 } }",
+      "cluster.fcMirror: needs checkpoints (checkpoint.everySteps or everyMinutes): the lost slice goes through one"
+    ),
+    (
       "{ cluster: { memberTimeoutMilliseconds: 900 } }",
       "cluster.memberTimeoutMilliseconds: must be at least two heartbeats (500 ms each), not 900"
     ),

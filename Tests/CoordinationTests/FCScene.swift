@@ -19,7 +19,7 @@ struct FCScene {
   init(_ plan: RunPlan = Fixture.plan()) {
     self.plan = plan
     // Exchange e from position j holds e + j + 1 values: every one has a size of its own.
-    let bytes = (0..<plan.trainingSegments - 1).map { exchange in
+    let bytes = (0..<plan.trainingSegments - (plan.mirrorsFC ? 0 : 1)).map { exchange in
       (0..<plan.fcNodesWanted).map { (exchange + $0 + 1) * 4 }
     }
     core = FCCore(
@@ -113,16 +113,16 @@ struct FCScene {
       guard isLast else { return .segment(FCCore.SegmentResult(outgoing: outgoing)) }
       return .segment(
         FCCore.SegmentResult(
-          outgoing: [],
+          outgoing: plan.mirrorsFC && deliver != nil ? outgoing : [],
           featureGradients: (deliver ?? []).map { [Fixture.floats($0.count * 2)] },
           report: (lossSum: 1, counts: Fixture.integers(plan.globalBatch)), notFinite: notFinite))
-    case .gradients, .stepSubBatch, .apply, .redraw, .place: return .done
+    case .gradients, .stepSubBatch, .mirror, .apply, .redraw, .place: return .done
     case .collectNext:
       let last = Slice(
         transfer: 0, number: 2, part: .value, key: 0, firstRow: 2, rows: 1, firstColumn: 0,
         columns: 2, isLast: true)
       return .slices([(last, [Fixture.floats(2)])])
-    case .collect(let transfer):
+    case .collect(let transfer, _):
       let piece = Slice(
         transfer: transfer, number: 0, part: .value, key: 0, firstRow: 0, rows: 1, firstColumn: 0,
         columns: 2, isLast: false)
@@ -164,7 +164,9 @@ extension FCCore.Operation {
     case .gradients: "gradients"
     case .stepSubBatch(let step, let subBatch): "step \(step) of sub-batch \(subBatch)"
     case .apply(let step): "apply step \(step)"
-    case .collect(let transfer): transfer == 0 ? "collect" : "collect for \(transfer)"
+    case .collect(let transfer, let isMirrored):
+      (transfer == 0 ? "collect" : "collect for \(transfer)") + (isMirrored ? ", mirrored" : "")
+    case .mirror(let step, let received): "mirror step \(step) of \(received.count) sub-batches"
     case .collectNext: "collect on"
     case .redraw: "redraw"
     case .place(let slice, _): "place row \(slice.firstRow)"

@@ -101,7 +101,8 @@ func brief(_ message: Message) -> String {
   case .report(let report): "report of \(report.examples), turn \(report.turn)"
   case .fault(let fault): "fault of \(fault.culprit) in turn \(fault.turn): \(fault.what)"
   case .slice(let slice): "slice\(slice.isLast ? " (last)" : "")"
-  case .collect(let collect): "collect \(collect.transfer) at turn \(collect.turn)"
+  case .collect(let collect):
+    "collect \(collect.transfer)\(collect.mirrored ? ", mirrored," : "") at turn \(collect.turn)"
   case .restore(let restore):
     "restore \(restore.transfer) after \(restore.steps) steps\(restore.isInitial ? ", initial" : "")"
   case .leave(let leave): "leave: \(leave.reason)"

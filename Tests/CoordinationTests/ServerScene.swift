@@ -123,8 +123,8 @@ struct ServerScene {
 
   mutating func foundBest(steps: UInt64) -> [String] { carryOut(.foundBest(steps: steps)) }
 
-  mutating func checkpointed(steps: UInt64) -> [String] {
-    carryOut(.checkpointed(steps: steps, failure: nil))
+  mutating func checkpointed(steps: UInt64, failure: String? = nil) -> [String] {
+    carryOut(.checkpointed(steps: steps, failure: failure))
   }
 
   mutating func stop() -> [String] { carryOut(.stop(reason: "asked to")) }

@@ -119,6 +119,27 @@ private func turned(_ jpeg: [UInt8], orientation: Int, isLittle: Bool) -> [UInt8
     }
   }
 
+  @Test func `a size that the file has no room for is refused before there is memory for it`()
+    throws
+  {
+    var jpeg = try golden("squares.jpg")
+    let frame = try #require((2..<jpeg.count).first { jpeg[$0 - 1] == 0xFF && jpeg[$0] == 0xC0 })
+    for index in 4...7 { jpeg[frame + index] = 0x3F }
+    #expect(
+      throws: DatasetError(
+        "picture", "broken JPEG: \(jpeg.count) bytes do not hold 16191x16191 pixels")
+    ) { try decoded(jpeg, size: 8) }
+    // Width and height of the first chunk, and its checksum.
+    var png = try golden("grey.png")
+    for index in [18, 22] { png[index] = 0x20 }
+    let checksum = png[12..<29].withUnsafeBytes { PreparedIndex.checksum($0) }
+    for byte in 0..<4 { png[29 + byte] = UInt8(truncatingIfNeeded: checksum >> (24 - 8 * byte)) }
+    #expect(
+      throws: DatasetError(
+        "picture", "broken PNG: \(png.count) bytes do not hold 8194x8194 pixels")
+    ) { try decoded(png, size: 8) }
+  }
+
   @Test func `a broken picture does not spoil the next one`() throws {
     let decoder = try ImageDecoder()
     for name in ["squares.jpg", "squares-progressive.jpg", "squares-grey.jpg"] {

@@ -1,3 +1,4 @@
+import Glibc
 import Tensors
 import Testing
 
@@ -41,6 +42,30 @@ import Testing
       #expect(abs(pixels[channel * 64 + 63] - 255) <= 3)
     }
     #expect(try picture(1, of: pair.train).allSatisfy { (0...255).contains($0) })
+  }
+
+  @Test func `what is called a picture and is none is refused by its path, and not waited for`()
+    throws
+  {
+    let directory = try Self.tree(["train/a/1.jpg"])
+    let folder = "\(directory.path)/train/a"
+    #expect(mkfifo("\(folder)/2.jpg", 0o600) == 0)
+    #expect(symlink("nowhere", "\(folder)/3.jpg") == 0)
+    directory.write("train/a/4.jpg", [])
+    let (train, _) = try ImageFolderDataset.folders(directory: directory.path)
+    let source = try ImageFolderSource(folder: train, side: 8)
+    #expect(source.count == 4)
+    for (index, why) in [
+      (1, "is not a regular file"), (2, "cannot be opened: No such file or directory"),
+      (3, "is empty"),
+    ] {
+      #expect(throws: DatasetError("\(folder)/\(index + 1).jpg", why)) {
+        try picture(index, of: source)
+      }
+    }
+    let pipe = "\(directory.path)/train-images-idx3-ubyte"
+    #expect(mkfifo(pipe, 0o600) == 0)
+    #expect(throws: DatasetError(pipe, "is not a regular file")) { try ByteStream(path: pipe) }
   }
 
   @Test func `a tree without a training folder is the training set`() throws {

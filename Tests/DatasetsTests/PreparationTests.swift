@@ -86,6 +86,53 @@ import Testing
     #expect(kept.colors == measured.colors)
   }
 
+  // As it can be asked of digits: JPEG has grey pictures too.
+  @Test(arguments: [PreparedDescription.Encoding.raw, .jpeg])
+  func `a prepared set of grey pictures has one channel`(
+    encoding: PreparedDescription.Encoding
+  ) throws {
+    let directory = TemporaryDirectory()
+    Self.writeDigits(directory, side: (16, 16))
+    let output = "\(directory.path)/out"
+    try Self.prepare(directory.path, to: output, Self.options { $0.encoding = encoding })
+    let pair = try PreparedDataset.open(directory: output)
+    #expect(pair.train.shape.extents == [1, 16, 16])
+    let pixels = try picture(0, of: pair.test)
+    let expected = (0..<256).map { Float($0 / 16 * 15) }
+    #expect(zip(pixels, expected).allSatisfy { abs($0 - $1) <= (encoding == .raw ? 0 : 8) })
+  }
+
+  @Test func `what is no square is not stored in JPEG, and not read from it`() throws {
+    let directory = TemporaryDirectory()
+    Self.writeDigits(directory, side: (16, 12))
+    let output = "\(directory.path)/out"
+    #expect {
+      try Self.prepare(directory.path, to: output, Self.options { $0.encoding = .jpeg })
+    } throws: {
+      "\($0)".hasSuffix("1x16x12 is no square, as pictures in JPEG are: --encoding raw")
+    }
+    try Self.prepare(directory.path, to: output, Self.options { $0.encoding = .raw })
+    let text = String(decoding: try Files.bytes(of: "\(output)/dataset.json"), as: UTF8.self)
+    directory.write("out/dataset.json", Array(text.replacing("\"raw\"", with: "\"jpeg\"").utf8))
+    #expect {
+      try PreparedDataset.open(directory: output)
+    } throws: {
+      "\($0)".hasSuffix("its pictures are JPEG, and 1x16x12 is no square")
+    }
+  }
+
+  /// Three training digits and a test digit, every row brighter than the one above it.
+  private static func writeDigits(_ directory: TemporaryDirectory, side: (Int, Int)) {
+    let digit = (0..<(side.0 * side.1)).map { UInt8($0 / side.1 * 15) }
+    for (name, count) in [("train", 3), ("t10k", 1)] {
+      directory.write(
+        "\(name)-images-idx3-ubyte",
+        idx([count, side.0, side.1], Array((0..<count).map { _ in digit }.joined())))
+      directory.write(
+        "\(name)-labels-idx1-ubyte", idx([count], (0..<count).map { UInt8($0) }))
+    }
+  }
+
   @Test func `threads change no byte`() throws {
     let directory = try Self.tree()
     try Self.prepare(directory.path, to: "\(directory.path)/one", Self.options { $0.threads = 1 })
@@ -283,6 +330,27 @@ import Testing
     #expect(try picture(2, of: pair.train) == (0..<3072).map { Float($0 % 256) })
     #expect(Set((0..<5).map(pair.train.label)) == [1, 2, 3, 4, 5])
     #expect(try PreparedDataset.open(directory: output, test: "train").test.count == 5)
+  }
+
+  @Test func `sums over many bright examples are exact`() throws {
+    let directory = TemporaryDirectory()
+    for batch in 1...5 {
+      let example = [UInt8(batch)] + Array(repeating: UInt8(255), count: 3072)
+      directory.write("data_batch_\(batch).bin", (0..<130).flatMap { _ in example })
+    }
+    directory.write("test_batch.bin", [9] + Array(repeating: 7, count: 3072))
+    let output = "\(directory.path)/out"
+    try Self.prepare(
+      directory.path, to: output,
+      Self.options {
+        $0.encoding = .raw
+        $0.examplesPerShard = 600
+      })
+    let statistics = try #require(try PreparedDataset.open(directory: output).statistics)
+    #expect(statistics.examples == 650)
+    #expect(statistics.pixelMean.allSatisfy { $0 == 255 })
+    #expect(statistics.channelMean == [255, 255, 255])
+    #expect(statistics.channelDeviation == [0, 0, 0])
   }
 
   @Test func `a tar header is what tar writes`() {

@@ -18,7 +18,7 @@ struct BadInputTests {
     let program = try Program([
       "server", "lenet5", "--run-dir", scratch.path, "--listen", "tcp://127.0.0.1:0",
     ])
-    #expect(eventually(seconds: 30) { !scratch.address.isEmpty }, "\(program.output)")
+    #expect(eventually { !scratch.address.isEmpty }, "\(program.output)")
     return (program, scratch.address)
   }
 
@@ -76,6 +76,57 @@ struct BadInputTests {
     expectOneLine(program, code: 1, [file, "is not a regular file"])
   }
 
+  // MARK: Strangers
+
+  @Test func `who sends nonsense is named by its membership, a stranger by its address`() throws {
+    let (server, address) = try server()
+    let context = try Context()
+    defer { context.terminate() }
+    let hub = try Hub(context: context, listen: nil)
+    defer { hub.close(lingerMilliseconds: 0) }
+    let (control, bulk) = (try hub.dial(address), try hub.dial(address))
+    let join = Join(
+      role: .worker, host: "here", processID: 1, softwareVersion: Version.text, endpoint: "",
+      preferredRank: -1)
+    let header = Header(run: 0, view: 0, sender: NodeID(0), incarnation: 7)
+    #expect(hub.send(try WireCodec.encode(Message(header, .join(join))), to: control))
+    func waits(for condition: () -> Bool) -> Bool {
+      eventually {
+        _ = try? hub.wait(milliseconds: 20, wakeUp: nil)
+        _ = hub.takeEvents()
+        return condition()
+      }
+    }
+    #expect(
+      waits {
+        guard let (_, parts) = try? hub.receive(), let message = try? WireCodec.decode(parts),
+          case .welcome = message.body
+        else { return false }
+        return true
+      }, "\(server.output)")
+    // Nothing has come over this connection that says whose it is.
+    let nonsense = [Frame(copying: Array("nonsense".utf8))]
+    #expect(hub.send(nonsense, to: bulk))
+    #expect(
+      waits { server.output.contains("worker 0 is gone: it breaks the protocol: ") },
+      "\(server.output)")
+    let stranger = try Hub(context: context, listen: nil)
+    defer { stranger.close(lingerMilliseconds: 0) }
+    #expect(stranger.send(nonsense, to: try stranger.dial(address)))
+    func complaints() -> Int {
+      server.output.split(separator: "\n").count {
+        $0.contains("refused a message from 127.0.0.1: ")
+      }
+    }
+    #expect(
+      eventually {
+        _ = try? stranger.wait(milliseconds: 20, wakeUp: nil)
+        return complaints() == 2
+      }, "\(server.output)")
+    server.send(SIGTERM)
+    server.finish()
+  }
+
   // MARK: Versions
 
   /// Says something to a server and gives its refusal.
@@ -87,7 +138,7 @@ struct BadInputTests {
     let link = try hub.dial(address)
     #expect(hub.send(parts, to: link))
     var reason: String?
-    _ = eventually(seconds: 10) {
+    _ = eventually {
       _ = try? hub.wait(milliseconds: 20, wakeUp: nil)
       _ = hub.takeEvents()
       guard let answer = try? hub.receive(), let message = try? WireCodec.decode(answer.1),
@@ -132,14 +183,14 @@ struct BadInputTests {
       .refusal(Refusal(reason: "it is crosscut 0.1.0, the server is 9.9.9", mayJoinAgain: false)))
     let answer = try WireCodec.encode(refusal)
     #expect(
-      eventually(seconds: 20) {
+      eventually {
         _ = try? hub.wait(milliseconds: 20, wakeUp: nil)
         _ = hub.takeEvents()
         guard let (link, _) = try? hub.receive() else { return false }
         return hub.send(answer, to: link)
       })
     #expect(
-      eventually(seconds: 20) {
+      eventually {
         _ = try? hub.wait(milliseconds: 20, wakeUp: nil)
         return !worker.isRunning
       })

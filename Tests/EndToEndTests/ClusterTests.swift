@@ -88,7 +88,7 @@ struct ClusterTests {
     let server = try address()
     _ = try reach(step: 5, at: server)
     program.send(signal)
-    #expect(program.finish(seconds: 20) == 0, "\(program.output)")
+    #expect(program.finish() == 0, "\(program.output)")
     #expect(program.output.contains("stopped: "), "\(program.output)")
     #expect(FileManager.default.fileExists(atPath: "\(run)/model.safetensors"))
     expectNoOrphans(server)
@@ -96,9 +96,9 @@ struct ClusterTests {
 
   @Test func `a signal before anything has started ends it too`() throws {
     let program = try train("--set", "steps=100000")
-    #expect(eventually(seconds: 20) { program.output.contains("run directory") })
+    #expect(eventually { program.output.contains("run directory") })
     program.send(SIGINT)
-    program.finish(seconds: 20)
+    program.finish()
     let server = (try? address()) ?? "none"
     expectNoOrphans(server)
   }
@@ -119,8 +119,8 @@ struct ClusterTests {
     let worker = try #require(before.nodes.first { "\($0.name)" == "worker 1" })
     kill(worker.processID, SIGKILL)
     #expect(
-      eventually(seconds: 20) { scratch.text("run/server.log").contains("view 2: worker 0;") })
-    let isBack = eventually(seconds: 20) {
+      eventually { scratch.text("run/server.log").contains("view 2: worker 0;") })
+    let isBack = eventually {
       scratch.text("run/server.log").contains("view 3: worker 0, worker 1;")
     }
     #expect(isBack, "\(scratch.text("run/server.log"))")
@@ -140,17 +140,17 @@ struct ClusterTests {
     let undisturbed = "\(scratch.path)/undisturbed"
     let reference = try Program(
       ["train", configuration, "--run-dir", undisturbed, "--listen", "tcp://127.0.0.1:0"] + gentle)
-    #expect(reference.finish(seconds: 120) == 0, "\(reference.output)")
+    #expect(reference.finish() == 0, "\(reference.output)")
 
     let program = try Program(
       ["train", configuration, "--run-dir", run, "--listen", "tcp://127.0.0.1:0"] + gentle)
     let server = try address()
-    let before = try reach(step: 50, at: server)
+    let before = try cluster.catchUp(step: 50, at: server)
     let worker = try #require(before.nodes.first { "\($0.name)" == "worker 1" })
     kill(worker.processID, SIGKILL)
     let late = try Program(["worker", "--server", server])
-    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
-    #expect(late.finish(seconds: 15) == 0, "\(late.output)")
+    #expect(program.finish() == 0, "\(program.output)")
+    #expect(late.finish() == 0, "\(late.output)")
     let log = try String(contentsOfFile: "\(run)/server.log", encoding: .utf8)
     #expect(log.contains("view 2: worker 0;"), "\(log)")
     #expect(log.contains(": worker 0, worker 1, worker 2;"), "\(log)")
@@ -178,12 +178,12 @@ struct ClusterTests {
     shout("GET / HTTP/1.1\r\nHost: x\r\n\r\n", at: endpoint)
     shout(String(repeating: "\u{0}\u{7F}garbage", count: 1000), at: endpoint)
     let late = try Program(["worker", "--server", endpoint])
-    #expect(eventually(seconds: 30) { server.output.contains("view 2: worker 0, worker 1") })
+    #expect(eventually { server.output.contains("view 2: worker 0, worker 1") })
     let record = try reach(step: 20, at: endpoint)
     _ = try reach(step: record.step + 20, at: endpoint)
     server.send(SIGTERM)
     #expect(server.finish() == 0, "\(server.output)")
-    for program in [worker, fc, late] { #expect(program.finish(seconds: 15) == 0) }
+    for program in [worker, fc, late] { #expect(program.finish() == 0) }
     let summary = try String(contentsOfFile: "\(run)/summary.json", encoding: .utf8)
     #expect(try StatusRecord.decode(Array(summary.utf8)).step >= record.step + 20)
   }
@@ -195,13 +195,13 @@ struct ClusterTests {
       members.append(try Program([role, "--server", endpoint]))
     }
     for member in members {
-      #expect(eventually(seconds: 20) { member.output.contains("looking for the server") })
+      #expect(eventually { member.output.contains("looking for the server") })
     }
     let server = try Program([
       "server", configuration, "--run-dir", run, "--listen", endpoint, "--set", "steps=1",
     ])
     #expect(server.finish() == 0, "\(server.output)")
-    for member in members { #expect(member.finish(seconds: 15) == 0, "\(member.output)") }
+    for member in members { #expect(member.finish() == 0, "\(member.output)") }
     let summary = try String(contentsOfFile: "\(run)/summary.json", encoding: .utf8)
     #expect(try StatusRecord.decode(Array(summary.utf8)).step == 1)
   }

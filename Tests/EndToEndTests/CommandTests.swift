@@ -26,7 +26,7 @@ struct CommandTests {
     let checkpoint = try Program.run("checkpoint", "now", "--server", server)
     #expect(checkpoint.code == 0, "\(checkpoint.output)")
     #expect(
-      eventually(seconds: 20) { cluster.text("run/events.jsonl").contains("checkpoint after") })
+      eventually { cluster.text("run/events.jsonl").contains("checkpoint after") })
 
     let stop = try Program.run("stop", "--server", server, "--reason", "enough of it")
     #expect(stop.code == 0 && stop.output.contains("the run ends: enough of it"), "\(stop.output)")

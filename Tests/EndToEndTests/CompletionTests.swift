@@ -41,7 +41,7 @@ struct CompletionTests {
   @Test(arguments: [
     (["crosscut", "wor"], ["worker"]),
     (["crosscut", "worker", "--jo"], ["--join", "--join-timeout"]),
-    (["crosscut", "train", "--fc"], ["--fc-loss", "--fc-nodes"]),
+    (["crosscut", "train", "--fc"], ["--fc-loss", "--fc-mirror", "--fc-nodes"]),
     (["crosscut", "model", ""], ["list", "show"]),
     (["crosscut", "model", "show", "--js"], ["--json"]),
     (

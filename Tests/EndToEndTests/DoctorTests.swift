@@ -25,10 +25,10 @@ struct DoctorTests {
       let server = try Program(
         ["server", "lenet5", "--listen", "tcp://127.0.0.1:0", "--run-dir", scratch.path]
           + (secure ? ["--secure"] : []))
-      #expect(eventually(seconds: 20) { !scratch.address.isEmpty })
+      #expect(eventually { !scratch.address.isEmpty })
       let key = secure ? ["--key-file", "\(scratch.path)/keys/nodes/node.key"] : []
       let doctor = try Program(["doctor", "--server", scratch.address] + key)
-      #expect(doctor.finish(seconds: 15) == 0, "\(doctor.output)")
+      #expect(doctor.finish() == 0, "\(doctor.output)")
       for words in ["answers: run", "round trip", "MB/s", secure ? "CURVE; the key" : "none"] {
         #expect(doctor.output.contains(words), "\(words): \(doctor.output)")
       }
@@ -39,7 +39,7 @@ struct DoctorTests {
 
   @Test func `what is bad has advice and ends with 1, as JSON too`() throws {
     let doctor = try Program(["doctor", "--json", "--server", "tcp://127.0.0.1:1"])
-    #expect(doctor.finish(seconds: 15) == 1)
+    #expect(doctor.finish() == 1)
     let object = try #require(
       try JSONSerialization.jsonObject(with: Data(doctor.output.utf8)) as? [String: Any])
     let findings = try #require(object["findings"] as? [[String: String]])
@@ -59,7 +59,7 @@ struct DoctorTests {
     #expect(taken.advice.contains("--listen"))
     hub.close(lingerMilliseconds: 0)
     context.terminate()
-    #expect(eventually(seconds: 10) { MachineCheck.port(port).state == .good })
+    #expect(eventually { MachineCheck.port(port).state == .good })
   }
 
   @Test func `data that differs from the cluster's is bad, and said with both sizes`() throws {

@@ -12,7 +12,7 @@ struct HealthTests {
     let server = try Program([
       "server", "lenet5", "--listen", "tcp://127.0.0.1:0", "--run-dir", scratch.path,
     ])
-    #expect(eventually(seconds: 20) { !scratch.address.isEmpty })
+    #expect(eventually { !scratch.address.isEmpty })
     let health = try Program(["health"], environment: ["CROSSCUT_SERVER": scratch.address])
     #expect(health.finish() == 0, "\(health.output)")
     #expect(health.output.hasPrefix("gathering"), "\(health.output)")
@@ -40,10 +40,11 @@ struct HealthTests {
   }
 
   @Test func `a name that cannot be looked up costs no more than three seconds`() throws {
-    let start = Date()
-    let program = try Program(["health", "--server", "tcp://server.invalid:5555"])
-    #expect(program.finish() == 1)
-    #expect(Date().timeIntervalSince(start) < 3.5)
-    #expect(program.output.split(separator: "\n").count == 1, "\(program.output)")
+    let seconds = try shortest(within: 3.5) {
+      let program = try Program(["health", "--server", "tcp://server.invalid:5555"])
+      #expect(program.finish() == 1)
+      #expect(program.output.split(separator: "\n").count == 1, "\(program.output)")
+    }
+    #expect(seconds < 3.5)
   }
 }

@@ -74,7 +74,7 @@ import Testing
       "server", "\(root)/tiny.json5", "--run-dir", "\(root)/run", "--listen", "tcp://127.0.0.1:0",
     ])
     #expect(
-      eventually(seconds: 30) { scratch.exists("run/server.address") }, "\(server.output)")
+      eventually { scratch.exists("run/server.address") }, "\(server.output)")
     let address = scratch.text("run/server.address").trimmingCharacters(in: .whitespacesAndNewlines)
     let fc = try Program(["fc", "--server", address, "--listen", "tcp://127.0.0.1:0"])
     // Both have group 0: the server waits, and says for what.
@@ -82,14 +82,14 @@ import Testing
     let first = try machines.map { try Program(["worker", "--server", address], directory: $0) }
     let missing = "a worker that has shard group 1 of the data"
     #expect(
-      eventually(seconds: 30) {
+      eventually {
         (try? Program.run("status", "--why", "--server", address).output.contains(missing)) ?? false
       })
     let useless = try Program(["worker", "--server", address], directory: "\(root)/none")
     #expect(useless.finish() == 1)
     #expect(useless.output.contains("none of 2 shard groups whole"), "\(useless.output)")
     let last = try Program(["worker", "--server", address], directory: "\(root)/odd")
-    #expect(server.finish(seconds: 120) == 0, "\(server.output)")
+    #expect(server.finish() == 0, "\(server.output)")
     for node in first + [last, fc] { #expect(node.finish() == 0, "\(node.output)") }
     #expect(last.output.contains("here 1 of 2 shard groups"), "\(last.output)")
 

@@ -16,7 +16,7 @@ struct NodeByHandTests {
     let address = try cluster.address()
     let worker = try Program(["worker", "--server", address])
     #expect(
-      eventually(seconds: 30) {
+      eventually {
         worker.output.contains("the run has not begun: waiting for 1 more fc node")
       }, "\(worker.output)")
     #expect(worker.output.contains("joined run"), "\(worker.output)")
@@ -51,7 +51,7 @@ struct NodeByHandTests {
       return (program.finish(), program.output)
     }
     #expect(
-      eventually(seconds: 30) {
+      eventually {
         (try? logs("worker-0", "--key-file", key))?.output.contains("nothing to download") == true
       }, "\(worker.output)")
     let all = try logs("--key-file", key, "-n", "1000")

@@ -13,7 +13,7 @@ struct OperatorTests {
       "--tensorboard",
     ])
     #expect(
-      eventually(seconds: 60) { scratch.text("metrics.jsonl").contains("\n") }, "\(train.output)")
+      eventually { scratch.text("metrics.jsonl").contains("\n") }, "\(train.output)")
     let page = scratch.text("http.address").trimmingCharacters(in: .whitespacesAndNewlines)
     #expect(page.hasPrefix("http://127.0.0.1:"))
     #expect(train.output.contains("page: \(page)"))

@@ -23,11 +23,11 @@ struct RecoveryTests {
 
   @Test func `a run that is stopped and resumed gives the same bits`() throws {
     let first = try cluster.train(Self.gentle)
-    let stopped = try cluster.reach(step: 150, at: try cluster.address())
+    let stopped = try cluster.catchUp(step: 150, at: try cluster.address())
     first.send(SIGINT)
     #expect(first.finish() == 0, "\(first.output)")
     let second = try Program(["train", "--resume", run, "--listen", "tcp://127.0.0.1:0"])
-    #expect(second.finish(seconds: 120) == 0, "\(second.output)")
+    #expect(second.finish() == 0, "\(second.output)")
     #expect(log("server").contains("goes on after"), "\(log("server"))")
     let summary = try String(contentsOfFile: "\(run)/summary.json", encoding: .utf8)
     let end = try StatusRecord.decode(Array(summary.utf8))
@@ -50,7 +50,7 @@ struct RecoveryTests {
     throws
   {
     let first = try cluster.train(Self.gentle)
-    _ = try cluster.reach(step: 150, at: try cluster.address())
+    _ = try cluster.catchUp(step: 150, at: try cluster.address())
     first.send(SIGKILL)
     first.finish()
     cluster.expectNoOrphans(run)
@@ -58,19 +58,34 @@ struct RecoveryTests {
       "train", "--resume", run, "--workers", "3", "--fc-nodes", "1", "--listen",
       "tcp://127.0.0.1:0",
     ])
-    #expect(second.finish(seconds: 120) == 0, "\(second.output)")
+    #expect(second.finish() == 0, "\(second.output)")
     try expectUndisturbed(within: 1e-5)
   }
 
   @Test func `a killed fc node is replaced, and the run goes on from the checkpoint`() throws {
     let program = try cluster.train(Self.gentle)
     let server = try cluster.address()
+    let before = try cluster.catchUp(step: 150, at: server)
+    let node = try #require(before.nodes.first { "\($0.name)" == "fc 1" })
+    kill(node.processID, SIGKILL)
+    #expect(program.finish() == 0, "\(program.output)")
+    #expect(program.output.contains("fc-1 started again"), "\(program.output)")
+    #expect(log("server").contains("back to the checkpoint after"), "\(log("server"))")
+    try expectUndisturbed(within: 0)
+    cluster.expectNoOrphans(server)
+  }
+
+  @Test func `a killed fc node costs no step if its slice is mirrored`() throws {
+    let program = try cluster.train(
+      ["--fc-mirror"] + Self.gentle + ["--set", "checkpoint.everySteps=1000000"])
+    let server = try cluster.address()
     let before = try cluster.reach(step: 150, at: server)
     let node = try #require(before.nodes.first { "\($0.name)" == "fc 1" })
     kill(node.processID, SIGKILL)
-    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(program.finish() == 0, "\(program.output)")
     #expect(program.output.contains("fc-1 started again"), "\(program.output)")
-    #expect(log("server").contains("back to the checkpoint after"), "\(log("server"))")
+    #expect(log("server").contains("is taken from its mirror, fc 0"), "\(log("server"))")
+    #expect(log("server").contains(", 0 steps to repeat"), "\(log("server"))")
     try expectUndisturbed(within: 0)
     cluster.expectNoOrphans(server)
   }
@@ -78,10 +93,10 @@ struct RecoveryTests {
   @Test func `a killed server comes back, and everybody joins it again`() throws {
     let program = try cluster.train(Self.gentle)
     let server = try cluster.address()
-    _ = try cluster.reach(step: 150, at: server)
+    _ = try cluster.catchUp(step: 150, at: server)
     let process = try #require(cluster.serverProcess())
     kill(process, SIGKILL)
-    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(program.finish() == 0, "\(program.output)")
     #expect(program.output.contains("server started again"), "\(program.output)")
     #expect(log("worker-0").contains("joining again"), "\(log("worker-0"))")
     try expectUndisturbed(within: 0)
@@ -92,10 +107,10 @@ struct RecoveryTests {
     let program = try cluster.train(
       ["--set", "cluster.fcLoss=recut"] + Self.gentle)
     let server = try cluster.address()
-    let before = try cluster.reach(step: 150, at: server)
+    let before = try cluster.catchUp(step: 150, at: server)
     let node = try #require(before.nodes.first { "\($0.name)" == "fc 1" })
     kill(node.processID, SIGKILL)
-    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(program.finish() == 0, "\(program.output)")
     #expect(log("server").contains("cut anew among 1 fc nodes"), "\(log("server"))")
     try expectUndisturbed(within: 1e-5)
   }
@@ -103,15 +118,15 @@ struct RecoveryTests {
   @Test func `an fc node that is told to go leaves its slice behind`() throws {
     let program = try cluster.train(Self.gentle)
     let server = try cluster.address()
-    let before = try cluster.reach(step: 130, at: server)
+    let before = try cluster.catchUp(step: 130, at: server)
     let node = try #require(before.nodes.first { "\($0.name)" == "fc 0" })
     kill(node.processID, SIGTERM)
-    let written = eventually(seconds: 30) {
+    let written = eventually {
       log("server").contains("its slices are in the checkpoint")
     }
     #expect(written, "\(log("server"))")
     let replacement = try Program(["fc", "--server", server, "--listen", "tcp://127.0.0.1:0"])
-    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(program.finish() == 0, "\(program.output)")
     #expect(replacement.finish() == 0, "\(replacement.output)")
     try expectUndisturbed(within: 0)
   }
@@ -120,12 +135,12 @@ struct RecoveryTests {
   {
     let program = try cluster.train(["--layout", "beside"] + Self.gentle)
     let server = try cluster.address()
-    let before = try cluster.reach(step: 150, at: server)
+    let before = try cluster.catchUp(step: 150, at: server)
     let worker = try #require(before.nodes.first { "\($0.name)" == "worker 1" })
     let fc = try #require(before.nodes.first { "\($0.name)" == "fc 1" })
     #expect(worker.processID == fc.processID)
     kill(worker.processID, SIGKILL)
-    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(program.finish() == 0, "\(program.output)")
     #expect(program.output.contains("worker-1 started again"), "\(program.output)")
     #expect(log("server").contains("back to the checkpoint after"), "\(log("server"))")
     try expectUndisturbed(within: 1e-5)
@@ -135,36 +150,36 @@ struct RecoveryTests {
   @Test func `a worker with an fc node that is told to go leaves as both`() throws {
     let program = try cluster.train(["--layout", "beside"] + Self.gentle)
     let server = try cluster.address()
-    let before = try cluster.reach(step: 130, at: server)
+    let before = try cluster.catchUp(step: 130, at: server)
     let pair = try #require(before.nodes.first { "\($0.name)" == "fc 0" })
     kill(pair.processID, SIGTERM)
-    let written = eventually(seconds: 30) {
+    let written = eventually {
       log("server").contains("its slices are in the checkpoint")
     }
     #expect(written, "\(log("server"))")
     #expect(
-      eventually(seconds: 30) { !processes(of: [server]).contains(pair.processID) },
+      eventually { !processes(of: [server]).contains(pair.processID) },
       "\(log("worker-0"))")
     let replacement = try Program([
       "worker", "--with-fc", "--server", server, "--listen", "tcp://127.0.0.1:0",
     ])
-    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(program.finish() == 0, "\(program.output)")
     #expect(replacement.finish() == 0, "\(replacement.output)")
     try expectUndisturbed(within: 1e-5)
   }
 
   @Test func `a worker that was stopped too long joins again`() throws {
-    let program = try cluster.train(["--set", "steps=100000"])
+    let program = try cluster.train(["--set", "steps=100000"] + TinyCluster.noticesSilence)
     let server = try cluster.address()
     let before = try cluster.reach(step: 20, at: server)
     let worker = try #require(before.nodes.first { "\($0.name)" == "worker 1" })
     kill(worker.processID, SIGSTOP)
-    let gone = eventually(seconds: 20) {
+    let gone = eventually {
       log("server").contains("worker 1 is gone")
     }
     kill(worker.processID, SIGCONT)
     #expect(gone, "\(log("server"))")
-    let back = eventually(seconds: 20) {
+    let back = eventually {
       log("server").contains("view 3: worker 0, worker 1;")
     }
     #expect(back, "\(log("server")) \(log("worker-1"))")
@@ -175,7 +190,7 @@ struct RecoveryTests {
   @Test func `a step whose numbers are not finite ends the run by name, and is not applied`() throws
   {
     let program = try cluster.train(["--set", "optimizer.learningRate=1e30"])
-    #expect(program.finish(seconds: 120) == 1, "\(program.output)")
+    #expect(program.finish() == 1, "\(program.output)")
     #expect(
       program.output.contains(/the run failed: step \d+ is not applied: .*(conv1|fc\d)/),
       "\(program.output)")
@@ -193,7 +208,7 @@ struct RecoveryTests {
       "--set", "checkpoint.everySteps=7", "--set", "steps=200", "--min-workers", "1", "--fc-loss",
       "wait",
     ])
-    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(program.finish() == 0, "\(program.output)")
     let best = "\(run)/checkpoints/best"
     #expect(FileManager.default.fileExists(atPath: best))
     let list = try Program.run("checkpoint", "list", run)
@@ -209,7 +224,7 @@ struct RecoveryTests {
 
   @Test func `a ledger with a line missing is no proof`() throws {
     let program = try cluster.train(["--set", "steps=40"])
-    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(program.finish() == 0, "\(program.output)")
     let path = "\(run)/ledger.jsonl"
     let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
     let kept = lines.filter { !$0.contains(#""step":20,"#) }
@@ -241,7 +256,7 @@ struct RecoveryTests {
     _ = try cluster.reach(step: 10, at: server)
     try? FileManager.default.removeItem(atPath: "\(run)/checkpoints")
     #expect(FileManager.default.createFile(atPath: "\(run)/checkpoints", contents: Data()))
-    let said = eventually(seconds: 30) {
+    let said = eventually {
       log("server").contains("training goes on")
     }
     #expect(said, "\(log("server"))")

@@ -35,14 +35,14 @@ struct ReplayTests {
       let node = try #require(before.nodes.first { "\($0.name)" == name })
       kill(node.processID, SIGKILL)
     }
-    let isBack = eventually(seconds: 30) {
+    let isBack = eventually {
       cluster.text("run/server.log").components(separatedBy: "is gone").count > 2
     }
     #expect(isBack, "\(cluster.text("run/server.log"))")
     let status = try cluster.reach(step: 61, at: server)
     _ = try cluster.reach(step: status.step + 20, at: server)
     program.send(SIGINT)
-    #expect(program.finish(seconds: 30) == 0, "\(program.output)")
+    #expect(program.finish() == 0, "\(program.output)")
     let replay = try Program.run("replay", cluster.run)
     #expect(replay.code == 0, "\(replay.output)")
     for name in ["worker 1", "fc 0"] {

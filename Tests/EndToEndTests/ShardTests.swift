@@ -22,7 +22,7 @@ struct ShardTests {
     #expect(record.serverShardsWanted == 1)
     let shard = try #require(record.nodes.first { "\($0.name)" == "shard 1" })
     #expect(shard.state == .active)
-    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(program.finish() == 0, "\(program.output)")
     #expect(log("shard-1").contains("ready: shard 1 of 2"), "\(log("shard-1"))")
     #expect(log("server").contains("2 server shards; turn 0"), "\(log("server"))")
     try cluster.expectUndisturbed(within: 0)
@@ -31,7 +31,7 @@ struct ShardTests {
 
   @Test func `server shards and fc nodes beside workers give the same bits`() throws {
     let program = try cluster.train(["--layout", "beside"] + Self.shards + TinyCluster.gentle)
-    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(program.finish() == 0, "\(program.output)")
     let logs = try FileManager.default.contentsOfDirectory(atPath: run).filter {
       $0.hasSuffix(".log")
     }
@@ -43,10 +43,10 @@ struct ShardTests {
   @Test func `a killed server shard is replaced, and the run goes on from the checkpoint`() throws {
     let program = try cluster.train(Self.shards + TinyCluster.gentle)
     let server = try cluster.address()
-    let before = try cluster.reach(step: 150, at: server)
+    let before = try cluster.catchUp(step: 150, at: server)
     let shard = try #require(before.nodes.first { "\($0.name)" == "shard 1" })
     kill(shard.processID, SIGKILL)
-    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(program.finish() == 0, "\(program.output)")
     #expect(program.output.contains("shard-1 started again"), "\(program.output)")
     #expect(
       log("server").contains(
@@ -59,10 +59,10 @@ struct ShardTests {
   @Test func `a killed coordinator comes back, and its shards join it again`() throws {
     let program = try cluster.train(Self.shards + TinyCluster.gentle)
     let server = try cluster.address()
-    _ = try cluster.reach(step: 150, at: server)
+    _ = try cluster.catchUp(step: 150, at: server)
     let process = try #require(cluster.serverProcess())
     kill(process, SIGKILL)
-    #expect(program.finish(seconds: 120) == 0, "\(program.output)")
+    #expect(program.finish() == 0, "\(program.output)")
     #expect(program.output.contains("server started again"), "\(program.output)")
     #expect(log("shard-1").contains("joining again"), "\(log("shard-1"))")
     try cluster.expectUndisturbed(within: 0)
@@ -70,13 +70,13 @@ struct ShardTests {
 
   @Test func `a run is resumed with another number of parameter servers`() throws {
     let first = try cluster.train(Self.shards + TinyCluster.gentle)
-    _ = try cluster.reach(step: 150, at: try cluster.address())
+    _ = try cluster.catchUp(step: 150, at: try cluster.address())
     first.send(SIGINT)
     #expect(first.finish() == 0, "\(first.output)")
     let second = try Program([
       "train", "--resume", run, "--server-shards", "3", "--listen", "tcp://127.0.0.1:0",
     ])
-    #expect(second.finish(seconds: 120) == 0, "\(second.output)")
+    #expect(second.finish() == 0, "\(second.output)")
     #expect(log("server").contains("3 server shards; turn"), "\(log("server"))")
     try cluster.expectUndisturbed(within: 0)
   }
@@ -103,6 +103,6 @@ struct ShardTests {
     #expect(second.output.contains("all 2 server shards are taken"), "\(second.output)")
     server.send(SIGTERM)
     #expect(server.finish() == 0, "\(server.output)")
-    for program in others { #expect(program.finish(seconds: 15) == 0, "\(program.output)") }
+    for program in others { #expect(program.finish() == 0, "\(program.output)") }
   }
 }

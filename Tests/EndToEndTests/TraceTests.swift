@@ -12,7 +12,7 @@ struct TraceTests {
       "steps=1000000", "--set", "evaluation.everySteps=1000000", "--set", "logging.everySteps=2",
     ])
     #expect(
-      eventually(seconds: 60) { scratch.text("metrics.jsonl").contains("\n") }, "\(train.output)")
+      eventually { scratch.text("metrics.jsonl").contains("\n") }, "\(train.output)")
     let path = "\(scratch.path)/trace.json"
     let unwritable = try Program.run(
       "trace", "--server", scratch.address, "--steps", "1", "--out", "/nowhere/trace.json")

@@ -294,6 +294,27 @@ import Testing
     #expect(evaluation.featureGradient.isEmpty)
   }
 
+  @Test func `normalization takes memory for one layer and not for each`() throws {
+    func plannedBytes(normalized: Bool) throws -> Int {
+      var layers: [LayerSpec.Operation] = []
+      for _ in 0..<3 {
+        layers += [
+          .convolution(Convolution(channels: 16, kernel: 3, padding: 1)), .activation(.relu),
+        ]
+        if normalized { layers.append(.localResponseNormalization(LocalResponseNormalization())) }
+        layers.append(.pooling(Pooling(.max, window: 3, stride: 1, padding: 1)))
+      }
+      let harness = try StackHarness(rows: 16, shape: Shape(16, 32, 32), layers)
+      return try ConvolutionStack(
+        plan: harness.plan, rows: 16, training: true, algorithm: .direct
+      ).plannedBytes
+    }
+    let output = 16 * 16 * 32 * 32 * 4
+    // Of what it notes down, and that is twice its output at most: the outputs lie among gradients.
+    let more = try plannedBytes(normalized: true) - plannedBytes(normalized: false)
+    #expect(more <= 2 * output + output / 4, "\(more) bytes, an output has \(output)")
+  }
+
   @Test func `every primitive is listed and no convolution is reference code`() throws {
     let given = Self.networks[0]
     let harness = try StackHarness(rows: 3, shape: given.shape, given.layers)

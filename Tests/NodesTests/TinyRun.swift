@@ -28,7 +28,8 @@ enum TinyRun {
       optimizer: { learningRate: 0.05, momentum: 0.9, weightDecay: 0.0005 },
       globalBatch: 22, steps: 20, seed: 5,
       evaluation: { everySteps: 8 },
-      cluster: { chunkBytes: 400 },
+      // Dozens of threads on a busy machine: who has to wait for a core is not dead.
+      cluster: { chunkBytes: 400, memberTimeoutMilliseconds: 60000 },
       compute: { threadsPerNode: 1 },
     }
     """

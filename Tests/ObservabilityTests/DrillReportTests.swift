@@ -79,16 +79,29 @@ import Testing
   @Test func `a server that comes back is another run, after the time it did not answer`() {
     var report = DrillReport(
       Drill(kind: .kill), at: .server, before: Self.status(step: 500), begun: 0)
+    report.observe(Self.status(step: 500), at: 0.02)
     report.observe(nil, at: 0.5)
     report.observe(nil, at: 1)
     #expect(!report.isComplete(at: 1))
+    #expect(report.text.contains("the server did not answer after 0.5 s"))
     report.observe(Self.status(run: 8, step: 400, workers: 0, fcNodes: 0), at: 2)
     report.observe(Self.status(run: 8, step: 401), at: 3)
     report.observe(Self.status(run: 8, step: 460), at: 4)
     #expect(report.isComplete(at: 4))
     #expect(report.trainedAgain == 3)
     #expect(report.stepsRepeated == 100)
-    #expect(report.text.contains("the server did not answer after 0.5 s"))
+    #expect(report.text.contains(Self.replaced))
+  }
+
+  private static let replaced =
+    "  noticed   after 2.0 s: another server answered, the one before it for the last time after 20 ms"
+
+  @Test func `a server that is back before anybody asks is reported in the same words`() {
+    var report = DrillReport(
+      Drill(kind: .kill), at: .server, before: Self.status(step: 500), begun: 0)
+    report.observe(Self.status(step: 500), at: 0.02)
+    report.observe(Self.status(run: 8, step: 400), at: 2)
+    #expect(report.text.contains(Self.replaced))
   }
 
   @Test func `a fault that nobody notices is over a while after its end`() {

@@ -29,7 +29,7 @@ struct TrafficTests {
       },
       dataset: { kind: "synthetic", examples: 256, testExamples: 64 },
       globalBatch: 96, steps: 100000, evaluation: { everyEpochs: 0, atEnd: false },
-      cluster: { heartbeatMilliseconds: 20 },
+      cluster: { heartbeatMilliseconds: 20, memberTimeoutMilliseconds: 60000 },
       compute: { threadsPerNode: 1 },
     }
     """

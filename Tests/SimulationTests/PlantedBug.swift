@@ -43,8 +43,15 @@ enum PlantedBug: String, CaseIterable {
   case hoardsMessages
   /// The server forgets to tell the end.
   case forgetsToSayGoodbye
+  /// An FC node says that it can mirror a step, and does not make it.
+  case forgetsToMirror
   /// The server never takes offence at a turn that does not move.
   case neverEvicts
+}
+
+extension PlantedBug {
+  /// The clusters that can have it.
+  var variant: RandomScenario.Variant { self == .forgetsToMirror ? .mirrored : .plain }
 }
 
 extension SimulatedCluster {
@@ -105,6 +112,14 @@ extension SimulatedCluster {
         // Something that changes nothing, so that the confirmation stands.
         case .compute(let id, .place), .compute(let id, .redraw): .compute(id, .gradients)
         default: directive
+        }
+      }
+    case .forgetsToMirror:
+      return directives.map { directive in
+        if case .compute(let id, .mirror) = directive {
+          .compute(id, .gradients)
+        } else {
+          directive
         }
       }
     case .collectsBeforeApplying:

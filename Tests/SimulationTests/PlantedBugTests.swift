@@ -8,7 +8,7 @@ struct PlantedBugTests {
 
   private func found(_ bug: PlantedBug) -> RandomScenario? {
     for seed in 0..<Self.patience {
-      var scenario = RandomScenario(seed: seed)
+      var scenario = RandomScenario(seed: seed, bug.variant)
       scenario.bug = bug
       if !scenario.run().problems.isEmpty { return scenario }
     }

@@ -10,12 +10,19 @@ struct RandomScenario: CustomStringConvertible {
   /// What is wrong with the cores on purpose.
   var bug: PlantedBug?
 
+  /// What a cluster has that another does not; the rest of a seed's scenario is the same.
+  enum Variant: CaseIterable {
+    case plain
+    /// Several parameter servers, which meet with faults too.
+    case sharded
+    /// FC nodes whose slices are mirrored, and which die more often.
+    case mirrored
+  }
+
   /// - Parameters:
-  ///   - sharded: with several parameter servers, which meet with faults too; the rest of the
-  ///     scenario is the same.
   ///   - isHarsh: besides what happens to members: deaths of the server, links that are cut one way
   ///     or flap, a full disk, numbers that are not finite.
-  init(seed: UInt64, sharded: Bool = false, isHarsh: Bool = true) {
+  init(seed: UInt64, _ variant: Variant = .plain, isHarsh: Bool = true) {
     self.seed = seed
     var random = RandomSequence(RandomStream(seed: seed, purpose: .simulation, first: 1))
     func below(_ bound: Int) -> Int { Int(RandomStream.below(UInt32(bound), random.nextWord())) }
@@ -69,7 +76,7 @@ struct RandomScenario: CustomStringConvertible {
         rank % 2 == 0 ? groups : groups.filter { _ in oneIn(2) }
       }
     }
-    if sharded {
+    if variant == .sharded {
       options.shards = 2 + below(3)
       for _ in 0..<below(3) {
         let shard = NodeName(.shard, 1 + below(options.shards - 1))
@@ -83,7 +90,23 @@ struct RandomScenario: CustomStringConvertible {
     }
     options.schedule.updatesEachSubBatch = oneIn(2)
     self.options = options
+    if variant == .mirrored { mirror(span: span) }
     if isHarsh { addHardship(span: span) }
+  }
+
+  private mutating func mirror(span: Int) {
+    var random = RandomSequence(RandomStream(seed: seed, purpose: .simulation, first: 3))
+    func below(_ bound: Int) -> Int { Int(RandomStream.below(UInt32(bound), random.nextWord())) }
+    options.mirrorsFC = true
+    options.fcNodes = 2 + below(2)
+    options.checkpointEvery = UInt64(1 + below(6))
+    for _ in 0..<below(4) {
+      let fc = NodeName(.fc, below(options.fcNodes))
+      let fault: SimulatedCluster.Fault =
+        below(4) == 0 ? .leave(fc) : .kill(fc, connectionCloses: below(3) > 0)
+      options.faults.append((Microseconds(below(span)), fault))
+      options.faults.append((Microseconds(below(2 * span)), .add(.fc)))
+    }
   }
 
   /// Drawn from a sequence of its own: a seed that is known for something stays what it was.
@@ -128,7 +151,7 @@ struct RandomScenario: CustomStringConvertible {
 
   var description: String {
     """
-    CROSSCUT_SIMULATION_SEED=\(seed): \(options.workers) workers, \(options.fcNodes) fc nodes, \(options.shards) shards, \
+    CROSSCUT_SIMULATION_SEED=\(seed): \(options.workers) workers, \(options.fcNodes) fc nodes\(options.mirrorsFC ? ", mirrored" : ""), \(options.shards) shards, \
     \(options.steps) steps of \(options.globalBatch), evaluation of \
     \(options.evaluationExamples) every \(options.evaluateEvery), delays up to \
     \(options.maximumDelay) us, \(options.schedule.subBatches) sub-batches \
@@ -179,6 +202,7 @@ struct RandomScenario: CustomStringConvertible {
     _ = attempt { $0.duplicates = 0 }
     _ = attempt { $0.schedule = Schedule() }
     _ = attempt { $0.keepsBest = false }
+    _ = attempt { $0.mirrorsFC = false }
     _ = attempt { $0.evaluationExamples = 0 }
     while smallest.options.workers > 1, attempt({ $0.workers -= 1 }) {}
     while smallest.options.steps > 1, attempt({ $0.steps -= 1 }) {}

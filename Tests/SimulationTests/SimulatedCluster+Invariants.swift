@@ -36,6 +36,21 @@ extension SimulatedCluster {
     if node.weights != Array(trajectory[step + 1].weights[node.columns]) {
       violate("columns \(node.columns) after step \(step) are others")
     }
+    if let mirror = node.mirror,
+      mirror.weights != Array(trajectory[step + 1].weights[mirror.columns])
+    {
+      violate("the mirrored columns \(mirror.columns) after step \(step) are others")
+    }
+  }
+
+  /// A worker is dealt only what it has, where the schedule follows holders.
+  mutating func checkHolder(_ core: WorkerCore, _ operation: WorkerCore.Operation) {
+    guard plan.schedule.followsHolders, case .load(let span, let block) = operation, span.rows > 0
+    else { return }
+    let group = core.blocks[block].subBatch
+    if !core.heldGroups.contains(group) {
+      violate("a worker that has \(core.heldGroups) was dealt group \(group)")
+    }
   }
 
   /// A turn is committed in its order and over the whole batch, each row once.
@@ -68,7 +83,8 @@ extension SimulatedCluster {
 
   /// In a view an FC node is at most one step behind the server, and never ahead of it.
   private mutating func check(_ core: FCCore, _ id: NodeID) {
-    bound(core.inbox.count, by: 2 * plan.subBatches.parts, "inboxes of \(id)")
+    bound(
+      core.inbox.count, by: (plan.mirrorsFC ? 3 : 2) * plan.subBatches.parts, "inboxes of \(id)")
     bound(core.gate.keptCount, by: mostEarly, "early messages of \(id)")
     bound(
       core.outstanding.count, by: 2 * plan.subBatches.parts + 2 * model.columns + 8,

@@ -34,9 +34,10 @@ extension SimulatedCluster {
         rank: record.name.rank, now: now)
       nodes[id] = SimulatedNode(shard: core, model, plan, facts)
     } else {
-      let sizes = Array(
+      var sizes = Array(
         repeating: Array(repeating: 4, count: options.fcNodes),
         count: plan.trainingSegments - 1)
+      if plan.mirrorsFC { sizes.append(plan.featureSlices.ranges.map { 4 * $0.count }) }
       let core = FCCore(
         plan: plan, identity: identity, serverIncarnation: life.incarnation,
         exchangeRowBytes: sizes, now: now)
@@ -193,6 +194,8 @@ extension SimulatedCluster {
         schedule(after: delay(2000), .drained(sender: id, receiver: receiver, of: node))
       }
     case .worker(let operation, let what):
+      // What was asked for in an older view is done, and means nothing any more.
+      if let core = node.worker, core.outstanding[operation] != nil { checkHolder(core, what) }
       let outcome = node.perform(what)
       for directive in node.worker?.handle(.computed(operation, outcome), now: now) ?? [] {
         perform(directive, of: id)

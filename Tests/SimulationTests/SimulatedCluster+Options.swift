@@ -7,6 +7,8 @@ extension SimulatedCluster {
     var fcNodes = 2
     /// Parameter servers, the coordinator included.
     var shards = 1
+    /// Whether each FC node's slice is kept by the next one too.
+    var mirrorsFC = false
     var steps: UInt64 = 5
     var globalBatch = 7
     var evaluateEvery: UInt64 = 2

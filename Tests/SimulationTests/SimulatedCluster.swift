@@ -121,6 +121,7 @@ struct SimulatedCluster {
     plan.schedule = options.schedule
     plan.shards = ShardMap(chunks, count: options.shards)
     plan.onFault = options.onFault
+    plan.mirrorsFC = options.mirrorsFC
     self.plan = plan
     model = ToyModel(
       columns: network.features, chunkSizes: chunks.chunks.map(\.range.count),

@@ -1,7 +1,6 @@
 import Messages
 import Network
 import Tensors
-import Testing
 
 @testable import Coordination
 
@@ -32,6 +31,8 @@ final class SimulatedNode {
   var chunks: [[Int32]] = []
   var working: [[Int32]] = []
   private var rank = 0
+  /// The neighbour's slice, where it is kept too.
+  var mirror: Mirror?
   private(set) var columns = 0..<0
   private(set) var weights: [Int32] = []
   /// Where weights step within a step: what the steps so far have made, and whether it is read.
@@ -40,8 +41,8 @@ final class SimulatedNode {
   private var currentWeights: [Int32] { readsWorking ? workingWeights : weights }
   private var weightGradient: [Int32] = []
   /// By sub-batch.
-  private var features: [Int: [[Int32]]] = [:]
-  private var logits: [Int: [Int32]] = [:]
+  private(set) var features: [Int: [[Int32]]] = [:]
+  private(set) var logits: [Int: [Int32]] = [:]
   /// By block; and the sums over the blocks so far, by chunk.
   private var gradients: [Int: [[Int32]]] = [:]
   private var sums: [Int: [Int32]] = [:]
@@ -112,6 +113,9 @@ final class SimulatedNode {
     self.facts = facts
     columns = plan.featureSlices[rank]
     weights = columns.map(model.initialWeight)
+    if plan.mirrorsFC {
+      mirror = Mirror(plan.featureSlices[plan.mirrored(by: rank)], model)
+    }
   }
 
   // MARK: Computation
@@ -169,7 +173,7 @@ final class SimulatedNode {
       }
       return .slices(
         Array(
-          pieces(of: plan.featureSlices[name.rank], checkpoint.weights, transfer)
+          pieces(of: heldColumns(by: name.rank), checkpoint.weights, transfer)
             .dropFirst(first).prefix(3)))
     case .save(let steps):
       let whole = chunks.indices.map { plan.shards.owner[$0] == 0 ? chunks[$0] : storedChunks[$0] }
@@ -185,7 +189,7 @@ final class SimulatedNode {
   /// In pieces of one column, so that an end in the middle of them is met as well; the toy model
   /// has no velocities to put into theirs.
   private func pieces(
-    of columns: Range<Int>, _ weights: [Int32], _ transfer: UInt32
+    of columns: [Int], _ weights: [Int32], _ transfer: UInt32
   ) -> [(Slice, [Frame])] {
     var pieces = columns.flatMap { column in
       Slice.Part.allCases.map { part in
@@ -208,12 +212,6 @@ final class SimulatedNode {
     case .configure, .forward: return .done
     case .load(let span, let block):
       spans[block] = span
-      if plan.schedule.followsHolders, span.rows > 0, let worker {
-        let group = worker.blocks[block].subBatch
-        if !worker.heldGroups.contains(group) {
-          Issue.record("a worker that has \(worker.heldGroups) was dealt group \(group)")
-        }
-      }
       return .done
     case .install(let stage, let frames):
       for (chunk, frame) in zip(plan.chunks.ofStage[stage], frames) {
@@ -293,7 +291,11 @@ final class SimulatedNode {
           model.weightGradient(features[lane] ?? [], logits[lane] ?? [], column: column))
       }
       return .done
+    case .mirror(_, let received):
+      mirrorStep(received)
+      return .done
     case .apply:
+      mirror?.apply()
       if plan.schedule.updatesEachSubBatch {
         swap(&weights, &workingWeights)
         readsWorking = false
@@ -303,19 +305,28 @@ final class SimulatedNode {
         weights[index] = model.step(weights[index], weightGradient[index])
       }
       return .done
-    case .collect(let transfer):
+    case .collect(let transfer, let isMirrored):
       var all = Array(repeating: Int32(0), count: model.columns)
-      for (column, weight) in zip(columns, weights) { all[column] = weight }
-      handover = pieces(of: columns, all, transfer)[...]
+      let source = isMirrored ? mirror?.columns ?? 0..<0 : columns
+      for (column, weight) in zip(source, isMirrored ? mirror?.weights ?? [] : weights) {
+        all[column] = weight
+      }
+      handover = pieces(of: Array(source), all, transfer)[...]
       return .slices(handOver())
     case .collectNext: return .slices(handOver())
     case .redraw:
       weights = columns.map(model.initialWeight)
+      mirror = mirror.map { Mirror($0.columns, model) }
       return .done
     case .place(let slice, let frames):
       guard slice.part == .value else { return .done }
       for (offset, value) in values(frames).enumerated() {
-        weights[slice.firstColumn + offset - columns.lowerBound] = value
+        let column = slice.firstColumn + offset
+        if columns.contains(column) {
+          weights[column - columns.lowerBound] = value
+        } else {
+          mirror?.place(value, column)
+        }
       }
       return .done
     }
@@ -364,6 +375,7 @@ final class SimulatedNode {
       result.report = (Double(examples), frame(counts))
     }
     if let deliver {
+      if plan.mirrorsFC { result.outgoing = forMirror(features[lane] ?? []) }
       result.notFinite = notFinite(lane)
       let gradient = model.featureGradient(logits[lane] ?? [], currentWeights)
       let first = plan.subBatches[lane].lowerBound

@@ -107,6 +107,37 @@ struct SimulationTests {
     }
   }
 
+  @Test(arguments: [false, true])
+  func `an fc node that dies costs no step where slices are mirrored`(eachSubBatch: Bool) {
+    var rescued = 0
+    for seed in 0..<150 {
+      var options = SimulatedCluster.Options()
+      options.workers = 2
+      options.fcNodes = 2 + seed % 2
+      options.mirrorsFC = true
+      options.steps = 8
+      options.evaluateEvery = 0
+      options.checkpointEvery = 100
+      if eachSubBatch {
+        options.schedule = Schedule(
+          subBatches: 3, dealsWhole: seed % 4 < 2, updatesEachSubBatch: true)
+      }
+      let time = Microseconds(60_000 + seed * 2500)
+      options.faults = [
+        (time, .kill(NodeName(.fc, seed % options.fcNodes), connectionCloses: seed % 3 > 0)),
+        // A silent one is not missed before three seconds are over.
+        (time + (seed % 3 > 0 ? 30_000 : 5_000_000), .add(.fc)),
+      ]
+      let cluster = check(seed: seed, options)
+      guard cluster.goingsBack > 0 else { continue }
+      rescued += 1
+      // An evaluation under way is begun anew.
+      let turns = cluster.commits.filter(\.kind.isTraining).map(\.turn)
+      #expect(turns == turns.sorted() && Set(turns).count == turns.count, "seed \(seed): \(turns)")
+    }
+    #expect(rescued > 75, "only \(rescued) runs have lost anything")
+  }
+
   @Test func `two deaths and a replacement are survived`() {
     for seed in 0..<80 {
       var options = SimulatedCluster.Options()

@@ -47,7 +47,10 @@ struct TenSteps {
           },
           globalBatch: \(Self.batch), steps: \(Self.steps), seed: 3,
           evaluation: { everyEpochs: 0, atEnd: false },
-          cluster: { workers: \(workers), fcNodes: \(fcNodes), chunkBytes: 400 },
+          cluster: {
+            workers: \(workers), fcNodes: \(fcNodes), chunkBytes: 400,
+            memberTimeoutMilliseconds: 60000,
+          },
           compute: { threadsPerNode: 1 },
         }
         """, source: "ten steps")

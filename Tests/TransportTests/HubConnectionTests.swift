@@ -125,6 +125,28 @@ import Testing
     #expect(server.droppedMessages == 0)
   }
 
+  @Test func `connections that one hub has dialed are seen to belong together`() throws {
+    let network = try Network()
+    let server = try network.server(.tcp)
+    let endpoint = try #require(server.boundEndpoint)
+    let (one, other) = (try network.client(), try network.client())
+    for (hub, name) in [(one, "first"), (one, "second"), (other, "third")] {
+      #expect(hub.send([text(name)], to: try hub.dial(endpoint)))
+    }
+    var links: [String: Hub.Link] = [:]
+    try pump([server, one, other], messages: { _, link, parts in links[text(parts[0])] = link }) {
+      links.count == 3
+    }
+    let (first, second) = (try #require(links["first"]), try #require(links["second"]))
+    let third = try #require(links["third"])
+    #expect(first != second && Hub.haveSameDialer(first, second))
+    #expect(!Hub.haveSameDialer(first, third) && !Hub.haveSameDialer(second, third))
+    #expect(!Hub.haveSameDialer(.accepted([1, 2]), .accepted([1, 3])))
+    #expect(!Hub.haveSameDialer(.dialed(1), .dialed(1)))
+    #expect(server.address(first) == "127.0.0.1")
+    #expect(server.address(.accepted([1, 2])) == nil && server.address(.dialed(1)) == nil)
+  }
+
   @Test func `a failed handshake is told`() throws {
     let server = try Network().server(.tcp)
     let port = try #require(server.boundEndpoint?.split(separator: ":").last)

@@ -144,6 +144,7 @@ enum Samples {
       [floats(6)]
     ),
     (.collect(Collect(transfer: 5, turn: 900)), []),
+    (.collect(Collect(transfer: 6, turn: 901, mirrored: true)), []),
     (
       .fault(
         Fault(turn: 812, culprit: NodeID(3), depth: 2, what: "the outputs of fc6 are nan")), []

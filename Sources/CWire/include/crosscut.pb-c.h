@@ -790,8 +790,8 @@ struct  Crosscut__V1__Pull
 
 
 /*
- * Shard -> server, on the control connection: every chunk that the shard owns has stepped. No raw
- * frame.
+ * Shard -> server, on the control connection: every chunk that the shard owns has stepped. FC node ->
+ * server, where slices are mirrored: it has what its neighbour's step needs. No raw frame.
  */
 struct  Crosscut__V1__Applied
 {
@@ -953,10 +953,14 @@ struct  Crosscut__V1__Collect
    * The first turn that the parameters have not seen.
    */
   uint64_t turn;
+  /*
+   * The slices of the FC node before it are wanted, which it mirrors, and not its own.
+   */
+  protobuf_c_boolean mirrored;
 };
 #define CROSSCUT__V1__COLLECT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__collect__descriptor) \
-    , 0, 0 }
+    , 0, 0, 0 }
 
 
 /*

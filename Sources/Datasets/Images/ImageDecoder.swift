@@ -1,3 +1,5 @@
+import Tensors
+
 /// Turns the bytes of a JPEG or PNG file into a square picture of a given size.
 ///
 /// The central square of the picture, held upright, is sampled to the size (`SquareResampler`).
@@ -28,7 +30,8 @@ package final class ImageDecoder {
       let markers = JPEGMarkers(bytes)
       orientation = markers.orientation
       try jpeg.decode(
-        bytes, path: path, shorterSide: size, isInvertedCMYK: markers.isAdobe, into: raster)
+        bytes, path: path, shorterSide: size, isInvertedCMYK: markers.isAdobe, into: raster
+      ) { [resampler] width, height in resampler.part(width: width, height: height, size: size) }
     } else if PNGDecoder.recognizes(bytes) {
       try PNGDecoder.decode(bytes, path: path, into: raster)
     } else {
@@ -37,24 +40,42 @@ package final class ImageDecoder {
     resampler.resample(raster, orientation: orientation, size: size, into: output)
   }
 
-  /// Decodes one picture as sources give them: `[3, side, side]` floats on the scale 0...255.
+  /// Decodes one picture as sources give them: `[C, S, S]` floats on the scale 0...255, three
+  /// channels or one, which is the picture's luma.
   ///
   /// - Throws: `DatasetError` with the path, for what is no whole JPEG or PNG.
   func decode(
-    _ bytes: UnsafeRawBufferPointer, path: String, side: Int,
+    _ bytes: UnsafeRawBufferPointer, path: String, shape: Shape,
     into output: UnsafeMutablePointer<Float>
   ) throws(DatasetError) {
+    precondition(Self.canFill(shape), "a picture as \(shape)")
+    let side = shape[1]
     let plane = side * side
     if square.count < plane * 3 { square = Array(repeating: 0, count: plane * 3) }
     try square.withUnsafeMutableBufferPointer { square throws(DatasetError) in
       let square = square.baseAddress.unsafelyUnwrapped
       try decode(bytes, path: path, size: side, into: square)
       for pixel in 0..<plane {
-        output[pixel] = Float(square[pixel * 3])
-        output[plane + pixel] = Float(square[pixel * 3 + 1])
-        output[2 * plane + pixel] = Float(square[pixel * 3 + 2])
+        let red = Float(square[pixel * 3])
+        let green = Float(square[pixel * 3 + 1])
+        let blue = Float(square[pixel * 3 + 2])
+        if shape[0] == 1 {
+          // As ITU-R BT.601 has it, and JPEG; grey stays what it is.
+          output[pixel] =
+            red == green && green == blue
+            ? red : 0.299 * red + 0.587 * green + 0.114 * blue
+        } else {
+          output[pixel] = red
+          output[plane + pixel] = green
+          output[2 * plane + pixel] = blue
+        }
       }
     }
+  }
+
+  /// Whether a picture can become an example of this shape.
+  static func canFill(_ shape: Shape) -> Bool {
+    shape.rank == 3 && (shape[0] == 3 || shape[0] == 1) && shape[1] == shape[2]
   }
 }
 

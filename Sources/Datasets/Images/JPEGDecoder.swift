@@ -1,4 +1,4 @@
-import CTurboJPEG
+import CJPEG
 import Tensors
 
 /// Decodes JPEG with libjpeg-turbo: baseline and progressive, colour, greyscale and CMYK.
@@ -6,20 +6,23 @@ import Tensors
 /// A picture that is much larger than wanted is scaled down while it is decoded, by 2, 4 or 8:
 /// the library computes fewer cosines then. Its other scales (7/8, 6/8, 5/8, 3/8) have no SIMD
 /// code and take longer than the whole picture (photographs of 500x375, one core: whole 1.4 ms,
-/// 6/8 2.1 ms). Used by one thread.
+/// 6/8 2.1 ms). What lies outside the part that is wanted is unpacked and looked at, but no pixels
+/// are made of it. Used by one thread.
 final class JPEGDecoder {
-  private var handle: tjhandle
+  private let library: OpaquePointer
 
-  init() throws(DatasetError) { handle = try Self.makeHandle() }
+  /// A block of 8x8 pixels takes a bit at least (Huffman coding, its mean the same as the last
+  /// block's), which is 512; arithmetic coding may take less of one colour alone.
+  private static let mostPixelsPerByte = 1024
 
-  private static func makeHandle() throws(DatasetError) -> tjhandle {
-    guard let handle = tjInitDecompress() else {
-      throw DatasetError("libjpeg-turbo", "tjInitDecompress: \(String(cString: tjGetErrorStr()))")
+  init() throws(DatasetError) {
+    guard let library = crosscut_jpeg_make() else {
+      throw DatasetError("libjpeg-turbo", "jpeg_create_decompress: no memory")
     }
-    return handle
+    self.library = library
   }
 
-  deinit { tjDestroy(handle) }
+  deinit { crosscut_jpeg_free(library) }
 
   /// Whether bytes begin as a JPEG does.
   static func recognizes(_ bytes: UnsafeRawBufferPointer) -> Bool {
@@ -33,62 +36,54 @@ final class JPEGDecoder {
   ///   - shorterSide: the picture may come scaled down, but its shorter side stays at least this
   ///     if it was.
   ///   - isInvertedCMYK: whether CMYK values are 255 for no ink.
-  /// - Throws: `DatasetError` for what is no whole picture.
+  ///   - part: which columns and rows are wanted of a picture of the given width and height; some
+  ///     more may be in the raster. `nil`: all.
+  /// - Throws: `DatasetError` for what is no whole picture, wherever it is damaged.
   func decode(
     _ bytes: UnsafeRawBufferPointer, path: String, shorterSide: Int, isInvertedCMYK: Bool,
-    into raster: Raster
+    into raster: Raster,
+    part: ((_ width: Int, _ height: Int) -> (columns: Range<Int>, rows: Range<Int>))? = nil
   ) throws(DatasetError) {
     let data = bytes.bindMemory(to: UInt8.self).baseAddress
-    var width: Int32 = 0
-    var height: Int32 = 0
-    var subsampling: Int32 = 0
-    var colors: Int32 = 0
-    guard
-      tjDecompressHeader3(
-        handle, data, UInt(bytes.count), &width, &height, &subsampling, &colors) == 0
-    else { throw try failure(path) }
+    var width: UInt32 = 0
+    var height: UInt32 = 0
+    var isCMYK: Int32 = 0
+    guard crosscut_jpeg_open(library, data, bytes.count, &width, &height, &isCMYK) == 0
+    else { throw failure(path) }
     guard width >= 1, height >= 1, Int(width) * Int(height) <= Raster.mostPixels else {
       throw DatasetError(path, "a JPEG of \(width)x\(height) pixels is too large")
     }
-    var divisor: Int32 = 1
+    // Before there is memory for it, and before the library draws what is missing in grey.
+    guard Int(width) * Int(height) / Self.mostPixelsPerByte <= bytes.count else {
+      throw DatasetError(
+        path, "broken JPEG: \(bytes.count) bytes do not hold \(width)x\(height) pixels")
+    }
+    var divisor: UInt32 = 1
     while divisor < 8, Self.scaled(min(width, height), by: divisor * 2) >= shorterSide {
       divisor *= 2
     }
     let scaled = (Self.scaled(width, by: divisor), Self.scaled(height, by: divisor))
-    raster.resize(width: scaled.0, height: scaled.1)
-    let isCMYK = colors == Int32(TJCS_CMYK.rawValue) || colors == Int32(TJCS_YCCK.rawValue)
-    let format = isCMYK ? TJPF_CMYK : TJPF_RGBX
-    let code = tjDecompress2(
-      handle, data, UInt(bytes.count), raster.pixels.baseAddress, Int32(scaled.0), 0,
-      Int32(scaled.1), Int32(format.rawValue), TJFLAG_LIMITSCANS)
-    guard code == 0 || isHarmless else { throw try failure(path) }
-    if isCMYK { Self.convertCMYK(raster.pixels, isInverted: isInvertedCMYK) }
+    let (columns, rows) = part?(scaled.0, scaled.1) ?? (0..<scaled.0, 0..<scaled.1)
+    var left = UInt32(columns.lowerBound)
+    var count = UInt32(columns.count)
+    guard crosscut_jpeg_start(library, divisor, &left, &count) == 0 else { throw failure(path) }
+    raster.resize(
+      width: scaled.0, height: scaled.1, columns: Int(left)..<Int(left + count), rows: rows)
+    guard
+      crosscut_jpeg_read(
+        library, UInt32(rows.lowerBound), UInt32(rows.count), raster.pixels.baseAddress) == 0
+    else { throw failure(path) }
+    if isCMYK != 0 { Self.convertCMYK(raster.pixels, isInverted: isInvertedCMYK) }
   }
 
   /// What the library says of a picture that it refused.
-  ///
-  /// A handle that has failed believes to be in the middle of that picture, and of the next one
-  /// says that it is 0x0 (libjpeg-turbo 2.1.5): it is replaced.
-  private func failure(_ path: String) throws(DatasetError) -> DatasetError {
-    let error = DatasetError(path, "broken JPEG: \(errorText)")
-    let fresh = try Self.makeHandle()
-    tjDestroy(handle)
-    handle = fresh
-    return error
+  private func failure(_ path: String) -> DatasetError {
+    DatasetError(path, "broken JPEG: \(String(cString: crosscut_jpeg_message(library)))")
   }
 
   /// As libjpeg rounds: up.
-  private static func scaled(_ extent: Int32, by divisor: Int32) -> Int {
+  private static func scaled(_ extent: UInt32, by divisor: UInt32) -> Int {
     Int((extent + divisor - 1) / divisor)
-  }
-
-  private var errorText: String { String(cString: tjGetErrorStr2(handle)) }
-
-  /// Cameras leave bytes between segments that no decoder needs; every other warning is about
-  /// pixels that were guessed.
-  private var isHarmless: Bool {
-    tjGetErrorCode(handle) == Int32(TJERR_WARNING.rawValue)
-      && errorText.contains("extraneous bytes before marker")
   }
 
   /// Inks to light, without colour profiles: R = (255 - C) (255 - K) / 255.

@@ -2,6 +2,9 @@ import CPNG
 
 /// Decodes PNG with libpng's simplified interface: any depth and palette becomes 8 bits a channel.
 enum PNGDecoder {
+  /// Deflate makes 1032 bytes of one at most, and a byte has eight pixels at most.
+  private static let mostPixelsPerByte = 8 * 1032
+
   /// Whether bytes begin as a PNG does.
   static func recognizes(_ bytes: UnsafeRawBufferPointer) -> Bool {
     bytes.starts(with: [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A])
@@ -23,6 +26,11 @@ enum PNGDecoder {
       Int(image.width) <= Raster.mostPixels / Int(image.height)
     else {
       throw DatasetError(path, "a PNG of \(image.width)x\(image.height) pixels is too large")
+    }
+    guard Int(image.width) * Int(image.height) / mostPixelsPerByte <= bytes.count else {
+      throw DatasetError(
+        path,
+        "broken PNG: \(bytes.count) bytes do not hold \(image.width)x\(image.height) pixels")
     }
     image.format = png_uint_32(PNG_FORMAT_FLAG_COLOR | PNG_FORMAT_FLAG_ALPHA)
     raster.resize(width: Int(image.width), height: Int(image.height))

@@ -4,14 +4,18 @@
 /// half pixel that rounding the longer side moves the picture by. Pixel centres lie at half
 /// integers; the filter is a triangle, as wide as an output pixel's distance where the picture is
 /// reduced (Pillow's `BILINEAR`, torch's `interpolate(mode="bilinear", antialias=True)`), and
-/// plain bilinear interpolation where it is enlarged. Used by one thread.
+/// plain bilinear interpolation where it is enlarged. Rows are mixed in 1/256 of a level, columns
+/// in 1/128 or finer. Used by one thread.
 final class SquareResampler {
   private var rows = Taps()
   private var columns = Taps()
+  /// Weights of rows in 1/256, as many for each output row as it has taps.
+  private var levels: [UInt16] = []
+  /// Weights of columns in 1/32768, each four times, as many for each output pixel as it has taps.
+  private var shares: [SIMD4<UInt16>] = []
   /// A row of the picture's needed columns, four values a pixel, after the vertical pass, in
   /// 1/256 of a level.
   private var mixed: [UInt16] = []
-  private var line: [SIMD4<Float>] = []
 
   /// The input pixels of each output pixel, and their weights.
   private struct Taps {
@@ -20,9 +24,17 @@ final class SquareResampler {
     var count = 0
     /// `count` for each output pixel.
     var weights: [Float] = []
+    private var extents: [Int] = []
+
+    /// The input pixels of all output pixels.
+    var needed: Range<Int> { first[0]..<first[first.count - 1] + count }
 
     /// Weights for `size` pixels from the middle `side` of `extent`.
-    mutating func prepare(extent: Int, side: Int, size: Int) {
+    ///
+    /// - Returns: whether they are others than before.
+    mutating func prepare(extent: Int, side: Int, size: Int) -> Bool {
+      guard extents != [extent, side, size] else { return false }
+      extents = [extent, side, size]
       let scale = Double(side) / Double(size)
       let start = Double(extent - side) / 2
       let support = max(1, scale)
@@ -49,16 +61,17 @@ final class SquareResampler {
           weights.append(isInside ? Float(Self.triangle(input, center, support) / sum) : 0)
         }
       }
+      return true
     }
 
-    /// The weights of an output pixel in 1/256, which add up to 256.
-    func levels(_ output: Int, into levels: inout [UInt16]) {
+    /// The weights of an output pixel as whole numbers that add up to `total`.
+    func parts(_ output: Int, of total: Int) -> [UInt16] {
       let own = weights[(output * count)..<((output + 1) * count)]
-      levels.removeAll(keepingCapacity: true)
-      for weight in own { levels.append(UInt16((weight * 256).rounded())) }
-      let rest = 256 - levels.reduce(0) { $0 + Int($1) }
-      let largest = levels.indices.max { levels[$0] < levels[$1] } ?? 0
-      levels[largest] = UInt16(Int(levels[largest]) + rest)
+      var parts = own.map { UInt16(($0 * Float(total)).rounded()) }
+      let rest = total - parts.reduce(0) { $0 + Int($1) }
+      let largest = parts.indices.max { parts[$0] < parts[$1] } ?? 0
+      parts[largest] = UInt16(Int(parts[largest]) + rest)
+      return parts
     }
 
     private static func triangle(_ input: Int, _ center: Double, _ support: Double) -> Double {
@@ -66,22 +79,64 @@ final class SquareResampler {
     }
   }
 
+  /// The columns and rows of a picture that `resample` reads.
+  func part(width: Int, height: Int, size: Int) -> (columns: Range<Int>, rows: Range<Int>) {
+    let side = min(width, height)
+    guard !Self.isCopy(width, height, size) else {
+      let (left, top) = ((width - side) / 2, (height - side) / 2)
+      return (left..<left + side, top..<top + side)
+    }
+    prepare(width: width, height: height, size: size)
+    return (columns.needed, rows.needed)
+  }
+
+  /// Whether the middle is taken as it is.
+  private static func isCopy(_ width: Int, _ height: Int, _ size: Int) -> Bool {
+    let side = min(width, height)
+    return side == size && (width - side) % 2 == 0 && (height - side) % 2 == 0
+  }
+
+  /// Pictures of one size often follow one another: the weights are kept.
+  private func prepare(width: Int, height: Int, size: Int) {
+    let side = min(width, height)
+    if rows.prepare(extent: height, side: side, size: size) {
+      levels = (0..<size).flatMap { rows.parts($0, of: 256) }
+    }
+    if columns.prepare(extent: width, side: side, size: size) {
+      shares = (0..<size).flatMap { x in
+        columns.parts(x, of: 1 << 15).map { SIMD4<UInt16>(repeating: $0) }
+      }
+      mixed = Array(repeating: 0, count: 4 * columns.needed.count)
+    }
+  }
+
   /// Writes `size` x `size` pixels, red, green and blue a byte each, turned upright.
   ///
   /// - Parameters:
+  ///   - raster: the picture, or at least `part` of it.
   ///   - orientation: the Exif tag, 1 to 8.
   ///   - output: room for `3 * size * size` bytes.
   func resample(
     _ raster: Raster, orientation: Int, size: Int, into output: UnsafeMutablePointer<UInt8>
   ) {
-    let side = min(raster.width, raster.height)
+    let needed = part(width: raster.width, height: raster.height, size: size)
+    precondition(
+      raster.columns.lowerBound <= needed.columns.lowerBound
+        && raster.columns.upperBound >= needed.columns.upperBound
+        && raster.rows.lowerBound <= needed.rows.lowerBound
+        && raster.rows.upperBound >= needed.rows.upperBound,
+      "\(needed) of \(raster.columns) and \(raster.rows)")
     let steps = Steps(orientation: orientation, size: size)
-    let pixels = raster.pixels.baseAddress.unsafelyUnwrapped
-    guard side != size || (raster.width - side) % 2 != 0 || (raster.height - side) % 2 != 0 else {
-      let left = (raster.width - size) / 2
-      let top = (raster.height - size) / 2
+    let pitch = raster.columns.count * 4
+    let pixels =
+      raster.pixels.baseAddress.unsafelyUnwrapped
+      + (needed.columns.lowerBound - raster.columns.lowerBound) * 4
+    func row(_ number: Int) -> UnsafePointer<UInt8> {
+      UnsafePointer(pixels + (number - raster.rows.lowerBound) * pitch)
+    }
+    guard !Self.isCopy(raster.width, raster.height, size) else {
       for y in 0..<size {
-        var from = pixels + ((top + y) * raster.width + left) * 4
+        var from = row(needed.rows.lowerBound + y)
         var to = output + 3 * (steps.origin + y * steps.down)
         for _ in 0..<size {
           to[0] = from[0]
@@ -93,47 +148,34 @@ final class SquareResampler {
       }
       return
     }
-    rows.prepare(extent: raster.height, side: side, size: size)
-    columns.prepare(extent: raster.width, side: side, size: size)
     // Locals: a property of a class is checked for exclusive access each time it is read.
-    let (rows, columns) = (rows, columns)
-    let left = columns.first[0]
-    let needed = columns.first[size - 1] + columns.count - left
-    if line.count < needed {
-      line = Array(repeating: .zero, count: needed)
-      mixed = Array(repeating: 0, count: 4 * needed)
-    }
-    let pitch = raster.width * 4
-    var levels: [UInt16] = []
+    let (rows, columns, levels, shares) = (rows, columns, levels, shares)
     mixed.withUnsafeMutableBufferPointer { mixed in
-      line.withUnsafeMutableBufferPointer { line in
-        let line = line.baseAddress.unsafelyUnwrapped
-        let mixed = mixed.baseAddress.unsafelyUnwrapped
-        for y in 0..<size {
-          rows.levels(y, into: &levels)
-          Self.mixRows(
-            pixels + left * 4 + rows.first[y] * pitch, pitch: pitch, count: needed * 4, levels,
-            through: mixed, into: line)
-          Self.mixColumns(
-            line - left, columns, size: size, step: 3 * steps.right,
-            into: output + 3 * (steps.origin + y * steps.down))
-        }
+      let mixed = mixed.baseAddress.unsafelyUnwrapped
+      for y in 0..<size {
+        Self.mixRows(
+          row(rows.first[y]), pitch: pitch, count: needed.columns.count * 4,
+          levels[(y * rows.count)..<((y + 1) * rows.count)], into: mixed)
+        Self.mixColumns(
+          mixed - 4 * needed.columns.lowerBound, columns.first, shares, taps: columns.count,
+          size: size, step: 3 * steps.right, into: output + 3 * (steps.origin + y * steps.down))
       }
     }
   }
 
-  /// The weighted sum of the rows that an output row is made of, in grey levels.
+  /// The weighted sum of the rows that an output row is made of, in 1/256 of a level.
   ///
   /// In 16 bits: 256 times a level fits, and eight of them are one multiplication.
   private static func mixRows(
-    _ pixels: UnsafePointer<UInt8>, pitch: Int, count: Int, _ levels: [UInt16],
-    through mixed: UnsafeMutablePointer<UInt16>, into line: UnsafeMutablePointer<SIMD4<Float>>
+    _ pixels: UnsafePointer<UInt8>, pitch: Int, count: Int, _ levels: ArraySlice<UInt16>,
+    into mixed: UnsafeMutablePointer<UInt16>
   ) {
     var tap = 0
     while tap < levels.count {
       // Three rows at a time; where there are fewer, a row that weighs nothing.
       func row(_ number: Int) -> (UnsafePointer<UInt8>, UInt16) {
-        number < levels.count ? (pixels + number * pitch, levels[number]) : (pixels, 0)
+        number < levels.count
+          ? (pixels + number * pitch, levels[levels.startIndex + number]) : (pixels, 0)
       }
       let (first, a) = row(tap)
       let (second, b) = row(tap + 1)
@@ -151,40 +193,65 @@ final class SquareResampler {
       }
       tap += 3
     }
-    line.withMemoryRebound(to: Float.self, capacity: count) { values in
-      for index in 0..<count { values[index] = Float(mixed[index]) * 0x1p-8 }
-    }
   }
 
   /// The weighted sums of a row's pixels, rounded.
+  ///
+  /// - Parameters:
+  ///   - line: the picture's row, from its first column on.
+  ///   - first: column of each pixel's first tap.
   private static func mixColumns(
-    _ line: UnsafePointer<SIMD4<Float>>, _ taps: Taps, size: Int, step: Int,
-    into output: UnsafeMutablePointer<UInt8>
+    _ line: UnsafePointer<UInt16>, _ first: [Int], _ weights: [SIMD4<UInt16>], taps: Int,
+    size: Int, step: Int, into output: UnsafeMutablePointer<UInt8>
   ) {
-    taps.weights.withUnsafeBufferPointer { weights in
-      taps.first.withUnsafeBufferPointer { first in
+    first.withUnsafeBufferPointer { first in
+      weights.withUnsafeBufferPointer { weights in
         var weight = weights.baseAddress.unsafelyUnwrapped
         var to = output
-        let count = taps.count
         for x in 0..<size {
-          let from = line + first[x]
-          // Added to 2^23 a level is rounded to the last bit of the significand: no conversion.
-          var sum = weight[0] * from[0]
-          if count == 3 {
-            sum += weight[1] * from[1]
-            sum += weight[2] * from[2]
-          } else {
-            for tap in 1..<max(count, 1) { sum += weight[tap] * from[tap] }
-          }
-          let bits = unsafeBitCast(sum + 0x1p23, to: SIMD4<UInt32>.self)
-          to[0] = UInt8(truncatingIfNeeded: bits.x)
-          to[1] = UInt8(truncatingIfNeeded: bits.y)
-          to[2] = UInt8(truncatingIfNeeded: bits.z)
-          weight += count
+          let from = UnsafeRawPointer(line + 4 * first[x])
+          let levels = unsafeBitCast(
+            taps <= fewTaps ? few(from, weight, taps) : many(from, weight, taps), to: UInt64.self)
+          to[0] = UInt8(truncatingIfNeeded: levels)
+          to[1] = UInt8(truncatingIfNeeded: levels >> 16)
+          to[2] = UInt8(truncatingIfNeeded: levels >> 32)
           to += step
+          weight += taps
         }
       }
     }
+  }
+
+  /// So many products may lose what is below 1/128 of a level.
+  private static let fewTaps = 4
+
+  /// A pixel in levels, from products cut to 1/128 of a level: a multiplication each.
+  @inline(__always)
+  private static func few(
+    _ from: UnsafeRawPointer, _ weights: UnsafePointer<SIMD4<UInt16>>, _ taps: Int
+  ) -> SIMD4<UInt16> {
+    // A half, and the half of 1/128 that each product loses on the average.
+    var sum = SIMD4<UInt16>(repeating: UInt16(truncatingIfNeeded: 64 + taps / 2))
+    for tap in 0..<taps {
+      let values = from.loadUnaligned(fromByteOffset: 8 * tap, as: SIMD4<UInt16>.self)
+      let product =
+        SIMD4<UInt32>(truncatingIfNeeded: values) &* SIMD4<UInt32>(truncatingIfNeeded: weights[tap])
+      sum &+= SIMD4<UInt16>(truncatingIfNeeded: product &>> 16)
+    }
+    return sum &>> 7
+  }
+
+  /// A pixel in levels, from whole products.
+  private static func many(
+    _ from: UnsafeRawPointer, _ weights: UnsafePointer<SIMD4<UInt16>>, _ taps: Int
+  ) -> SIMD4<UInt16> {
+    var sum = SIMD4<UInt32>(repeating: 1 << 22)
+    for tap in 0..<taps {
+      let values = from.loadUnaligned(fromByteOffset: 8 * tap, as: SIMD4<UInt16>.self)
+      sum &+=
+        SIMD4<UInt32>(truncatingIfNeeded: values) &* SIMD4<UInt32>(truncatingIfNeeded: weights[tap])
+    }
+    return SIMD4<UInt16>(truncatingIfNeeded: sum &>> 23)
   }
 
   /// Where the pixels of a square go so that it stands upright: pixel (x, y) at

@@ -57,6 +57,10 @@ package struct Preparation {
       starts.append(total)
       total += part.source.count
     }
+    guard options.encoding == .raw || ImageDecoder.canFill(source.shape) else {
+      throw DatasetError(
+        directory, "\(source.shape) is no square, as pictures in JPEG are: --encoding raw")
+    }
     self.starts = starts
     order = ExampleOrder(seed: 0, count: source.parts[0].source.count)
     var hash = FowlerNollVo()
@@ -257,20 +261,31 @@ package struct Preparation {
 /// cannot overflow.
 private struct ShardSums {
   private(set) var count = 0
-  /// `[H, W, C]`.
-  private(set) var pixels: [UInt32]
   private(set) var products: [Double]
+  /// `[H, W, C]`.
+  private var sums: [UInt32]
+  /// Of the newest examples, which 16 bits hold: half the memory to go through for each.
+  private var newest: [UInt16]
+  private static let mostNewest = 257
 
   init(shape: Shape) {
-    pixels = Array(repeating: 0, count: shape.count)
+    sums = Array(repeating: 0, count: shape.count)
+    newest = Array(repeating: 0, count: shape.count)
     products = Array(repeating: 0, count: shape[0] * shape[0])
   }
 
+  /// `[H, W, C]`.
+  var pixels: [UInt32] { zip(sums, newest).map { $0 + UInt32($1) } }
+
   mutating func add(_ result: PreparationWorkers.Result) {
+    if count > 0, count % Self.mostNewest == 0 {
+      sums = pixels
+      for index in newest.indices { newest[index] = 0 }
+    }
     count += 1
-    pixels.withUnsafeMutableBufferPointer { sums in
+    newest.withUnsafeMutableBufferPointer { newest in
       result.pixels.withUnsafeBufferPointer { levels in
-        for index in 0..<sums.count { sums[index] &+= UInt32(levels[index]) }
+        for index in 0..<newest.count { newest[index] &+= UInt16(levels[index]) }
       }
     }
     for index in products.indices { products[index] += result.products[index] }

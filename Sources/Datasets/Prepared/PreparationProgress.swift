@@ -85,12 +85,8 @@ struct PreparationProgress {
     } catch {
       throw DatasetError(PreparedFolder.progress, "cannot be encoded: \(error)")
     }
-    bytes.reserveCapacity(bytes.count + 8 * sums.values.count)
-    for value in sums.values {
-      for shift in stride(from: UInt64(0), to: 64, by: 8) {
-        bytes.append(UInt8(truncatingIfNeeded: value.bitPattern >> shift))
-      }
-    }
+    let values = sums.values.map(\.bitPattern.littleEndian)
+    values.withUnsafeBytes { bytes += $0 }
     return bytes
   }
 }

@@ -70,10 +70,16 @@ final class PreparationWorkers: Sendable {
     _ result: inout Result, from source: any ExampleSource, _ index: Int, shape: Shape,
     encoding: PreparedDescription.Encoding, quality: Int, _ encoder: JPEGEncoder?
   ) throws(DatasetError) {
-    var pixels = [UInt8](repeating: 0, count: shape.count)
-    try pixels.withUnsafeMutableBufferPointer { buffer throws(DatasetError) in
-      try source.writeBytes(index, into: buffer.baseAddress.unsafelyUnwrapped)
+    var failure: DatasetError?
+    let pixels = [UInt8](unsafeUninitializedCapacity: shape.count) { buffer, count in
+      do throws(DatasetError) {
+        try source.writeBytes(index, into: buffer.baseAddress.unsafelyUnwrapped)
+        count = shape.count
+      } catch {
+        failure = error
+      }
     }
+    if let failure { throw failure }
     switch encoding {
     case .raw: result.file = Pixmap.header(shape) + pixels
     case .jpeg:
@@ -98,7 +104,8 @@ final class PreparationWorkers: Sendable {
   private func put(_ result: Result, at position: Int) {
     lock.locked {
       state.results[position] = result
-      lock.wakeAll()
+      // Nobody else is waited for.
+      if position == state.taken { lock.wakeAll() }
     }
   }
 

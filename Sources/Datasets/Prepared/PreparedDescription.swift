@@ -89,6 +89,9 @@ package struct PreparedDescription: Codable, Hashable, Sendable {
       statistics.colorDirections.map(\.count)
         == Array(repeating: 3, count: statistics.colorVariances.count)
     else { throw DatasetError(path, "its shape, classes and statistics do not fit together") }
+    guard encoding == .raw || ImageDecoder.canFill(Shape(shape)) else {
+      throw DatasetError(path, "its pictures are JPEG, and \(Shape(shape)) is no square")
+    }
   }
 
   /// The statistics with the mean image.

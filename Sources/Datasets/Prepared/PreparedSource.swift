@@ -84,7 +84,7 @@ package struct PreparedSource: ExampleSource {
       switch encoding {
       case .jpeg:
         try decoders.withDecoder { decoder throws(DatasetError) in
-          try decoder.decode(bytes, path: place, side: shape[1], into: output)
+          try decoder.decode(bytes, path: place, shape: shape, into: output)
         }
       case .raw:
         guard bytes.count == pixmapHeader.count + shape.count, bytes.starts(with: pixmapHeader)
@@ -168,7 +168,7 @@ private final class ShardFiles: @unchecked Sendable {
   }
 
   private static func openFile(_ path: String) throws(DatasetError) -> CInt {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
       throw DatasetError(path, "cannot be opened: \(Files.systemError())")
     }

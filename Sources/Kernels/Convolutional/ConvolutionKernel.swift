@@ -47,10 +47,12 @@ final class ConvolutionKernel: LayerKernel {
     }
   }
 
-  /// - Parameter lowest: whether it is the stack's first convolution, whose input needs no gradient.
+  /// - Parameters:
+  ///   - lowest: whether it is the stack's first convolution, whose input needs no gradient.
+  ///   - isPassing: whether nobody but the layer behind it reads its output.
   init(
     _ layer: Convolution, _ plan: NetworkPlan.Layer, fusedReLU: Bool, lowest: Bool,
-    source: Memory, in planner: StackPlanner
+    isPassing: Bool, source: Memory, in planner: StackPlanner
   ) throws(KernelError) {
     name = plan.name
     self.fusedReLU = fusedReLU
@@ -77,7 +79,8 @@ final class ConvolutionKernel: LayerKernel {
     weight = try planner.memory.kept(description.layout(dnnl_query_weights_md))
     bias = try planner.memory.kept(try .plain([layer.channels]))
     travelling = try Memory(try .plain(geometry.weight), planner.engine)
-    destination = try planner.activation(description.layout(dnnl_query_dst_md))
+    destination = try planner.activation(
+      description.layout(dnnl_query_dst_md), isPassing: isPassing)
     try planner.append(
       description,
       [

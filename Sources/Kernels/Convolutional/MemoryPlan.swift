@@ -8,8 +8,11 @@ final class MemoryPlan {
     case scratchpad
     /// Outputs of layers when no backward pass will read them again: two regions in turn.
     case activation(Int)
-    /// Gradients of activations: read from one region, written to the other.
+    /// Gradients of activations: read from one region, written to the other. Before them, outputs
+    /// that only the next layer reads.
     case gradient(Int)
+    /// What a primitive notes down for the one that runs next.
+    case workspace
     /// A copy in another layout that a single primitive reads at once.
     case reordered(Int)
   }

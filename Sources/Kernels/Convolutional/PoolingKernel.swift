@@ -62,7 +62,7 @@ final class PoolingKernel: LayerKernel {
       }
     }
     self.description = description
-    self.source = try planner.reordered(source, to: layout, name: name)
+    self.source = try planner.reordered(source, to: layout, isPassing: true, name: name)
     destination = try planner.activation(description.layout(dnnl_query_dst_md))
     var arguments = [(DNNL_ARG_SRC, self.source), (DNNL_ARG_DST, destination)]
     let workspaceLayout = description.layout(dnnl_query_workspace_md)

@@ -96,11 +96,15 @@ final class StackPlanner {
     _ layer: NetworkPlan.Layer, followedBy next: NetworkPlan.Layer?, source: Memory,
     overwritable: Bool, lowest: Bool
   ) throws(KernelError) -> (any LayerKernel, Int) {
+    // Pooling's backward pass does not ask what was pooled.
+    var isPassing = false
+    if case .pooling = next?.operation { isPassing = true }
     switch layer.operation {
     case .convolution(let convolution):
       let relu = next?.operation == .activation(.relu)
       let kernel = try ConvolutionKernel(
-        convolution, layer, fusedReLU: relu, lowest: lowest, source: source, in: self)
+        convolution, layer, fusedReLU: relu, lowest: lowest, isPassing: isPassing, source: source,
+        in: self)
       return (kernel, relu ? 2 : 1)
     case .activation(let activation):
       return (
@@ -110,7 +114,10 @@ final class StackPlanner {
     case .pooling(let pooling):
       return (try PoolingKernel(pooling, layer, source: source, in: self), 1)
     case .localResponseNormalization(let normalization):
-      return (try NormalizationKernel(normalization, layer, source: source, in: self), 1)
+      return (
+        try NormalizationKernel(
+          normalization, layer, isPassing: isPassing, source: source, in: self), 1
+      )
     case .fullyConnected, .dropout:
       throw KernelError(
         call: "ConvolutionStack", reason: "not a layer of the convolutional part",
@@ -150,8 +157,13 @@ final class StackPlanner {
   }
 
   /// A new output of a layer.
-  func activation(_ layout: TensorLayout) throws(KernelError) -> Memory {
-    if training { return try memory.kept(layout) }
+  ///
+  /// - Parameter isPassing: whether only the layer behind it reads it, and no backward pass: in
+  ///   training it then lies where the gradients will, which are not there yet.
+  func activation(
+    _ layout: TensorLayout, isPassing: Bool = false
+  ) throws(KernelError) -> Memory {
+    if training { return isPassing ? try gradient(layout) : try memory.kept(layout) }
     turns.activation ^= 1
     return try memory.shared(layout, .activation(turns.activation))
   }
@@ -162,16 +174,23 @@ final class StackPlanner {
     return try memory.shared(layout, .gradient(turns.gradient))
   }
 
+  /// A tensor that is overwritten when the gradient that was planned last is.
+  func beneathGradient(_ layout: TensorLayout) throws(KernelError) -> Memory {
+    try memory.shared(layout, .gradient(turns.gradient))
+  }
+
   /// Whether a layer may put its input's gradient where its output's gradient was: only the
   /// caller's own gradient is left alone.
   func mayOverwrite(_ gradient: Memory) -> Bool { gradient !== outputGradient }
 
   /// `source` itself if it is in `layout`, else a copy made at this point of the program.
   ///
-  /// - Parameter kept: a copy that outlives its reader; else `region` holds it.
+  /// - Parameters:
+  ///   - kept: a copy that outlives its reader; else `region` holds it.
+  ///   - isPassing: whether no backward pass reads a copy that is made in a forward pass.
   func reordered(
     _ source: Memory, to layout: TensorLayout, kept: Bool = false,
-    region: MemoryPlan.Region? = nil, name: String
+    region: MemoryPlan.Region? = nil, isPassing: Bool = false, name: String
   ) throws(KernelError) -> Memory {
     guard !source.layout.matches(layout) else { return source }
     let copy: Memory
@@ -180,7 +199,7 @@ final class StackPlanner {
     } else if let region {
       copy = try memory.shared(layout, region)
     } else {
-      copy = try pass == .forward ? activation(layout) : gradient(layout)
+      copy = try pass == .forward ? activation(layout, isPassing: isPassing) : gradient(layout)
     }
     try appendReorder(source, to: copy, name: name)
     return copy

@@ -278,14 +278,14 @@ package struct FlightReplay {
     let outgoing = Array(repeating: [FlightMessage.zero()], count: nodes)
     switch operation {
     case .start: return .segment(FCCore.SegmentResult(outgoing: outgoing))
-    case .segment(_, _, _, let isLast, let deliver, let closesTurn):
+    case .segment(_, _, _, _, let deliver, let closesTurn):
       return .segment(
         FCCore.SegmentResult(
-          outgoing: isLast ? [] : outgoing,
+          outgoing: outgoing,
           featureGradients: (deliver ?? []).map { _ in [FlightMessage.zero()] },
           report: closesTurn ? (0, FlightMessage.zero()) : nil))
     case .collect, .collectNext: return .slices(Self.someSlices)
-    case .gradients, .stepSubBatch, .apply, .redraw, .place: return .done
+    case .gradients, .stepSubBatch, .mirror, .apply, .redraw, .place: return .done
     }
   }
 

@@ -53,6 +53,7 @@ extension FCCore.Operation {
     case .segment(let index, let subBatch, _, _, _, _): return "segment \(index)\(part(subBatch))"
     case .gradients: return "weight gradients"
     case .stepSubBatch(_, let subBatch): return "update\(part(subBatch))"
+    case .mirror: return "the mirror's gradients"
     case .apply: return "update"
     case .collect, .collectNext: return "hand out slices"
     case .redraw: return "draw initial values"

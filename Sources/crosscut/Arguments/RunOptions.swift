@@ -23,6 +23,10 @@ extension Option {
     name: "fc-loss", value: .text("MODE"),
     help: "When an FC node is lost: wait for another, or recut its layers among the rest"
       + " (cluster.fcLoss).")
+  static let fcMirror = Option(
+    name: "fc-mirror",
+    help: "Keep each FC node's slice on the next one too, so that losing one costs no step"
+      + " (cluster.fcMirror).")
   static let runDirectory = Option(
     name: "run-dir", value: .text("DIR"),
     help: "Where the run's files go (logging.runDirectory).", standard: "a new one under runs/")
@@ -90,10 +94,12 @@ extension ParsedArguments {
       overrides.append(
         ConfigurationOverride(keyPath, value: value, option: "\(label(name)) \(text)"))
     }
-    if known.contains("tensorboard"), has("tensorboard") {
+    for (name, keyPath) in [
+      ("tensorboard", "logging.tensorboard"), ("fc-mirror", "cluster.fcMirror"),
+    ]
+    where known.contains(name) && has(name) {
       overrides.append(
-        ConfigurationOverride(
-          "logging.tensorboard", value: .bool(true), option: label("tensorboard")))
+        ConfigurationOverride(keyPath, value: .bool(true), option: label(name)))
     }
     return overrides
   }

@@ -10,14 +10,15 @@ import Wire
 ///
 /// A finding is a crash, a report of a sanitizer, an input that takes too long or too much memory,
 /// or one that is accepted and then not understood as what it was.
-enum Decoder: String {
-  case wire, safetensors, configuration, idx, status
+enum Decoder: String, CaseIterable {
+  case wire, safetensors, configuration, idx, status, picture, cifar, prepared
 
   /// The one that the environment names.
   static let chosen: Decoder = {
     let name = getenv("CROSSCUT_FUZZ_TARGET").map { String(cString: $0) } ?? ""
     guard let decoder = Decoder(rawValue: name) else {
-      print("CROSSCUT_FUZZ_TARGET is \"\(name)\": wire, safetensors, configuration, idx or status")
+      let known = allCases.map(\.rawValue).joined(separator: ", ")
+      print("CROSSCUT_FUZZ_TARGET is \"\(name)\", and not one of \(known)")
       exit(2)
     }
     return decoder
@@ -30,6 +31,9 @@ enum Decoder: String {
     case .configuration: Self.configuration(bytes)
     case .idx: Self.idx(bytes)
     case .status: _ = try? StatusRecord.decode(Array(bytes))
+    case .picture: Self.picture(bytes)
+    case .cifar: Self.cifar(bytes)
+    case .prepared: Self.prepared(bytes)
     }
   }
 

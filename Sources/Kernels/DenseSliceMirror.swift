@@ -1,0 +1,71 @@
+package import Network
+package import Tensors
+
+/// A slice kept by two nodes: the gradients of one made on another that has a slice of the same cut.
+///
+/// The gradient of a layer's weights is a product of its inputs and of the gradients of its outputs.
+/// Of the two a layer that gathers its inputs has these whole, one that scatters its outputs has
+/// their gradients whole - on every node. Only the other factor is the node's own, and that is a
+/// slice of an activation: far less than the gradient.
+extension DenseSlice {
+  /// Floats a row of the own factors of `rank`'s gradients.
+  package static func mirroredColumns(_ cut: DenseCut, of rank: Int) -> Int {
+    cut.layers.reduce(0) {
+      $0 + ($1.form == .scatterOutput ? $1.inputSlices : $1.outputSlices)[rank].count
+    }
+  }
+
+  /// The own factors of the gradients, layer by layer, after the last training segment: what
+  /// another node's `takeGradientFactors` needs.
+  package func gradientFactors(_ pool: FramePool) -> [Frame] {
+    layers.flatMap { layer in
+      let columns = (layer.gathers ? layer.outputs : layer.inputs).count
+      return DensePayload(
+        source: layer.gathers ? UnsafePointer(layer.outputGradient) : layer.input, rows: rows,
+        columns: columns, stride: columns
+      ).frames(pool)
+    }
+  }
+
+  /// Makes this slice as if it had run the pass that `own`, of another rank, has just run: its
+  /// gradients can be computed, and nothing else is right.
+  ///
+  /// - Parameter received: `gradientFactors` of this slice's rank, of as many bytes as
+  ///   `mirroredColumns` says.
+  package func takeGradientFactors(_ received: [Frame], besides own: DenseSlice) {
+    precondition(sampled == nil && rows == own.rows && cut.nodes > 1, "not a mirror of this cut")
+    pass = own.pass
+    nextSegment = cut.segmentCount(training: true)
+    var frames = received[...]
+    for (layer, common) in zip(layers, own.layers) {
+      guard let gathered = layer.gathered, let shared = common.gathered else { continue }
+      let width = layer.gathers ? layer.cut.inputs : layer.cut.outputs
+      gathered.update(from: shared, count: rows * width)
+      let columns = (layer.gathers ? layer.outputs : layer.inputs).count
+      // Where the layer has no elementwise layers before it, its inputs are the layer's before.
+      let target =
+        layer.gathers ? layer.outputGradient : UnsafeMutablePointer(mutating: layer.input)
+      DensePayload.walk(Self.take(rows * columns, from: &frames), rows: rows, columns: columns) {
+        row, column, values, count in
+        DenseVector.copy(values, to: target + row * columns + column, count: count)
+      }
+      guard !layer.gathers else { continue }
+      let outputs = layer.outputs
+      for row in 0..<rows {
+        (layer.outputGradient + row * outputs.count).update(
+          from: gathered + row * width + outputs.lowerBound, count: outputs.count)
+      }
+    }
+  }
+
+  /// The frames of the next so many floats: each layer's begin with a frame of their own.
+  private static func take(_ floats: Int, from frames: inout ArraySlice<Frame>) -> [Frame] {
+    var bytes = 0
+    let count = frames.prefix { frame in
+      defer { bytes += frame.byteCount }
+      return bytes < floats * MemoryLayout<Float>.stride
+    }.count
+    defer { frames = frames.dropFirst(count) }
+    return Array(frames.prefix(count))
+  }
+}
