@@ -78,7 +78,14 @@ final class ChunkStore {
     let chunk = context.plan.chunks.chunks[index]
     let stage = stages[chunk.stage]
     let unpacked = pool.unpack(gradients, from: context.plan.wire.gradients)
-    let sources = unpacked.compactMap(\.floats.baseAddress)
+    var sources = unpacked.compactMap(\.floats.baseAddress)
+    if probe != nil {
+      // It sees the sum before it is applied.
+      let sum = total(unpacked, count: chunk.range.count)
+      if let problem = notFinite(sum, chunk, unpacked) { return problem }
+      tell(chunk, sum, step)
+      sources = [sum]
+    }
     var isFinite = true
     let frame = pool.frame(floats: chunk.range.count) { copy in
       guard let copy = copy.baseAddress else { return }
@@ -100,15 +107,14 @@ final class ChunkStore {
         isFinite = isFinite && isPartFinite
       }
     }
-    if probe != nil || !isFinite {
+    if !isFinite {
       let sum = total(unpacked, count: chunk.range.count)
       if let problem = notFinite(sum, chunk, unpacked) { return problem }
-      tell(chunk, sum, step)
-    }
-    if let index = isFinite ? nil : frame.floats.firstNonFinite {
-      return .notFinite(
-        worker: nil,
-        what: "the step would make a parameter of \(stage.name) \(frame.floats[index])")
+      if let index = frame.floats.firstNonFinite {
+        return .notFinite(
+          worker: nil,
+          what: "the step would make a parameter of \(stage.name) \(frame.floats[index])")
+      }
     }
     return .applied(pool.pack([frame], as: context.plan.wire.parameters)[0])
   }
