@@ -31,7 +31,7 @@ let package = Package(
       name: "Nodes",
       dependencies: [
         "Coordination", "Transport", "Wire", "Messages", "Training", "Kernels", "Datasets",
-        "Configuration", "Observability", "Network", "Tensors", "CLinux",
+        "Configuration", "Observability", "Planning", "Network", "Tensors", "CLinux",
       ], swiftSettings: house),
 
     // The status record, metrics.jsonl, tables for people; over HTTP for browsers and Prometheus.
@@ -157,7 +157,8 @@ let package = Package(
     .testTarget(
       name: "NodesTests",
       dependencies: [
-        "Nodes", "Configuration", "Messages", "Observability", "Training", "Network", "Tensors",
+        "Nodes", "Coordination", "Configuration", "Messages", "Observability", "Training",
+        "Network", "Tensors",
         "Kernels", "Transport", "Datasets",
       ], swiftSettings: house),
     .testTarget(

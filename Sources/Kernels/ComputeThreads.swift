@@ -1,4 +1,5 @@
 import COneDNN
+import Synchronization
 
 /// The number of CPU threads that compute kernels use.
 package enum ComputeThreads {
@@ -38,6 +39,15 @@ package enum ComputeThreads {
           }, work, UInt32(parts), 0)
       }
     }
+  }
+
+  /// Something that one thread of a team or several have found.
+  final class Finding: Sendable {
+    private let value = Atomic(false)
+
+    var isNoted: Bool { value.load(ordering: .relaxed) }
+
+    func note() { value.store(true, ordering: .relaxed) }
   }
 
   /// What the threads of a team are told.

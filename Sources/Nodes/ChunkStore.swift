@@ -76,39 +76,65 @@ final class ChunkStore {
   /// Sums the gradients of a chunk in the order given and steps it.
   func apply(_ index: Int, _ gradients: [Frame], _ step: UInt64) -> Outcome {
     let chunk = context.plan.chunks.chunks[index]
-    let gradient = total(gradients, count: chunk.range.count)
-    if let problem = notFinite(gradient, chunk, gradients) { return problem }
+    let stage = stages[chunk.stage]
+    let unpacked = pool.unpack(gradients, from: context.plan.wire.gradients)
+    var sources = unpacked.compactMap(\.floats.baseAddress)
+    if probe != nil {
+      // It sees the sum before it is applied.
+      let sum = total(unpacked, count: chunk.range.count)
+      if let problem = notFinite(sum, chunk, unpacked) { return problem }
+      tell(chunk, sum, step)
+      sources = [sum]
+    }
+    var isFinite = true
+    let frame = pool.frame(floats: chunk.range.count) { copy in
+      guard let copy = copy.baseAddress else { return }
+      for part in stage.parts(of: chunk.range) {
+        let first = part.offset - chunk.range.lowerBound
+        let sgd = context.sgd(
+          part.entry, step: step, of: totalSteps(), reductions: reductions(),
+          rateFactor: rates.factor(at: step))
+        let memory = SummedStep.Memory(
+          weight: UnsafePointer(committed.values[chunk.stage].floatPointer + part.offset),
+          velocity: UnsafePointer(committed.velocities[chunk.stage].floatPointer + part.offset),
+          newWeight: working.values[chunk.stage].floatPointer + part.offset,
+          newVelocity: working.velocities[chunk.stage].floatPointer + part.offset,
+          copy: copy + first)
+        let range = first..<first + part.elements.count
+        let isPartFinite = withExtendedLifetime(unpacked) {
+          SummedStep(sgd, gradients: sources).run(range, memory)
+        }
+        isFinite = isFinite && isPartFinite
+      }
+    }
+    if !isFinite {
+      let sum = total(unpacked, count: chunk.range.count)
+      if let problem = notFinite(sum, chunk, unpacked) { return problem }
+      if let index = frame.floats.firstNonFinite {
+        return .notFinite(
+          worker: nil,
+          what: "the step would make a parameter of \(stage.name) \(frame.floats[index])")
+      }
+    }
+    return .applied(pool.pack([frame], as: context.plan.wire.parameters)[0])
+  }
+
+  /// Shows the sum to who wants to see it.
+  private func tell(_ chunk: Chunk, _ sum: UnsafePointer<Float>, _ step: UInt64) {
     for part in stages[chunk.stage].parts(of: chunk.range) {
-      let values = gradient + (part.offset - chunk.range.lowerBound)
       probe?.gradient(
         step: step, subBatch: nil, of: part.entry,
-        region: ParameterRegion(elements: part.elements, of: part.entry), values: values)
-      context.sgd(
-        part.entry, step: step, of: totalSteps(), reductions: reductions(),
-        rateFactor: rates.factor(at: step)
-      ).update(
-        count: part.elements.count, gradient: values,
-        weight: UnsafePointer(committed.values[chunk.stage].floatPointer + part.offset),
-        velocity: UnsafePointer(committed.velocities[chunk.stage].floatPointer + part.offset),
-        newWeight: working.values[chunk.stage].floatPointer + part.offset,
-        newVelocity: working.velocities[chunk.stage].floatPointer + part.offset)
+        region: ParameterRegion(elements: part.elements, of: part.entry),
+        values: sum + (part.offset - chunk.range.lowerBound))
     }
-    let new = UnsafePointer(working.values[chunk.stage].floatPointer + chunk.range.lowerBound)
-    if let index = UnsafeBufferPointer(start: new, count: chunk.range.count).firstNonFinite {
-      let name = stages[chunk.stage].name
-      return .notFinite(
-        worker: nil, what: "the step would make a parameter of \(name) \(new[index])")
-    }
-    return .applied(frame(chunk, of: working.values[chunk.stage]))
   }
 
   /// Whose gradient has made the sum infinite or not a number; `nil` if it is neither.
   private func notFinite(
-    _ sum: UnsafePointer<Float>, _ chunk: Chunk, _ gradients: [Frame]
+    _ sum: UnsafePointer<Float>, _ chunk: Chunk, _ parts: [Frame]
   ) -> Outcome? {
     guard let index = UnsafeBufferPointer(start: sum, count: chunk.range.count).firstNonFinite
     else { return nil }
-    let parts = pool.unpack(gradients, from: context.plan.wire.gradients)
     let worker = parts.firstIndex { !$0.floats[index].isFinite }
     let value = worker.map { parts[$0].floats[index] } ?? sum[index]
     let name = stages[chunk.stage].name
@@ -136,8 +162,7 @@ final class ChunkStore {
   /// Sums in worker order, so that the same shape gives the same bits.
   private func total(_ gradients: [Frame], count: Int) -> UnsafePointer<Float> {
     let target = sum.floatPointer
-    let unpacked = pool.unpack(gradients, from: context.plan.wire.gradients)
-    for (index, frame) in unpacked.enumerated() {
+    for (index, frame) in gradients.enumerated() {
       guard let source = frame.floats.baseAddress else { continue }
       if index == 0 {
         target.update(from: source, count: count)

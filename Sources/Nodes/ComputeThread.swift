@@ -44,11 +44,14 @@ final class ComputeThread<Operation: Sendable, Outcome: Sendable, Preparation: S
   ///   - threads: OpenMP threads of the kernels; 0 leaves it to the environment.
   ///   - recorder: notes each operation while somebody wants to see it.
   ///   - label: what it calls an operation.
+  ///   - need: which of several such operations in a row is wanted first, the lowest; `nil` for one that
+  ///     stays where it is.
   ///   - prepare: makes the performer, on the compute thread: opening data and planning memory
   ///     take seconds, and the socket thread must stay responsive.
   init<P: Performer & SendableMetatype>(
     name: String, threads: Int, recorder: SpanRecorder,
     label: @escaping @Sendable (Operation) -> String,
+    need: @escaping @Sendable (Operation) -> Int? = { _ in nil },
     prepare: @escaping @Sendable () throws -> (P, Preparation)
   ) throws(TransportError) where P.Operation == Operation, P.Outcome == Outcome {
     let tasks = try Mailbox<Task>()
@@ -68,8 +71,12 @@ final class ComputeThread<Operation: Sendable, Outcome: Sendable, Preparation: S
         _ = reports.post(.failed("\(error)"))
         return
       }
-      while let task = tasks.take() {
-        switch task {
+      var waiting: [Task] = []
+      while true {
+        if waiting.isEmpty, let task = tasks.take() { waiting.append(task) }
+        waiting += tasks.drain()
+        guard !waiting.isEmpty else { break }
+        switch waiting.remove(at: Self.next(of: waiting, need)) {
         case .perform(let id, let operation):
           let outcome = recorder.measure(label(operation)) { performer.perform(operation) }
           _ = reports.post(.finished(id, outcome))
@@ -82,7 +89,18 @@ final class ComputeThread<Operation: Sendable, Outcome: Sendable, Preparation: S
     }
   }
 
-  /// Hands over an operation; operations are done in the order given.
+  /// The place of what is done next: of the operations in front that may change places, the one that
+  /// is needed first.
+  private static func next(of waiting: [Task], _ need: (Operation) -> Int?) -> Int {
+    var best: (place: Int, need: Int)?
+    for (place, task) in waiting.enumerated() {
+      guard case .perform(_, let operation) = task, let need = need(operation) else { break }
+      if need < best?.need ?? .max { best = (place, need) }
+    }
+    return best?.place ?? 0
+  }
+
+  /// Hands over an operation; operations are done in the order given, but for those that `need` orders.
   func submit(_ id: OperationID, _ operation: Operation) {
     _ = tasks.post(.perform(id, operation))
   }

@@ -131,7 +131,9 @@ package final class ServerNode {
     ]
     compute = try ComputeThread(
       name: "compute", threads: options.threads, recorder: spans,
-      label: { $0.traceLabel(run.plan) }
+      label: { $0.traceLabel(run.plan) },
+      // Of the chunks whose gradients are all there, the next forward pass wants the first layers'.
+      need: { if case .apply(let chunk, _, _) = $0 { chunk } else { nil } }
     ) {
       [totalSteps, reductions = validation.reductions, rates = validation.rates, writer, options] in
       let archive = ServerArchive(

@@ -17,7 +17,9 @@ final class ShardRole: MemberRole {
     self.start = start
     compute = try ComputeThread(
       name: "compute", threads: start.threads, recorder: start.recorder,
-      label: { $0.traceLabel(start.context.plan) }
+      label: { $0.traceLabel(start.context.plan) },
+      // Of the chunks whose gradients are all there, the next forward pass wants the first layers'.
+      need: { if case .apply(let chunk, _, _) = $0 { chunk } else { nil } }
     ) {
       [totalSteps, rateReductions, rates] in
       let compute = try ShardCompute(

@@ -46,8 +46,10 @@ package struct ClusterShape: Hashable, Sendable {
   package var linkBytesPerSecond: Double?
   /// From one process to the other, whatever the size.
   package var latencySeconds = 0.0003
-  /// Cores of a machine that kernels have; below 1 where several emulated machines share a core.
+  /// Cores of a machine that its processes share.
   package var coresPerHost = 8.0
+  /// Cores that all machines share, where one machine plays them; `nil` where each has its own.
+  package var sharedCores: Double?
 
   package init(workers: Int, fcNodes: Int, globalBatch: Int) {
     precondition(workers >= 1 && fcNodes >= 1 && globalBatch >= 1, "\(workers), \(fcNodes)")

@@ -24,7 +24,8 @@ package enum Rival: String, Hashable, Sendable, CaseIterable {
   /// of its halves then; a server's parameters come back after it, for the next forward pass.
   package func seconds(_ plan: NetworkPlan, _ shape: ClusterShape, _ speeds: Speeds) -> Double {
     let rows = shape.share
-    let factor = max(1, 1 / shape.coresPerHost)
+    // Everybody computes at the same time.
+    let factor = max(1, (shape.sharedCores.map { Double(shape.workers) / $0 } ?? 0))
     let dense = speeds.dense(rows) * factor
     let forward = speeds.forward.reduce(0) { $0 + $1.seconds(rows) } * factor + dense / 3
     let backward = speeds.backward.reduce(0) { $0 + $1.seconds(rows) } * factor + dense * 2 / 3

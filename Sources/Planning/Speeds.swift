@@ -25,7 +25,7 @@ package struct LinearCost: Hashable, Sendable {
   }
 }
 
-/// How fast one core computes a network's parts.
+/// How fast one core computes a network's parts, and what else it has to do.
 package struct Speeds: Hashable, Sendable {
   /// Of each conv stage.
   package var forward: [LinearCost]
@@ -36,23 +36,31 @@ package struct Speeds: Hashable, Sendable {
   package var denseGradients: LinearCost
   /// Applying an optimizer step to 4 bytes of parameters.
   package var updatePerValue: Double
+  /// Seconds of a core, at both ends together, for each byte that goes from one process to another.
+  package var secondsPerByte: Double
+  /// Seconds of a core of the worker's machine for each example that its loader prepares.
+  package var dataPerRow: Double
 
   package init(
     forward: [LinearCost], backward: [LinearCost], segments: [LinearCost],
-    denseGradients: LinearCost, updatePerValue: Double
+    denseGradients: LinearCost, updatePerValue: Double, secondsPerByte: Double = 0,
+    dataPerRow: Double = 0
   ) {
     self.forward = forward
     self.backward = backward
     self.segments = segments
     self.denseGradients = denseGradients
     self.updatePerValue = updatePerValue
+    self.secondsPerByte = secondsPerByte
+    self.dataPerRow = dataPerRow
   }
 
   /// From a rate alone: every layer runs at `flops`, the optimizer at memory speed.
   ///
   /// - Parameters:
   ///   - flops: floating-point operations a second of one node; a multiply-add is two.
-  ///   - memoryBytes: bytes a second that the optimizer moves, 20 a value.
+  ///   - memoryBytes: bytes a second that the optimizer moves, 20 a value, and sockets, which copy
+  ///     each byte at both ends.
   package init(_ plan: NetworkPlan, flops: Double, memoryBytes: Double = 10e9) {
     let stages = plan.stages
     func cost(_ operations: Int) -> LinearCost {
@@ -79,6 +87,8 @@ package struct Speeds: Hashable, Sendable {
     self.segments = segments.map(cost)
     denseGradients = cost(all)
     updatePerValue = 20 / memoryBytes
+    secondsPerByte = 4 / memoryBytes
+    dataPerRow = 0
   }
 
   /// Forward and backward of the conv part for so many examples.

@@ -1,5 +1,6 @@
 import Tensors
 import Configuration
+import Nodes
 import Planning
 import Training
 
@@ -32,9 +33,12 @@ enum PlanCommand {
         help: "Floating-point operations a second of one node, instead of measuring; a multiply-add"
           + " is two."),
       Option(
-        name: "cores-per-host", value: .number("C", atLeast: 0.01),
-        help: "Cores that the processes of a machine share; below 1 where emulated machines share"
-          + " this one's.", standard: "8"),
+        name: "cores-per-host", value: .number("C", atLeast: 1),
+        help: "Cores that the processes of a machine share.", standard: "8"),
+      Option(
+        name: "hosts-share", value: .number("N", atLeast: 1),
+        help: "All machines share N cores, as where this one plays them; kernels are measured on as"
+          + " many at once. Instead of --cores-per-host."),
       .json,
       Option(
         name: "plot", value: .text("FILE"),
@@ -61,10 +65,7 @@ enum PlanCommand {
       speeds = Speeds(context.network, flops: flops)
       source = "every layer at \(Numbers.scientific(flops)) FLOP/s (--flops)"
     } else {
-      speeds = try SpeedMeasurement.run(
-        context.network, share: shape.share, batch: shape.globalBatch / shape.subBatches,
-        nodes: shape.fcNodes, algorithm: context.convolutionAlgorithm,
-        precision: context.configuration.precision)
+      speeds = try SpeedMeasurement.run(context, shape)
       source = "measured on this machine, one thread a node"
     }
     let report = PlanReport(
@@ -99,6 +100,7 @@ enum PlanCommand {
     shape.linkBytesPerSecond = try rate(arguments.string("link") ?? "1gbit", arguments)
     shape.layout = try arguments.layout()
     if let cores = arguments.number("cores-per-host") { shape.coresPerHost = cores }
+    shape.sharedCores = arguments.number("hosts-share")
     return shape
   }
 

@@ -9,6 +9,7 @@ struct PlanPlot {
   private static let right = 930.0
   private static let rowHeight = 26.0
   private static let rows: [(name: String, kinds: [TaskGraph.Kind])] = [
+    ("loader", [.data]),
     ("worker", [.convForward, .convBackward]),
     ("FC node", [.fcCompute, .fcGradients, .fcUpdate]),
     ("server", [.update]),
@@ -38,6 +39,7 @@ struct PlanPlot {
 
   private static func color(_ kind: TaskGraph.Kind) -> String {
     switch kind {
+    case .data: "#bab0ac"
     case .convForward: "#4c78a8"
     case .convBackward: "#9ecae9"
     case .fcCompute: "#f58518"

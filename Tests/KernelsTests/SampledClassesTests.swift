@@ -90,4 +90,37 @@ import Testing
         sampleRate: 0.5)
     }
   }
+
+  /// Golden/make_sampled.py draws the sample with a generator of its own.
+  @Test(arguments: [1, 2, 3])
+  func `a sampled loss and its gradients are PyTorch's over the same sample`(nodes: Int) throws {
+    let golden = try DenseFixture.golden("sampled.txt")
+    let plan = try NetworkPlan(
+      input: Shape(7, 1, 1),
+      layers: [
+        LayerSpec(.fullyConnected(FullyConnected(units: 5))), LayerSpec(.activation(.relu)),
+        LayerSpec(.fullyConnected(FullyConnected(units: 23))),
+      ], sampleRate: 0.3)
+    let cluster = DenseCluster(plan, nodes: nodes, rows: 5, seed: 7)
+    var values: [String: [Float]] = [:]
+    for entry in plan.parameters.entries {
+      values[entry.name] = try #require(golden[entry.name]).map { Float($0) }
+    }
+    cluster.set(values)
+    cluster.run(
+      DensePass(training: true, step: 3, examples: 4),
+      features: try #require(golden["features"]).map { Float($0) },
+      labels: try #require(golden["labels"]).map { Int32($0) })
+    let loss = try #require(golden["loss"]?.first)
+    #expect((cluster.slices[0].lossSum / 4 - loss).magnitude < 1e-6)
+    let wanted = try #require(golden["featureGradient"])
+    #expect(DenseFixture.error(cluster.featureGradient, wanted) < 1e-5)
+    for (name, gradient) in cluster.assembled(\.gradient) {
+      let wanted = try #require(golden["\(name).gradient"])
+      #expect(DenseFixture.error(gradient, wanted) < 1e-5, "\(name)")
+    }
+    let bias = try #require(cluster.assembled(\.gradient)["classifier.2.bias"])
+    let sample = try #require(golden["sample"]).map { Int($0) }
+    #expect(bias.indices.filter { bias[$0] != 0 } == sample)
+  }
 }
