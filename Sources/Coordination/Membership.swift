@@ -22,6 +22,8 @@ package struct MemberRecord: Sendable {
   package var state: State
   package var lastHeard: Microseconds
   package var heartbeat: Heartbeat?
+  /// Whether its process has ever been prepared: before that it hears nothing but its welcome.
+  var hasBeenReady = false
 
   package var member: Member {
     Member(node: node, incarnation: incarnation, name: name, endpoint: join.endpoint)

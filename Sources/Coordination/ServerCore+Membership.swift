@@ -65,7 +65,10 @@ extension ServerCore {
     _ heartbeat: Heartbeat, from record: MemberRecord, _ now: Microseconds,
     _ out: inout [Directive]
   ) {
-    membership.update(record.node) { $0.heartbeat = heartbeat }
+    membership.update(record.node) {
+      $0.heartbeat = heartbeat
+      $0.hasBeenReady = $0.hasBeenReady || heartbeat.ready
+    }
     guard record.state == .preparing, heartbeat.ready else { return }
     // What it is to hold is being put together.
     if record.name.role.holdsParameters, rescue != nil { return }

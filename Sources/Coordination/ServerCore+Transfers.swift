@@ -225,7 +225,10 @@ extension ServerCore {
 
   /// Has an FC node or a shard take the parameters that the run goes on with.
   mutating func restore(_ record: MemberRecord, _ out: inout [Directive]) {
-    guard restoreSent.insert(record.node).inserted else { return }
+    // One that still plans its memory would not hear: it is given them once it says that it is ready.
+    guard membership[record.node]?.hasBeenReady == true,
+      restoreSent.insert(record.node).inserted
+    else { return }
     let isInitial = restoreSteps == 0
     let body = Restore(transfer: requiredRestore, steps: restoreSteps, isInitial: isInitial)
     out.append(.send(message(.restore(body)), to: record.node))

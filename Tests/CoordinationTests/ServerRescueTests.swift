@@ -84,6 +84,16 @@ import Testing
     #expect(scene.core.committedSteps == 1)
   }
 
+  @Test func `one who is not prepared when all go back is given its part once it is`() {
+    var scene = Self.rescuing()
+    _ = scene.join(.fc) + scene.beat(5, ready: false) + scene.slice(from: 3, transfer: 2)
+    var said = scene.checkpointed(steps: 1)
+    #expect(
+      said == ["roll back to 1 steps", "restore 3 after 1 steps -> node 3", "cut slice 0"])
+    said = scene.beat(5)
+    #expect(said == ["restore 3 after 1 steps -> node 5", "cut slice 1"])
+  }
+
   @Test func `with the mirror gone too the last checkpoint is what there is`() {
     var scene = Self.rescuing()
     let said = scene.loseConnection(3)
