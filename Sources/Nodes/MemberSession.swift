@@ -33,6 +33,8 @@ package final class MemberSession {
   var identity: Header
   private var serverIncarnation: UInt64 = 0
   var role: (any MemberRole)?
+  /// In the role's place until that is prepared.
+  private var preparing: PreparingCore?
   /// FC nodes and shards dialed, and members who have dialed in.
   var routes: [NodeID: Hub.Link] = [:]
   var endpoints: [NodeID: String] = [:]
@@ -155,7 +157,7 @@ package final class MemberSession {
       if let part = tracing.finish(turn: role.currentTurn, now: MonotonicClock.now()) {
         send(Message(identity, part.body, frames: part.frames), over: control)
       }
-      if !role.isPrepared { beatWhilePreparing(now) } else { askForNews(role, now) }
+      if role.isPrepared { askForNews(role, now) } else { carryOut(preparing?.tick(now: now)) }
     } else {
       try askToJoin(now)
     }
@@ -212,6 +214,9 @@ package final class MemberSession {
       threads: options.threads, probe: probe, recorder: tracing.recorder,
       rank: welcome.rank)
     tracing.plan = context.plan
+    preparing = PreparingCore(
+      plan: context.plan, identity: identity, serverIncarnation: serverIncarnation,
+      now: MonotonicClock.now())
     role =
       switch options.role {
       case .worker: try WorkerRole(start)
@@ -220,13 +225,13 @@ package final class MemberSession {
       }
   }
 
-  private func beatWhilePreparing(_ now: Microseconds) {
-    guard lastJoin.map({ now - $0 >= 500_000 }) ?? true else { return }
-    lastJoin = now
-    let beat = Heartbeat(
-      ready: false, dataset: nil, turn: 0, phase: "preparing", millisecondsSinceProgress: 0,
-      telemetry: Telemetry(), waits: [])
-    send(Message(identity, .heartbeat(beat)), over: control)
+  private func carryOut(_ directives: [PreparingCore.Directive]?) {
+    for directive in directives ?? [] {
+      switch directive {
+      case .send(let message): send(message, over: control)
+      case .exit(let stop): result = .stop(stop)
+      }
+    }
   }
 
   /// Whoever is ready and in no view yet wants to know what the others are waited for.
@@ -293,6 +298,7 @@ package final class MemberSession {
       log.info(line)
     default:
       guard let role else { return }
+      guard role.isPrepared else { return carryOut(preparing?.handle(message)) }
       tracing.receives(message, by: identity.sender)
       carryOut(role.deliver(message, now: MonotonicClock.now()))
     }

@@ -45,13 +45,22 @@ enum PlantedBug: String, CaseIterable {
   case forgetsToSayGoodbye
   /// An FC node says that it can mirror a step, and does not make it.
   case forgetsToMirror
+  /// The server gives parameters to one who is not prepared, and thinks that it has them.
+  case givesToTheUnprepared
+  /// Who is not prepared does not hear the end of the run.
+  case isDeafUnprepared
   /// The server never takes offence at a turn that does not move.
   case neverEvicts
 }
 
 extension PlantedBug {
   /// The clusters that can have it.
-  var variant: RandomScenario.Variant { self == .forgetsToMirror ? .mirrored : .plain }
+  var variant: RandomScenario.Variant {
+    switch self {
+    case .forgetsToMirror, .givesToTheUnprepared: .mirrored
+    default: .plain
+    }
+  }
 }
 
 extension SimulatedCluster {
@@ -67,6 +76,8 @@ extension SimulatedCluster {
       if message.header.view > view?.number ?? 0 { return nil }
     case (.countsOldViews, .push):
       if node.server != nil, let view { message.header.view = view.number }
+    case (.isDeafUnprepared, .stop):
+      if node.preparing != nil { return nil }
     case (.waitsWithoutNames, .heartbeat(var beat)):
       beat.waits = []
       message.body = .heartbeat(beat)
@@ -162,7 +173,14 @@ extension SimulatedCluster {
 
   /// Changes what the server's core holds before an event.
   mutating func tamperWithServer(before event: ServerCore.Event) {
-    guard var core = server.server, core.state == .running else { return }
+    guard var core = server.server else { return }
+    if bug == .givesToTheUnprepared {
+      for node in core.membership.records.keys {
+        core.membership.update(node) { $0.hasBeenReady = true }
+      }
+      server.server = core
+    }
+    guard core.state == .running else { return }
     switch (bug, event) {
     case (.neverEvicts, .tick): core.lastProgress = now
     case (.commitsEarly, .computed):

@@ -22,7 +22,10 @@ struct RandomScenario: CustomStringConvertible {
   /// - Parameters:
   ///   - isHarsh: besides what happens to members: deaths of the server, links that are cut one way
   ///     or flap, a full disk, numbers that are not finite.
-  init(seed: UInt64, _ variant: Variant = .plain, isHarsh: Bool = true) {
+  ///   - preparesAtOnce: whether a process is ready when it is welcomed.
+  init(
+    seed: UInt64, _ variant: Variant = .plain, isHarsh: Bool = true, preparesAtOnce: Bool = false
+  ) {
     self.seed = seed
     var random = RandomSequence(RandomStream(seed: seed, purpose: .simulation, first: 1))
     func below(_ bound: Int) -> Int { Int(RandomStream.below(UInt32(bound), random.nextWord())) }
@@ -61,8 +64,8 @@ struct RandomScenario: CustomStringConvertible {
     }
     // Somebody always comes in the end, and somebody loses patience with what hangs for good.
     for _ in 0..<4 {
-      options.faults.append((20_000_000, .add(.worker)))
-      options.faults.append((20_000_000, .add(.fc)))
+      options.faults.append((Self.late, .add(.worker)))
+      options.faults.append((Self.late, .add(.fc)))
     }
     options.faults.append((300_000_000, .giveUp))
     options.checkpointEvery = UInt64(below(4))
@@ -86,13 +89,33 @@ struct RandomScenario: CustomStringConvertible {
         ]
         options.faults.insert((Microseconds(below(span)), faults[below(6)]), at: 0)
       }
-      for _ in 0..<4 { options.faults.append((20_000_000, .add(.shard))) }
+      for _ in 0..<4 { options.faults.append((Self.late, .add(.shard))) }
     }
     options.schedule.updatesEachSubBatch = oneIn(2)
     self.options = options
     if variant == .mirrored { mirror(span: span) }
     if isHarsh { addHardship(span: span) }
+    if !preparesAtOnce { addPreparation() }
   }
+
+  /// Some clusters are ready at once, in others it takes longer than heartbeats, or than a silence
+  /// that is taken for death; what happens to them may begin while they prepare, or after.
+  private mutating func addPreparation() {
+    var random = RandomSequence(RandomStream(seed: seed, purpose: .simulation, first: 4))
+    func below(_ bound: Int) -> Int { Int(RandomStream.below(UInt32(bound), random.nextWord())) }
+    let first: [Microseconds] = [0, 0, 60_000, 700_000, 4_000_000]
+    let later: [Microseconds] = [0, 60_000, 700_000, 4_000_000, 8_000_000]
+    options.preparation.first = first[below(5)]
+    options.preparation.later = later[below(5)]
+    let start = options.preparation.first
+    guard start > 0, below(4) > 0 else { return }
+    for index in options.faults.indices where options.faults[index].0 < Self.late {
+      options.faults[index].0 += start
+    }
+  }
+
+  /// When somebody always comes in the end.
+  private static let late: Microseconds = 20_000_000
 
   private mutating func mirror(span: Int) {
     var random = RandomSequence(RandomStream(seed: seed, purpose: .simulation, first: 3))
@@ -157,10 +180,11 @@ struct RandomScenario: CustomStringConvertible {
     \(options.maximumDelay) us, \(options.schedule.subBatches) sub-batches \
     (\(options.schedule.dealsWhole ? "whole" : "parts")\
     \(options.schedule.updatesEachSubBatch ? ", each with a step" : "")), \
-    machines with \(options.heldGroups), \(options.duplicates)/256 twice; \
+    machines with \(options.heldGroups), \(options.duplicates)/256 twice, prepared within \
+    \(options.preparation.first) us at first and \(options.preparation.later) us later; \
     checkpoints every \(options.checkpointEvery)\(options.keepsBest ? ", of the best" : ""); \
     \(options.poison.isEmpty ? "" : "\(options.poison) \(options.onFault), ")\
-    \(options.faults.filter { $0.0 < 20_000_000 }.map { "\($0.0): \($0.1)" }
+    \(options.faults.filter { $0.0 < Self.late }.map { "\($0.0): \($0.1)" }
       .joined(separator: ", "))
     """
   }
@@ -202,6 +226,8 @@ struct RandomScenario: CustomStringConvertible {
     _ = attempt { $0.duplicates = 0 }
     _ = attempt { $0.schedule = Schedule() }
     _ = attempt { $0.keepsBest = false }
+    _ = attempt { $0.preparation.first = 0 }
+    _ = attempt { $0.preparation.later = 0 }
     _ = attempt { $0.mirrorsFC = false }
     _ = attempt { $0.evaluationExamples = 0 }
     while smallest.options.workers > 1, attempt({ $0.workers -= 1 }) {}

@@ -89,7 +89,9 @@ extension SimulatedCluster {
       // Others may have to go back to where it went.
       if holds, plan.checkpointEvery > 0 { holderFaults.append(name) }
       // It goes at once where it has not seen a view, even if one is on its way.
-      if holds, (node.fc?.viewNumber ?? node.shard?.viewNumber) == 0 { holderFaults.append(name) }
+      if holds, (node.fc?.viewNumber ?? node.shard?.viewNumber ?? 0) == 0 {
+        holderFaults.append(name)
+      }
       return handle(.leave, at: id)
     }
     faulty[id] = name
@@ -132,7 +134,14 @@ extension SimulatedCluster {
     }
     if core.waits(now: now).isEmpty { violate("an anonymous wait") }
     switch core.state {
-    case .gathering, .paused, .farewell, .over: return
+    case .farewell, .over: return
+    case .gathering, .paused:
+      // Who has not come may come late, who prepares is not late.
+      guard !lossy else { return }
+      for case .member(let name) in core.waits(now: now).map(\.owner) where isPrepared(name) {
+        violate("a wait for \(name), which is well and prepared,")
+      }
+      return
     case .running, .ending: break
     }
     let atFault = Set(

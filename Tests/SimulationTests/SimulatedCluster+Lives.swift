@@ -29,8 +29,9 @@ extension SimulatedCluster {
     incarnations = [:]
     schedule(after: 1, .tick(.server, of: server))
     for id in survivors.keys.sorted() {
-      guard let name = old[id] else { continue }
-      join(name.role, rank: name.rank, within: 600_000)
+      guard let name = old[id], let node = survivors[id] else { continue }
+      join(
+        name.role, rank: name.rank, within: 600_000, after: restOfPreparation(node))
     }
   }
 
@@ -42,7 +43,7 @@ extension SimulatedCluster {
     node.alive = false
     cutLinks(from: id)
     notes.append("\(now) \(name) joins again")
-    join(name.role, rank: -1, within: 20_000)
+    join(name.role, rank: -1, within: 20_000, after: restOfPreparation(node))
   }
 
   func matches(_ cut: Cut, from sender: NodeID, to receiver: NodeID) -> Bool {

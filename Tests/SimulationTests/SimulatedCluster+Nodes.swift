@@ -5,7 +5,9 @@ import Tensors
 @testable import Coordination
 
 extension SimulatedCluster {
-  mutating func join(_ role: Role, rank: Int, within time: Microseconds = 20_000) {
+  mutating func join(
+    _ role: Role, rank: Int, within time: Microseconds = 20_000, after wait: Microseconds = 0
+  ) {
     nextIncarnation += 1
     let body = Body.join(
       Join(
@@ -15,38 +17,7 @@ extension SimulatedCluster {
     let link = Link(
       sender: NodeID(0), incarnation: nextIncarnation, receiver: .server, isBulk: false)
     schedule(
-      after: delay(time), .deliver(Message(header, body), to: .server, link: link))
-  }
-
-  mutating func welcome(_ id: NodeID, _ incarnation: UInt64) {
-    guard nodes[id] == nil, let record = serverCore.membership[id] else { return }
-    let identity = Header(run: life.run, view: 0, sender: id, incarnation: incarnation)
-    names[id] = record.name
-    incarnations[id] = incarnation
-    if record.name.role == .worker {
-      let core = WorkerCore(
-        plan: plan, identity: identity, serverIncarnation: life.incarnation, dataset: facts,
-        heldGroups: options.heldGroups[record.name.rank % options.heldGroups.count], now: now)
-      nodes[id] = SimulatedNode(worker: core, model, plan, facts)
-    } else if record.name.role == .shard {
-      let core = ShardCore(
-        plan: plan, identity: identity, serverIncarnation: life.incarnation,
-        rank: record.name.rank, now: now)
-      nodes[id] = SimulatedNode(shard: core, model, plan, facts)
-    } else {
-      var sizes = Array(
-        repeating: Array(repeating: 4, count: options.fcNodes),
-        count: plan.trainingSegments - 1)
-      if plan.mirrorsFC { sizes.append(plan.featureSlices.ranges.map { 4 * $0.count }) }
-      let core = FCCore(
-        plan: plan, identity: identity, serverIncarnation: life.incarnation,
-        exchangeRowBytes: sizes, now: now)
-      nodes[id] = SimulatedNode(
-        fc: core, rank: record.name.rank, model, plan, facts)
-    }
-    guard let node = nodes[id] else { return }
-    node.poison = poison
-    schedule(after: delay(10_000), .tick(id, of: node))
+      after: wait + delay(time), .deliver(Message(header, body), to: .server, link: link))
   }
 
   // MARK: Cores
@@ -59,6 +30,7 @@ extension SimulatedCluster {
 
   mutating func handle(_ event: Event, at id: NodeID) {
     guard let node = nodes[id], node.isRunning else { return }
+    guard node.preparing == nil else { return handle(event, whilePreparing: node, id) }
     switch event {
     case .message(let message):
       guard let message = tampered(message, at: node) else { return }

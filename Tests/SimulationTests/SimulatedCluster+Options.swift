@@ -16,6 +16,7 @@ extension SimulatedCluster {
     var maximumDelay: Microseconds = 4000
     /// Every message is delivered a second time with this probability in 1/256.
     var duplicates: UInt32 = 0
+    var preparation = Preparation()
     /// Steps between checkpoints; 0 makes none.
     var checkpointEvery: UInt64 = 0
     /// Whether every evaluation is taken for the best so far.
@@ -30,6 +31,14 @@ extension SimulatedCluster {
     var onFault = RunPlan.FaultPolicy.stop
     /// (time, what), in any order.
     var faults: [(Microseconds, Fault)] = []
+  }
+
+  /// The longest that processes take to open data and plan memory after their welcome; 0 for none.
+  struct Preparation {
+    /// Of those that are welcomed before `firstBefore`.
+    var first: Microseconds = 0
+    var firstBefore: Microseconds = 100_000
+    var later: Microseconds = 0
   }
 
   /// Where a number that is not finite comes up.

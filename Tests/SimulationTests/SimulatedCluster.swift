@@ -13,6 +13,7 @@ struct SimulatedCluster {
     case deliver(Message, to: NodeID, link: Link)
     case compute(Work, at: NodeID, of: SimulatedNode)
     case tick(NodeID, of: SimulatedNode)
+    case prepared(NodeID, of: SimulatedNode)
     case lost(NodeID, incarnation: UInt64)
     /// What `sender` had sent to `receiver` has gone out.
     case drained(sender: NodeID, receiver: NodeID, of: SimulatedNode)
@@ -53,6 +54,7 @@ struct SimulatedCluster {
   let trajectory: Trajectory
   let poison: PoisonBox
   var random: RandomSequence
+  var preparations: RandomSequence
   var nodes: [NodeID: SimulatedNode] = [:]
   var now: Microseconds = 1
   private var queue = TimeQueue<Happening>()
@@ -129,6 +131,7 @@ struct SimulatedCluster {
     facts = DatasetFacts(
       trainingExamples: 50, evaluationExamples: options.evaluationExamples, fingerprint: 1)
     random = RandomSequence(RandomStream(seed: seed, purpose: .simulation))
+    preparations = RandomSequence(RandomStream(seed: seed, purpose: .simulation, first: 5))
 
     poison = PoisonBox(options.poison, isTransient: options.poisonIsTransient)
     trajectory = Trajectory(model, plan, plan.program(facts))
@@ -191,6 +194,9 @@ struct SimulatedCluster {
       if id == .server { watchForStalls() }
       handle(.tick, at: id)
       schedule(after: 100_000, .tick(id, of: node))
+    case .prepared(let id, let node):
+      guard nodes[id] === node else { return }
+      prepared(node, id)
     case .checkpointed(let steps, let failure, let node):
       guard node === server, node.isRunning else { return }
       tellServer(.checkpointed(steps: steps, failure: failure))

@@ -6,7 +6,11 @@ import Tensors
 
 /// One process of a simulated cluster: a real core, and the toy model's memory in place of kernels.
 final class SimulatedNode {
-  /// Exactly one of the four cores is there.
+  /// In the place of a member's core until it is prepared.
+  var preparing: PreparingCore?
+  /// When it is prepared.
+  var preparedAt: Microseconds = 0
+  /// Exactly one of the four cores is there from then on.
   var server: ServerCore?
   var worker: WorkerCore?
   var fc: FCCore?
@@ -83,38 +87,24 @@ final class SimulatedNode {
     storedChunks = model.chunkSizes.map { Array(repeating: 0, count: $0) }
   }
 
-  init(shard core: ShardCore, _ model: ToyModel, _ plan: RunPlan, _ facts: DatasetFacts) {
-    shard = core
+  /// A member has its memory from the start; its core comes once it is prepared.
+  init(_ name: NodeName, _ model: ToyModel, _ plan: RunPlan, _ facts: DatasetFacts) {
     disk = Disk()
     self.plan = plan
     self.model = model
     self.facts = facts
-    chunks = model.chunkSizes.indices.map(model.initialChunk)
-    working = chunks
-  }
-
-  init(worker core: WorkerCore, _ model: ToyModel, _ plan: RunPlan, _ facts: DatasetFacts) {
-    worker = core
-    disk = Disk()
-    self.plan = plan
-    self.model = model
-    self.facts = facts
-    chunks = model.chunkSizes.map { Array(repeating: 0, count: $0) }
-  }
-
-  init(
-    fc core: FCCore, rank: Int, _ model: ToyModel, _ plan: RunPlan, _ facts: DatasetFacts
-  ) {
-    self.rank = rank
-    fc = core
-    disk = Disk()
-    self.plan = plan
-    self.model = model
-    self.facts = facts
-    columns = plan.featureSlices[rank]
-    weights = columns.map(model.initialWeight)
-    if plan.mirrorsFC {
-      mirror = Mirror(plan.featureSlices[plan.mirrored(by: rank)], model)
+    switch name.role {
+    case .worker: chunks = model.chunkSizes.map { Array(repeating: 0, count: $0) }
+    case .shard:
+      chunks = model.chunkSizes.indices.map(model.initialChunk)
+      working = chunks
+    case .fc, .server, .observer:
+      rank = name.rank
+      columns = plan.featureSlices[rank]
+      weights = columns.map(model.initialWeight)
+      if plan.mirrorsFC {
+        mirror = Mirror(plan.featureSlices[plan.mirrored(by: rank)], model)
+      }
     }
   }
 
