@@ -159,7 +159,7 @@ let package = Package(
       dependencies: [
         "Nodes", "Coordination", "Configuration", "Messages", "Observability", "Training",
         "Network", "Tensors",
-        "Kernels", "Transport", "Datasets",
+        "Kernels", "Transport", "Datasets", "Wire",
       ], swiftSettings: house),
     .testTarget(
       name: "crosscutTests", dependencies: ["crosscut", "Configuration", "Nodes", "Training"],

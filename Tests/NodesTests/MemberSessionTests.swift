@@ -1,0 +1,59 @@
+import Messages
+import Observability
+import Tensors
+import Testing
+import Transport
+import Wire
+
+@testable import Nodes
+
+/// The socket thread of a member against a server made of its messages.
+@Suite(.timeLimit(.minutes(2)))
+struct MemberSessionTests {
+  @Test func `one who is not prepared hears the end of the run`() throws {
+    let context = try Context()
+    defer { context.terminate() }
+    let hub = try Hub(context: context, listen: "inproc://server")
+    defer { hub.close(lingerMilliseconds: 0) }
+    let ends = try Mailbox<Result<Stop, NodeError>>()
+    let orders = try Mailbox<String>()
+    let thread = try OwnedThread(name: "member") {
+      let result = Result {
+        try MemberSession.runToEnd(
+          context: context, options: MemberOptions(role: .worker, server: "inproc://server"),
+          log: Logger(descriptor: 2, name: "member", level: .error), orders: orders)
+      }
+      _ = ends.post(result.mapError { NodeError("\($0)") })
+    }
+    defer {
+      _ = orders.post("the test is over")
+      thread.join()
+    }
+    let server = Header(run: 7, view: 0, sender: .server, incarnation: 9)
+    var said: [String] = []
+    // As many words as it may take; each wait ends with one.
+    for _ in 0..<50 where said.last != "goodbye" {
+      _ = try hub.wait(milliseconds: 1000, wakeUp: nil)
+      while let (link, parts) = try hub.receive() {
+        switch try WireCodec.decode(parts).body {
+        case .join:
+          // In one breath: the second comes while the first is still being read.
+          let text = Frame(copying: Array(TinyRun.text.utf8))
+          let welcome = Message(
+            server, .welcome(Welcome(node: NodeID(3), rank: 0)), frames: [text])
+          let stop = Message(server, .stop(Stop(outcome: .finished, reason: "all steps done")))
+          for message in [welcome, stop] {
+            #expect(hub.send(try WireCodec.encode(message), to: link))
+          }
+          said.append("join")
+        case .goodbye: said.append("goodbye")
+        case .heartbeat(let beat): said.append(beat.ready ? "ready" : "preparing")
+        default: said.append("something else")
+        }
+      }
+    }
+    try #require(said == ["join", "goodbye"])
+    let end = try #require(ends.take())
+    #expect(try end.get().outcome == .finished)
+  }
+}
