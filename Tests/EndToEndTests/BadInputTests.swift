@@ -44,6 +44,21 @@ struct BadInputTests {
     server.finish()
   }
 
+  @Test(arguments: ["server", "worker"])
+  func `an ipc path that no socket can have is refused before anything is opened`(
+    command: String
+  ) throws {
+    let path = "\(scratch.path)/" + String(repeating: "x", count: 108 - scratch.path.utf8.count)
+    let words =
+      command == "server"
+      ? ["lenet5", "--run-dir", "\(scratch.path)/run", "--listen", "ipc://\(path)"]
+      : ["--server", "ipc://\(path)"]
+    expectOneLine(
+      try Program([command] + words), code: 2,
+      ["ipc://\(path)", "its path has 109 bytes, a socket's at most 107", "shorter"])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path).isEmpty)
+  }
+
   @Test func `a server that cannot be reached is looked for as long as one likes`() throws {
     for role in ["worker", "fc"] {
       let program = try Program([role, "--server", "tcp://127.0.0.1:1", "--join-timeout", "1"])
