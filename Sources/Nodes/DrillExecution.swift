@@ -6,6 +6,14 @@ import Transport
 
 /// Does to this very process what a drill asks for.
 enum DrillExecution {
+  /// Says what came of an impairment of the hub's messages once it is over.
+  ///
+  /// - Parameter ending: it is over with the hub.
+  static func tellOfEnd(hub: Hub, log: Logger, ending: Bool = false) {
+    guard let messages = hub.impairmentOver(ending: ending) else { return }
+    log.warning("drill over: it has hit \(messages) message\(messages == 1 ? "" : "s")")
+  }
+
   /// Carries out a drill on the socket thread.
   ///
   /// - Parameters:

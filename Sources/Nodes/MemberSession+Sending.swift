@@ -56,8 +56,9 @@ extension MemberSession {
 
   /// Adds to a heartbeat what the core does not know.
   func fill(_ beat: inout Heartbeat) {
-    role?.fill(&beat.telemetry, now: MonotonicClock.now())
-    if let line = memory.look(MonotonicClock.now()) { log.warning(line) }
+    let now = MonotonicClock.now()
+    role?.fill(&beat.telemetry, now: now)
+    for line in [memory.look(now), descriptors.look(now)].compactMap(\.self) { log.warning(line) }
     beat.telemetry.bytesSent = hub.bytesSent
     beat.telemetry.bytesReceived = hub.bytesReceived
     beat.telemetry.residentBytes = crosscut_resident_bytes()

@@ -46,6 +46,7 @@ package final class MemberSession {
   private var strangers = StrangerLog()
   private var news = StartingNews()
   var memory = MemoryWatch()
+  var descriptors = DescriptorWatch()
   var largestGap: Microseconds = 0
   var result: End?
   var tracing = MemberTracing()
@@ -129,6 +130,7 @@ package final class MemberSession {
         milliseconds: 50, wakeUp: role?.wakeUp,
         extraDescriptors: signals.map { [$0.descriptor] } ?? [])
     }
+    DrillExecution.tellOfEnd(hub: hub, log: log, ending: true)
     // Let the goodbye go out before the sockets close.
     let end = MonotonicClock.now() + 500_000
     while hub.queuedBytes > 0, MonotonicClock.now() < end {
@@ -145,6 +147,7 @@ package final class MemberSession {
     // A member of a view hears the server's last word; who never joined would look for it on.
     for reason in abandoned?.drain() ?? [] where role?.viewNumber ?? 0 == 0 { leave(reason, now) }
     try watch(now)
+    DrillExecution.tellOfEnd(hub: hub, log: log)
     var budget = 256
     while budget > 0, result == nil, let (link, parts) = try hub.receive() {
       budget -= 1

@@ -20,6 +20,24 @@ extension ServerNode {
     return controlLinks.first { Hub.haveSameDialer($0.value, link) }?.key
   }
 
+  /// Bytes of answers that may wait for one who is no member, behind the 64 messages that ZeroMQ
+  /// holds.
+  private static let mostAnswerBytes = 1 << 20
+
+  /// Whether what somebody asks may be answered. Who asks on and on and does not read, and is no
+  /// member, is hung up on: each answer would stay in memory.
+  func takesAnswers(_ link: Hub.Link) -> Bool {
+    guard hub.queuedBytes > Self.mostAnswerBytes,
+      hub.queuedBytes(to: link) > Self.mostAnswerBytes, member(over: link) == nil
+    else { return true }
+    refusals += 1
+    let who = hub.address(link) ?? "a process of this machine"
+    let answers = hub.queuedBytes(to: link) >> 10
+    hub.hangUp(link)
+    log.warning("hung up on \(who): it asks and does not read, \(answers) KiB of answers waited")
+    return false
+  }
+
   /// Counts a refused message; says so once a connection, so that a stranger cannot fill the log.
   func refuseOnce(_ link: Hub.Link, _ reason: String) {
     refusals += 1

@@ -46,6 +46,7 @@ package final class ServerNode {
   var logDesk = LogDesk()
   var sampleDesk = SampleDesk()
   private var memory = MemoryWatch()
+  private var descriptors = DescriptorWatch()
   var strangers = StrangerLog()
   var result: End?
   /// What the server's threads note into while a trace is made.
@@ -227,7 +228,6 @@ package final class ServerNode {
       switch event {
       case .peerClosed(let link): lost(link)
       case .strangerRefused(let failure, let address): refused(failure, address)
-      case .acceptFailed(let error): log.error("no new connection can be taken: \(error)")
       case .tooManyParts(let link):
         broken(link, "a message of more than \(hub.options.mostParts) parts")
       default: break
@@ -258,8 +258,10 @@ package final class ServerNode {
       handle(.drained(node))
     }
     drillIfDue()
+    DrillExecution.tellOfEnd(hub: hub, log: log)
     finishTraceIfComplete()
-    if let line = memory.look(MonotonicClock.now()) {
+    let now = MonotonicClock.now()
+    for line in [memory.look(now), descriptors.look(now)].compactMap(\.self) {
       log.warning(line)
       monitor.event(line, .note)
     }
@@ -282,6 +284,7 @@ package final class ServerNode {
   // MARK: What comes in
 
   private func receive(_ link: Hub.Link, _ parts: [Frame]) {
+    guard takesAnswers(link) else { return }
     guard !isForKeyDesk(link, parts) else { return }
     if Probe.isOne(parts) {
       _ = hub.send(parts, to: link)

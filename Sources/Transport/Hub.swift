@@ -35,8 +35,6 @@ package final class Hub {
     /// The one dialed answers, but not as it should. Where ZeroMQ tries again by itself
     /// (`hungUp`), this comes again.
     case handshakeFailed(Link, HandshakeFailure)
-    /// The listening socket cannot take another connection: no descriptor is left, usually.
-    case acceptFailed(TransportError)
     /// A message of more parts than there may be; it has been dropped.
     case tooManyParts(Link)
   }
@@ -68,6 +66,8 @@ package final class Hub {
   package internal(set) var queuedBytes = 0
   /// What a drill does to messages that are sent, and until when, monotonic milliseconds.
   var impairment: (effect: Impairment, until: Int)?
+  /// Whether somebody has been told that the last drill is over.
+  var isImpairmentTold = true
   /// Messages that a drill keeps back, oldest first, and their bytes.
   var delayed: [DelayedMessage] = []
   var delayedBytes = 0

@@ -23,6 +23,19 @@ extension Hub {
   package func impair(_ impairment: Impairment, milliseconds: Int) {
     checkThread()
     self.impairment = (impairment, MonotonicClock.milliseconds() + milliseconds)
+    isImpairmentTold = false
+  }
+
+  /// How many messages impairments have hit so far, once when the last one is over.
+  ///
+  /// - Parameter ending: it is over with this hub.
+  package func impairmentOver(ending: Bool = false) -> UInt64? {
+    checkThread()
+    guard !isImpairmentTold,
+      ending || impairment.map({ MonotonicClock.milliseconds() >= $0.until }) ?? true
+    else { return nil }
+    isImpairmentTold = true
+    return impairedMessages
   }
 
   /// What an impairment makes of a message.

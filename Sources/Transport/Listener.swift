@@ -49,9 +49,10 @@ final class Listener {
       gatekeeper = nil
       domain = nil
     }
+    // Not that a connection could not be taken: without a descriptor left ZeroMQ tries again, and
+    // tells of it, as fast as it can.
     let events =
-      ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_CLOSED
-      | handshakeFailures
+      ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | handshakeFailures
     let monitor = try SocketMonitor(socket, events: events, context: context)
     do {
       try socket.bind(endpoint)
@@ -214,10 +215,6 @@ final class Listener {
         if let peer = peerOfDescriptor.removeValue(forKey: record.value) {
           hub.note(.peerClosed(.accepted(peer)))
         }
-      case ZMQ_EVENT_ACCEPT_FAILED:
-        hub.note(
-          .acceptFailed(
-            TransportError(call: "accept", code: record.value, endpoint: boundEndpoint)))
       case ZMQ_EVENT_CLOSED: break
       default:
         if failures.count >= 64 {

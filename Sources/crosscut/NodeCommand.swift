@@ -83,6 +83,9 @@ enum Endpoint {
   /// Where a server on this machine listens if nothing else is said.
   static let standardServer = "tcp://127.0.0.1:5555"
 
+  /// Of a socket, bytes: unix(7) has room for a zero behind it in 108.
+  private static let longestPath = 107
+
   /// Refuses what cannot be an address before a socket is opened.
   ///
   /// - Parameter written: the option or variable it comes from.
@@ -97,7 +100,14 @@ enum Endpoint {
     guard ["tcp", "ipc"].contains(parts[0]) else {
       throw fail("\(parts[0]):// is not supported; use tcp://host:port or ipc://path")
     }
-    guard parts[0] == "tcp" else { return }
+    guard parts[0] == "tcp" else {
+      let bytes = parts[1].utf8.count
+      guard bytes <= longestPath else {
+        throw fail(
+          "its path has \(bytes) bytes, a socket's at most \(longestPath): choose a shorter one")
+      }
+      return
+    }
     guard let colon = parts[1].lastIndex(of: ":"), colon > parts[1].startIndex,
       let port = Int(parts[1][parts[1].index(after: colon)...]), (0...65_535).contains(port)
     else { throw fail("expected a host and a port, like tcp://host:5555") }

@@ -5,6 +5,7 @@ Console.ignoreBrokenPipes()
 
 SecretArguments.hide()
 KernelThreads.makePassive()
+DescriptorLimit.raise()
 
 let environment = Environment.ofProcess()
 for warning in Environment.warnings(environment, of: CommandLineInterface.allCommands) {

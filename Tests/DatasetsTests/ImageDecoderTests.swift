@@ -46,8 +46,11 @@ private func turned(_ jpeg: [UInt8], orientation: Int, isLittle: Bool) -> [UInt8
   private static let blue: [UInt8] = [0, 0, 255]
   private static let white: [UInt8] = [255, 255, 255]
 
-  @Test(arguments: ["squares.jpg", "squares-progressive.jpg", "squares-cmyk.jpg"], [16, 32, 48])
-  func `baseline, progressive and CMYK JPEG show their colors at any size`(
+  @Test(
+    arguments: [
+      "squares.jpg", "squares-progressive.jpg", "squares-cmyk.jpg", "squares-arithmetic.jpg",
+    ], [16, 32, 48])
+  func `baseline, progressive, CMYK and arithmetic JPEG show their colors at any size`(
     name: String, size: Int
   ) throws {
     let colors = quarters(try decoded(golden(name), size: size), size: size)
@@ -104,7 +107,11 @@ private func turned(_ jpeg: [UInt8], orientation: Int, isLittle: Bool) -> [UInt8
     #expect(try pixels("grey.png") == [0, 85, 170, 255].map { [$0, $0, $0] })
   }
 
-  @Test(arguments: ["squares.jpg", "squares-progressive.jpg", "alpha.png", "palette.png"])
+  @Test(
+    arguments: [
+      "squares.jpg", "squares-progressive.jpg", "squares-arithmetic.jpg", "alpha.png",
+      "palette.png",
+    ])
   func `a picture that is cut off anywhere is refused by its path`(name: String) throws {
     let bytes = try golden(name)
     // The end marker and PNG's last, empty chunk are no part of the pixels.
@@ -138,6 +145,18 @@ private func turned(_ jpeg: [UInt8], orientation: Int, isLittle: Bool) -> [UInt8
       throws: DatasetError(
         "picture", "broken PNG: \(png.count) bytes do not hold 8194x8194 pixels")
     ) { try decoded(png, size: 8) }
+  }
+
+  @Test func `a JPEG of 12 bits a sample is refused by its path`() throws {
+    var jpeg = try golden("squares.jpg")
+    let frame = try #require((2..<jpeg.count).first { jpeg[$0 - 1] == 0xFF && jpeg[$0] == 0xC0 })
+    #expect(jpeg[frame + 3] == 8)
+    // The extended process, the only one of Huffman coding that has 12 bits.
+    jpeg[frame] = 0xC1
+    jpeg[frame + 3] = 12
+    #expect(throws: DatasetError("picture", "broken JPEG: Unsupported JPEG data precision 12")) {
+      try decoded(jpeg, size: 8)
+    }
   }
 
   @Test func `a broken picture does not spoil the next one`() throws {

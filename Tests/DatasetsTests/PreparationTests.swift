@@ -178,15 +178,21 @@ import Testing
   @Test func `broken pictures are left out by name, and end a strict preparation`() throws {
     let broken = ["train/class0/3.jpg", "train/class2/x.png"]
     let directory = try Self.tree(broken: broken)
+    // Whole, but of 12 bits a sample; and one of arithmetic coding, which is read as any other.
+    var deep = try golden("squares.jpg")
+    let frame = try #require((2..<deep.count).first { deep[$0 - 1] == 0xFF && deep[$0] == 0xC0 })
+    (deep[frame], deep[frame + 3]) = (0xC1, 12)
+    directory.write(broken[1], deep)
+    directory.write("train/class2/y.jpg", try golden("squares-arithmetic.jpg"))
     var places: [String] = []
     let output = "\(directory.path)/out"
     let report = try Self.prepare(directory.path, to: output, skipped: { places.append($0.place) })
     #expect(places.sorted() == broken.map { "\(directory.path)/\($0)" })
-    #expect(report.skipped == 2 && report.done == 16)
+    #expect(report.skipped == 2 && report.done == 17)
     let dataset = try PreparedDataset(directory: output)
-    #expect(dataset.description.sets.map(\.examples) == [11, 3])
+    #expect(dataset.description.sets.map(\.examples) == [12, 3])
     #expect(dataset.description.sets.map(\.skipped) == [2, 0])
-    #expect(dataset.counts("train") == [4, 4, 3])
+    #expect(dataset.counts("train") == [4, 4, 4])
     let table = String(decoding: try Files.bytes(of: "\(output)/skipped.tsv"), as: UTF8.self)
     #expect(broken.allSatisfy { table.contains("\n\($0)\t") })
     #expect {

@@ -44,6 +44,21 @@ struct BadInputTests {
     server.finish()
   }
 
+  @Test(arguments: ["server", "worker"])
+  func `an ipc path that no socket can have is refused before anything is opened`(
+    command: String
+  ) throws {
+    let path = "\(scratch.path)/" + String(repeating: "x", count: 108 - scratch.path.utf8.count)
+    let words =
+      command == "server"
+      ? ["lenet5", "--run-dir", "\(scratch.path)/run", "--listen", "ipc://\(path)"]
+      : ["--server", "ipc://\(path)"]
+    expectOneLine(
+      try Program([command] + words), code: 2,
+      ["ipc://\(path)", "its path has 109 bytes, a socket's at most 107", "shorter"])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path).isEmpty)
+  }
+
   @Test func `a server that cannot be reached is looked for as long as one likes`() throws {
     for role in ["worker", "fc"] {
       let program = try Program([role, "--server", "tcp://127.0.0.1:1", "--join-timeout", "1"])
@@ -123,6 +138,38 @@ struct BadInputTests {
         _ = try? stranger.wait(milliseconds: 20, wakeUp: nil)
         return complaints() == 2
       }, "\(server.output)")
+    server.send(SIGTERM)
+    server.finish()
+  }
+
+  @Test func `who asks and does not read the answers is named and hung up on`() throws {
+    let (server, address) = try server()
+    func peakKiB() throws -> Int {
+      let status = try String(contentsOfFile: "/proc/\(server.processID)/status", encoding: .utf8)
+      return try #require((try /VmHWM:\s+(\d+)/.firstMatch(in: status)).flatMap { Int($0.1) })
+    }
+    let before = try peakKiB()
+    let context = try Context()
+    defer { context.terminate() }
+    let hub = try Hub(context: context, listen: nil)
+    defer { hub.close(lingerMilliseconds: 0) }
+    let link = try hub.dial(address)
+    let header = Header(run: 0, view: 0, sender: NodeID(0), incarnation: 7)
+    let question = try WireCodec.encode(Message(header, .statusRequest))
+    var asked = 0
+    // Far more than may be kept: what the systems' buffers hold is not known.
+    #expect(
+      eventually {
+        _ = try? hub.wait(milliseconds: 0, wakeUp: nil)
+        for _ in 0..<200 where hub.queuedBytes == 0 && hub.send(question, to: link) { asked += 1 }
+        return server.output.contains("hung up on 127.0.0.1: it asks and does not read")
+      }, "\(asked) questions, \(server.output)")
+    // A mebibyte of answers, what ZeroMQ holds, and what the machine takes for itself.
+    let grown = try peakKiB() - before
+    #expect(grown < 32 << 10, "\(grown) KiB more after \(asked) questions")
+    // Others are answered.
+    let status = try Program.run("status", "--server", address)
+    #expect(status.code == 0, "\(status.output)")
     server.send(SIGTERM)
     server.finish()
   }

@@ -13,13 +13,17 @@ final class Program: Sendable {
   private let collected = Mutex(Data())
   private let pipe = Pipe()
 
-  /// - Parameter directory: where it runs; `nil`: here.
+  /// - Parameters:
+  ///   - directory: where it runs; `nil`: here.
+  ///   - limit: what `ulimit` is told before, "-n 64".
   init(
-    _ arguments: [String], environment: [String: String] = [:], directory: String? = nil
+    _ arguments: [String], environment: [String: String] = [:], directory: String? = nil,
+    limit: String? = nil
   ) throws {
-    process.executableURL = URL(fileURLWithPath: Self.path)
+    process.executableURL = URL(fileURLWithPath: limit == nil ? Self.path : "/bin/sh")
     if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
-    process.arguments = arguments
+    let limited = limit.map { ["-c", #"ulimit \#($0) && exec "$0" "$@""#, Self.path] }
+    process.arguments = (limited ?? []) + arguments
     process.environment = ProcessInfo.processInfo.environment.filter {
       // Whoever runs the tests may have set up a cluster of their own.
       !$0.key.hasPrefix("CROSSCUT_")

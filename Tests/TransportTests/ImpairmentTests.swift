@@ -40,7 +40,10 @@ import Testing
     client.impair(.drop(percent: 100), milliseconds: 60_000)
     for _ in 0..<10 { #expect(client.send([text("lost")], to: link)) }
     #expect(client.impairedMessages == 10)
+    #expect(client.impairmentOver() == nil)
     client.impair(.drop(percent: 100), milliseconds: 0)
+    #expect(client.impairmentOver() == 10)
+    #expect(client.impairmentOver(ending: true) == nil)
     #expect(client.send([text("there")], to: link))
     var heard: [String] = []
     try pump([server, client], messages: { _, _, parts in heard.append(text(parts[0])) }) {

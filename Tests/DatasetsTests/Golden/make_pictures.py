@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Makes the pictures of the decoding tests, and what PyTorch's resampling makes of one.
 
-    python3 make_pictures.py        needs libturbojpeg.so.0 and PyTorch
+    python3 make_pictures.py        needs libturbojpeg.so.0, cjpeg (libjpeg-turbo-progs) and PyTorch
 
 The JPEGs show four squares: red, green / blue, white (one of greys: 80, 160 / 200, 40).
 """
 import ctypes
 import struct
+import subprocess
 import zlib
 from pathlib import Path
 
@@ -50,6 +51,11 @@ def png(name, width, height, depth, color, rows, extra=b""):
 colors = squares((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
 jpeg("squares.jpg", colors, RGB, 0)
 jpeg("squares-progressive.jpg", colors, RGB, 2, PROGRESSIVE)
+# libturbojpeg has no word for arithmetic coding.
+arithmetic = subprocess.run(
+    ["cjpeg", "-quality", "95", "-sample", "1x1", "-arithmetic"],
+    input=b"P6 %d %d 255\n" % (SIDE, SIDE) + colors, stdout=subprocess.PIPE, check=True)
+(HERE / "squares-arithmetic.jpg").write_bytes(arithmetic.stdout)
 jpeg("squares-grey.jpg", squares((80,), (160,), (200,), (40,)), GREY, 3)
 # Inverted, as programs that write Adobe's segment have it: 255 is no ink.
 jpeg("squares-cmyk.jpg",
