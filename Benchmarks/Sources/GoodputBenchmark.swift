@@ -34,15 +34,19 @@ enum GoodputBenchmark {
       let context = try RunContext(configuration)
       var served: [Double] = []
       var bare: [Double] = []
+      var inLockStep: [Double] = []
       for _ in 0..<rounds {
         bare.append(try BareSockets.rate(context.plan.chunks, seconds: seconds))
         served.append(try rate(context, seconds: seconds))
+        inLockStep.append(
+          try BareServer.rate(context.plan.chunks, workers: count, seconds: seconds))
       }
       let (ours, theirs) = (served.median, bare.median)
       print(
         "\(count) worker\(count == 1 ? "" : "s"): server \(Int(ours)) MB/s, bare sockets "
           + "\(Int(theirs)) MB/s, \(Int((100 * ours / theirs).rounded())) % "
-          + "(median of \(rounds), both directions together; bar: 80 %)")
+          + "(median of \(rounds), both directions together; bar: 80 %); bare sockets in lock step "
+          + "\(Int(inLockStep.median)) MB/s, \(Int((100 * ours / inLockStep.median).rounded())) %")
     }
   }
 

@@ -6,6 +6,7 @@ let benchmarks: [(name: String, run: ([String]) throws -> Void)] = [
   ("loader", LoaderBenchmark.run),
   ("encryption", EncryptionBenchmark.run),
   ("goodput", GoodputBenchmark.run),
+  ("option-cost", OptionCostBenchmark.run),
 ]
 
 let arguments = Array(CommandLine.arguments.dropFirst())

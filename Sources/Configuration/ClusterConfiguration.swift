@@ -15,7 +15,8 @@ package struct ClusterConfiguration: Hashable, Sendable, ConfigurationSection {
   /// within three seconds. Smaller: quicker repair. Larger: a node on a busy machine is not expelled
   /// by mistake.
   package var memberTimeoutMilliseconds = 2800
-  /// A run without a completed step for so long says whom it waits for.
+  /// A run without a completed step for so long says whom it waits for, and sends a worker that
+  /// hangs away; 20 usual steps, but at least 10 seconds, are enough where that is less.
   package var progressTimeoutSeconds = 60
   /// With fewer workers the run pauses. Larger: a step does not take many times as long because
   /// most machines are gone.
@@ -65,7 +66,7 @@ package struct ClusterConfiguration: Hashable, Sendable, ConfigurationSection {
         "A node silent for so long is taken for dead."),
       Field(
         "progressTimeoutSeconds", \.progressTimeoutSeconds, .between(1, 86_400),
-        "Without a completed step for so long, the run says whom it waits for."),
+        "Without progress for so long (or 20 usual steps, at least 10 s) a node hangs."),
       Field(
         "minimumWorkers", \.minimumWorkers, .between(1, 4096),
         "With fewer workers than these the run pauses."),

@@ -74,7 +74,8 @@ package struct RunPlan: Hashable, Sendable {
     package var heartbeat: UInt64 = 500
     /// Silence after which a member is taken for dead. Larger survives longer pauses of a host.
     package var memberTimeout: UInt64 = 3000
-    /// A turn without progress for so long has its culprit named, and evicted if it is a worker.
+    /// A turn without progress for so long has its culprit named, and evicted if it is a worker; less
+    /// (`TurnPace`) where turns are known to be short.
     package var progressTimeout: UInt64 = 30_000
     /// How long nodes are given for the last words at the end.
     package var farewell: UInt64 = 3000

@@ -26,7 +26,9 @@ extension ServerCore {
 
   /// What does not move: names the culprit, and does what can be done about it.
   private mutating func watchProgress(_ now: Microseconds, _ out: inout [Directive]) {
-    let patience = plan.timing.progressTimeout * 1000
+    let limit = plan.timing.progressTimeout * 1000
+    // Only turns have a pace: parameters may take as long as they take to come or to be written.
+    let patience = state == .running ? pace.patience(atMost: limit) : limit
     guard now > max(lastProgress, lastStall) + patience else { return }
     let graph = WaitGraph(self, now: now)
     let stuck = graph.culprits.filter(graph.isStuck)

@@ -116,6 +116,7 @@ extension ServerCore {
     turn += 1
     lastProgress = now
     stalls = 0
+    pace.note(now - min(now, ledger.started))
     ledger = TurnLedger(
       chunks: plan.chunks.chunks.count, workers: view.workers.count, now: now)
     reports = reports.filter { $0.key + 1 >= turn }

@@ -164,6 +164,7 @@ package struct ServerCore: Sendable {
   /// When a stall was last acted upon, and how often in a row without a turn or slice since.
   var lastStall: Microseconds = 0
   var stalls = 0
+  var pace = TurnPace()
 
   /// An operation under way with what its outcome is for.
   struct Pending: Sendable {

@@ -67,10 +67,12 @@ package struct SummedStep {
           newVelocity: memory.newVelocity + start)
         let new = UnsafePointer(memory.newWeight + start)
         (memory.copy + start).update(from: new, count: count)
+        // What is not a number in a gradient is none in the weight either, whatever the learning
+        // rate; only a clip makes one of it.
         isFinite =
-          isFinite
-          && UnsafeBufferPointer(start: gradient, count: count).largestMagnitude.isFinite
-          && UnsafeBufferPointer(start: new, count: count).largestMagnitude.isFinite
+          isFinite && UnsafeBufferPointer(start: new, count: count).largestMagnitude.isFinite
+          && (sgd.clip == .infinity
+            || UnsafeBufferPointer(start: gradient, count: count).largestMagnitude.isFinite)
       }
       return isFinite
     }

@@ -276,6 +276,22 @@ import Testing
       ])
   }
 
+  @Test func `where turns are short a worker that hangs is sent away the sooner`() {
+    var scene = ServerScene.started(Fixture.plan(steps: 20, evaluation: .never))
+    for turn in 0..<8 as Range<UInt64> {
+      _ = scene.wait(milliseconds: 20)
+      _ = scene.train(turn: turn)
+    }
+    var said: [String] = []
+    let own = Self.wait(.own("compute thread"))
+    for _ in 0..<11 {
+      for node in [1, 3, 4] { said += scene.beat(node, waits: Self.wait(.member(.server))) }
+      said += scene.beat(2, waits: own) + scene.wait(milliseconds: 1000)
+    }
+    #expect(said.first == "stop: no progress for 11000 ms -> node 2")
+    #expect(said.dropFirst().first == "view 2 at turn 8 -> node 1")
+  }
+
   @Test func `an fc node that hangs is named, no worker is blamed for it`() {
     var scene = ServerScene.started()
     let forFC = Self.wait(.member(NodeName(.fc, 1)))
