@@ -25,8 +25,9 @@ enum BareServer {
           guard let socket = try? BareSocket(ZMQ_DEALER) else { return }
           defer { socket.close() }
           socket.connect(endpoint)
-          repeat { for chunk in exchange.sizes.indices { exchange.send(chunk, over: socket) } }
-          while exchange.takeAll(from: socket)
+          repeat {
+            for chunk in exchange.sizes.indices { exchange.send(chunk, over: socket) }
+          } while exchange.takeAll(from: socket)
         })
     }
     return try exchange.serve(server, workers: workers, seconds: seconds)

@@ -77,6 +77,14 @@ int crosscut_exchange_names(const char *one, const char *other) {
   return renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE);
 }
 
+int crosscut_reserve(int file, uint64_t bytes) {
+  while (fallocate(file, 0, 0, (off_t)bytes) != 0) {
+    if (errno == EINTR) continue;
+    return errno == EOPNOTSUPP || errno == ENOSYS ? 0 : -1;
+  }
+  return 0;
+}
+
 int crosscut_clock_is_synchronised(void) {
   struct timex state = {0};
   return adjtimex(&state) >= 0 && !(state.status & STA_UNSYNC);

@@ -1,11 +1,12 @@
 import Coordination
+import Messages
 import Network
-import Synchronization
 import Tensors
 import Training
 import Transport
 
-/// Writes checkpoints on a thread of its own, so that training goes on meanwhile.
+/// Puts checkpoints together on the disk on a thread of its own, so that training goes on meanwhile
+/// and nobody needs memory for more of them than the disk is behind.
 final class CheckpointWriter: Sendable {
   /// What came of a checkpoint.
   struct Report: Sendable {
@@ -14,76 +15,131 @@ final class CheckpointWriter: Sendable {
     let result: Result<String, CheckpointError>
   }
 
-  /// `@unchecked Sendable`: the parameters are handed over; nobody else has them any more.
-  private struct Job: @unchecked Sendable {
-    let steps: UInt64
-    /// `nil`: only look whether this is the best one.
-    let parameters: CollectedParameters?
+  private enum Job: Sendable {
+    case begin(steps: UInt64?, answer: Mailbox<CheckpointError?>?)
+    case own(OwnPart)
+    case piece(Piece)
+    case finish(steps: UInt64, answer: Mailbox<Result<String, CheckpointError>>?)
+    case saveModel(path: String, metadata: [String: String], answer: Mailbox<SafeTensorsError?>)
+    /// Only look whether this is the best one.
+    case keep(best: UInt64)
   }
 
-  private let store: CheckpointStore
-  private let manifest: @Sendable (UInt64) -> CheckpointManifest
+  /// `@unchecked Sendable`: handed over; nobody else has it any more.
+  private struct OwnPart: @unchecked Sendable {
+    let version: ConvolutionalVersion
+    let chunks: [Chunk]
+  }
+
+  /// A piece of a parameter: `frames` have `columns` values of each of `rows`, of which the whole has
+  /// `width`.
+  struct Piece: Sendable {
+    let name: String
+    let isVelocity: Bool
+    let width: Int
+    let firstRow: Int
+    let columns: Range<Int>
+    let frames: [Frame]
+  }
+
   private let jobs: Mailbox<Job>
   /// For the socket thread; its wake-up belongs in that thread's poll.
   let reports: Mailbox<Report>
   private let thread: OwnedThread
-  /// Held while a checkpoint is written: the last one waits for the one before it.
-  private let turn: TurnLock
   /// Steps of the parameters with the lowest validation error.
   private let best = SharedNumber()
 
   /// - Parameter manifest: makes the description of a checkpoint from its steps.
   init(
-    _ store: CheckpointStore, manifest: @escaping @Sendable (UInt64) -> CheckpointManifest
+    _ store: CheckpointStore, _ network: NetworkPlan,
+    manifest: @escaping @Sendable (UInt64) -> CheckpointManifest
   ) throws(TransportError) {
-    let jobs = try Mailbox<Job>(capacity: 4)
+    // A piece is a frame at most: this is more than any network has.
+    let jobs = try Mailbox<Job>(capacity: .max)
     let reports = try Mailbox<Report>()
-    self.store = store
-    self.manifest = manifest
     self.jobs = jobs
     self.reports = reports
-    let turn = TurnLock()
-    self.turn = turn
     let best = best
     thread = try OwnedThread(name: "checkpoints") {
+      var bench = WriterBench(store, network)
       while let job = jobs.take() {
-        guard let parameters = job.parameters else {
-          // That it cannot be marked is no news: it may not be written yet.
-          try? turn.hold { () throws(CheckpointError) in try store.mark(best: job.steps) }
-          continue
-        }
-        let result = Result { () throws(CheckpointError) in
-          try turn.hold { () throws(CheckpointError) in
-            try Self.write(parameters, store, manifest(job.steps), best.value)
+        switch job {
+        case .begin(let steps, let answer):
+          bench.begin(steps)
+          answer?.post(bench.problem)
+        case .own(let part): bench.put(part.chunks, of: part.version)
+        case .piece(let piece): bench.put(piece)
+        case .finish(let steps, let answer):
+          let result = bench.finish(manifest(steps), best: best.value)
+          if let answer {
+            answer.post(result)
+          } else {
+            bench.clear()
+            reports.post(Report(steps: steps, result: result))
           }
+        case .saveModel(let path, let metadata, let answer):
+          answer.post(bench.saveModel(to: path, metadata))
+        case .keep(let steps):
+          // That it cannot be marked is no news: it may not be written yet.
+          try? store.mark(best: steps)
         }
-        reports.post(Report(steps: job.steps, result: result))
       }
     }
   }
 
-  /// Takes over parameters to be written.
-  func write(_ steps: UInt64, _ parameters: CollectedParameters) {
-    jobs.post(Job(steps: steps, parameters: parameters))
+  // MARK: A checkpoint
+
+  /// Begins a checkpoint; one that is not finished is forgotten.
+  func begin(steps: UInt64) { jobs.post(.begin(steps: steps, answer: nil)) }
+
+  /// The same once what was to be written before is, of parameters whose step is not known yet.
+  ///
+  /// - Returns: why it cannot be written; then what is put into it is lost.
+  func beginNow() -> CheckpointError? {
+    guard let answer = try? Mailbox<CheckpointError?>() else { return Self.noDescriptor }
+    jobs.post(.begin(steps: nil, answer: answer))
+    return answer.take() ?? nil
   }
+
+  /// Takes over the values and velocities of chunks.
+  func put(_ chunks: [Chunk], of version: ConvolutionalVersion) {
+    jobs.post(.own(OwnPart(version: version, chunks: chunks)))
+  }
+
+  func put(_ piece: Piece) { jobs.post(.piece(piece)) }
+
+  /// Makes what was put in since `begin` a checkpoint, and reports.
+  func finish(steps: UInt64) { jobs.post(.finish(steps: steps, answer: nil)) }
+
+  /// The same, and waits for it.
+  ///
+  /// - Returns: the path, or why there is none.
+  func finishNow(steps: UInt64) -> Result<String, CheckpointError> {
+    guard let answer = try? Mailbox<Result<String, CheckpointError>>() else {
+      return .failure(Self.noDescriptor)
+    }
+    jobs.post(.finish(steps: steps, answer: answer))
+    return answer.take() ?? .failure(Self.noDescriptor)
+  }
+
+  /// Writes the parameters alone, after `finishNow`, whatever came of that.
+  ///
+  /// - Returns: what went wrong.
+  func saveModel(to path: String, metadata: [String: String]) -> SafeTensorsError? {
+    guard let answer = try? Mailbox<SafeTensorsError?>() else {
+      return SafeTensorsError(path: path, reason: Self.noDescriptor.reason)
+    }
+    jobs.post(.saveModel(path: path, metadata: metadata, answer: answer))
+    return answer.take() ?? nil
+  }
+
+  private static let noDescriptor = CheckpointError(
+    path: "checkpoint", reason: "no descriptor is left")
 
   /// Keeps the checkpoint after `steps` steps as the best one, if it is there, or as soon as it is.
   func keep(best steps: UInt64) {
     best.value = steps
-    jobs.post(Job(steps: steps, parameters: nil))
-  }
-
-  /// Writes them on the calling thread.
-  ///
-  /// - Returns: the path, or why there is none.
-  func writeNow(_ steps: UInt64, _ parameters: CollectedParameters) -> Result<
-    String, CheckpointError
-  > {
-    Result { () throws(CheckpointError) in
-      try turn.hold { () throws(CheckpointError) in
-        try Self.write(parameters, store, manifest(steps), best.value)
-      }
-    }
+    jobs.post(.keep(best: steps))
   }
 
   /// Ends the thread after what it is writing.
@@ -91,42 +147,119 @@ final class CheckpointWriter: Sendable {
     jobs.close()
     thread.join()
   }
-
-  private static func write(
-    _ parameters: CollectedParameters, _ store: CheckpointStore, _ manifest: CheckpointManifest,
-    _ best: UInt64
-  ) throws(CheckpointError) -> String {
-    var tensors: [CheckpointTensor] = []
-    var incomplete: String?
-    let missing = parameters.forEach { entry, value, velocity in
-      guard let velocity else { return incomplete = entry.name }
-      let count = entry.shape.count
-      tensors.append(
-        CheckpointTensor(
-          name: entry.name, shape: entry.shape.extents,
-          value: UnsafeBufferPointer(start: value, count: count),
-          velocity: UnsafeBufferPointer(start: velocity, count: count)))
-    }
-    if let missing = missing ?? incomplete {
-      throw CheckpointError(path: "checkpoint", reason: "no slice of \(missing)")
-    }
-    let path = try store.write(manifest, tensors: tensors)
-    if best > 0, best == manifest.steps { try store.mark(best: best) }
-    return path
-  }
 }
 
-/// One writer at a time.
-private final class TurnLock: Sendable {
-  private let mutex = Mutex(())
+/// What the writer's thread has before it.
+private struct WriterBench {
+  private let store: CheckpointStore
+  private let network: NetworkPlan
+  private var draft: CheckpointDraft?
+  /// The checkpoint that was finished last, for the model.
+  private var finished: Checkpoint?
+  /// What went wrong with the draft first; the rest of it is passed over.
+  private(set) var problem: CheckpointError?
 
-  func hold<Value>(
-    _ body: () throws(CheckpointError) -> Value
-  ) throws(CheckpointError) -> Value {
-    let result: Result<Value, CheckpointError> = mutex.withLock { _ in
-      nonisolated(unsafe) let body = body  // runs here and now, while the lock is held
-      return Result { () throws(CheckpointError) in try body() }
+  init(_ store: CheckpointStore, _ network: NetworkPlan) {
+    self.store = store
+    self.network = network
+  }
+
+  mutating func begin(_ steps: UInt64?) {
+    // First: a store has one draft at a time.
+    clear()
+    problem = nil
+    do throws(CheckpointError) {
+      draft = try CheckpointDraft(
+        in: store, steps: steps,
+        tensors: network.parameters.entries.map { ($0.name, $0.shape.extents) })
+    } catch {
+      problem = error
     }
-    return try result.get()
+  }
+
+  /// Gives back the disk's room of a draft that is not finished.
+  mutating func clear() {
+    draft = nil
+    finished = nil
+  }
+
+  mutating func put(_ chunks: [Chunk], of version: ConvolutionalVersion) {
+    for chunk in chunks {
+      for part in network.stages[chunk.stage].parts(of: chunk.range) {
+        for (isVelocity, source) in [(false, version.values), (true, version.velocities)] {
+          let values = UnsafeBufferPointer(
+            start: UnsafePointer(source[chunk.stage].floatPointer) + part.offset,
+            count: part.elements.count)
+          write(part.entry.name, isVelocity, part.elements.lowerBound, values)
+        }
+      }
+    }
+  }
+
+  mutating func put(_ piece: CheckpointWriter.Piece) {
+    let columns = piece.columns
+    guard !columns.isEmpty else { return }
+    var row = piece.firstRow
+    for frame in piece.frames {
+      let values = frame.floats
+      let rows = values.count / columns.count
+      let first = row * piece.width + columns.lowerBound
+      row += rows
+      guard columns.count < piece.width else {
+        write(piece.name, piece.isVelocity, first, values)
+        continue
+      }
+      for index in 0..<rows {
+        let part = values[index * columns.count..<(index + 1) * columns.count]
+        write(
+          piece.name, piece.isVelocity, first + index * piece.width,
+          UnsafeBufferPointer(rebasing: part))
+      }
+    }
+  }
+
+  private mutating func write(
+    _ name: String, _ isVelocity: Bool, _ element: Int, _ values: UnsafeBufferPointer<Float>
+  ) {
+    guard let draft, problem == nil else { return }
+    do throws(CheckpointError) {
+      try draft.write(name, velocity: isVelocity, at: element, values)
+    } catch {
+      problem = error
+    }
+  }
+
+  mutating func finish(
+    _ manifest: CheckpointManifest, best: UInt64
+  ) -> Result<String, CheckpointError> {
+    if let problem { return .failure(problem) }
+    do throws(CheckpointError) {
+      guard let draft else {
+        throw CheckpointError(path: store.directory, reason: "nothing was collected")
+      }
+      let path = try draft.finish(manifest)
+      if best > 0, best == manifest.steps { try store.mark(best: best) }
+      finished = try Checkpoint(path: path, verify: false)
+      return .success(path)
+    } catch {
+      problem = error
+      return .failure(error)
+    }
+  }
+
+  mutating func saveModel(to path: String, _ metadata: [String: String]) -> SafeTensorsError? {
+    defer { clear() }
+    do throws(SafeTensorsError) {
+      if let finished {
+        try finished.saveModel(to: path, metadata: metadata)
+      } else if let draft {
+        try draft.saveModel(to: path, metadata: metadata)
+      } else {
+        throw SafeTensorsError(path: path, reason: problem?.reason ?? "nothing was collected")
+      }
+      return nil
+    } catch {
+      return error
+    }
   }
 }

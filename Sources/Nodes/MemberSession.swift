@@ -103,7 +103,7 @@ package final class MemberSession {
     hub = try Hub(
       context: context, listen: options.role.holdsParameters ? options.listen : nil,
       security: security.map { .shared($0.cluster) } ?? HubSecurity())
-    control = try hub.dial(options.server, with: security?.server)
+    control = try hub.dial(options.server, with: security?.server, isControl: true)
     bulk = try hub.dial(options.server, with: security?.server)
   }
 

@@ -17,110 +17,43 @@ struct ConvolutionalVersion {
     velocities = stages.map { AlignedBuffer(floats: $0.parameterCount) }
   }
 
-}
-
-/// Whole parameters with their velocities, put together from the server's own chunks and the slices
-/// of FC nodes and shards.
-final class CollectedParameters {
-  let network: NetworkPlan
-  private let conv: ConvolutionalVersion
-  /// Values and velocities of FC parameters by key; velocities only where they were sent.
-  private var values: [Int: AlignedBuffer] = [:]
-  private var velocities: [Int: AlignedBuffer] = [:]
-
-  init(_ network: NetworkPlan, _ conv: ConvolutionalVersion) {
-    self.network = network
-    self.conv = conv
-  }
-
-  /// Takes the coordinator's own chunks from `version`.
+  /// Takes chunks of another version.
   func take(_ chunks: [Chunk], of version: ConvolutionalVersion) {
     for chunk in chunks {
       let (first, count) = (chunk.range.lowerBound, chunk.range.count)
-      (conv.values[chunk.stage].floatPointer + first).update(
+      (values[chunk.stage].floatPointer + first).update(
         from: version.values[chunk.stage].floatPointer + first, count: count)
-      (conv.velocities[chunk.stage].floatPointer + first).update(
+      (velocities[chunk.stage].floatPointer + first).update(
         from: version.velocities[chunk.stage].floatPointer + first, count: count)
     }
-  }
-
-  /// Puts a piece in its place.
-  ///
-  /// - Returns: what is wrong with it, or `nil`.
-  func place(_ slice: Slice, _ frames: [Frame], from name: NodeName) -> String? {
-    let entries = network.parameters.entries
-    guard entries.indices.contains(slice.key), entries[slice.key].dense == (name.role == .fc) else {
-      return "\(name) sent a slice of parameter \(slice.key), which is not its own"
-    }
-    let entry = entries[slice.key]
-    guard entry.dense else {
-      return conv.place(slice, frames, network.stages)
-        ? nil : "\(name) sent a slice of \(entry.name) that does not fit \(entry.shape)"
-    }
-    let height = entry.shape[0]
-    let width = entry.shape.count / height
-    guard slice.firstRow + slice.rows <= height, slice.firstColumn + slice.columns <= width,
-      frames.reduce(0, { $0 + $1.byteCount }) == slice.rows * slice.columns * 4
-    else { return "\(name) sent a slice of \(entry.name) that does not fit \(entry.shape)" }
-    let known = slice.part == .value ? values[slice.key] : velocities[slice.key]
-    let whole = known ?? AlignedBuffer(floats: entry.shape.count)
-    if slice.part == .value { values[slice.key] = whole } else { velocities[slice.key] = whole }
-    RowBlocks.place(
-      frames, into: whole.floatPointer, stride: width,
-      rows: slice.firstRow..<slice.firstRow + slice.rows,
-      columns: slice.firstColumn..<slice.firstColumn + slice.columns)
-    return nil
-  }
-
-  /// Calls `body` for every parameter in the table's order; an FC parameter's velocity is `nil` where
-  /// it was not sent.
-  ///
-  /// - Returns: the name of one that is not there, or `nil`.
-  func forEach(
-    _ body: (ParameterTable.Entry, _ value: UnsafePointer<Float>, _ velocity: UnsafePointer<Float>?)
-      -> Void
-  ) -> String? {
-    var stage = 0
-    var offset = 0
-    let stages = network.stages
-    for entry in network.parameters.entries {
-      if entry.dense {
-        guard let value = values[entry.key] else { return entry.name }
-        let velocity = velocities[entry.key].map { UnsafePointer($0.floatPointer) }
-        body(entry, UnsafePointer(value.floatPointer), velocity)
-        continue
-      }
-      while !stages[stage].parameters.contains(where: { $0.key == entry.key }) {
-        stage += 1
-        offset = 0
-      }
-      body(
-        entry, UnsafePointer(conv.values[stage].floatPointer + offset),
-        UnsafePointer(conv.velocities[stage].floatPointer + offset))
-      offset += entry.shape.count
-    }
-    return nil
   }
 }
 
 /// What the server keeps on disk: the model at the end, and checkpoints on the way.
 ///
-/// Belongs to the server's compute thread; only writing a checkpoint happens on a thread of its
-/// own, with memory that has been handed over to it.
+/// Belongs to the server's compute thread; what is written goes to the writer's, piece by piece.
 final class ServerArchive {
   private let context: RunContext
   private let modelPath: String?
   private let metadata: [String: String]
   private let checkpoints: CheckpointStore?
   private let writer: CheckpointWriter?
-  /// Called with the model's tensors before they are written (verify, in-process callers).
+  /// Called with the model's tensors (verify, in-process callers).
   private let onModel: (@Sendable (ModelTensors) -> Void)?
   /// The coordinator's own chunks.
   private let owned: [Chunk]
-  /// Slices that are coming in, for a checkpoint or for the model.
-  private var incoming: CollectedParameters?
+  /// Where slices go that come in.
+  private var incoming = Incoming.none
   /// The checkpoint that FC nodes and shards get their slices back from.
   private var source: Checkpoint?
+
+  private enum Incoming {
+    case none
+    /// The writer has begun a checkpoint: on the way, or the last one.
+    case checkpoint(isLast: Bool)
+    /// The model's values, in memory: nothing is written, or the disk cannot take a checkpoint.
+    case model(CollectedModel, CheckpointError?)
+  }
 
   init(
     context: RunContext, modelPath: String?, metadata: [String: String],
@@ -139,62 +72,134 @@ final class ServerArchive {
 
   // MARK: Coming in
 
-  /// Keeps the server's own part of a checkpoint.
-  func begin(keeping committed: ConvolutionalVersion) {
-    let parameters = fresh
-    parameters.take(owned, of: committed)
-    incoming = parameters
+  /// Begins a checkpoint with the server's own part.
+  func begin(_ steps: UInt64, keeping committed: ConvolutionalVersion) {
+    guard let writer else { return }
+    writer.begin(steps: steps)
+    writer.put(owned, of: copy(of: committed))
+    incoming = .checkpoint(isLast: false)
   }
 
-  private var fresh: CollectedParameters {
-    CollectedParameters(context.network, ConvolutionalVersion(context.network.stages))
+  /// Training goes on while it is written.
+  private func copy(of version: ConvolutionalVersion) -> ConvolutionalVersion {
+    let copy = ConvolutionalVersion(context.network.stages)
+    copy.take(owned, of: version)
+    return copy
   }
 
   func store(_ slice: Slice, _ frames: [Frame], _ name: NodeName) -> ServerCore.Outcome {
-    // Whoever writes no checkpoints needs no velocities.
-    if slice.part == .velocity, writer == nil { return .done }
-    // Without a checkpoint begun these are the model's: its own part is read when it is saved.
-    let target = incoming ?? fresh
-    incoming = target
-    return target.place(slice, frames, from: name).map { .failed($0) } ?? .done
+    if let problem = problem(with: slice, frames, from: name) { return .failed(problem) }
+    if slice.transfer == 0 { beginLast() }
+    let entry = context.network.parameters.entries[slice.key]
+    let width = entry.dense ? entry.shape.count / entry.shape[0] : entry.shape.count
+    let piece = CheckpointWriter.Piece(
+      name: entry.name, isVelocity: slice.part == .velocity, width: width,
+      firstRow: slice.firstRow, columns: slice.firstColumn..<slice.firstColumn + slice.columns,
+      frames: frames)
+    switch incoming {
+    case .model(let model, _) where slice.part == .value: model.place(piece, of: entry)
+    case .checkpoint: writer?.put(piece)
+    default: break
+    }
+    return .done
   }
 
-  /// Hands a complete checkpoint to the writer.
+  /// The model's slices come, and those of the last checkpoint; whatever was begun before is not
+  /// finished any more.
+  private func beginLast() {
+    switch incoming {
+    case .checkpoint(isLast: true), .model: return
+    case .checkpoint, .none: break
+    }
+    let problem = writer?.beginNow()
+    let isPossible = writer != nil && problem == nil
+    incoming =
+      isPossible ? .checkpoint(isLast: true) : .model(CollectedModel(context.network), problem)
+  }
+
+  /// What is wrong with a piece that has come, or `nil`.
+  private func problem(
+    with slice: Slice, _ frames: [Frame], from name: NodeName
+  ) -> String? {
+    let entries = context.network.parameters.entries
+    guard entries.indices.contains(slice.key), entries[slice.key].dense == (name.role == .fc) else {
+      return "\(name) sent a slice of parameter \(slice.key), which is not its own"
+    }
+    let entry = entries[slice.key]
+    // A conv parameter travels as one row.
+    let height = entry.dense ? entry.shape[0] : 1
+    let width = entry.shape.count / height
+    guard slice.firstRow + slice.rows <= height, slice.firstColumn + slice.columns <= width,
+      frames.reduce(0, { $0 + $1.byteCount }) == slice.rows * slice.columns * 4,
+      slice.columns == 0 || frames.allSatisfy({ $0.byteCount % (slice.columns * 4) == 0 })
+    else { return "\(name) sent a slice of \(entry.name) that does not fit \(entry.shape)" }
+    return nil
+  }
+
+  /// Has a complete checkpoint written.
   func finish(_ steps: UInt64) -> ServerCore.Outcome {
-    guard let parameters = incoming, let writer else { return .failed("nothing was collected") }
-    incoming = nil
-    writer.write(steps, parameters)
+    guard case .checkpoint = incoming, let writer else { return .failed("nothing was collected") }
+    incoming = .none
+    writer.finish(steps: steps)
     return .done
   }
 
   /// Writes the model, and a checkpoint from which the run can be resumed or made longer.
   func save(_ steps: UInt64, _ committed: ConvolutionalVersion) -> ServerCore.Outcome {
-    guard let whole = incoming else { return .failed("no slices have come") }
-    incoming = nil
-    whole.take(owned, of: committed)
-    var tensors: [ModelTensors.Tensor] = []
-    let missing = whole.forEach { entry, value, _ in
-      tensors.append(.init(entry, at: value))
-    }
-    if let missing { return .failed("no slice of \(missing)") }
-    onModel?(ModelTensors(steps: steps, tensors: tensors))
-    var problem: String?
-    if let writer {
-      if case .failure(let error) = writer.writeNow(steps, whole) {
-        problem = "the last checkpoint is not written: \(error)"
-      }
-    }
-    guard let modelPath else { return .saved(problem: problem) }
+    defer { incoming = .none }
     var metadata = metadata
     metadata["steps"] = "\(steps)"
-    do throws(SafeTensorsError) {
-      try SafeTensorsWriter().write(
-        to: modelPath,
-        tensors: tensors.map { (name: $0.name, shape: $0.shape.extents, data: $0.values) },
-        metadata: metadata)
-      return .saved(problem: problem)
+    do {
+      switch incoming {
+      case .none, .checkpoint(isLast: false): return .failed("no slices have come")
+      case .checkpoint(isLast: true): return try saveFromDisk(steps, committed, metadata)
+      case .model(let model, let error):
+        let tensors = try model.tensors(owned, of: committed)
+        onModel?(ModelTensors(steps: steps, tensors: tensors))
+        let problem = error.map { "the last checkpoint is not written: \($0)" }
+        guard let modelPath else { return .saved(problem: problem) }
+        try SafeTensorsWriter().write(
+          to: modelPath,
+          tensors: tensors.map { (name: $0.name, shape: $0.shape.extents, data: $0.values) },
+          metadata: metadata)
+        return .saved(problem: problem)
+      }
     } catch {
       return .failed("\(error)")
+    }
+  }
+
+  /// The model is what the last checkpoint has of it.
+  private func saveFromDisk(
+    _ steps: UInt64, _ committed: ConvolutionalVersion, _ metadata: [String: String]
+  ) throws -> ServerCore.Outcome {
+    guard let writer else { return .failed("nothing was collected") }
+    writer.put(owned, of: copy(of: committed))
+    var problem: String?
+    switch writer.finishNow(steps: steps) {
+    case .failure(let error): problem = "the last checkpoint is not written: \(error)"
+    case .success(let path):
+      if let onModel { try show(Checkpoint(path: path, verify: false), to: onModel) }
+    }
+    guard let modelPath else { return .saved(problem: problem) }
+    if let error = writer.saveModel(to: modelPath, metadata: metadata) { throw error }
+    return .saved(problem: problem)
+  }
+
+  private func show(
+    _ checkpoint: Checkpoint, to onModel: (ModelTensors) -> Void
+  ) throws {
+    var memory: [AlignedBuffer] = []
+    var tensors: [ModelTensors.Tensor] = []
+    for entry in context.network.parameters.entries {
+      let buffer = AlignedBuffer(floats: entry.shape.count)
+      try checkpoint.read(
+        entry.name, velocity: false, elements: 0..<entry.shape.count, into: buffer.floatPointer)
+      memory.append(buffer)
+      tensors.append(.init(entry, at: UnsafePointer(buffer.floatPointer)))
+    }
+    withExtendedLifetime(memory) {
+      onModel(ModelTensors(steps: checkpoint.manifest.steps, tensors: tensors))
     }
   }
 

@@ -90,8 +90,8 @@ final class ServerCompute: Performer {
       return .done
     case .snapshot: return .snapshot(chunks.snapshot())
     case .tally(let counts, let lossSum): return .tallied(tally(counts, lossSum))
-    case .beginCheckpoint:
-      archive.begin(keeping: chunks.committed)
+    case .beginCheckpoint(let steps):
+      archive.begin(steps, keeping: chunks.committed)
       return .done
     case .store(let slice, let frames, let name): return archive.store(slice, frames, name)
     case .finishCheckpoint(let steps): return archive.finish(steps)

@@ -119,7 +119,7 @@ package final class ServerNode {
     let facts = facts
     let syncLedger = ledger?.sync
     writer = try store.map {
-      try CheckpointWriter($0) { steps in
+      try CheckpointWriter($0, run.network) { steps in
         // No checkpoint on the disk of steps that the ledger there does not have.
         syncLedger?()
         return facts.manifest(steps: steps)

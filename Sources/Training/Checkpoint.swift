@@ -89,6 +89,15 @@ package final class Checkpoint: Sendable {
     }
   }
 
+  /// Writes the parameters alone as a file of their own.
+  ///
+  /// - Parameter metadata: what it says of itself.
+  package func saveModel(
+    to path: String, metadata: [String: String]
+  ) throws(SafeTensorsError) {
+    try SafeTensorsWriter().write(to: path, from: model, metadata: metadata)
+  }
+
   private static func open(
     _ name: String, in folder: String, _ manifest: CheckpointManifest
   ) throws(CheckpointError) -> SafeTensorsReader {

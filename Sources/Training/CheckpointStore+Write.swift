@@ -1,5 +1,4 @@
 import Glibc
-import Tensors
 
 extension CheckpointStore {
   /// Writes a checkpoint and then removes those beyond the newest `keep`.
@@ -16,49 +15,44 @@ extension CheckpointStore {
   package func write(
     _ manifest: CheckpointManifest, tensors: [CheckpointTensor]
   ) throws(CheckpointError) -> String {
-    let path = "\(directory)/\(Self.name(ofStep: manifest.steps))"
-    try Self.refuseNonFinite(tensors, path: path)
+    let draft = try CheckpointDraft(
+      in: self, steps: manifest.steps, tensors: tensors.map { ($0.name, $0.shape) })
+    for tensor in tensors {
+      try draft.write(tensor.name, velocity: false, at: 0, tensor.value)
+      try draft.write(tensor.name, velocity: true, at: 0, tensor.velocity)
+    }
+    return try draft.finish(manifest)
+  }
+
+  /// Makes the directory if it is not there, and removes what writers that were killed have left.
+  ///
+  /// - Returns: a descriptor that keeps other processes out until it is closed.
+  func prepareToWrite() throws(CheckpointError) -> Int32 {
     if !Folder.exists(directory) {
       try Folder.make(directory)
       try Folder.sync(Folder.parent(of: directory))
     }
     let lock = try Self.lock(directory)
-    defer { close(lock) }
-    for name in try Folder.entries(of: directory) where Self.isLeftOver(name) {
-      Folder.remove("\(directory)/\(name)")
-    }
-    let beside = path + Self.unfinishedSuffix
-    let aside = path + Self.removedSuffix
     do throws(CheckpointError) {
-      try Folder.make(beside)
-      try fill(beside, manifest, tensors)
-      try Folder.sync(beside)
-      try Folder.replace(path, with: beside, aside: aside)
+      for name in try Folder.entries(of: directory) where Self.isLeftOver(name) {
+        Folder.remove("\(directory)/\(name)")
+      }
     } catch {
-      Folder.remove(beside)
+      close(lock)
       throw error
     }
+    return lock
+  }
+
+  /// Gives a directory whose files are on the disk its place, and removes those that are too many.
+  func publish(_ beside: String, as path: String) throws(CheckpointError) {
+    let aside = path + Self.removedSuffix
+    try Folder.replace(path, with: beside, aside: aside)
     try Folder.sync(directory)
     // Only now does the disk have the new one; until here its predecessor was kept.
     Folder.remove(beside)
     Folder.remove(aside)
     removeOld(before: path)
-    return path
-  }
-
-  /// A checkpoint with a value that is not a number is worse than none: it would push out the last
-  /// one that can be used.
-  private static func refuseNonFinite(
-    _ tensors: [CheckpointTensor], path: String
-  ) throws(CheckpointError) {
-    for tensor in tensors {
-      for (what, values) in [("tensor", tensor.value), ("the velocity of", tensor.velocity)] {
-        guard let index = values.firstNonFinite else { continue }
-        throw CheckpointError(
-          path: path,
-          reason: "not written: \(what) \(tensor.name) is \(values[index]) at element \(index)")
-      }
-    }
   }
 
   /// Keeps two servers from writing, and cleaning up, in one directory.
@@ -74,49 +68,6 @@ extension CheckpointStore {
         path: directory, reason: "another process is writing checkpoints there")
     }
     return descriptor
-  }
-
-  private func fill(
-    _ folder: String, _ manifest: CheckpointManifest, _ tensors: [CheckpointTensor]
-  ) throws(CheckpointError) {
-    var manifest = manifest
-    manifest.format = CheckpointManifest.currentFormat
-    manifest.files = []
-    // A file says itself where it belongs: two checkpoints' files cannot be mixed.
-    let metadata = ["format": "pt", "run": manifest.run, "steps": "\(manifest.steps)"]
-    for name in [CheckpointManifest.modelName, CheckpointManifest.optimizerName] {
-      let isModel = name == CheckpointManifest.modelName
-      let content = tensors.map { ($0.name, $0.shape, isModel ? $0.value : $0.velocity) }
-      let path = "\(folder)/\(name)"
-      let prefix: [UInt8]
-      let sorted: [(name: String, shape: [Int], data: UnsafeBufferPointer<Float>)]
-      do throws(SafeTensorsError) {
-        (prefix, sorted) = try SafeTensorsWriter.layout(
-          of: content, metadata: metadata, path: path)
-      } catch {
-        throw CheckpointError(error)
-      }
-      let parts = sorted.map { UnsafeRawBufferPointer($0.data) }
-      let written = try store(path, prefix, parts)
-      manifest.files.append(.init(name: name, bytes: written.bytes, crc32: written.crc32))
-    }
-    let path = "\(folder)/\(CheckpointManifest.fileName)"
-    let text = try ManifestText.encode(manifest, path: path)
-    guard text.count <= ManifestText.maximumBytes else {
-      throw CheckpointError(path: path, reason: "\(text.count) bytes, too long for a manifest")
-    }
-    _ = try store(path, text, [])
-  }
-
-  private func store(
-    _ path: String, _ prefix: [UInt8], _ parts: [UnsafeRawBufferPointer]
-  ) throws(CheckpointError) -> (bytes: UInt64, crc32: String) {
-    let file = try DurableFile(creating: path, diskIsFull: diskIsFull)
-    try prefix.withUnsafeBufferPointer { (bytes) throws(CheckpointError) in
-      try file.write(UnsafeRawBufferPointer(bytes))
-    }
-    for part in parts { try file.write(part) }
-    return try file.finish()
   }
 
   /// Removes what is older than the newest `keep` complete ones, damaged ones too.

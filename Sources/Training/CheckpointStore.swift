@@ -56,6 +56,8 @@ package struct CheckpointStore: Sendable {
   /// Of a directory that is being removed.
   static let removedSuffix = ".old"
   private static let prefix = "step-"
+  /// What is being written and whose step is not known yet.
+  static let collecting = "collecting"
 
   /// Where the checkpoints are; made by the first write, in a parent that must be there.
   package let directory: String
@@ -136,8 +138,9 @@ package struct CheckpointStore: Sendable {
 
   /// Whether a name is one that only an interrupted write or removal leaves.
   static func isLeftOver(_ name: String) -> Bool {
-    [unfinishedSuffix, removedSuffix].contains {
-      name.hasSuffix($0) && steps(of: String(name.dropLast($0.count))) != nil
-    }
+    name == collecting + unfinishedSuffix
+      || [unfinishedSuffix, removedSuffix].contains {
+        name.hasSuffix($0) && steps(of: String(name.dropLast($0.count))) != nil
+      }
   }
 }

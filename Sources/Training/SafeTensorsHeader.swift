@@ -32,9 +32,36 @@ struct SafeTensorsHeader: Hashable, Sendable {
   /// The `__metadata__`.
   var metadata: [String: String] = [:]
 
+  /// F32 tensors in the order of their names, so that the same content gives the same bytes.
+  ///
+  /// - Parameter path: of the file, for the error.
+  /// - Throws: if two tensors have one name.
+  init(floats tensors: [(name: String, shape: [Int])], path: String) throws(SafeTensorsError) {
+    var offset = 0
+    for (name, shape) in tensors.sorted(by: { $0.name < $1.name }) {
+      guard name != Self.metadataKey, self.tensors[name] == nil else {
+        throw SafeTensorsError(path: path, reason: "two tensors are called \(name)")
+      }
+      let end = offset + shape.reduce(1, *) * MemoryLayout<Float>.stride
+      self.tensors[name] = Tensor(dtype: "F32", shape: shape, bytes: offset..<end)
+      offset = end
+    }
+  }
+
+  init(tensors: [String: Tensor] = [:], metadata: [String: String] = [:]) {
+    self.tensors = tensors
+    self.metadata = metadata
+  }
+
+  /// Bytes behind the header.
+  var dataBytes: Int { tensors.values.reduce(0) { max($0, $1.bytes.upperBound) } }
+
   /// The header as JSON, keys sorted, padded with spaces so that the data starts at a multiple of
   /// eight bytes; with the length in front.
-  var encoded: [UInt8] {
+  var encoded: [UInt8] { encoded(atLeast: 0) }
+
+  /// The same with at least so many bytes in all.
+  func encoded(atLeast bytes: Int) -> [UInt8] {
     var fields: [String] = []
     if !metadata.isEmpty {
       let pairs = metadata.sorted { $0.key < $1.key }
@@ -50,7 +77,9 @@ struct SafeTensorsHeader: Hashable, Sendable {
         """)
     }
     var json = Array("{\(fields.joined(separator: ","))}".utf8)
-    while json.count % 8 != 0 { json.append(UInt8(ascii: " ")) }
+    while json.count % 8 != 0 || Self.prefix + json.count < bytes {
+      json.append(UInt8(ascii: " "))
+    }
     let length = UInt64(json.count)
     return (0..<8).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) } + json
   }

@@ -22,60 +22,63 @@ package struct SafeTensorsWriter {
     tensors: [(name: String, shape: [Int], data: UnsafeBufferPointer<Float>)],
     metadata: [String: String] = [:]
   ) throws(SafeTensorsError) {
-    let (prefix, sorted) = try Self.layout(of: tensors, metadata: metadata, path: path)
+    let header = try SafeTensorsHeader(floats: tensors.map { ($0.name, $0.shape) }, path: path)
+    for tensor in tensors where tensor.shape.reduce(1, *) != tensor.data.count {
+      throw SafeTensorsError(
+        path: path,
+        reason: "tensor \(tensor.name): \(tensor.data.count) values for shape \(tensor.shape)")
+    }
+    try Self.write(header, metadata, to: path) { (file, beside) throws(SafeTensorsError) in
+      for tensor in tensors.sorted(by: { $0.name < $1.name }) {
+        try Self.writeAll(UnsafeRawBufferPointer(tensor.data), file, beside)
+      }
+    }
+  }
+
+  /// Writes the tensors of another file with other metadata, some of them at a time.
+  package func write(
+    to path: String, from source: SafeTensorsReader, metadata: [String: String]
+  ) throws(SafeTensorsError) {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+    defer { buffer.deallocate() }
+    let end = source.dataStart + source.header.dataBytes
+    try Self.write(source.header, metadata, to: path) { (file, beside) throws(SafeTensorsError) in
+      for start in stride(from: source.dataStart, to: end, by: buffer.count) {
+        let part = UnsafeMutableRawBufferPointer(
+          rebasing: buffer[..<min(buffer.count, end - start)])
+        try source.readBytes(at: start, into: part)
+        try Self.writeAll(UnsafeRawBufferPointer(part), file, beside)
+      }
+    }
+  }
+
+  private static func write(
+    _ header: SafeTensorsHeader, _ metadata: [String: String], to path: String,
+    _ data: (_ file: Int32, _ beside: String) throws(SafeTensorsError) -> Void
+  ) throws(SafeTensorsError) {
+    let prefix = SafeTensorsHeader(tensors: header.tensors, metadata: metadata).encoded
     let beside = path + ".partial"
     let file = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-    guard file >= 0 else { throw Self.failure("open", beside) }
+    guard file >= 0 else { throw failure("open", beside) }
     do throws(SafeTensorsError) {
       do throws(SafeTensorsError) {
         try prefix.withUnsafeBufferPointer { (bytes) throws(SafeTensorsError) in
-          try Self.writeAll(UnsafeRawBufferPointer(bytes), file, beside)
+          try writeAll(UnsafeRawBufferPointer(bytes), file, beside)
         }
-        for tensor in sorted {
-          try Self.writeAll(UnsafeRawBufferPointer(tensor.data), file, beside)
-        }
-        guard fsync(file) == 0 else { throw Self.failure("fsync", beside) }
+        try data(file, beside)
+        guard fsync(file) == 0 else { throw failure("fsync", beside) }
       } catch {
         close(file)
         throw error
       }
       // close() may report a delayed write error (NFS); the descriptor is gone either way.
-      guard close(file) == 0 else { throw Self.failure("close", beside) }
-      guard rename(beside, path) == 0 else { throw Self.failure("rename", path) }
+      guard close(file) == 0 else { throw failure("close", beside) }
+      guard rename(beside, path) == 0 else { throw failure("rename", path) }
     } catch {
       unlink(beside)
       throw error
     }
-    try Self.syncDirectory(of: path)
-  }
-
-  /// The bytes in front of the data, and the tensors in the order in which their data follows.
-  ///
-  /// - Parameter path: of the file, for the error.
-  /// - Throws: if two tensors have one name, or a shape is not that of its values.
-  static func layout(
-    of tensors: [(name: String, shape: [Int], data: UnsafeBufferPointer<Float>)],
-    metadata: [String: String], path: String
-  ) throws(SafeTensorsError) -> (
-    prefix: [UInt8], tensors: [(name: String, shape: [Int], data: UnsafeBufferPointer<Float>)]
-  ) {
-    let sorted = tensors.sorted { $0.name < $1.name }
-    var header = SafeTensorsHeader(metadata: metadata)
-    var offset = 0
-    for tensor in sorted {
-      guard tensor.name != SafeTensorsHeader.metadataKey, header.tensors[tensor.name] == nil else {
-        throw SafeTensorsError(path: path, reason: "two tensors are called \(tensor.name)")
-      }
-      guard tensor.shape.reduce(1, *) == tensor.data.count else {
-        throw SafeTensorsError(
-          path: path,
-          reason: "tensor \(tensor.name): \(tensor.data.count) values for shape \(tensor.shape)")
-      }
-      let end = offset + tensor.data.count * MemoryLayout<Float>.stride
-      header.tensors[tensor.name] = .init(dtype: "F32", shape: tensor.shape, bytes: offset..<end)
-      offset = end
-    }
-    return (header.encoded, sorted)
+    try syncDirectory(of: path)
   }
 
   private static func writeAll(

@@ -18,14 +18,14 @@ final class DialedSocket {
 
   init(
     number: UInt32, endpoint: String, routingID: String, options: HubOptions,
-    security: HubSecurity.Dialing?, context: Context
+    security: HubSecurity.Dialing?, isControl: Bool, context: Context
   ) throws(TransportError) {
     self.number = number
     self.endpoint = endpoint
     // ZeroMQ has no events on inproc: there a connection is up at once.
     isConnected = endpoint.hasPrefix("inproc://")
     var socket = try Socket(.dealer, context: context)
-    try options.apply(to: &socket)
+    try options.apply(to: &socket, isControl: isControl)
     try socket.set(ZMQ_ROUTING_ID, bytes: Array(routingID.utf8))
     if let security { try socket.dial(with: security) }
     let events =

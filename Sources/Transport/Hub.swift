@@ -106,11 +106,13 @@ package final class Hub {
 
   /// Dials `endpoint`; the answer comes as an event, and messages may be sent meanwhile.
   ///
-  /// - Parameter security: instead of the hub's own.
+  /// - Parameters:
+  ///   - security: instead of the hub's own.
+  ///   - isControl: whether only small messages go over it, and silence is noticed sooner.
   /// - Throws: `TransportError` for an endpoint that can never work. One that does not answer
   ///   yet is dialed until it does.
   package func dial(
-    _ endpoint: String, with security: HubSecurity.Dialing? = nil
+    _ endpoint: String, with security: HubSecurity.Dialing? = nil, isControl: Bool = false
   ) throws(TransportError) -> Link {
     checkThread()
     let number = lastDialed + 1
@@ -118,7 +120,8 @@ package final class Hub {
     let random = Self.hexadecimal(.random(in: .min ... .max))
     let socket = try DialedSocket(
       number: number, endpoint: endpoint, routingID: "\(identity) \(dialer)\(random)",
-      options: options, security: security ?? self.security.dialing, context: context)
+      options: options, security: security ?? self.security.dialing, isControl: isControl,
+      context: context)
     lastDialed = number
     dialed.append(socket)
     if socket.isConnected { note(.connected(socket.link)) }

@@ -14,13 +14,19 @@ package struct HubOptions: Hashable, Sendable {
   package var queuedBytesPerLink = 256 * 1024 * 1024
   /// ZeroMQ's ping, its patience with a silent peer, and the patience asked of the peer, ms.
   package var heartbeatMilliseconds = 2_000
-  /// A peer that is silent this long is disconnected, ms.
-  package var silenceMilliseconds = 10_000
+  /// A peer that is silent this long is disconnected, ms. Longer than the largest part takes on a
+  /// link of 1 Mbit/s, 34 s, beside another such connection.
+  package var silenceMilliseconds = 90_000
+  /// The same of connections over which only small messages go, so that a server whose host has
+  /// vanished is looked for anew.
+  package var controlSilenceMilliseconds = 10_000
 
   package init() {}
 
   /// Sets what every socket has.
-  func apply(to socket: inout Socket) throws(TransportError) {
+  ///
+  /// - Parameter isControl: whether only small messages go over it.
+  func apply(to socket: inout Socket, isControl: Bool = false) throws(TransportError) {
     // A count of messages, not bytes: only a backstop behind the credit the cores keep.
     try socket.set(ZMQ_SNDHWM, highWaterMark)
     try socket.set(ZMQ_RCVHWM, highWaterMark)
@@ -41,9 +47,10 @@ package struct HubOptions: Hashable, Sendable {
     // A vanished host, and connections a NAT has forgotten. Answered by ZeroMQ's thread: proves
     // that the process lives, not that it works. The time-out is longer than a frame takes on a
     // slow link, for libzmq counts only whole frames as life (docs/design.md, "Liveness").
+    let silence = isControl ? controlSilenceMilliseconds : silenceMilliseconds
     try socket.set(ZMQ_HEARTBEAT_IVL, heartbeatMilliseconds)
-    try socket.set(ZMQ_HEARTBEAT_TIMEOUT, silenceMilliseconds)
-    try socket.set(ZMQ_HEARTBEAT_TTL, silenceMilliseconds)
+    try socket.set(ZMQ_HEARTBEAT_TIMEOUT, silence)
+    try socket.set(ZMQ_HEARTBEAT_TTL, silence)
     // For the time before the handshake is done, when ZeroMQ's heartbeat does not run yet.
     try socket.set(ZMQ_TCP_KEEPALIVE, 1)
     try socket.set(ZMQ_TCP_KEEPALIVE_IDLE, 60)

@@ -46,6 +46,22 @@ struct RecoveryTests {
       events.contains { $0.text.contains("goes on after") && $0.secondsSinceStart >= earlier })
   }
 
+  @Test func `a cluster that is killed as a whole goes on with the same bits`() throws {
+    let first = try cluster.train(Self.gentle)
+    let server = try cluster.address()
+    _ = try cluster.catchUp(step: 150, at: server)
+    // Who starts the dead again first; nobody has time for a word.
+    for process in [first.processID] + processes(of: [run, server]) { kill(process, SIGKILL) }
+    first.finish()
+    cluster.expectNoOrphans(server)
+    #expect(cluster.committedSteps < 800)
+    #expect(!cluster.scratch.exists("run/summary.json"))
+    let second = try cluster.train(Self.gentle + ["--continue"])
+    #expect(second.finish() == 0, "\(second.output)")
+    #expect(log("server").contains("goes on after"), "\(log("server"))")
+    try expectUndisturbed(within: 0)
+  }
+
   @Test func `a run resumed with another number of workers and fc nodes goes on all the same`()
     throws
   {

@@ -30,6 +30,47 @@ import Testing
     #expect(events.filter { $0 == .disconnected(link) }.count == 1)
   }
 
+  @Test func `a frame that crawls is not taken for a death, silence where frames are small is`()
+    throws
+  {
+    var options = HubOptions()
+    options.heartbeatMilliseconds = 20
+    options.silenceMilliseconds = 100_000
+    options.controlSilenceMilliseconds = 200
+    let network = try Network()
+    let server = try network.server(.tcp, options: options)
+    let client = try network.client(options: options)
+    let relay = try Relay(to: try #require(server.boundEndpoint))
+    let control = try client.dial(relay.endpoint, isControl: true)
+    let bulk = try client.dial(relay.endpoint)
+    var events: [Hub.Event] = []
+    var heard: [Int] = []
+    func work(until condition: () -> Bool) throws {
+      try pump(
+        [server, client], events: { events.append(contentsOf: $0 == 1 ? [$1] : []) },
+        messages: { _, _, parts in heard.append(parts[0].byteCount) }
+      ) {
+        relay.step()
+        return condition()
+      }
+    }
+    try work { events.contains(.connected(control)) && events.contains(.connected(bulk)) }
+    // Half of it comes, and then nothing for as long as it takes.
+    relay.allowance = 500_000
+    #expect(client.send([integers(250_000)], to: bulk))
+    try work { relay.allowance <= 0 && events.contains(.disconnected(control)) }
+    #expect(heard.isEmpty)
+    relay.allowance = .max
+    try work { heard == [1_000_000] }
+    #expect(!events.contains(.disconnected(bulk)))
+  }
+
+  @Test func `the largest part takes less than the patience, twice, at a million bits a second`() {
+    let options = HubOptions()
+    let milliseconds = options.largestPartBytes * 8 / 1_000
+    #expect(options.silenceMilliseconds > 2 * milliseconds)
+  }
+
   @Test(arguments: [Scheme.ipc, .tcp])
   func `the death of a peer that dialed is told by name`(scheme: Scheme) throws {
     let network = try Network()

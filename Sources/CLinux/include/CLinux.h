@@ -27,6 +27,9 @@ int crosscut_wait_term_signal(int status);
 uint64_t crosscut_resident_bytes(void);
 /* Exchanges two names in one step; -1 with errno where the file system cannot. */
 int crosscut_exchange_names(const char *one, const char *other);
+/* Takes room on the disk for a file of so many bytes, where the file system can do that in advance; -1
+   with errno where there is none. */
+int crosscut_reserve(int file, uint64_t bytes);
 /* Whether the system's clock is kept right from outside (NTP): 1 or 0. */
 int crosscut_clock_is_synchronised(void);
 /* Stops the whole calling process (SIGSTOP) for so long; a child of its own wakes it. -1 with errno
