@@ -34,7 +34,8 @@ package struct PreparingCore: Sendable {
 
   /// A sign of life, if one is due at `now`.
   package mutating func tick(now: Microseconds) -> [Directive] {
-    guard now - lastBeat >= plan.timing.heartbeat * 1000 else { return [] }
+    // The caller may have looked at its clock before the welcome came.
+    guard now >= lastBeat + plan.timing.heartbeat * 1000 else { return [] }
     lastBeat = now
     let beat = Heartbeat(
       ready: false, dataset: nil, turn: 0, phase: "preparing", millisecondsSinceProgress: 0,

@@ -38,6 +38,12 @@ import Testing
     #expect(describe(core.tick(now: 2_000_000)) == ["preparing, ready: false"])
   }
 
+  @Test func `a clock that was read before the welcome does not matter`() {
+    var core = core(at: 1_000_000)
+    #expect(describe(core.tick(now: 999_900)) == [])
+    #expect(describe(core.tick(now: 1_500_000)) == ["preparing, ready: false"])
+  }
+
   @Test func `it hears the end of the run, and says goodbye`() {
     var core = core()
     #expect(describe(core.handle(stop())) == ["goodbye", "exit: all steps done"])

@@ -20,7 +20,7 @@ struct BadLinkTests {
     let node = words[1]
     while hits(node) == 0, program.isRunning {
       let drill = try Program(["drill"] + words + ["--server", server])
-      #expect(drill.finish() == 0, "\(drill.output)")
+      try #require(drill.finish() == 0, "\(drill.output)\(program.output)")
     }
     #expect(hits(node) > 0, "\(program.output)\(cluster.text("run/\(node).log"))")
   }
