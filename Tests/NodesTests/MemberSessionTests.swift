@@ -8,7 +8,7 @@ import Wire
 @testable import Nodes
 
 /// The socket thread of a member against a server made of its messages.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct MemberSessionTests {
   @Test func `one who is not prepared hears the end of the run`() throws {
     let context = try Context()
