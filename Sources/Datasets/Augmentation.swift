@@ -53,7 +53,7 @@ package struct ViewMaker: Hashable, Sendable {
   /// `[C, H, W]` of the network's input.
   package let output: Shape
   package let augmentation: Augmentation
-  package let normalization: Normalization
+  package var normalization: Normalization
   /// `nil`: no colour noise.
   private let colors: ColorComponents?
 

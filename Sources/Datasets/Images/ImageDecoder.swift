@@ -55,20 +55,22 @@ package final class ImageDecoder {
     try square.withUnsafeMutableBufferPointer { square throws(DatasetError) in
       let square = square.baseAddress.unsafelyUnwrapped
       try decode(bytes, path: path, size: side, into: square)
+      guard shape[0] == 1 else {
+        let (red, green, blue) = (output, output + plane, output + 2 * plane)
+        for pixel in 0..<plane {
+          red[pixel] = Float(square[pixel * 3])
+          green[pixel] = Float(square[pixel * 3 + 1])
+          blue[pixel] = Float(square[pixel * 3 + 2])
+        }
+        return
+      }
       for pixel in 0..<plane {
         let red = Float(square[pixel * 3])
         let green = Float(square[pixel * 3 + 1])
         let blue = Float(square[pixel * 3 + 2])
-        if shape[0] == 1 {
-          // As ITU-R BT.601 has it, and JPEG; grey stays what it is.
-          output[pixel] =
-            red == green && green == blue
-            ? red : 0.299 * red + 0.587 * green + 0.114 * blue
-        } else {
-          output[pixel] = red
-          output[plane + pixel] = green
-          output[2 * plane + pixel] = blue
-        }
+        // As ITU-R BT.601 has it, and JPEG; grey stays what it is.
+        output[pixel] =
+          red == green && green == blue ? red : 0.299 * red + 0.587 * green + 0.114 * blue
       }
     }
   }

@@ -7,77 +7,38 @@
 /// plain bilinear interpolation where it is enlarged. Rows are mixed in 1/256 of a level, columns
 /// in 1/128 or finer. Used by one thread.
 final class SquareResampler {
-  private var rows = Taps()
-  private var columns = Taps()
-  /// Weights of rows in 1/256, as many for each output row as it has taps.
-  private var levels: [UInt16] = []
-  /// Weights of columns in 1/32768, each four times, as many for each output pixel as it has taps.
-  private var shares: [SIMD4<UInt16>] = []
+  /// Weights in 1/256.
+  private var knownRows = KnownAxes<UInt16>()
+  /// Weights in 1/32768, each four times.
+  private var knownColumns = KnownAxes<SIMD4<UInt16>>()
   /// A row of the picture's needed columns, four values a pixel, after the vertical pass, in
   /// 1/256 of a level.
   private var mixed: [UInt16] = []
   /// A row of the output, in levels.
   private var sampled: [SIMD4<UInt16>] = []
 
-  /// The input pixels of each output pixel, and their weights.
-  private struct Taps {
-    var first: [Int] = []
-    /// Of every output pixel; the weights beyond its own taps are 0.
-    var count = 0
-    /// `count` for each output pixel.
-    var weights: [Float] = []
-    private var extents: [Int] = []
+  /// What an axis of a picture needs: which pixels, and their weights as whole numbers.
+  private struct Axis<Weight> {
+    let taps: ResamplingTaps
+    /// As many for each output pixel as it has taps.
+    let weights: [Weight]
+  }
 
-    /// The input pixels of all output pixels.
-    var needed: Range<Int> { first[0]..<first[first.count - 1] + count }
+  /// Weights of the axes of earlier pictures: most are of a few sizes.
+  private struct KnownAxes<Weight> {
+    private var axes: [ResamplingTaps.Extents: Axis<Weight>] = [:]
+    /// Some megabytes at the most.
+    private static var most: Int { 64 }
 
-    /// Weights for `size` pixels from the middle `side` of `extent`.
-    ///
-    /// - Returns: whether they are others than before.
-    mutating func prepare(extent: Int, side: Int, size: Int) -> Bool {
-      guard extents != [extent, side, size] else { return false }
-      extents = [extent, side, size]
-      let scale = Double(side) / Double(size)
-      let start = Double(extent - side) / 2
-      let support = max(1, scale)
-      var ranges: [Range<Int>] = []
-      for output in 0..<size {
-        let center = start + (Double(output) + 0.5) * scale
-        let low = max(0, Int((center - support + 0.5).rounded(.down)))
-        let high = min(extent, Int((center + support + 0.5).rounded(.down)))
-        ranges.append(low..<high)
-      }
-      count = ranges.lazy.map(\.count).max() ?? 1
-      weights.removeAll(keepingCapacity: true)
-      first.removeAll(keepingCapacity: true)
-      for output in 0..<size {
-        let center = start + (Double(output) + 0.5) * scale
-        let range = ranges[output]
-        // All taps lie in the picture, those without weight too.
-        let low = max(0, min(range.lowerBound, extent - count))
-        first.append(low)
-        var sum = 0.0
-        for input in range { sum += Self.triangle(input, center, support) }
-        for input in low..<(low + count) {
-          let isInside = range.contains(input)
-          weights.append(isInside ? Float(Self.triangle(input, center, support) / sum) : 0)
-        }
-      }
-      return true
-    }
-
-    /// The weights of an output pixel as whole numbers that add up to `total`.
-    func parts(_ output: Int, of total: Int) -> [UInt16] {
-      let own = weights[(output * count)..<((output + 1) * count)]
-      var parts = own.map { UInt16(($0 * Float(total)).rounded()) }
-      let rest = total - parts.reduce(0) { $0 + Int($1) }
-      let largest = parts.indices.max { parts[$0] < parts[$1] } ?? 0
-      parts[largest] = UInt16(Int(parts[largest]) + rest)
-      return parts
-    }
-
-    private static func triangle(_ input: Int, _ center: Double, _ support: Double) -> Double {
-      max(0, 1 - ((Double(input) + 0.5 - center) / support).magnitude)
+    mutating func axis(
+      _ extents: ResamplingTaps.Extents, weights: (ResamplingTaps) -> [Weight]
+    ) -> Axis<Weight> {
+      if let known = axes[extents] { return known }
+      if axes.count >= Self.most { axes.removeAll() }
+      let taps = ResamplingTaps(extents)
+      let axis = Axis(taps: taps, weights: weights(taps))
+      axes[extents] = axis
+      return axis
     }
   }
 
@@ -88,8 +49,10 @@ final class SquareResampler {
       let (left, top) = ((width - side) / 2, (height - side) / 2)
       return (left..<left + side, top..<top + side)
     }
-    prepare(width: width, height: height, size: size)
-    return (columns.needed, rows.needed)
+    return (
+      columns(width, side: side, size: size).taps.needed,
+      rows(height, side: side, size: size).taps.needed
+    )
   }
 
   /// Whether the middle is taken as it is.
@@ -98,18 +61,17 @@ final class SquareResampler {
     return side == size && (width - side) % 2 == 0 && (height - side) % 2 == 0
   }
 
-  /// Pictures of one size often follow one another: the weights are kept.
-  private func prepare(width: Int, height: Int, size: Int) {
-    let side = min(width, height)
-    if rows.prepare(extent: height, side: side, size: size) {
-      levels = (0..<size).flatMap { rows.parts($0, of: 256) }
+  private func rows(_ extent: Int, side: Int, size: Int) -> Axis<UInt16> {
+    knownRows.axis(.init(extent: extent, side: side, size: size)) { taps in
+      (0..<size).flatMap { taps.parts($0, of: 256) }
     }
-    if columns.prepare(extent: width, side: side, size: size) {
-      shares = (0..<size).flatMap { x in
-        columns.parts(x, of: 1 << 15).map { SIMD4<UInt16>(repeating: $0) }
+  }
+
+  private func columns(_ extent: Int, side: Int, size: Int) -> Axis<SIMD4<UInt16>> {
+    knownColumns.axis(.init(extent: extent, side: side, size: size)) { taps in
+      (0..<size).flatMap { x in
+        taps.parts(x, of: 1 << 15).map { SIMD4<UInt16>(repeating: $0) }
       }
-      mixed = Array(repeating: 0, count: 4 * columns.needed.count)
-      sampled = Array(repeating: .zero, count: size)
     }
   }
 
@@ -151,19 +113,25 @@ final class SquareResampler {
       }
       return
     }
-    // Locals: a property of a class is checked for exclusive access each time it is read.
-    let (rows, columns, levels, shares) = (rows, columns, levels, shares)
+    let side = min(raster.width, raster.height)
+    let rows = rows(raster.height, side: side, size: size)
+    let columns = columns(raster.width, side: side, size: size)
+    let taps = rows.taps.count
+    if mixed.count < 4 * needed.columns.count {
+      mixed = Array(repeating: 0, count: 4 * needed.columns.count)
+    }
+    if sampled.count < size { sampled = Array(repeating: .zero, count: size) }
     mixed.withUnsafeMutableBufferPointer { mixed in
       sampled.withUnsafeMutableBufferPointer { sampled in
         let mixed = mixed.baseAddress.unsafelyUnwrapped
         let sampled = sampled.baseAddress.unsafelyUnwrapped
         for y in 0..<size {
           Self.mixRows(
-            row(rows.first[y]), pitch: pitch, count: needed.columns.count * 4,
-            levels[(y * rows.count)..<((y + 1) * rows.count)], into: mixed)
+            row(rows.taps.first[y]), pitch: pitch, count: needed.columns.count * 4,
+            rows.weights[(y * taps)..<((y + 1) * taps)], into: mixed)
           Self.mixColumns(
-            mixed - 4 * needed.columns.lowerBound, columns.first, shares, taps: columns.count,
-            into: sampled)
+            mixed - 4 * needed.columns.lowerBound, columns.taps.first, columns.weights,
+            taps: columns.taps.count, into: sampled)
           var to = output + 3 * (steps.origin + y * steps.down)
           for x in 0..<size {
             to[0] = UInt8(truncatingIfNeeded: sampled[x].x)

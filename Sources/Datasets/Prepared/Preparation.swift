@@ -61,6 +61,12 @@ package struct Preparation {
       throw DatasetError(
         directory, "\(source.shape) is no square, as pictures in JPEG are: --encoding raw")
     }
+    guard PreparedDescription.canHold(source.shape.extents) else {
+      throw DatasetError(
+        "source",
+        "its examples are \(source.shape); one channel or three, and up to 16384 rows and columns"
+          + " can be prepared")
+    }
     self.starts = starts
     order = ExampleOrder(seed: 0, count: source.parts[0].source.count)
     var hash = FowlerNollVo()
@@ -217,9 +223,10 @@ package struct Preparation {
     try FileWriter.replace(
       Files.join(directory, PreparedFolder.mean),
       with: NumPyFile.bytes(statistics.pixelMean, shape: source.shape.extents))
-    if progress.skipped.isEmpty { unlink(Files.join(directory, PreparedFolder.skipped)) }
     try FileWriter.replace(
       Files.join(directory, PreparedFolder.description), with: try description.encoded())
+    // Last: until the description is there a preparation may have to go on with them.
+    if progress.skipped.isEmpty { unlink(Files.join(directory, PreparedFolder.skipped)) }
     unlink(Files.join(directory, PreparedFolder.progress))
   }
 

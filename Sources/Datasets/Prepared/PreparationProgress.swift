@@ -85,7 +85,8 @@ struct PreparationProgress {
     } catch {
       throw DatasetError(PreparedFolder.progress, "cannot be encoded: \(error)")
     }
-    let values = sums.values.map(\.bitPattern.littleEndian)
+    // A key path of two steps would be walked at run time, for each of 200,000 values.
+    let values = sums.values.map { $0.bitPattern.littleEndian }
     values.withUnsafeBytes { bytes += $0 }
     return bytes
   }

@@ -59,6 +59,12 @@ package struct PreparedDescription: Codable, Hashable, Sendable {
       colorDirections: statistics.colors?.directions.map { [$0.x, $0.y, $0.z] } ?? [])
   }
 
+  /// Whether examples of a shape can be prepared: one channel or three, and no extent above 16384.
+  static func canHold(_ shape: [Int]) -> Bool {
+    shape.count == 3 && (shape[0] == 1 || shape[0] == 3)
+      && shape.allSatisfy { (1...(1 << 14)).contains($0) }
+  }
+
   /// The same bytes for the same description.
   func encoded() throws(DatasetError) -> [UInt8] {
     let encoder = JSONEncoder()
@@ -82,8 +88,7 @@ package struct PreparedDescription: Codable, Hashable, Sendable {
       throw DatasetError(path, "has format \(version), this program reads \(Self.version)")
     }
     let channels = shape.first ?? 0
-    guard shape.count == 3, channels == 1 || channels == 3,
-      shape.allSatisfy({ (1...(1 << 14)).contains($0) }), !classes.isEmpty,
+    guard Self.canHold(shape), !classes.isEmpty,
       statistics.channelMean.count == channels, statistics.channelDeviation.count == channels,
       statistics.colorVariances.count == (channels == 3 ? 3 : 0),
       statistics.colorDirections.map(\.count)
