@@ -17,8 +17,8 @@ final class WorkerCompute: Performer {
   private var labels: [Frame?] = []
   /// The gradient of each stage, summed over the blocks so far; unused with a single block.
   private var sums: [AlignedBuffer] = []
-  /// What bf16 has taken from each stage's gradient so far; unused with fp32.
-  private var errors: [AlignedBuffer] = []
+  /// `nil` with fp32 gradients on the wire.
+  private let errors: RoundingErrors?
   /// A stage's parameter vector put together from its chunks, or its gradient before it is cut.
   private let vector: AlignedBuffer
   private let samples: SamplePictures
@@ -30,11 +30,9 @@ final class WorkerCompute: Performer {
     self.loader = loader
     let largest = context.network.stages.map(\.parameterCount).max() ?? 0
     vector = AlignedBuffer(floats: largest)
-    guard context.plan.wire.gradients == .bf16 else { return }
-    errors = context.network.stages.map { AlignedBuffer(floats: $0.parameterCount) }
-    for (error, stage) in zip(errors, context.network.stages) {
-      error.floatPointer.update(repeating: 0, count: stage.parameterCount)
-    }
+    errors =
+      context.plan.wire.gradients == .bf16
+      ? RoundingErrors(counts: context.network.stages.map(\.parameterCount)) : nil
   }
 
   func close() {}
@@ -78,6 +76,9 @@ final class WorkerCompute: Performer {
 
   private func load(_ span: WorkerCore.BatchSpan, _ block: Int) -> WorkerCore.Outcome {
     let stack = stacks[block]
+    if span.isTraining {
+      errors?.begin(step: span.firstPosition / UInt64(context.plan.globalBatch))
+    }
     do throws(DatasetError) {
       let request = BatchRequest(span)
       let batch = try loader.take(request)
@@ -156,10 +157,8 @@ final class WorkerCompute: Performer {
     return .gradients(
       chunks.ofStage[stage].map { index in
         let range = chunks.chunks[index].range
-        if context.plan.wire.gradients == .bf16 {
-          return pool.pack(
-            vector.floatPointer + range.lowerBound, count: range.count,
-            error: errors[stage].floatPointer + range.lowerBound)
+        if let errors {
+          return errors.pack(vector.floatPointer, stage: stage, range: range, pool: pool)
         }
         return pool.frame(floats: range.count) { target in
           target.baseAddress?.update(

@@ -41,19 +41,21 @@ extension FramePool {
   ///
   /// - Parameters:
   ///   - values: what is to travel.
-  ///   - error: as many values: what earlier frames left out, added now; what this one does, after.
+  ///   - earlier: as many values: what earlier frames left out, added now.
+  ///   - left: becomes what this one leaves out.
   package func pack(
-    _ values: UnsafePointer<Float>, count: Int, error: UnsafeMutablePointer<Float>
+    _ values: UnsafePointer<Float>, count: Int, adding earlier: UnsafePointer<Float>,
+    leaving left: UnsafeMutablePointer<Float>
   ) -> Frame {
     frame(byteCount: count * 2) { target in
       let words = target.bindMemory(to: UInt16.self)
       for index in 0..<count {
-        let value = values[index] + error[index]
+        let value = values[index] + earlier[index]
         let rounded = BFloat16(value)
         words[index] = rounded.bits
         // Of an overflow nothing can be kept: it must be seen, not carried along.
-        let left = value - rounded.float
-        error[index] = left.isFinite ? left : 0
+        let rest = value - rounded.float
+        left[index] = rest.isFinite ? rest : 0
       }
     }
   }

@@ -34,7 +34,9 @@ import Testing
     for _ in 0..<rounds {
       let frame = values.withUnsafeBufferPointer { source in
         error.withUnsafeMutableBufferPointer { error in
-          pool.pack(source.baseAddress!, count: source.count, error: error.baseAddress!)
+          pool.pack(
+            source.baseAddress!, count: source.count, adding: error.baseAddress!,
+            leaving: error.baseAddress!)
         }
       }
       for (index, value) in pool.unpack([frame], from: .bf16)[0].floats.enumerated() {
@@ -52,9 +54,10 @@ import Testing
   }
 
   @Test func `an infinite gradient is seen and not carried along`() {
-    var error: Float = 0
+    var earlier: Float = 0
+    var error: Float = 1
     var value = Float.infinity
-    let frame = pool.pack(&value, count: 1, error: &error)
+    let frame = pool.pack(&value, count: 1, adding: &earlier, leaving: &error)
     #expect(pool.unpack([frame], from: .bf16)[0].floats[0] == .infinity)
     #expect(error == 0)
   }
