@@ -154,10 +154,14 @@ private struct WriterBench {
   private let store: CheckpointStore
   private let network: NetworkPlan
   private var draft: CheckpointDraft?
-  /// The checkpoint that was finished last, for the model.
-  private var finished: Checkpoint?
-  /// What went wrong with the draft first; the rest of it is passed over.
-  private(set) var problem: CheckpointError?
+  /// Where the checkpoint is that was finished last, for the model.
+  private var finished: String?
+  /// What went wrong first with the draft's parameters, and with their velocities; the rest of these
+  /// is passed over. Parameters alone are a model still.
+  private var problems: (value: CheckpointError?, velocity: CheckpointError?)
+
+  /// Why there will be no checkpoint.
+  var problem: CheckpointError? { problems.value ?? problems.velocity }
 
   init(_ store: CheckpointStore, _ network: NetworkPlan) {
     self.store = store
@@ -167,13 +171,13 @@ private struct WriterBench {
   mutating func begin(_ steps: UInt64?) {
     // First: a store has one draft at a time.
     clear()
-    problem = nil
+    problems = (nil, nil)
     do throws(CheckpointError) {
       draft = try CheckpointDraft(
         in: store, steps: steps,
         tensors: network.parameters.entries.map { ($0.name, $0.shape.extents) })
     } catch {
-      problem = error
+      problems.value = error
     }
   }
 
@@ -221,11 +225,11 @@ private struct WriterBench {
   private mutating func write(
     _ name: String, _ isVelocity: Bool, _ element: Int, _ values: UnsafeBufferPointer<Float>
   ) {
-    guard let draft, problem == nil else { return }
+    guard let draft, (isVelocity ? problems.velocity : problems.value) == nil else { return }
     do throws(CheckpointError) {
       try draft.write(name, velocity: isVelocity, at: element, values)
     } catch {
-      problem = error
+      if isVelocity { problems.velocity = error } else { problems.value = error }
     }
   }
 
@@ -238,28 +242,31 @@ private struct WriterBench {
         throw CheckpointError(path: store.directory, reason: "nothing was collected")
       }
       let path = try draft.finish(manifest)
-      if best > 0, best == manifest.steps { try store.mark(best: best) }
-      finished = try Checkpoint(path: path, verify: false)
+      finished = path
+      // The checkpoint is there: where it cannot be marked (a file system without symbolic links) it
+      // is kept as any other.
+      if best > 0, best == manifest.steps { try? store.mark(best: best) }
       return .success(path)
     } catch {
-      problem = error
       return .failure(error)
     }
   }
 
   mutating func saveModel(to path: String, _ metadata: [String: String]) -> SafeTensorsError? {
     defer { clear() }
-    do throws(SafeTensorsError) {
+    do {
       if let finished {
-        try finished.saveModel(to: path, metadata: metadata)
-      } else if let draft {
+        try Checkpoint(path: finished, verify: false).saveModel(to: path, metadata: metadata)
+      } else if let draft, problems.value == nil {
         try draft.saveModel(to: path, metadata: metadata)
       } else {
         throw SafeTensorsError(path: path, reason: problem?.reason ?? "nothing was collected")
       }
       return nil
+    } catch let error as CheckpointError {
+      return SafeTensorsError(path: error.path, reason: error.reason)
     } catch {
-      return error
+      return error as? SafeTensorsError ?? SafeTensorsError(path: path, reason: "\(error)")
     }
   }
 }

@@ -99,6 +99,11 @@ package final class CheckpointDraft {
   package func saveModel(
     to path: String, metadata: [String: String]
   ) throws(SafeTensorsError) {
+    do throws(CheckpointError) {
+      try model.complete(["format": "pt"], of: path)
+    } catch {
+      throw SafeTensorsError(path: error.path, reason: error.reason)
+    }
     let reader = try SafeTensorsReader(path: "\(folder)/\(model.name)")
     try SafeTensorsWriter().write(to: path, from: reader, metadata: metadata)
   }
@@ -116,6 +121,7 @@ private final class DraftFile {
   private var untouched: Set<String>
   /// What its tensors are, for an error.
   private let what: String
+  private var isComplete = false
 
   init(
     _ name: String, in folder: String, _ tensors: [(name: String, shape: [Int])], what: String,
@@ -156,13 +162,11 @@ private final class DraftFile {
       UnsafeRawBufferPointer(values), at: dataStart + place.bytes.lowerBound + 4 * element)
   }
 
-  /// Writes the header and waits for the disk.
+  /// Writes the header, with which the file can be read; once.
   ///
   /// - Parameter checkpoint: where it will be, for the error.
-  /// - Returns: size and CRC-32.
-  func finish(
-    _ metadata: [String: String], of checkpoint: String
-  ) throws(CheckpointError) -> (bytes: UInt64, crc32: String) {
+  func complete(_ metadata: [String: String], of checkpoint: String) throws(CheckpointError) {
+    guard !isComplete else { return }
     if let tensor = untouched.min() {
       throw CheckpointError(path: checkpoint, reason: "not written: \(what) \(tensor) did not come")
     }
@@ -175,6 +179,17 @@ private final class DraftFile {
     try start.withUnsafeBufferPointer { (bytes) throws(CheckpointError) in
       try file.write(UnsafeRawBufferPointer(bytes), at: 0)
     }
+    isComplete = true
+  }
+
+  /// Writes the header and waits for the disk.
+  ///
+  /// - Parameter checkpoint: where it will be, for the error.
+  /// - Returns: size and CRC-32.
+  func finish(
+    _ metadata: [String: String], of checkpoint: String
+  ) throws(CheckpointError) -> (bytes: UInt64, crc32: String) {
+    try complete(metadata, of: checkpoint)
     try file.finish()
     let reader: SafeTensorsReader
     do throws(SafeTensorsError) {
