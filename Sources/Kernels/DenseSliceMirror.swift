@@ -1,4 +1,4 @@
-package import Network
+import Network
 package import Tensors
 
 /// A slice kept by two nodes: the gradients of one made on another that has a slice of the same cut.
@@ -8,13 +8,6 @@ package import Tensors
 /// their gradients whole - on every node. Only the other factor is the node's own, and that is a
 /// slice of an activation: far less than the gradient.
 extension DenseSlice {
-  /// Floats a row of the own factors of `rank`'s gradients.
-  package static func mirroredColumns(_ cut: DenseCut, of rank: Int) -> Int {
-    cut.layers.reduce(0) {
-      $0 + ($1.form == .scatterOutput ? $1.inputSlices : $1.outputSlices)[rank].count
-    }
-  }
-
   /// The own factors of the gradients, layer by layer, after the last training segment: what
   /// another node's `takeGradientFactors` needs.
   package func gradientFactors(_ pool: FramePool) -> [Frame] {
@@ -31,12 +24,14 @@ extension DenseSlice {
   /// gradients can be computed, and nothing else is right.
   ///
   /// - Parameter received: `gradientFactors` of this slice's rank, of as many bytes as
-  ///   `mirroredColumns` says.
+  ///   `DenseCut.mirroredColumns` says.
   package func takeGradientFactors(_ received: [Frame], besides own: DenseSlice) {
     precondition(sampled == nil && rows == own.rows && cut.nodes > 1, "not a mirror of this cut")
     pass = own.pass
     nextSegment = cut.segmentCount(training: true)
-    var frames = received[...]
+    var rest = received.map(\.bytes)[...]
+    precondition(
+      rest.allSatisfy { $0.count % MemoryLayout<Float>.stride == 0 }, "frames of broken floats")
     for (layer, common) in zip(layers, own.layers) {
       guard let gathered = layer.gathered, let shared = common.gathered else { continue }
       let width = layer.gathers ? layer.cut.inputs : layer.cut.outputs
@@ -45,10 +40,7 @@ extension DenseSlice {
       // Where the layer has no elementwise layers before it, its inputs are the layer's before.
       let target =
         layer.gathers ? layer.outputGradient : UnsafeMutablePointer(mutating: layer.input)
-      DensePayload.walk(Self.take(rows * columns, from: &frames), rows: rows, columns: columns) {
-        row, column, values, count in
-        DenseVector.copy(values, to: target + row * columns + column, count: count)
-      }
+      Self.copy(rows * columns, from: &rest, to: target)
       guard !layer.gathers else { continue }
       let outputs = layer.outputs
       for row in 0..<rows {
@@ -58,14 +50,21 @@ extension DenseSlice {
     }
   }
 
-  /// The frames of the next so many floats: each layer's begin with a frame of their own.
-  private static func take(_ floats: Int, from frames: inout ArraySlice<Frame>) -> [Frame] {
-    var bytes = 0
-    let count = frames.prefix { frame in
-      defer { bytes += frame.byteCount }
-      return bytes < floats * MemoryLayout<Float>.stride
-    }.count
-    defer { frames = frames.dropFirst(count) }
-    return Array(frames.prefix(count))
+  /// Takes the next so many floats, however they were cut into frames.
+  private static func copy(
+    _ count: Int, from frames: inout ArraySlice<UnsafeRawBufferPointer>,
+    to target: UnsafeMutablePointer<Float>
+  ) {
+    var done = 0
+    while done < count, let frame = frames.popFirst() {
+      let floats = min(frame.count / MemoryLayout<Float>.stride, count - done)
+      if let address = frame.baseAddress {
+        DenseVector.copy(address, to: target + done, count: floats)
+      }
+      done += floats
+      let rest = frame.dropFirst(floats * MemoryLayout<Float>.stride)
+      if !rest.isEmpty { frames = [UnsafeRawBufferPointer(rebasing: rest)] + frames }
+    }
+    precondition(done == count, "\(count - done) floats are missing")
   }
 }

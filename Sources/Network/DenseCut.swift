@@ -65,6 +65,14 @@ package struct DenseCut: Hashable, Sendable {
     }
   }
 
+  /// Floats an example that node `rank` sends to the node that mirrors its slice: of each layer's
+  /// gradient of the weights, the factor that only `rank` has.
+  package func mirroredColumns(of rank: Int) -> Int {
+    layers.reduce(0) {
+      $0 + ($1.form == .scatterOutput ? $1.inputSlices : $1.outputSlices)[rank].count
+    }
+  }
+
   /// Outputs of a layer that a training step computes, about: of the last one a sample, if the
   /// loss is over one.
   package func trainedOutputs(of layer: DenseLayerCut) -> Int {

@@ -77,7 +77,7 @@ final class FCCompute: Performer {
     let neighbour = context.plan.mirrored(by: rank)
     return exchanges + [
       (0..<context.cut.nodes).map { peer in
-        peer == neighbour ? 4 * DenseSlice.mirroredColumns(context.cut, of: peer) : 0
+        peer == neighbour ? 4 * context.cut.mirroredColumns(of: peer) : 0
       }
     ]
   }

@@ -29,7 +29,7 @@ package enum SpeedMeasurement {
     let algorithm = context.convolutionAlgorithm
     let precision = context.configuration.precision
     let (share, batch) = (shape.share, shape.globalBatch / shape.subBatches)
-    let cores = Int(shape.sharedCores ?? 1)
+    let cores = Int(min(shape.sharedCores ?? 1, 4096))
     let (workers, nodes) = (min(cores, shape.workers), min(cores, shape.fcNodes))
     let shares = (max(1, share / 4), share)
     let batches = (max(1, batch / 4), batch)

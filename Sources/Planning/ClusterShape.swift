@@ -40,6 +40,8 @@ package struct ClusterShape: Hashable, Sendable {
   /// Whether the FC weights step once a sub-batch, which then come one after another; else once a
   /// step.
   package var updatesEachSubBatch = false
+  /// Whether each FC node keeps the next one's slice too; not with a single one.
+  package var mirrorsFC = false
   package var layout = Layout.separate
   package var wire = WireBytes()
   /// What a link carries each way; `nil` where it never is in the way.

@@ -7,7 +7,7 @@ package struct Recommendation: Sendable {
 
   package var imagesPerSecond: Double { forecast.imagesPerSecond(shape) }
 
-  /// Tries FC nodes in powers of two up to as many as workers, the three schedules, and server
+  /// Tries FC nodes in powers of two (two at least for a mirror) up to as many as workers, the three schedules, and server
   /// shards in powers of two up to one a worker; the simplest within 1 % of the fastest is taken.
   ///
   /// - Parameters:
@@ -66,12 +66,14 @@ package struct Recommendation: Sendable {
   private static func candidates(
     _ plan: NetworkPlan, _ base: ClusterShape, fcNodes: Int?
   ) -> [ClusterShape] {
-    var nodes = [fcNodes ?? 1]
+    var nodes = [fcNodes ?? (base.mirrorsFC ? 2 : 1)]
     if fcNodes == nil {
       while let last = nodes.last, last * 2 <= min(base.workers, plan.classes) {
         nodes.append(last * 2)
       }
-      if base.workers <= plan.classes, nodes.last != base.workers { nodes.append(base.workers) }
+      if base.workers <= plan.classes, base.workers > nodes[nodes.count - 1] {
+        nodes.append(base.workers)
+      }
     }
     var shapes: [ClusterShape] = []
     for count in nodes {
@@ -86,7 +88,9 @@ package struct Recommendation: Sendable {
           (.roundRobin, min(base.workers, 16)),
         ]
       for (schedule, parts) in ways
-      where parts <= base.share && (schedule == .gathered || parts > 1) {
+      where parts <= (base.updatesEachSubBatch ? base.globalBatch : base.share)
+        && (schedule == .gathered || parts > 1)
+      {
         (shape.schedule, shape.subBatches) = (schedule, parts)
         shapes.append(shape)
       }

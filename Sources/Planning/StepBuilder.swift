@@ -120,14 +120,20 @@ struct StepBuilder {
         ]
         if block == 0, stage.index == 0 { prepare(step + 1, after: last) }
       }
+      // A network without conv layers: its examples are features, as soon as the step may begin.
+      if stages.isEmpty {
+        last = [graph.add(.convForward, "examples", step: step, [], after: last)]
+      }
       forward += last
     }
     var returned: [(gradient: Int, rows: Int)] = []
     var done: [Int] = []
+    var mirrored: [Int] = []
     for (index, lane) in lanes.enumerated() {
       let (last, gradient) = pass(
         lane, "sub-batch \(index)", step, after: forward[lane.block])
       done.append(last)
+      if shape.mirrorsFC { mirrored.append(mirrorExchange(lane, index, step, after: last)) }
       if lane.own > 0 { returned.append((gradient, lane.own)) }
       guard shape.updatesEachSubBatch else { continue }
       // The next sub-batch reads what this one makes.
@@ -139,16 +145,50 @@ struct StepBuilder {
         after: [summed])
     }
     if shape.updatesEachSubBatch {
-      commit(returned, step, after: forward[forward.count - 1])
+      commit(returned, step, and: mirrored, after: forward[forward.count - 1])
+      let updates = Double(lanes.count) * updateSeconds
+      applied =
+        mirror(lanes, step, besides: updates, after: mirrored + [applied].compactMap { $0 }).last
+        ?? applied
       return
     }
     let gradients = compute(
       .fc, .fcGradients, "FC weight gradients", step: step,
       lanes.reduce(0) { $0 + speeds.denseGradients.seconds($1.rows) } / Double(cut.nodes),
       after: done)
-    let committed = commit(returned, step, after: forward[forward.count - 1])
+    let committed = commit(returned, step, and: mirrored, after: forward[forward.count - 1])
+    mirrored = mirror(lanes, step, besides: 0, after: mirrored + [gradients])
     applied = compute(
-      .fc, .fcUpdate, "FC update", step: step, updateSeconds, after: [gradients, committed])
+      .fc, .fcUpdate, "FC update", step: step, updateSeconds * (shape.mirrorsFC ? 2 : 1),
+      after: [gradients, committed] + mirrored)
+  }
+
+  /// What the next FC node needs for its mirror of the slice, of a lane.
+  private mutating func mirrorExchange(_ lane: Lane, _ index: Int, _ step: Int, after last: Int)
+    -> Int
+  {
+    // Node 0 has the largest slices.
+    let bytes = Double(4 * lane.rows * cut.mirroredColumns(of: 0))
+    return graph.add(
+      .exchange, "to the mirror, sub-batch \(index)", step: step,
+      resources.transfer(
+        [Load(.outOfFC, bytes, flows: 1), Load(.intoFC, bytes, flows: 1)],
+        total: bytes * Double(cut.nodes)),
+      latency: shape.latencySeconds, after: [last])
+  }
+
+  /// The gradients of the mirrored slice, and what else is done with each sub-batch; nothing without
+  /// a mirror.
+  private mutating func mirror(
+    _ lanes: [Lane], _ step: Int, besides seconds: Double, after needs: [Int]
+  ) -> [Int] {
+    guard shape.mirrorsFC else { return [] }
+    return [
+      compute(
+        .fc, .fcGradients, "the mirror's weight gradients", step: step,
+        lanes.reduce(0) { $0 + speeds.denseGradients.seconds($1.rows) } / Double(cut.nodes)
+          + seconds, after: needs)
+    ]
   }
 
   /// The loader of each worker is one batch ahead.
@@ -168,12 +208,12 @@ struct StepBuilder {
   /// The conv layers' way from the features' gradients to the commit.
   @discardableResult
   private mutating func commit(
-    _ returned: [(gradient: Int, rows: Int)], _ step: Int, after forward: Int
+    _ returned: [(gradient: Int, rows: Int)], _ step: Int, and mirrored: [Int], after forward: Int
   ) -> Int {
     let updates = backward(returned, step, after: forward)
     let commit = graph.add(
       .update, "commit", step: step, [], latency: shape.latencySeconds,
-      after: updates.isEmpty ? returned.map(\.gradient) : updates)
+      after: (updates.isEmpty ? returned.map(\.gradient) : updates) + mirrored)
     commits.append(commit)
     return commit
   }
@@ -187,8 +227,9 @@ struct StepBuilder {
     let perNode = all * away / Double(cut.nodes)
     let ownBytes = Double(lane.own * features) * a * away
     let senders = shape.schedule == .roundRobin ? 1 : shape.workers
-    // Where several servers share the parameters, nobody but the coordinator knows of the commit.
-    let allowed = shape.serverShards > 1 ? commits.last : nil
+    // Where several servers share the parameters nobody but the coordinator knows of the commit, and
+    // where FC nodes are mirrored it waits for their word.
+    let allowed = shape.serverShards > 1 || shape.mirrorsFC ? commits.last : nil
     var last = graph.add(
       .features, "features, \(name)", step: step,
       resources.transfer(

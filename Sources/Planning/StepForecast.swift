@@ -38,9 +38,12 @@ package struct StepForecast: Sendable {
       return task
     }
     var sums: [TaskGraph.Kind: Double] = [:]
-    for index in graph.chain(to: last) {
-      let task = graph.tasks[index]
-      sums[task.kind, default: 0] += max(0, task.end - max(task.start, start))
+    let chain = graph.chain(to: last).map { graph.tasks[$0] }.sorted { $0.end < $1.end }
+    var end = start
+    for task in chain {
+      // What follows in a queue begins before the other's latency is over: each moment counts once.
+      sums[task.kind, default: 0] += max(0, task.end - max(task.start, end))
+      end = max(end, task.end)
     }
     critical = TaskGraph.Kind.allCases.compactMap { kind in
       sums[kind].flatMap { $0 > 0 ? (kind: kind, seconds: $0) : nil }

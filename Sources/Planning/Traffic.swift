@@ -6,7 +6,8 @@ import Tensors
 /// With d features, G examples, r of them a worker's, c conv parameters, and M FC nodes, each
 /// worker sends `r d` features and `c` gradients and receives as many; an FC node adds for each
 /// layer `(M - 1) / M * min(in, out) * G` values in each direction, forward and again backward. A
-/// server shard that owns `s` of the conv parameters sends and receives `K s` values.
+/// server shard that owns `s` of the conv parameters sends and receives `K s` values. A mirror costs
+/// each FC node `max(in, out) * G / M` values a layer in each direction.
 package struct Traffic: Hashable, Sendable {
   /// Both ways of one process or machine.
   package struct Bytes: Hashable, Sendable {
@@ -66,8 +67,9 @@ package struct Traffic: Hashable, Sendable {
     let exchanged = Self.exchanged(cut, rows: batch, valueBytes: a)
     fcNodes = (0..<shape.fcNodes).map { node in
       let features = batch * cut.featureSlices[node].count * a
+      let mirrored = Self.mirrored(cut, shape, node)
       // Labels come, ranks go to the server.
-      return exchanged[node]
+      return exchanged[node] + mirrored
         + Bytes(sent: features + batch * 4, received: features + batch * 4)
     }
     let owned = ShardMap(
@@ -138,6 +140,15 @@ package struct Traffic: Hashable, Sendable {
     return Layer(
       name: layer.name, form: layer.form, reason: reason, sent: gathers ? gather : scatter,
       other: gathers ? scatter : gather)
+  }
+
+  /// What one node sends to its mirror, and receives as one; always fp32.
+  static func mirrored(_ cut: DenseCut, _ shape: ClusterShape, _ node: Int) -> Bytes {
+    guard shape.mirrorsFC else { return Bytes() }
+    let neighbour = (node + cut.nodes - 1) % cut.nodes
+    return Bytes(
+      sent: 4 * shape.globalBatch * cut.mirroredColumns(of: node),
+      received: 4 * shape.globalBatch * cut.mirroredColumns(of: neighbour))
   }
 
   /// Bytes of all exchanges among the FC nodes, by node.

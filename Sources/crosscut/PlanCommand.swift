@@ -19,7 +19,7 @@ enum PlanCommand {
     ],
     positionals: [.configuration],
     options: [
-      .set, .workers, .fcNodes, .serverShards,
+      .set, .workers, .fcNodes, .serverShards, .fcMirror,
       Option(
         name: "link", value: .text("RATE"),
         help: "What every link carries each way: 200mbit, 1gbit, 25gbit or unlimited.",
@@ -56,6 +56,13 @@ enum PlanCommand {
 
   /// - Throws: `ConfigurationError`, `UsageError`, or why the kernels cannot run.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
+    guard !(arguments.has("hosts-share") && arguments.has("cores-per-host")) else {
+      throw UsageError(
+        command: "plan",
+        message:
+          "\(arguments.label("hosts-share")) and \(arguments.label("cores-per-host")) exclude"
+          + " each other: either all machines share cores, or each has its own")
+    }
     let configuration = try arguments.runConfiguration()
     let context = try RunContext(configuration)
     let shape = try self.shape(of: configuration, arguments)
@@ -93,6 +100,7 @@ enum PlanCommand {
       case .scattered: .scattered
       }
     shape.subBatches = configuration.subBatches
+    shape.mirrorsFC = configuration.cluster.fcMirror
     shape.updatesEachSubBatch = configuration.schedule.fcUpdate == .perSubBatch
     shape.wire.activations = configuration.wire.activations.bytes
     shape.wire.gradients = configuration.wire.gradients.bytes

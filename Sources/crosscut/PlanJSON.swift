@@ -10,6 +10,26 @@ extension PlanReport {
       .init("kernels", .string(source)),
       .init("cluster", Self.json(shape)),
       .init(
+        "convLayers",
+        .array(
+          network.stages.map { stage in
+            let adds = network.convolutional[stage.layers].reduce(0) {
+              $0 + network.multiplyAdds(of: $1)
+            }
+            return .object([
+              .init("name", .string(stage.name)),
+              .init("parameters", .int(stage.parameterCount)),
+              .init("flopsPerImage", .int(2 * adds)),
+              .init(
+                "forwardSeconds", .double(speeds.forward[stage.index].seconds(shape.share))),
+              .init(
+                "backwardSeconds", .double(speeds.backward[stage.index].seconds(shape.share))),
+              .init(
+                "bytesPerStep",
+                .int(stage.parameterCount * (shape.wire.gradients + shape.wire.parameters))),
+            ])
+          })),
+      .init(
         "layers",
         .array(
           traffic.layers.map { layer in
@@ -53,6 +73,12 @@ extension PlanReport {
           .init("imagesPerSecond", .double(recommendation.imagesPerSecond)),
         ])),
       .init(
+        "mostWorkersAtEfficiency",
+        .object([
+          .init("efficiency", .double(Self.efficiencyBar)),
+          .init("workers", .int(scaling.mostWorkers(efficiency: Self.efficiencyBar))),
+        ])),
+      .init(
         "forecast",
         .array(
           scaling.rows.map { row in
@@ -72,6 +98,7 @@ extension PlanReport {
     .object([
       .init("workers", .int(shape.workers)),
       .init("fcNodes", .int(shape.fcNodes)),
+      .init("fcMirror", .bool(shape.mirrorsFC)),
       .init("serverShards", .int(shape.serverShards)),
       .init("hosts", .int(shape.hosts)),
       .init("globalBatch", .int(shape.globalBatch)),

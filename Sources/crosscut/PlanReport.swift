@@ -36,7 +36,8 @@ struct PlanReport {
   }
 
   private var heading: String {
-    "\(name): \(shape.workers) workers, \(shape.fcNodes) FC nodes"
+    "\(name): \(Self.count(shape.workers, "worker")), \(Self.count(shape.fcNodes, "FC node"))"
+      + (shape.mirrorsFC ? " with mirrors" : "")
       + (shape.serverShards > 1 ? ", \(shape.serverShards) servers" : "")
       + " (\(shape.layout.rawValue),"
       + " \(shape.hosts) machines), batch \(shape.globalBatch), \(Self.scheme(shape)),\n"
@@ -162,9 +163,11 @@ struct PlanReport {
   }
 
   private var rivalLines: [String] {
-    var cells = [["with \(shape.workers) workers", "s/step", "images/s", "MB, busiest link"]]
+    var cells = [
+      ["with \(Self.count(shape.workers, "worker"))", "s/step", "images/s", "MB, busiest link"]
+    ]
     cells.append([
-      "Crosscut, \(shape.fcNodes) FC nodes, \(Self.scheme(shape))",
+      "Crosscut, \(Self.count(shape.fcNodes, "FC node")), \(Self.scheme(shape))",
       Numbers.fixed(forecast.seconds, 3), Numbers.fixed(forecast.imagesPerSecond(shape), 1),
       Self.megabytes(max(traffic.busiest.sent, traffic.busiest.received)),
     ])
@@ -205,17 +208,35 @@ struct PlanReport {
     ] + TextTable.lines(cells, leftColumns: 0)
   }
 
+  /// What 16 bits a value would give, where anything waits for a link.
+  private var roundedLines: [String] {
+    var shape = recommendation.shape
+    guard shape.linkBytesPerSecond != nil, shape.wire == ClusterShape.WireBytes() else { return [] }
+    (shape.wire.activations, shape.wire.gradients, shape.wire.parameters) = (2, 2, 2)
+    let rate = StepForecast(network, shape, speeds).imagesPerSecond(shape)
+    guard rate > recommendation.imagesPerSecond * 1.01 else { return [] }
+    return [
+      "With bf16 on the wire (--set wire.activations=bf16 --set wire.gradients=bf16 --set"
+        + " wire.parameters=bf16): \(Numbers.fixed(rate, 1)) images/s"
+    ]
+  }
+
   private var adviceLines: [String] {
     let best = recommendation.shape
     return [
-      "Recommended for \(shape.workers) workers: --fc-nodes \(best.fcNodes)"
+      "Recommended for \(Self.count(shape.workers, "worker")): --fc-nodes \(best.fcNodes)"
         + (best.serverShards > 1 ? " --server-shards \(best.serverShards)" : "") + " --set"
         + " schedule.kind=\(best.schedule.rawValue)"
         + (best.schedule == .gathered ? "" : " --set schedule.subBatches=\(best.subBatches)")
-        + ": \(Numbers.fixed(recommendation.imagesPerSecond, 1)) images/s",
+        + ": \(Numbers.fixed(recommendation.imagesPerSecond, 1)) images/s"
+    ] + roundedLines + [
       "Up to \(scaling.mostWorkers(efficiency: Self.efficiencyBar)) workers each machine does at"
-        + " least \(Numbers.fixed(100 * Self.efficiencyBar, 0)) % of what it does alone.",
+        + " least \(Numbers.fixed(100 * Self.efficiencyBar, 0)) % of what it does alone."
     ]
+  }
+
+  private static func count(_ number: Int, _ what: String) -> String {
+    "\(number) \(what)\(number == 1 ? "" : "s")"
   }
 
   static func megabytes(_ bytes: Int) -> String {

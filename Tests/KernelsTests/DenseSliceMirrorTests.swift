@@ -25,7 +25,7 @@ import Testing
     for rank in 0..<test.nodes {
       let frames = cluster.slices[rank].gradientFactors(pool)
       let bytes = frames.reduce(0) { $0 + $1.byteCount }
-      #expect(bytes == 4 * rows * DenseSlice.mirroredColumns(cluster.cut, of: rank))
+      #expect(bytes == 4 * rows * cluster.cut.mirroredColumns(of: rank))
       let mirror = DenseSlice(plan: plan, cut: cluster.cut, rank: rank, rows: rows, seed: 7)
       mirror.takeGradientFactors(frames, besides: cluster.slices[(rank + 1) % test.nodes])
       mirror.computeParameterGradients()

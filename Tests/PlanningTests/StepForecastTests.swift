@@ -89,6 +89,35 @@ import Testing
     #expect(best.imagesPerSecond / Double(best.shape.hosts) >= asked * 0.99)
   }
 
+  @Test(arguments: [false, true])
+  func `a mirror costs its exchange and a second gradient`(perSubBatch: Bool) throws {
+    let plan = try Self.alexNet()
+    let speeds = Speeds(plan, flops: 1e12)
+    var shape = Self.shape(2, 2, link: 119e6)
+    if perSubBatch {
+      (shape.schedule, shape.subBatches, shape.updatesEachSubBatch) = (.scattered, 4, true)
+    }
+    let plain = StepForecast(plan, shape, speeds)
+    shape.mirrorsFC = true
+    let mirrored = StepForecast(plan, shape, speeds)
+    #expect(mirrored.seconds > plain.seconds)
+    func seconds(_ forecast: StepForecast, _ kind: TaskGraph.Kind) -> Double {
+      forecast.tasks.filter { $0.kind == kind }.reduce(0) { $0 + $1.end - $1.start }
+    }
+    #expect(seconds(mirrored, .exchange) > seconds(plain, .exchange))
+    // Its weights' gradients are made twice.
+    #expect(seconds(mirrored, .fcGradients) > 1.8 * seconds(plain, .fcGradients))
+  }
+
+  @Test func `with a mirror two fc nodes are recommended at least`() throws {
+    let plan = try Self.alexNet()
+    let speeds = Speeds(plan, flops: 1e12)
+    var shape = Self.shape(1, 2, link: 119e6)
+    #expect(Recommendation(plan, shape, speeds).shape.fcNodes == 1)
+    shape.mirrorsFC = true
+    #expect(Recommendation(plan, shape, speeds).shape.fcNodes == 2)
+  }
+
   @Test func `efficiency falls with the workers, and one machine alone has all of it`() throws {
     let plan = try Self.alexNet()
     let shape = Self.shape(4, 4, link: 119e6, layout: .beside)

@@ -35,14 +35,14 @@ struct TrafficTests {
     """
 
   static func configuration(
-    workers: Int, fcNodes: Int, servers: Int
+    workers: Int, fcNodes: Int, servers: Int, overrides: [String] = []
   ) throws -> RunConfiguration {
     try RunConfiguration.parse(
       text: text, source: "traffic",
       overrides: [
         "cluster.workers=\(workers)", "cluster.fcNodes=\(fcNodes)", "cluster.chunkBytes=32768",
         "cluster.serverShards=\(servers)",
-      ].map { ConfigurationOverride($0) })
+      ].map { ConfigurationOverride($0) } + overrides.map { ConfigurationOverride($0) })
   }
 
   @Test(arguments: [(1, 1, 1), (2, 2, 1), (3, 2, 3), (1, 4, 1), (2, 1, 2)])
@@ -54,6 +54,50 @@ struct TrafficTests {
     var shape = ClusterShape(
       workers: workers, fcNodes: fcNodes, globalBatch: configuration.globalBatch)
     shape.serverShards = servers
+    try Self.expectBytes(of: configuration, shape)
+  }
+
+  @Test func `bytes of a bf16 wire are those the nodes count`() throws {
+    let formats = ["activations", "gradients", "parameters"].map { "wire.\($0)=bf16" }
+    let configuration = try Self.configuration(
+      workers: 2, fcNodes: 2, servers: 1, overrides: formats)
+    var shape = ClusterShape(workers: 2, fcNodes: 2, globalBatch: configuration.globalBatch)
+    (shape.wire.activations, shape.wire.gradients, shape.wire.parameters) = (2, 2, 2)
+    try Self.expectBytes(of: configuration, shape)
+  }
+
+  @Test(arguments: [2, 3])
+  func `bytes of mirrored fc nodes are those the nodes count`(fcNodes: Int) throws {
+    let configuration = try Self.configuration(
+      workers: 2, fcNodes: fcNodes, servers: 1, overrides: ["cluster.fcMirror=true"])
+    var shape = ClusterShape(
+      workers: 2, fcNodes: fcNodes, globalBatch: configuration.globalBatch)
+    let plain = Traffic(try configuration.networkPlan(), shape)
+    shape.mirrorsFC = true
+    let mirrored = Traffic(try configuration.networkPlan(), shape)
+    for (node, bytes) in mirrored.fcNodes.enumerated() {
+      #expect(bytes.sent > plain.fcNodes[node].sent)
+    }
+    try Self.expectBytes(of: configuration, shape)
+  }
+
+  @Test(arguments: ["scattered", "round-robin"])
+  func `sub-batches move as many bytes as the whole batch`(kind: String) throws {
+    // As many sub-batches as workers, so that in turn each has its share of the batch.
+    let configuration = try Self.configuration(
+      workers: 2, fcNodes: 2, servers: 1,
+      overrides: ["schedule.kind=\(kind)", "schedule.subBatches=2"])
+    var shape = ClusterShape(workers: 2, fcNodes: 2, globalBatch: configuration.globalBatch)
+    shape.schedule = kind == "scattered" ? .scattered : .roundRobin
+    shape.subBatches = 2
+    try Self.expectBytes(of: configuration, shape)
+  }
+
+  /// Runs a cluster and compares what its nodes count with the plan's bytes.
+  private static func expectBytes(
+    of configuration: RunConfiguration, _ shape: ClusterShape
+  ) throws {
+    var shape = shape
     shape.chunkElements = configuration.cluster.chunkElements
     let traffic = Traffic(try configuration.networkPlan(), shape)
     let counted = try Self.count(configuration)
@@ -69,7 +113,7 @@ struct TrafficTests {
       #expect(abs(sent - 1) < 0.03, "\(node) sent \(sent) of \(expected.sent)")
       #expect(abs(received - 1) < 0.03, "\(node) received \(received) of \(expected.received)")
     }
-    #expect(counted.count == workers + fcNodes + servers - 1)
+    #expect(counted.count == shape.workers + shape.fcNodes + shape.serverShards - 1)
   }
 
   @Test(arguments: ["auto", "gather-input", "scatter-output"], [2, 3, 4])
