@@ -192,7 +192,10 @@ extension FCCore {
       message.block.columns == columns, let labels = frames.first,
       labels.byteCount == rows.count * 4,
       frames.dropFirst().reduce(0, { $0 + $1.byteCount }) == rows.count * columns
-        * plan.wire.activations.bytes
+        * plan.wire.activations.bytes,
+      frames.dropFirst().allSatisfy({
+        $0.byteCount % max(columns * plan.wire.activations.bytes, 1) == 0
+      })
     else { return complain(of: sender, "features", &out) }
     let key = Key(turn: message.turn, subBatch: message.subBatch)
     guard inbox[key]?.features[worker] == nil else { return gate.count(.duplicate) }
@@ -200,6 +203,13 @@ extension FCCore {
     clock.progressed(now: now)
     guard message.turn == turn, !isIdle else { return }
     startIfComplete(message.subBatch, now, &out)
+  }
+
+  /// Bytes of a value in an exchange of a training turn: the loss and what a mirror needs are never
+  /// rounded.
+  private func valueBytes(ofExchange index: Int) -> Int {
+    let layers = (plan.trainingSegments - 2) / 2
+    return index == layers || index == mirrorExchange ? 4 : plan.wire.activations.bytes
   }
 
   mutating func take(
@@ -214,7 +224,8 @@ extension FCCore {
     let rows = plan.subBatches[message.subBatch].count
     guard exchangeRowBytes.indices.contains(message.index),
       exchangeRowBytes[message.index].indices.contains(peer),
-      frames.reduce(0, { $0 + $1.byteCount }) == exchangeRowBytes[message.index][peer] * rows
+      frames.reduce(0, { $0 + $1.byteCount }) == exchangeRowBytes[message.index][peer] * rows,
+      frames.allSatisfy({ $0.byteCount % valueBytes(ofExchange: message.index) == 0 })
     else { return complain(of: sender, "an exchange", &out) }
     let key = Key(turn: message.turn, subBatch: message.subBatch)
     guard inbox[key]?.exchanges[message.index]?[peer] == nil else {

@@ -271,7 +271,9 @@ extension ServerCore {
     _ out: inout [Directive]
   ) {
     guard transfer == requiredRestore,
-      let record = membership.ranked(name.role).first(where: { $0.name == name })
+      let record = membership.ranked(name.role).first(where: { $0.name == name }),
+      // Cut for one that is gone since: who has its rank now is given all of them from the first.
+      restoreSent.contains(record.node)
     else { return }
     for (slice, frames) in slices {
       out.append(.send(message(.slice(slice), frames), to: record.node))

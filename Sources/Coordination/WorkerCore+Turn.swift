@@ -194,7 +194,8 @@ extension WorkerCore {
     let columns = plan.featureSlices[index].count
     guard message.block.firstRow == rows.lowerBound, message.block.rows == rows.count,
       message.block.columns == columns,
-      frames.reduce(0, { $0 + $1.byteCount }) == rows.count * columns * plan.wire.activations.bytes
+      frames.reduce(0, { $0 + $1.byteCount }) == rows.count * columns * plan.wire.activations.bytes,
+      frames.allSatisfy({ $0.byteCount % max(columns * plan.wire.activations.bytes, 1) == 0 })
     else { return complain(of: sender, "gradients", &out) }
     gradients[block][index] = frames
     clock.progressed(now: now)

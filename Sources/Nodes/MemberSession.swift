@@ -160,7 +160,11 @@ package final class MemberSession {
       if let part = tracing.finish(turn: role.currentTurn, now: MonotonicClock.now()) {
         send(Message(identity, part.body, frames: part.frames), over: control)
       }
-      if role.isPrepared { askForNews(role, now) } else { carryOut(preparing?.tick(now: now)) }
+      if role.isPrepared {
+        askForNews(role, now)
+      } else if result == nil {
+        carryOut(preparing?.tick(now: MonotonicClock.now()))
+      }
     } else {
       try askToJoin(now)
     }

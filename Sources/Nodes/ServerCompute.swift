@@ -120,13 +120,14 @@ final class ServerCompute: Performer {
     tally.lossSum = lossSum
     for row in 0..<context.plan.globalBatch {
       // Each slice counts its logits above the true one: the sum is the true class's rank.
-      var rank: Int32 = 0
+      // In 64 bits: what has come over the wire may be anything.
+      var rank: Int64 = 0
       var isPadding = false
       for frame in counts {
         let count = frame.int32s[row]
-        if count < 0 { isPadding = true } else { rank += count }
+        if count < 0 { isPadding = true } else { rank += Int64(count) }
       }
-      if !isPadding { tally.count(rank: rank) }
+      if !isPadding { tally.count(rank: Int32(clamping: rank)) }
     }
     return tally
   }
