@@ -20,7 +20,8 @@ RELEASE := -c release --static-swift-stdlib -Xlinker -s
 BINARY := .build/release/crosscut
 SWIFT_SOURCES := Package.swift Sources Tests Benchmarks
 
-BENCHMARKS := convolution-stack cluster-step encryption
+# All but those that need a folder of photographs.
+BENCHMARKS := convolution-stack cluster-step training-step encryption goodput option-cost
 
 # Suites with threads, sockets or buffers that change hands; the others have nothing to find here
 # that they would not show without. Processes of their own (EndToEndTests) are out of reach.
@@ -54,7 +55,7 @@ format: swift ## format all Swift files
 	@$(SWIFT) format --in-place --recursive --parallel $(SWIFT_SOURCES)
 
 .PHONY: bench
-bench: build ## run all benchmarks, or one with its options: ARGS="cluster-step --rounds 5"
+bench: build ## run the benchmarks that need no data, or one with its options: ARGS="cluster-step --rounds 5"
 	@$(SWIFT) build $(RELEASE) --product benchmarks
 	@$(if $(ARGS),.build/release/benchmarks $(ARGS),for name in $(BENCHMARKS); do \
 	  echo "== $$name"; .build/release/benchmarks $$name; done)

@@ -153,13 +153,13 @@ struct RunMonitor {
       loss: window.lossSum / Double(window.examples),
       accuracy: Double(window.top1) / Double(window.examples),
       learningRate: learningRate(step: step, of: total),
-      imagesPerSecond: rate.rate(at: seconds(now)), secondsSinceStart: age(now))
+      imagesPerSecond: rate.rate(at: seconds(now)), secondsSinceStart: age(now), data: label)
     metrics?.append(line)
     tensorBoard?.append(line)
     window = Tally.zero
   }
 
-  mutating func evaluated(_ step: UInt64, _ tally: Tally) {
+  mutating func evaluated(_ step: UInt64, _ tally: Tally, _ core: ServerCore) {
     guard tally.examples > 0 else { return }
     let count = Double(tally.examples)
     record.testStep = step
@@ -174,9 +174,9 @@ struct RunMonitor {
     event("test accuracy \(percent) % after \(step) steps", .evaluation)
     log.info("test accuracy \(percent) % after \(step) steps")
     let evaluation = MetricsLog.Evaluation(
-      step: step, epoch: record.totalEpochs > 0 ? record.epoch : 0,
-      loss: tally.lossSum / count, accuracy: Double(tally.top1) / count,
-      top5: Double(tally.top5) / count, secondsSinceStart: now)
+      step: step, epoch: epoch(afterSteps: step, core), loss: tally.lossSum / count,
+      accuracy: Double(tally.top1) / count, top5: Double(tally.top5) / count,
+      secondsSinceStart: now, data: label)
     metrics?.append(evaluation)
     board.append(evaluation)
     tensorBoard?.append(evaluation)
@@ -213,6 +213,11 @@ struct RunMonitor {
     return true
   }
 
+  /// What every measure of made-up examples carries.
+  private var label: String? {
+    context.configuration.dataset.kind == DatasetRecord.synthetic ? DatasetRecord.synthetic : nil
+  }
+
   /// The rate that the weights' update of a step goes by.
   private func learningRate(step: UInt64, of total: UInt64) -> Double {
     rates.factor(at: step)
@@ -239,7 +244,8 @@ struct RunMonitor {
     record.unixSeconds = MonotonicClock.wall()
     record.dataset = core.dataset.map {
       DatasetRecord(
-        trainingExamples: $0.trainingExamples, evaluationExamples: $0.evaluationExamples,
+        kind: context.configuration.dataset.kind, trainingExamples: $0.trainingExamples,
+        evaluationExamples: $0.evaluationExamples,
         fingerprint: Version.runName($0.fingerprint))
     }
     record.view = core.view?.number ?? 0

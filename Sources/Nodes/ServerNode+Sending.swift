@@ -41,7 +41,7 @@ extension ServerNode {
       case .skipped: break
       case .measured(_, let step, let tally): monitor.measured(step, tally, core)
       case .evaluated(let step, let tally):
-        monitor.evaluated(step, tally)
+        monitor.evaluated(step, tally, core)
         validate(step, tally)
       case .note(let text):
         recorder?.note(.note, text: text)

@@ -26,6 +26,11 @@ package struct MetricsFile: Hashable, Sendable {
     }
   }
 
+  /// Whether its examples were made up, as for benchmarks.
+  package var isOfSyntheticData: Bool {
+    (training.last?.data ?? evaluations.last?.data) == DatasetRecord.synthetic
+  }
+
   /// A file without a line.
   package init() {}
 

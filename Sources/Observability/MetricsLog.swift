@@ -18,10 +18,12 @@ package final class MetricsLog: Sendable {
     package var learningRate: Double
     package var imagesPerSecond: Double?
     package var secondsSinceStart: Double
+    /// "synthetic" where the examples are made up.
+    package var data: String?
 
     package init(
       step: UInt64, epoch: Double, loss: Double, accuracy: Double, learningRate: Double,
-      imagesPerSecond: Double?, secondsSinceStart: Double
+      imagesPerSecond: Double?, secondsSinceStart: Double, data: String? = nil
     ) {
       self.step = step
       self.epoch = epoch
@@ -30,6 +32,7 @@ package final class MetricsLog: Sendable {
       self.learningRate = learningRate
       self.imagesPerSecond = imagesPerSecond
       self.secondsSinceStart = secondsSinceStart
+      self.data = data
     }
   }
 
@@ -44,10 +47,12 @@ package final class MetricsLog: Sendable {
     package var accuracy: Double
     package var top5: Double?
     package var secondsSinceStart: Double
+    /// "synthetic" where the examples are made up.
+    package var data: String?
 
     package init(
       step: UInt64, epoch: Double, loss: Double, accuracy: Double, top5: Double?,
-      secondsSinceStart: Double
+      secondsSinceStart: Double, data: String? = nil
     ) {
       self.step = step
       self.epoch = epoch
@@ -55,6 +60,7 @@ package final class MetricsLog: Sendable {
       self.accuracy = accuracy
       self.top5 = top5
       self.secondsSinceStart = secondsSinceStart
+      self.data = data
     }
   }
 

@@ -5,7 +5,7 @@ package struct RunComparison: Sendable {
     package let metrics: MetricsFile
 
     package init(name: String, metrics: MetricsFile) {
-      self.name = name
+      self.name = metrics.isOfSyntheticData ? name + " (synthetic data)" : name
       self.metrics = metrics
     }
   }

@@ -116,12 +116,20 @@ package struct StatusRecord: Codable, Hashable, Sendable {
 
 /// A data set as the status shows it.
 package struct DatasetRecord: Codable, Hashable, Sendable {
+  /// What the examples of a benchmark are called: made up, so that nothing can be learned from them.
+  package static let synthetic = "synthetic"
+
+  /// "idx", "cifar", "folder", "prepared" or "synthetic"; older servers do not say.
+  package var kind: String?
   package var trainingExamples: UInt64
   package var evaluationExamples: UInt64
   /// Equal for equal data, 16 hexadecimal digits.
   package var fingerprint: String
 
-  package init(trainingExamples: UInt64, evaluationExamples: UInt64, fingerprint: String) {
+  package init(
+    kind: String? = nil, trainingExamples: UInt64, evaluationExamples: UInt64, fingerprint: String
+  ) {
+    self.kind = kind
     self.trainingExamples = trainingExamples
     self.evaluationExamples = evaluationExamples
     self.fingerprint = fingerprint

@@ -68,6 +68,9 @@ package enum StatusTable {
     if let rate = record.learningRate {
       measures.append(Span("learning rate \(Format.significant(rate))"))
     }
+    if record.dataset?.kind == DatasetRecord.synthetic {
+      measures.append(Span("synthetic data", .warning))
+    }
     // fp32 is what everybody expects.
     if let precision = record.precision, precision != "fp32" { measures.append(Span(precision)) }
     var lines = [title, progress, measures]

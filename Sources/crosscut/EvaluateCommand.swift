@@ -48,7 +48,8 @@ enum EvaluateCommand {
       : try ModelEvaluation(of: model, configuration, threads: Host.cores)
     try Console.print(
       arguments.has("json")
-        ? json(evaluation, model).prettyText : text(evaluation, model))
+        ? json(evaluation, model, configuration.dataset).prettyText
+        : text(evaluation, model, configuration.dataset))
     return ExitCode.success
   }
 
@@ -89,9 +90,12 @@ enum EvaluateCommand {
     return (model, configuration)
   }
 
-  private static func text(_ evaluation: ModelEvaluation, _ model: String) -> String {
+  private static func text(
+    _ evaluation: ModelEvaluation, _ model: String, _ dataset: DatasetConfiguration
+  ) -> String {
     """
     \(model)
+      data            \(dataset.kind): \(dataset.title)
       test loss       \(Numbers.fixed(evaluation.loss, 4))
       top-1 accuracy  \(Numbers.fixed(evaluation.accuracy * 100, 2)) %  (\(evaluation.top1) of \
     \(evaluation.examples))
@@ -102,9 +106,12 @@ enum EvaluateCommand {
     """
   }
 
-  private static func json(_ evaluation: ModelEvaluation, _ model: String) -> JSONValue {
+  private static func json(
+    _ evaluation: ModelEvaluation, _ model: String, _ dataset: DatasetConfiguration
+  ) -> JSONValue {
     .object([
-      .init("model", .string(model)), .init("examples", .int(evaluation.examples)),
+      .init("model", .string(model)), .init("dataset", .string(dataset.kind)),
+      .init("examples", .int(evaluation.examples)),
       .init("loss", .double(evaluation.loss)), .init("top1Accuracy", .double(evaluation.accuracy)),
       .init("top5Accuracy", .double(evaluation.top5Accuracy)),
       .init("imagesPerSecond", .double(evaluation.imagesPerSecond)),

@@ -54,6 +54,13 @@ enum PredictCommand {
     let (model, configuration) = try EvaluateCommand.locate(
       arguments.string("model") ?? "", configuration: arguments.string("config"),
       overrides: arguments.configurationOverrides, command: "predict")
+    // It would say nothing of how pictures are scaled and normalized, nor what the classes are.
+    if case .synthetic = configuration.dataset {
+      throw UsageError(
+        command: "predict",
+        message: "the configuration's data set is synthetic, which has no pictures; give the one"
+          + " that the model was trained on: --set 'dataset={kind: \"folder\", path: \"DIR\"}'")
+    }
     let inference = try ModelInference(
       of: model, configuration, pictures: arguments.positionals,
       tenCrops: arguments.has("ten-crop"), threads: Host.cores)

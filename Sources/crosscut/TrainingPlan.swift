@@ -32,7 +32,8 @@ struct TrainingPlan {
         name: name, plan: context.network, precision: context.configuration.precision
       ).text,
       section("data", data), section("steps", steps), section("learning rate", rates),
-      section("workers", workers), section("fc nodes", fcNodes), section("output", output),
+      section("workers", workers), section("fc nodes", fcNodes), section("schedule", schedule),
+      section("output", output),
     ].joined(separator: "\n")
   }
 
@@ -48,7 +49,43 @@ struct TrainingPlan {
       "\(NetworkTable.grouped(Int(facts.trainingExamples))) training and"
         + " \(NetworkTable.grouped(Int(facts.evaluationExamples))) test examples of"
         + " \(context.network.input), fingerprint \(String(facts.fingerprint, radix: 16))",
+      augmentation,
     ]
+  }
+
+  private var augmentation: String {
+    let augmentation = context.configuration.dataset.augmentation
+    var parts = ["\(augmentation.crop.rawValue) crops"]
+    if augmentation.padding > 0 { parts.append("padded by \(augmentation.padding)") }
+    if augmentation.flip { parts.append("half of them mirrored") }
+    if augmentation.colorNoise > 0 {
+      parts.append(
+        "colour noise \(augmentation.colorNoise) of the \(augmentation.colorNoiseScale.rawValue)")
+    }
+    return parts.joined(separator: ", ")
+  }
+
+  private var schedule: [String] {
+    let configuration = context.configuration
+    let kind = configuration.schedule.kind
+    let update =
+      configuration.schedule.fcUpdate == .perSubBatch
+      ? "fc weights step once a sub-batch" : "fc weights step once a step"
+    let wire = configuration.wire
+    let formats = [
+      ("activations", wire.activations), ("gradients", wire.gradients),
+      ("parameters", wire.parameters),
+    ].map { "\($0) \($1.rawValue)" }
+    var lines = [
+      kind == .gathered
+        ? "gathered: the batch goes through the fc nodes as one"
+        : "\(kind.rawValue): \(configuration.subBatches) sub-batches; \(update)",
+      "on the wire: \(formats.joined(separator: ", "))",
+    ]
+    if configuration.cluster.fcMirror {
+      lines.append("each fc node keeps the next one's slice too")
+    }
+    return lines
   }
 
   private var steps: [String] {
@@ -183,11 +220,18 @@ struct TrainingPlan {
 
   private var checkpoints: String {
     let checkpoint = context.configuration.checkpoint
-    guard checkpoint.everySteps > 0 else { return "no checkpoints before it" }
-    let perEpoch = Double(facts.trainingExamples) / Double(context.plan.globalBatch)
-    return "a checkpoint every \(checkpoint.everySteps) steps"
-      + " (\(Numbers.fixed(Double(checkpoint.everySteps) / perEpoch, 2)) epochs), the newest"
-      + " \(checkpoint.keep) kept"
+    var times: [String] = []
+    if checkpoint.everySteps > 0 {
+      let perEpoch = Double(facts.trainingExamples) / Double(context.plan.globalBatch)
+      times.append(
+        "every \(checkpoint.everySteps) steps"
+          + " (\(Numbers.fixed(Double(checkpoint.everySteps) / perEpoch, 2)) epochs)")
+    }
+    if checkpoint.everyMinutes > 0 {
+      times.append("every \(Numbers.fixed(checkpoint.everyMinutes, 1)) minutes")
+    }
+    guard !times.isEmpty else { return "no checkpoints before it" }
+    return "a checkpoint \(times.joined(separator: " and ")), the newest \(checkpoint.keep) kept"
   }
 
   private var output: [String] {

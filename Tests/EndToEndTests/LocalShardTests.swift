@@ -23,7 +23,7 @@ import Testing
     """
 
   /// CIFAR's binary files with a few pictures that differ.
-  private static func makeSource(_ folder: String) throws {
+  static func makeSource(_ folder: String) throws {
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let names = (1...5).map { "data_batch_\($0)" } + ["test_batch"]
     for (number, name) in names.enumerated() {

@@ -75,5 +75,36 @@ import Training
           fc2    64      10       scatter-output  10 outputs of 32 inputs
           fc3    10      5        scatter-output  5 outputs of 5 inputs
         """))
+    #expect(
+      parts.contains(
+        """
+        schedule
+          gathered: the batch goes through the fc nodes as one
+          on the wire: activations fp32, gradients fp32, parameters fp32
+        """))
+  }
+
+  @Test func `what is not as usual is in the plan`() throws {
+    let configuration = try RunConfiguration.parse(
+      text: """
+        {
+          network: { name: 'small', input: [1, 6, 6], layers: [
+            { type: 'conv', channels: 4, kernel: 3 }, 'relu', { type: 'fc', units: 10 }, 'relu',
+            { type: 'fc', units: 5 } ] },
+          dataset: { kind: 'synthetic', examples: 100, testExamples: 20 },
+          globalBatch: 20, epochs: 8, cluster: { workers: 2, fcNodes: 2 },
+          schedule: { kind: 'scattered', subBatches: 4, fcUpdate: 'per-sub-batch' },
+          wire: { gradients: 'bf16' }, checkpoint: { everySteps: 0, everyMinutes: 5 },
+        }
+        """, source: "small.json5")
+    let context = try RunContext(configuration)
+    let text = try TrainingPlan(context, OpenDataset(context), runDirectory: "runs/x").text
+    for line in [
+      "  scattered: 4 sub-batches; fc weights step once a sub-batch\n",
+      "  on the wire: activations fp32, gradients bf16, parameters fp32\n",
+      "a checkpoint every 5.0 minutes, the newest",
+    ] {
+      #expect(text.contains(line), "\(line) is not in\n\(text)")
+    }
   }
 }
