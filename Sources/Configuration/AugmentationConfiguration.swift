@@ -4,6 +4,8 @@ package enum Normalization: String, Hashable, Sendable, CaseIterable, Configurat
   case meanDeviation = "mean-std"
   /// Grey levels, 0 to 255, less the mean of their pixel over the training set: the 2012 paper's.
   case pixelMean = "mean-pixel"
+  /// The same, but always the middle of the mean picture: the author's code.
+  case pixelMeanMiddle = "mean-pixel-middle"
   /// Grey levels, 0 to 255, less the mean of their channel.
   case channelMean = "mean-channel"
   /// torchvision's constants for its models of ImageNet, in place of this data set's own.
@@ -34,6 +36,7 @@ package struct AugmentationConfiguration: Hashable, Sendable, ConfigurationSecti
   /// 0: none.
   package var colorNoise = 0.0
   package var colorNoiseScale = ColorNoiseScale.deviation
+  package var colorNoiseRescale = false
 
   package init() {}
 
@@ -54,6 +57,10 @@ package struct AugmentationConfiguration: Hashable, Sendable, ConfigurationSecti
         "colorNoiseScale", \.colorNoiseScale,
         "\"deviation\": sigma counts in standard deviations of a component (the author's code);"
           + " \"variance\": in variances of colours in 0...1 (the paper's text)."),
+      Field(
+        "colorNoiseRescale", \.colorNoiseRescale,
+        "Divide what the network sees of a picture with shifted colours by 1 + colorNoise (the"
+          + " author's code)."),
     ]
   }
 }
@@ -64,7 +71,8 @@ extension Field {
     Field(
       "normalize", path,
       "\"mean-std\" of each channel of the training set; \"mean-pixel\" or \"mean-channel\": grey"
-        + " levels less that mean; \"torchvision\": its constants for ImageNet; \"none\": 0...1.")
+        + " levels less that mean; \"mean-pixel-middle\": less the middle of the mean picture (the"
+        + " author's code); \"torchvision\": its constants for ImageNet; \"none\": 0...1.")
   }
 
   /// The key "augmentation" that every data set of pictures has.

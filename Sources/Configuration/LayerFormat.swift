@@ -102,6 +102,10 @@ extension Convolution: ConfigurationSection {
       Field("kernel", \.kernel, required: true, .extent, "Height and width of a filter."),
       Field("stride", \.stride, .extent, "Pixels between two positions."),
       Field("padding", \.padding, .extent, "Zeros on every side."),
+      Field(
+        "ceil", \.ceil,
+        "Round the number of positions up (the 2012 paper's code) instead of down; the last one"
+          + " reads zeros."),
       Field("groups", \.groups, .extent, "2: the two towers of the 2012 paper."),
       Field("weight", \.weight, "Initial weights."),
       Field("bias", \.bias, "Initial biases."),

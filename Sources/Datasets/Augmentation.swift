@@ -30,6 +30,9 @@ package struct Augmentation: Hashable, Sendable {
   /// Standard deviation of the shift of colours, in the measure of `colorScale`; 0: none.
   package var colorNoise = 0.0
   package var colorScale = ColorScale.deviation
+  /// Whether what the network sees of a picture with shifted colours is divided by 1 + `colorNoise`,
+  /// as in the author's code.
+  package var rescalesColors = false
 
   /// None but a random crop where the picture is larger than the network's input.
   package init() {}
@@ -43,6 +46,8 @@ package struct View: Hashable, Sendable {
   package var isMirrored = false
   /// Added to each channel, in grey levels.
   package var shift = SIMD3<Float>.zero
+  /// Times what the network would see.
+  package var gain: Float = 1
 }
 
 /// Makes the network's inputs from the pictures of a source: which views there are, and what the
@@ -81,6 +86,11 @@ package struct ViewMaker: Hashable, Sendable {
       throw DatasetError(
         "dataset", "colour noise needs three channels, the images have \(source[0])")
     }
+    guard !normalization.takesMiddle || source[1] >= output[1] && source[2] >= output[2] else {
+      throw DatasetError(
+        "dataset.normalize",
+        "\"mean-pixel-middle\": the mean picture is \(source), smaller than the network's input")
+    }
     self.source = source
     self.output = output
     self.augmentation = augmentation
@@ -102,7 +112,10 @@ package struct ViewMaker: Hashable, Sendable {
       view.left = Int(RandomStream.below(UInt32(columns + 2 * padding + 1), words[1])) - padding
     }
     view.isMirrored = augmentation.flip && words[2] >> 31 == 1
-    if let colors { view.shift = shift(along: colors, stream.words(1)) }
+    if let colors {
+      view.shift = shift(along: colors, stream.words(1))
+      if augmentation.rescalesColors { view.gain = 1 / Float(1 + augmentation.colorNoise) }
+    }
     return view
   }
 
@@ -163,7 +176,9 @@ package struct ViewMaker: Hashable, Sendable {
       input.update(repeating: 0, count: output.count)
     }
     for channel in 0..<output[0] {
-      let (scale, offset) = normalization.terms(channel)
+      var (scale, offset) = normalization.terms(channel)
+      scale *= view.gain
+      offset *= view.gain
       let shift = channel < 3 ? view.shift[channel] : 0
       for y in seenRows {
         let from = channel * plane + (view.top + y) * source[2] + view.left + seenColumns.lowerBound
@@ -172,6 +187,13 @@ package struct ViewMaker: Hashable, Sendable {
         let values = picture + from
         if let means = normalization.pixelMean {
           means.withUnsafeBufferPointer { means in
+            if normalization.takesMiddle {
+              let middle = channel * plane + (center.top + y) * source[2] + center.left
+              Self.subtract(
+                means, from: middle, of: values, (scale, offset + shift * scale),
+                mirrored: view.isMirrored ? width : nil, into: target, seenColumns)
+              return
+            }
             for x in 0..<seenColumns.count {
               target[x] = (values[x] + shift) * scale + (offset - means[from + x] * scale)
             }
@@ -181,6 +203,23 @@ package struct ViewMaker: Hashable, Sendable {
         }
         if view.isMirrored { Self.mirror(line, width) }
       }
+    }
+  }
+
+  /// The same with a row of means that stands upright where the picture is mirrored.
+  ///
+  /// - Parameters:
+  ///   - first: the mean of the input's first column.
+  ///   - width: of the input, which is mirrored afterwards; `nil`: it is not.
+  private static func subtract(
+    _ means: UnsafeBufferPointer<Float>, from first: Int, of values: UnsafePointer<Float>,
+    _ terms: (scale: Float, offset: Float), mirrored width: Int?,
+    into target: UnsafeMutablePointer<Float>, _ columns: Range<Int>
+  ) {
+    for x in 0..<columns.count {
+      let column = columns.lowerBound + x
+      let mean = means[first + (width.map { $0 - 1 - column } ?? column)]
+      target[x] = values[x] * terms.scale + (terms.offset - mean * terms.scale)
     }
   }
 

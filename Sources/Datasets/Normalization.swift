@@ -7,12 +7,17 @@ package struct Normalization: Hashable, Sendable {
   package let standardDeviation: [Float]
   /// In grey levels, one for each pixel of the source, `[C, H, W]`; subtracted besides `mean`.
   package let pixelMean: [Float]?
+  /// Whether the middle of `pixelMean` is subtracted from every crop, upright, and not the part
+  /// that the crop shows.
+  package let takesMiddle: Bool
 
   /// - Parameters:
   ///   - mean: one for each channel, on the scale 0...1.
   ///   - standardDeviation: one for each channel, on the scale 0...1, above 0.
   ///   - pixelMean: one for each pixel of the source, in grey levels.
-  package init(mean: [Float], standardDeviation: [Float], pixelMean: [Float]? = nil) {
+  package init(
+    mean: [Float], standardDeviation: [Float], pixelMean: [Float]? = nil, takesMiddle: Bool = false
+  ) {
     precondition(
       mean.count == standardDeviation.count && standardDeviation.allSatisfy { $0 > 0 }
         && pixelMean.map { $0.count % mean.count == 0 } ?? true,
@@ -20,6 +25,7 @@ package struct Normalization: Hashable, Sendable {
     self.mean = mean
     self.standardDeviation = standardDeviation
     self.pixelMean = pixelMean
+    self.takesMiddle = takesMiddle
   }
 
   /// Only x / 255: the network sees 0...1.
@@ -53,11 +59,15 @@ package struct Normalization: Hashable, Sendable {
   }
 
   /// Grey levels less the mean of their pixel: what the 2012 paper feeds its network (section 2).
-  package static func pixelMean(_ statistics: ImageStatistics) -> Normalization {
+  ///
+  /// - Parameter takesMiddle: the author's code, which has the means of the middle only.
+  package static func pixelMean(
+    _ statistics: ImageStatistics, takesMiddle: Bool = false
+  ) -> Normalization {
     Normalization(
       mean: statistics.channelMean.map { _ in 0 },
       standardDeviation: statistics.channelMean.map { _ in 1 / 255 },
-      pixelMean: statistics.pixelMean)
+      pixelMean: statistics.pixelMean, takesMiddle: takesMiddle)
   }
 
   /// A channel's scale and offset: the network sees `x scale + offset` of grey level x, less

@@ -21,29 +21,44 @@ package struct LayerSpec: Hashable, Sendable {
 }
 
 /// A 2-D cross-correlation with groups: output `[N, channels, OH, OW]` with
-/// `OH = (H + 2 padding - kernel) / stride + 1`, rounded down.
+/// `OH = (H + 2 padding - kernel) / stride + 1`, rounded down (Caffe, PyTorch) or, with `ceil`, up
+/// (the 2012 paper's code).
 package struct Convolution: Hashable, Sendable {
   package var channels: Int
   package var kernel: Int
   package var stride: Int
   /// Zeros added on every side.
   package var padding: Int
+  /// Whether a last position hangs over the lower and right edge, where it reads zeros.
+  package var ceil: Bool
   /// Input and output channels are cut into this many independent groups (2 = the two towers).
   package var groups: Int
   package var weight: Initializer
   package var bias: Initializer
 
   package init(
-    channels: Int, kernel: Int, stride: Int = 1, padding: Int = 0, groups: Int = 1,
-    weight: Initializer = .kaiming, bias: Initializer = .constant(0)
+    channels: Int, kernel: Int, stride: Int = 1, padding: Int = 0, ceil: Bool = false,
+    groups: Int = 1, weight: Initializer = .kaiming, bias: Initializer = .constant(0)
   ) {
     self.channels = channels
     self.kernel = kernel
     self.stride = stride
     self.padding = padding
+    self.ceil = ceil
     self.groups = groups
     self.weight = weight
     self.bias = bias
+  }
+
+  /// Output height or width of an input's.
+  package func positions(over size: Int) -> Int {
+    let span = size + 2 * padding - kernel
+    return (ceil ? span + stride - 1 : span) / stride + 1
+  }
+
+  /// Zeros that the last position reads beyond the padding of an input's height or width.
+  package func overhang(over size: Int) -> Int {
+    max(0, (positions(over: size) - 1) * stride + kernel - size - 2 * padding)
   }
 }
 

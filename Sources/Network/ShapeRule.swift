@@ -87,7 +87,7 @@ enum ShapeRule {
           layer: index, field: "kernel",
           "\(layer.kernel) is larger than its padded input, \(input) with padding \(layer.padding)")
       }
-      extents.append((size + 2 * layer.padding - layer.kernel) / layer.stride + 1)
+      extents.append(layer.positions(over: size))
     }
     return Shape(extents)
   }

@@ -82,6 +82,7 @@ package struct OpenDataset: Sendable {
     augmentation.colorNoise = dataset.augmentation.colorNoise
     augmentation.colorScale =
       dataset.augmentation.colorNoiseScale == .deviation ? .deviation : .variance
+    augmentation.rescalesColors = dataset.augmentation.colorNoiseRescale
     let channels = pair.train.shape[0]
     if dataset.normalize == .torchvision, channels != 3 {
       throw DatasetError(
@@ -106,6 +107,7 @@ package struct OpenDataset: Sendable {
       switch dataset.normalize {
       case .meanDeviation: .meanDeviation(statistics)
       case .pixelMean: .pixelMean(statistics)
+      case .pixelMeanMiddle: .pixelMean(statistics, takesMiddle: true)
       case .channelMean: .channelMean(statistics)
       case .torchvision: .torchvision
       case .none: .none(channels: channels)

@@ -145,7 +145,7 @@ struct NetworkTable {
     switch operation {
     case .convolution(let layer):
       "\(layer.kernel)x\(layer.kernel)" + (layer.stride > 1 ? " /\(layer.stride)" : "")
-        + (layer.padding > 0 ? " pad \(layer.padding)" : "")
+        + (layer.padding > 0 ? " pad \(layer.padding)" : "") + (layer.ceil ? " ceil" : "")
         + (layer.groups > 1 ? " groups \(layer.groups)" : "")
     case .pooling(let layer):
       (layer.kind == .average ? "average " : "")

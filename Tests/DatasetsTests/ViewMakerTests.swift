@@ -95,6 +95,46 @@ import Testing
     }
   }
 
+  /// cuda-convnet2's convdata.py: crop, mirror, then less the middle of the mean.
+  @Test func `the middle of the mean image is subtracted from every crop, upright`() throws {
+    let mean = (0..<9).map { Float($0) * 10 }
+    let normalization = Normalization(
+      mean: [0], standardDeviation: [1 / 255], pixelMean: mean, takesMiddle: true)
+    let maker = try Self.maker(
+      Shape(1, 3, 3), Shape(1, 1, 3), { $0.padding = 1 }, normalization: normalization)
+    let picture = (0..<9).map { Float($0) + 100 }
+    func expect(_ view: View, _ expected: [Float]) {
+      let input = Self.seen(view, maker, of: picture)
+      #expect(zip(input, expected).allSatisfy { abs($0 - $1) < 1e-4 }, "\(input), \(expected)")
+    }
+    // The means of the middle row are 30, 40 and 50.
+    expect(View(top: 1, left: 0), [103 - 30, 104 - 40, 105 - 50])
+    expect(View(top: 2, left: 0), [106 - 30, 107 - 40, 108 - 50])
+    expect(View(top: 2, left: 0, isMirrored: true), [108 - 30, 107 - 40, 106 - 50])
+    expect(View(top: 0, left: 1), [101 - 30, 102 - 40, 0])
+    expect(View(top: 0, left: 1, isMirrored: true), [0, 102 - 40, 101 - 50])
+    expect(View(top: 2, left: 0, gain: 0.5), [38, 33.5, 29])
+    #expect(throws: DatasetError.self) {
+      try Self.maker(
+        Shape(1, 3, 3), Shape(1, 5, 5), { $0.padding = 1 }, normalization: normalization)
+    }
+  }
+
+  @Test func `pictures with shifted colors are divided where that is asked for`() throws {
+    let colors = ColorComponents(
+      variances: [1, 1, 1], directions: [.init(1, 0, 0), .init(0, 1, 0), .init(0, 0, 1)])
+    for (rescales, gain) in [(false, 1 as Float), (true, 1 / 1.1)] {
+      let maker = try Self.maker(
+        Shape(3, 1, 1), Shape(3, 1, 1),
+        {
+          $0.colorNoise = 0.1
+          $0.rescalesColors = rescales
+        }, colors: colors)
+      #expect(abs(maker.training(seed: 5, epoch: 9, example: 1).gain - gain) < 1e-6)
+      #expect(maker.center.gain == 1 && maker.crop(7).gain == 1)
+    }
+  }
+
   @Test(arguments: [Augmentation.ColorScale.deviation, .variance])
   func `colors are shifted along their components by as much as sigma says`(
     scale: Augmentation.ColorScale

@@ -70,6 +70,21 @@ import Testing
         }
       }
     }
+    for (kernel, padding, stride) in [(3, 0, 2), (3, 1, 4), (5, 2, 3), (2, 0, 4)] {
+      for (channels, groups) in [(16, 1), (12, 4)] {
+        cases.append(
+          Case(
+            "kernel \(kernel) padding \(padding) stride \(stride) \(channels) channels in"
+              + " \(groups) groups, rounded up", Shape(3, 12, 10),
+            [
+              lead,
+              .convolution(
+                Convolution(
+                  channels: channels, kernel: kernel, stride: stride, padding: padding, ceil: true,
+                  groups: groups)),
+            ]))
+      }
+    }
     return cases
   }()
 
@@ -179,6 +194,14 @@ import Testing
         .convolution(Convolution(channels: 48, kernel: 3, padding: 1)), .activation(.relu),
         .convolution(Convolution(channels: 32, kernel: 3, padding: 1, groups: 2)),
         .activation(.relu), .pooling(Pooling(window: 3, stride: 2)),
+      ]),
+    Case(
+      "2012 paper's code", Shape(3, 40, 32),
+      [
+        .convolution(Convolution(channels: 16, kernel: 11, stride: 4, ceil: true)),
+        .activation(.relu), .pooling(Pooling(window: 3, stride: 2)),
+        .convolution(Convolution(channels: 32, kernel: 5, padding: 2, groups: 2)),
+        .activation(.relu),
       ]),
     Case(
       "normalization after pooling", Shape(3, 24, 20),

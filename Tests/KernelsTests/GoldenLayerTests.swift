@@ -53,14 +53,17 @@ import Testing
       "lrn-within-divided",
       [conv(16, 3), lrn(3, alpha: 0.4, beta: 0.6, k: 1, divide: true, region: .withinChannel)]
     ),
+    ("conv-ceil", [conv(8, 5, stride: 3, ceil: true)]),
   ]
 
   private static func conv(
-    _ channels: Int, _ kernel: Int, stride: Int = 1, padding: Int = 0, groups: Int = 1
+    _ channels: Int, _ kernel: Int, stride: Int = 1, padding: Int = 0, ceil: Bool = false,
+    groups: Int = 1
   ) -> LayerSpec.Operation {
     .convolution(
       Convolution(
-        channels: channels, kernel: kernel, stride: stride, padding: padding, groups: groups))
+        channels: channels, kernel: kernel, stride: stride, padding: padding, ceil: ceil,
+        groups: groups))
   }
 
   private static func lrn(

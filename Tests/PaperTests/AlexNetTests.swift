@@ -143,6 +143,20 @@ import Testing
   }
 
   /// 2012, section 5: biases 1 in conv2, conv4, conv5 and the hidden fc layers, weights of 0.01.
+  /// cuda-convnet2's layer.py: `1 + ceil((2 p + n - k) / s)`.
+  @Test func `224 pixels without padding give 55 positions as in the author's code`() throws {
+    let plan = try RunConfiguration.preset(
+      named: "alexnet-2012",
+      overrides: ["network.input=[3, 224, 224]", "network.layers[0].ceil=true"]
+    ).networkPlan()
+    #expect(plan.convolutional[0].output == Shape(96, 55, 55))
+    #expect(plan.parameters.count == 60_965_224)
+    let down = try RunConfiguration.preset(
+      named: "alexnet-2012", overrides: ["network.input=[3, 224, 224]"]
+    ).networkPlan()
+    #expect(down.convolutional[0].output == Shape(96, 54, 54))
+  }
+
   @Test func `initial values are the paper's, and Caffe's where Caffe differs`() throws {
     func initial(_ preset: String) throws -> (weights: [Initializer], biases: [Initializer]) {
       let entries = try Self.plan(preset).parameters.entries

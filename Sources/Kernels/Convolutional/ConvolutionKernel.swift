@@ -30,11 +30,14 @@ final class ConvolutionKernel: LayerKernel {
     /// `[out, in, kh, kw]`, or `[groups, out / groups, in / groups, kh, kw]`.
     let weight: [Int]
     let strides: [dnnl_dim_t]
+    /// Above and to the left.
     let padding: [dnnl_dim_t]
+    /// Below and to the right.
+    let farPadding: [dnnl_dim_t]
     let algorithm: dnnl_alg_kind_t
 
     init(
-      _ layer: Convolution, input: Shape, output: Shape, padding: Int, in planner: StackPlanner
+      _ layer: Convolution, input: Shape, output: Shape, isPadded: Bool, in planner: StackPlanner
     ) {
       source = planner.extents(input)
       destination = planner.extents(output)
@@ -42,7 +45,10 @@ final class ConvolutionKernel: LayerKernel {
       weight =
         (layer.groups > 1 ? [layer.groups] : []) + [outputs, inputs, layer.kernel, layer.kernel]
       strides = [dnnl_dim_t](repeating: dnnl_dim_t(layer.stride), count: 2)
-      self.padding = [dnnl_dim_t](repeating: dnnl_dim_t(padding), count: 2)
+      padding = [dnnl_dim_t](repeating: dnnl_dim_t(isPadded ? 0 : layer.padding), count: 2)
+      farPadding = [1, 2].map { axis in
+        dnnl_dim_t(isPadded ? 0 : layer.padding + layer.overhang(over: input[axis]))
+      }
       algorithm = planner.algorithm == .auto ? dnnl_convolution_auto : dnnl_convolution_direct
     }
   }
@@ -57,13 +63,15 @@ final class ConvolutionKernel: LayerKernel {
     name = plan.name
     self.fusedReLU = fusedReLU
     var geometry = Geometry(
-      layer, input: plan.input, output: plan.output, padding: layer.padding, in: planner)
+      layer, input: plan.input, output: plan.output, isPadded: false, in: planner)
     var description = try Self.describe(geometry, relu: fusedReLU, name: name, in: planner)
     var source = source
-    if lowest, layer.padding > 0, description.implementation.contains("gemm") {
+    if lowest, geometry.farPadding.contains(where: { $0 > 0 }),
+      description.implementation.contains("gemm")
+    {
       let padded = Geometry(
         layer, input: ConvolutionPadding.extents(plan.input, layer), output: plan.output,
-        padding: 0, in: planner)
+        isPadded: true, in: planner)
       let alternative = try Self.describe(padded, relu: fusedReLU, name: name, in: planner)
       if alternative.implementation.hasPrefix("jit") {
         geometry = padded
@@ -104,7 +112,7 @@ final class ConvolutionKernel: LayerKernel {
       dnnl_convolution_forward_desc_init(
         &descriptor, dnnl_forward_training, geometry.algorithm, &sourceLayout, &weightLayout,
         &biasLayout, &destinationLayout,
-        geometry.strides, geometry.padding, geometry.padding),
+        geometry.strides, geometry.padding, geometry.farPadding),
       "dnnl_convolution_forward_desc_init", layer: name)
     return try PrimitiveDescription(
       descriptor, attributes: relu ? planner.withReLU : planner.plain, engine: planner.engine,
@@ -142,7 +150,7 @@ final class ConvolutionKernel: LayerKernel {
     try OneDNN.check(
       dnnl_convolution_backward_weights_desc_init(
         &descriptor, geometry.algorithm, &sourceLayout, &weightLayout, &biasLayout,
-        &destinationLayout, geometry.strides, geometry.padding, geometry.padding),
+        &destinationLayout, geometry.strides, geometry.padding, geometry.farPadding),
       "dnnl_convolution_backward_weights_desc_init", layer: name)
     let backward = try PrimitiveDescription(
       descriptor, attributes: planner.plain, engine: planner.engine, hint: description,
@@ -173,7 +181,7 @@ final class ConvolutionKernel: LayerKernel {
     try OneDNN.check(
       dnnl_convolution_backward_data_desc_init(
         &descriptor, geometry.algorithm, &sourceLayout, &weightLayout, &destinationLayout,
-        geometry.strides, geometry.padding, geometry.padding),
+        geometry.strides, geometry.padding, geometry.farPadding),
       "dnnl_convolution_backward_data_desc_init", layer: name)
     let backward = try PrimitiveDescription(
       descriptor, attributes: planner.plain, engine: planner.engine, hint: description,

@@ -8,9 +8,10 @@ import Tensors
 /// matrix product (measured for AlexNet's conv1 on 32 rows: 121 instead of 45 ms, and 113 ms more
 /// in the pooling after it, for want of a blocked layout). Over padded images it needs no padding.
 enum ConvolutionPadding {
-  /// `[C, H + 2 padding, W + 2 padding]`.
+  /// `[C, H + 2 padding, W + 2 padding]`, and what the last position reads beyond that.
   static func extents(_ input: Shape, _ layer: Convolution) -> Shape {
-    Shape(input[0], input[1] + 2 * layer.padding, input[2] + 2 * layer.padding)
+    func extent(_ size: Int) -> Int { size + 2 * layer.padding + layer.overhang(over: size) }
+    return Shape(input[0], extent(input[1]), extent(input[2]))
   }
 
   /// Plans the copy of `source` into the middle of padded images whose borders stay zero.

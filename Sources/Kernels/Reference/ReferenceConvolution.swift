@@ -5,7 +5,7 @@ package import Network
 /// With group `g` of output channel `o` and `I = in / groups`:
 /// `y[n, o, v, u] = b[o] + sum over i < I, p, q of
 /// w[o, i, p, q] * x[n, g I + i, v stride + p - padding, u stride + q - padding]`,
-/// where `x` is 0 in the padding.
+/// where `x` is 0 in the padding and beyond it.
 package enum ReferenceConvolution {
   /// - Parameters:
   ///   - weight: `[out, in / groups, kernel, kernel]`, row-major.
@@ -54,7 +54,7 @@ package enum ReferenceConvolution {
   }
 
   private static func extent(_ size: Int, _ layer: Convolution) -> Int {
-    (size + 2 * layer.padding - layer.kernel) / layer.stride + 1
+    layer.positions(over: size)
   }
 
   /// Calls `body(row, out, v, u, in, y, x, tap)` for every product of the sums above; `tap` is the

@@ -76,6 +76,8 @@ CASES = {
         ]),
     "lrn-within": ([2, 3, 8, 9], [conv(3, 8, 3), WithinNorm(5, 0.3, 0.75, 2, False)]),
     "lrn-within-divided": ([2, 3, 8, 9], [conv(3, 16, 3), WithinNorm(3, 0.4, 0.6, 1, True)]),
+    # The last position hangs over the lower and right edge: (12 - 5) / 3 and (9 - 5) / 3 rounded up.
+    "conv-ceil": ([2, 3, 12, 9], [nn.ZeroPad2d((0, 2, 0, 2)), conv(3, 8, 5, stride=3)]),
 }
 
 
