@@ -30,6 +30,9 @@ enum DataPrepareCommand {
         help: "How examples are stored; raw takes about six times the space of JPEG.",
         standard: "jpeg for folders, else raw"),
       Option(
+        name: "labels", value: .text("fine|coarse"),
+        help: "CIFAR-100's 100 classes, or its 20 groups of them.", standard: "fine"),
+      Option(
         name: "quality", value: .integer("Q", 1...100), help: "Of JPEG.", standard: "90"),
       Option(
         name: "shard-examples", value: .integer("N", 1...1_000_000),
@@ -61,7 +64,8 @@ enum DataPrepareCommand {
     let encoding = try encoding(arguments)
     let path = arguments.positional(0) ?? ""
     let directory = arguments.string("out") ?? ""
-    let source = try PreparationSource.open(path, size: arguments.integer("size") ?? 256)
+    let source = try PreparationSource.open(
+      path, size: arguments.integer("size") ?? 256, labels: labels(arguments))
     options.encoding = encoding ?? (source.isPictures ? .jpeg : .raw)
     var preparation = try Preparation(source: source, options: options, directory: directory)
     try Console.print(
@@ -73,6 +77,19 @@ enum DataPrepareCommand {
       onSkip: { bar.note("left out: \($0)") })
     try Console.print(bar.summary(report, directory: directory))
     return ExitCode.success
+  }
+
+  private static func labels(
+    _ arguments: ParsedArguments
+  ) throws(UsageError) -> CIFARDataset.Labels {
+    switch arguments.string("labels") {
+    case nil, "fine": return .fine
+    case "coarse": return .coarse
+    case let word?:
+      throw UsageError(
+        command: arguments.command.name,
+        message: "\(arguments.label("labels")) expects fine or coarse, not \"\(word)\"")
+    }
   }
 
   private static func encoding(

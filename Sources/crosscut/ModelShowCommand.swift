@@ -32,6 +32,11 @@ enum ModelShowCommand {
   /// - Throws: `ConfigurationError` for a network that cannot be.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
     if arguments.has("source") {
+      guard !arguments.has("json"), !arguments.has("set") else {
+        throw UsageError(
+          command: "model show",
+          message: "--source prints the preset's file as it is: without --json and --set")
+      }
       let name = arguments.positional(0) ?? ""
       guard let text = RunConfiguration.presetText(named: name) else {
         throw UsageError(

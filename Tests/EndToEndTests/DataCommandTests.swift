@@ -119,6 +119,26 @@ import Testing
     #expect(predicted.code == 2 && predicted.output.contains("data set is synthetic"))
   }
 
+  @Test func `CIFAR-100 has 100 classes or 20 groups`() throws {
+    let folder = "\(root)/cifar-100"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    for name in ["train", "test"] {
+      // A group, a class, and the picture.
+      var records: [UInt8] = []
+      for number in 0..<4 as Range<UInt8> {
+        records += [5 * number, 25 * number]
+        records += [UInt8](repeating: 60 * number, count: 3072)
+      }
+      try Data(records).write(to: URL(fileURLWithPath: "\(folder)/\(name).bin"))
+    }
+    for (labels, classes) in [("fine", 100), ("coarse", 20)] {
+      let prepared = try run("data", "prepare", folder, "--labels", labels, "--out", labels)
+      #expect(prepared.output.contains("8 examples in \(classes) classes"), "\(prepared.output)")
+    }
+    let wrong = try run("data", "prepare", folder, "--labels", "finest", "--out", "none")
+    #expect(wrong.code == 2 && wrong.output.contains("expects fine or coarse, not \"finest\""))
+  }
+
   @Test func `presets are listed, and each is shown`() throws {
     let list = try run("model", "list")
     #expect(list.code == 0 && list.output.contains("alexnet-2012"), "\(list.output)")

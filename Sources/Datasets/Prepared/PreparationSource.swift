@@ -26,10 +26,12 @@ package struct PreparationSource: Sendable {
 
   /// Finds out what a folder holds.
   ///
-  /// - Parameter size: of pictures in folders.
+  /// - Parameters:
+  ///   - size: of pictures in folders.
+  ///   - labels: which of CIFAR-100's two.
   /// - Throws: `DatasetError` if it holds nothing that is known.
   package static func open(
-    _ path: String, size: Int
+    _ path: String, size: Int, labels: CIFARDataset.Labels = .fine
   ) throws(DatasetError) -> PreparationSource {
     guard Files.isFolder(path) else {
       throw DatasetError(path, Files.exists(path) ? "is no folder" : "is not there")
@@ -43,7 +45,7 @@ package struct PreparationSource: Sendable {
     }
     let binaries = ["data_batch_1.bin", "train.bin", "cifar-10-batches-bin", "cifar-100-binary"]
     if names.contains(where: { binaries.contains($0) }) {
-      return PreparationSource(try CIFARDataset.open(directory: path))
+      return PreparationSource(try CIFARDataset.open(directory: path, labels: labels))
     }
     return try PreparationSource(folder: path, size: size)
   }
