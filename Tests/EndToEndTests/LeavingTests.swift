@@ -52,6 +52,23 @@ struct LeavingTests {
     #expect(audit.code == 0, "\(audit.output)")
   }
 
+  @Test func `a node whose server is gone for good looks for it anew, and then ends`() throws {
+    let (server, members, address) = try start()
+    let late = try Program(["worker", "--server", address, "--join-timeout", "1"])
+    #expect(eventually { late.output.contains(": 2 workers, 1 fc nodes") }, "\(late.output)")
+    server.send(SIGKILL)
+    server.finish()
+    #expect(late.finish() == 1, "\(late.output)")
+    for words in [
+      "lost the connection to the server, trying again", "has been gone for 10 s",
+      "no server answered at \(address) for 1 s",
+    ] { #expect(late.output.contains(words), "\(words): \(late.output)") }
+    for member in members {
+      member.send(SIGKILL)
+      member.finish()
+    }
+  }
+
   @Test func `a second signal ends a server at once, in the middle of what it writes`() throws {
     // A model that no pipe holds.
     let (server, members, address) = try start([
