@@ -219,10 +219,7 @@ package final class ServerNode {
         continue
       }
       // The kernel tells of a parent's death once a thread: that is one signal, not many.
-      if now - first > Signals.echo {
-        result = .stop(Stop(outcome: .interrupted, reason: "\(name), for the second time"))
-        return
-      }
+      if now - first > Signals.echo { endAtOnce(name) }
     }
     for event in hub.takeEvents() {
       switch event {
@@ -274,6 +271,13 @@ package final class ServerNode {
     if let facts = core.dataset, totalSteps.value == 0 {
       totalSteps.value = context.plan.totalSteps(facts)
     }
+  }
+
+  /// A second signal ends the process where it stands, as a kill would: its other threads may wait
+  /// for a disk for ever. Nothing that is half written has its final name.
+  private func endAtOnce(_ signal: String) -> Never {
+    log.error("\(signal) again: ended at once, nothing more was saved")
+    _exit(1)
   }
 
   private func lost(_ link: Hub.Link) {

@@ -11,6 +11,9 @@ package final class StatusClient {
   private let link: Hub.Link
   private let endpoint: String
   private let credentials: Credentials?
+  /// How long an answer may take where nothing else is said: with the process's start and end that
+  /// makes less than two seconds.
+  package static let patienceMilliseconds = 1500
   private let identity = Header(
     run: 0, view: 0, sender: NodeID(0), incarnation: UInt64.random(in: 1...UInt64.max))
 
@@ -27,7 +30,7 @@ package final class StatusClient {
   /// Asks once.
   ///
   /// - Throws: `NodeError` if nothing, or nothing sensible, answers in time.
-  package func status(timeoutMilliseconds: Int = 2500) throws -> StatusRecord {
+  package func status(timeoutMilliseconds: Int = patienceMilliseconds) throws -> StatusRecord {
     try ask(.statusRequest, timeoutMilliseconds) { message in
       guard case .statusReply = message.body else { return nil }
       return try StatusRecord.decode(message.frames.flatMap { Array($0.bytes) })
@@ -90,6 +93,11 @@ package final class StatusClient {
       guard now < deadline else {
         if let failure {
           throw NodeError(Credentials.explain(failure, at: endpoint, with: credentials))
+        }
+        if hub.isTaken(link) {
+          throw NodeError(
+            "somebody at \(endpoint) takes the connection, but does not answer as a crosscut server "
+              + "(waited \(timeoutMilliseconds) ms): is the port right, or does the server hang?")
         }
         throw NodeError(
           "no server answers at \(endpoint) (waited \(timeoutMilliseconds) ms): is it running, "

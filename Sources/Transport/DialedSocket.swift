@@ -11,6 +11,8 @@ final class DialedSocket {
   private(set) var queue = SendQueue()
   /// Whether the connection is up, as far as the monitor has told.
   private(set) var isConnected: Bool
+  /// Whether somebody has taken the connection, whatever he speaks, and keeps it.
+  private(set) var isTaken = false
   /// Whether the next retry belongs to a connection that broke, not to an attempt that failed.
   private var hasJustBroken = false
 
@@ -29,8 +31,8 @@ final class DialedSocket {
     try socket.set(ZMQ_ROUTING_ID, bytes: Array(routingID.utf8))
     if let security { try socket.dial(with: security) }
     let events =
-      ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED
-      | handshakeFailures
+      ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED
+      | ZMQ_EVENT_CONNECT_RETRIED | handshakeFailures
     let monitor = try SocketMonitor(socket, events: events, context: context)
     do { try socket.connect(endpoint) } catch {
       // The monitor must go first.
@@ -108,11 +110,13 @@ final class DialedSocket {
   func collectEvents(_ hub: Hub) throws(TransportError) {
     while let record = try monitor?.next() {
       switch record.event {
+      case ZMQ_EVENT_CONNECTED: isTaken = true
       case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         isConnected = true
         hasJustBroken = false
         hub.note(.connected(link))
       case ZMQ_EVENT_DISCONNECTED:
+        isTaken = false
         hasJustBroken = isConnected
         if isConnected { hub.note(.disconnected(link)) }
         isConnected = false

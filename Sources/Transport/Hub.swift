@@ -202,6 +202,13 @@ package final class Hub {
     return listener?.callers[routingID]
   }
 
+  /// Whether somebody has taken a connection that this hub has dialed, whatever he speaks.
+  package func isTaken(_ link: Link) -> Bool {
+    checkThread()
+    guard case .dialed(let number) = link else { return false }
+    return dialed.first { $0.number == number }?.isTaken ?? false
+  }
+
   /// The IP address from which a peer that dialed this hub last spoke, if that is known.
   package func address(_ link: Link) -> String? {
     checkThread()

@@ -8,7 +8,7 @@ enum HealthCommand {
     words: ["health"],
     summary: "check that a server answers and that its run has not failed",
     details: [
-      "Prints the run's state in one line and ends within three seconds, whatever happens: made for"
+      "Prints the run's state in one line and ends within two seconds, whatever happens: made for"
         + " health checks."
     ],
     options: [.observedServer, .keyFile, .join],
@@ -26,19 +26,13 @@ enum HealthCommand {
     ],
     run: run)
 
-  /// How long the server may take, milliseconds.
-  private static let patience = 2500
-
   /// - Throws: why there is no answer.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
     let credentials = try arguments.credentials()
     let endpoint = try arguments.serverAddress(credentials, standard: Endpoint.standardServer)
-    let context = try Context()
-    // ZeroMQ's end would wait for a name lookup under way, and that may take longer than three
-    // seconds; the process's end does not.
-    _ = Unmanaged.passRetained(context)
+    let context = try Context.ofProcess()
     let client = try StatusClient(context: context, endpoint: endpoint, credentials: credentials)
-    let record = try client.status(timeoutMilliseconds: patience)
+    let record = try client.status()
     try Console.print(line(record) + "\n")
     return exitCode(record)
   }

@@ -31,8 +31,7 @@ enum StatusCommand {
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
     let credentials = try arguments.credentials()
     let endpoint = try arguments.serverAddress(credentials, standard: Endpoint.standardServer)
-    let context = try Context()
-    defer { context.terminate() }
+    let context = try Context.ofProcess()
     let client = try StatusClient(context: context, endpoint: endpoint, credentials: credentials)
     defer { client.close() }
     guard arguments.has("watch") else {
@@ -53,5 +52,15 @@ enum StatusCommand {
     if arguments.has("json") { return String(decoding: record.json(), as: UTF8.self) + "\n" }
     if arguments.has("why") { return WhyReport(record).render() }
     return StatusTable.render(record, columns: Console.width, color: Console.hasColor)
+  }
+}
+
+extension Context {
+  /// One that nobody ends: its end would wait for a name lookup under way, which may take longer than
+  /// whoever asks has patience; the process's end does not.
+  static func ofProcess() throws(TransportError) -> Context {
+    let context = try Context()
+    _ = Unmanaged.passRetained(context)
+    return context
   }
 }

@@ -174,27 +174,62 @@ struct BadInputTests {
     server.finish()
   }
 
+  @Test func `a node of another run at this address is told so, and may join this one`() throws {
+    let (server, address) = try server()
+    let beat = Heartbeat(
+      ready: true, dataset: nil, turn: 7, phase: "conv forward", millisecondsSinceProgress: 3,
+      telemetry: Telemetry(), waits: [])
+    let header = Header(run: 9, view: 4, sender: NodeID(1), incarnation: 7)
+    let refusal = try refusal(address, to: WireCodec.encode(Message(header, .heartbeat(beat))))
+    #expect(refusal.mayJoinAgain)
+    #expect(refusal.reason.hasPrefix("the server here runs "), "\(refusal)")
+    #expect(refusal.reason.hasSuffix(", not its run"), "\(refusal)")
+    #expect(eventually { server.output.contains("which is not this one") }, "\(server.output)")
+    server.send(SIGTERM)
+    server.finish()
+  }
+
+  @Test(arguments: ["status", "health"])
+  func `a port where something else answers is told from a server that is away`(
+    command: String
+  ) throws {
+    let server = try Program([
+      "server", "lenet5", "--run-dir", scratch.path, "--listen", "tcp://127.0.0.1:0", "--http",
+      "127.0.0.1:0",
+    ])
+    #expect(eventually { !scratch.address.isEmpty }, "\(server.output)")
+    let page = try #require(scratch.text("http.address").firstMatch(of: /127\.0\.0\.1:\d+/)?.0)
+    expectOneLine(
+      try Program([command, "--server", "tcp://\(page)"]), code: 1,
+      [
+        "somebody at tcp://\(page) takes the connection, but does not answer as a crosscut server",
+        "is the port right, or does the server hang?",
+      ])
+    server.send(SIGTERM)
+    server.finish()
+  }
+
   // MARK: Versions
 
   /// Says something to a server and gives its refusal.
-  private func refusal(_ address: String, to parts: [Frame]) throws -> String? {
+  private func refusal(_ address: String, to parts: [Frame]) throws -> Refusal {
     let context = try Context()
     defer { context.terminate() }
     let hub = try Hub(context: context, listen: nil)
     defer { hub.close(lingerMilliseconds: 0) }
     let link = try hub.dial(address)
     #expect(hub.send(parts, to: link))
-    var reason: String?
+    var heard: Refusal?
     _ = eventually {
       _ = try? hub.wait(milliseconds: 20, wakeUp: nil)
       _ = hub.takeEvents()
       guard let answer = try? hub.receive(), let message = try? WireCodec.decode(answer.1),
         case .refusal(let refusal) = message.body
       else { return false }
-      reason = refusal.reason
+      heard = refusal
       return true
     }
-    return reason
+    return try #require(heard)
   }
 
   @Test func `a node of another version is refused, and told which the server is`() throws {
@@ -204,14 +239,14 @@ struct BadInputTests {
       preferredRank: -1)
     let header = Header(run: 0, view: 0, sender: NodeID(0), incarnation: 7)
     let parts = try WireCodec.encode(Message(header, .join(join)))
-    let software = try #require(try refusal(address, to: parts))
+    let software = try refusal(address, to: parts).reason
     #expect(software.contains("crosscut 0.0.9, the server is \(Version.text)"), "\(software)")
     #expect(software.contains("same version"))
     // The first field of every header is the protocol's version.
     var bytes = Array(parts[0].bytes)
     #expect(bytes[0] == 0x08 && bytes[1] == UInt8(Limits.protocolVersion))
     bytes[1] += 1
-    let protocols = try #require(try refusal(address, to: [Frame(copying: bytes)]))
+    let protocols = try refusal(address, to: [Frame(copying: bytes)]).reason
     #expect(
       protocols.contains("version 2 of the protocol, this crosscut version 1"), "\(protocols)")
     server.send(SIGTERM)

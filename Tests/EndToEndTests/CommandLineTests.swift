@@ -70,7 +70,9 @@ struct CommandLineTests {
 
   @Test(arguments: [
     ("optimizer.learningrate=0.1", "learningRate"), ("network.layers[3].window=99", "window"),
-    ("globalBatch=0", "globalBatch"),
+    ("globalBatch=0", "globalBatch"), ("optimizer.learningRate=NaN", "expected a finite number"),
+    ("cluster.workers=0", "cluster.workers"),
+    ("cluster.fcNodes=11", "11 FC nodes cannot share the"),
   ])
   func `a mistake in the configuration is one line before any process starts`(
     override: String, word: String
@@ -84,8 +86,8 @@ struct CommandLineTests {
   }
 
   @Test(arguments: ["status", "health"])
-  func `no server is one line and exit code 1 within three seconds`(command: String) throws {
-    let seconds = try shortest(within: 3.5) {
+  func `no server is one line and exit code 1 within two seconds`(command: String) throws {
+    let seconds = try shortest(within: 2) {
       let program = try Program([command, "--server", "tcp://127.0.0.1:1"])
       #expect(program.finish() == 1)
       #expect(
@@ -93,7 +95,7 @@ struct CommandLineTests {
         "\(program.output)")
       #expect(program.output.split(separator: "\n").count == 1)
     }
-    #expect(seconds < 3.5)
+    #expect(seconds < 2)
   }
 
   @Test(arguments: [("file/run", "cannot make "), ("file", "is a file\n")])

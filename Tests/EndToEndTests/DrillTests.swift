@@ -61,6 +61,12 @@ struct DrillTests {
     let report = try drill(["delay", "fc-1", "--latency", "30", "--seconds", "2"], at: server)
     #expect(report.contains("not at all: nothing had to be done"), "\(report)")
     #expect(cluster.text("run/fc-1.log").contains("drill: delay by 30 ms for 2000 ms"))
+    let hits = /drill over: it has hit (\d+) messages?/
+    #expect(
+      eventually {
+        let hit = cluster.text("run/fc-1.log").firstMatch(of: hits)?.1
+        return hit.flatMap { Int($0) } ?? 0 > 0
+      }, "\(cluster.text("run/fc-1.log"))")
     end(program)
   }
 

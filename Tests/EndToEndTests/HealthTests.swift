@@ -39,12 +39,16 @@ struct HealthTests {
     #expect(HealthCommand.line(record) == "failed: step 3 of 8, fc 1 is gone")
   }
 
-  @Test func `a name that cannot be looked up costs no more than three seconds`() throws {
-    let seconds = try shortest(within: 3.5) {
-      let program = try Program(["health", "--server", "tcp://server.invalid:5555"])
+  @Test(arguments: ["health", "status"])
+  func `a name that cannot be looked up costs no more than two seconds`(command: String) throws {
+    let seconds = try shortest(within: 2) {
+      let program = try Program([command, "--server", "tcp://server.invalid:5555"])
       #expect(program.finish() == 1)
+      #expect(
+        program.output.hasPrefix("crosscut: no server answers at tcp://server.invalid:5555"),
+        "\(program.output)")
       #expect(program.output.split(separator: "\n").count == 1, "\(program.output)")
     }
-    #expect(seconds < 3.5)
+    #expect(seconds < 2)
   }
 }

@@ -4,10 +4,10 @@ import Tensors
 
 @testable import Coordination
 
-/// What is wrong with the cores on purpose: the simulator must find each of these.
+/// What is wrong on purpose: the simulator must find each of these.
 ///
-/// They are made where the simulated shells and the cores meet, by changing what a core is told,
-/// says or holds; the cores themselves have no switch for it.
+/// They are planted in the simulated shells, where these meet the cores: they change what a core is
+/// told, says or holds. The cores themselves have no switch for it.
 enum PlantedBug: String, CaseIterable {
   /// Workers and FC nodes drop what comes early for a view they have not heard of.
   case dropsNewerViews
@@ -51,6 +51,14 @@ enum PlantedBug: String, CaseIterable {
   case isDeafUnprepared
   /// The server never takes offence at a turn that does not move.
   case neverEvicts
+  /// A server shard adds what one worker pushed twice.
+  case shardCountsTwice
+  /// A server shard steps and gives out a chunk when one worker's push is still missing.
+  case shardReleasesEarly
+  /// A server shard throws the step of a turn away at every view, committed or not.
+  case shardForgetsToCommit
+  /// A server shard forgets what the first worker pushes in a view that runs a turn again.
+  case shardForgetsPushes
 }
 
 extension PlantedBug {
@@ -58,6 +66,9 @@ extension PlantedBug {
   var variant: RandomScenario.Variant {
     switch self {
     case .forgetsToMirror, .givesToTheUnprepared: .mirrored
+    case .shardCountsTwice, .shardReleasesEarly, .shardForgetsToCommit,
+      .shardForgetsPushes:
+      .sharded
     default: .plain
     }
   }
@@ -68,7 +79,8 @@ extension SimulatedCluster {
   func tampered(_ message: Message, at node: SimulatedNode) -> Message? {
     guard let bug else { return message }
     var message = message
-    let view = node.server?.view ?? node.worker?.gate.view ?? node.fc?.gate.view
+    let view =
+      node.server?.view ?? node.worker?.gate.view ?? node.fc?.gate.view ?? node.shard?.gate.view
     switch (bug, message.body) {
     case (_, .view(let next)): return tampered(message, next, bug, node)
     case (.dropsNewerViews, .parameters), (.dropsNewerViews, .activations),
@@ -76,6 +88,12 @@ extension SimulatedCluster {
       if message.header.view > view?.number ?? 0 { return nil }
     case (.countsOldViews, .push):
       if node.server != nil, let view { message.header.view = view.number }
+    case (.shardForgetsPushes, .push):
+      if node.shard != nil, message.header.view > 1,
+        message.header.sender == view?.workers.first?.node
+      {
+        return nil
+      }
     case (.isDeafUnprepared, .stop):
       if node.preparing != nil { return nil }
     case (.waitsWithoutNames, .heartbeat(var beat)):
@@ -93,6 +111,7 @@ extension SimulatedCluster {
     let isLater = view.number > 1 && !view.isFinal
     switch bug {
     case .forgetsToCommit: node.fc?.working = nil
+    case .shardForgetsToCommit: node.shard?.working = nil
     case .appliesSkipped where view.skippedTurns > 0:
       message.body = .view(changed(view, resumeTurn: view.resumeTurn, skippedTurns: 0))
     case .resumesTooLate where isLater:
@@ -136,6 +155,18 @@ extension SimulatedCluster {
     case .collectsBeforeApplying:
       return directives.sorted { rank($0) < rank($1) }
     default: return directives
+    }
+  }
+
+  /// What a server shard with the bug does about an event.
+  func tampered(_ directives: [ShardCore.Directive]) -> [ShardCore.Directive] {
+    guard bug == .shardCountsTwice else { return directives }
+    return directives.map { directive in
+      guard case .compute(let id, .apply(let chunk, let gradients, let step)) = directive else {
+        return directive
+      }
+      return .compute(
+        id, .apply(chunk: chunk, gradients: gradients + gradients.prefix(1), step: step))
     }
   }
 
@@ -203,6 +234,20 @@ extension SimulatedCluster {
     default: return
     }
     server.server = core
+  }
+
+  /// Changes what a shard's core holds before a message.
+  func tamper(with node: SimulatedNode, before message: Message) {
+    guard bug == .shardReleasesEarly, case .push(let push) = message.body, let core = node.shard,
+      let chunk = push.chunk, core.chunks.contains(chunk), push.turn == core.turn,
+      let workers = core.gate.view?.workers, workers.count > 1,
+      let sender = workers.firstIndex(where: { $0.node == message.header.sender }),
+      !core.applying.contains(chunk)
+    else { return }
+    let missing = workers.indices.filter { $0 != sender && core.pushes[chunk]?[$0] == nil }
+    guard missing.count == 1 else { return }
+    node.shard?.pushes[chunk, default: [:]][missing[0]] = frame(
+      Array(repeating: 0, count: model.chunkSizes[chunk]))
   }
 
   /// Changes what a member's core holds after an event.

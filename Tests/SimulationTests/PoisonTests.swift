@@ -78,6 +78,7 @@ struct PoisonTests {
 
   @Test func `deaths and lost messages around it change nothing`() {
     var skipped = 0
+    var happened = SimulatedCluster.Happened()
     for seed in 0..<150 {
       let cluster = run(seed: seed, seed % 2 == 0 ? .skip : .rollBack, transient: seed % 2 == 1) {
         options in
@@ -92,7 +93,9 @@ struct PoisonTests {
       }
       #expect(cluster.exit?.outcome == .finished, "seed \(seed): \(cluster.exit as Any)")
       skipped += cluster.audit.skipped.count
+      happened += cluster.happened
     }
+    #expect(happened.kills > 150 && happened.lostMessages > 100, "\(happened)")
     #expect(skipped > 30)
   }
 }

@@ -7,7 +7,7 @@ import Tensors
 struct RandomScenario: CustomStringConvertible {
   let seed: UInt64
   var options: SimulatedCluster.Options
-  /// What is wrong with the cores on purpose.
+  /// What is wrong on purpose.
   var bug: PlantedBug?
 
   /// What a cluster has that another does not; the rest of a seed's scenario is the same.

@@ -44,22 +44,19 @@ struct RandomScenarioTests {
 
   /// What the runs of some seeds saw.
   private struct Tally {
-    var faults = 0
+    var happened = SimulatedCluster.Happened()
     var culprits = 0
-    var serverDeaths = 0
     var finished = 0
 
     mutating func add(_ cluster: SimulatedCluster) {
-      faults += cluster.faultsHappened
+      happened += cluster.happened
       culprits += cluster.culpritsFound
-      serverDeaths += Int(cluster.life.run) - 77
       finished += cluster.exit?.outcome == .finished ? 1 : 0
     }
 
     static func + (left: Tally, right: Tally) -> Tally {
       Tally(
-        faults: left.faults + right.faults, culprits: left.culprits + right.culprits,
-        serverDeaths: left.serverDeaths + right.serverDeaths,
+        happened: left.happened + right.happened, culprits: left.culprits + right.culprits,
         finished: left.finished + right.finished)
     }
   }
@@ -87,16 +84,25 @@ struct RandomScenarioTests {
       }
       return await group.reduce(Tally(), +)
     }
+    let happened = tally.happened
     if count > 1000 {
       print(
-        "\(count) runs from seed \(first): \(tally.faults) faults, \(tally.serverDeaths) of them "
+        "\(count) runs from seed \(first): \(happened.faults) faults, \(happened.serverDeaths) of them "
           + "deaths of the server; \(tally.finished) runs finished, \(tally.culprits) stalls with a "
           + "culprit, who was named")
     }
     // A test of faults that do not happen proves nothing.
-    #expect(tally.faults > 2 * Int(count))
+    #expect(happened.faults > 2 * Int(count), "\(happened)")
     #expect(tally.culprits > Int(count) / 20)
-    #expect(tally.serverDeaths > Int(count) / 10)
+    #expect(happened.serverDeaths > Int(count) / 10)
+    for (kind, times) in [
+      ("kills", happened.kills), ("hangs", happened.hangs), ("break-downs", happened.breakDowns),
+      ("leaves", happened.leaves), ("joins", happened.joins), ("full disks", happened.fullDisks),
+    ] { #expect(times > Int(count) / 30, "\(kind): \(happened)") }
+    for (kind, messages) in [
+      ("lost", happened.lostMessages), ("doubled", happened.doubledMessages),
+      ("delayed", happened.delayedMessages),
+    ] { #expect(messages > Int(count), "\(kind): \(happened)") }
     #expect(tally.finished > Int(count) / 2)
   }
 }

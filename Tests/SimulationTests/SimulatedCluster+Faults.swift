@@ -6,6 +6,8 @@ extension SimulatedCluster {
   enum Fault {
     /// The process dies; its connections close, or its host vanishes without a word.
     case kill(NodeName, connectionCloses: Bool)
+    /// Its connection to the server breaks while both live; it connects again at once.
+    case reset(NodeName)
     /// Its compute thread hangs, its socket thread lives on.
     case hang(NodeName)
     /// Its next computation fails.
@@ -35,44 +37,96 @@ extension SimulatedCluster {
     let loses: Bool
   }
 
+  /// What has happened so far, by kind: a test of one kind of fault must not pass for another's.
+  struct Happened: Sendable {
+    /// Members that died, lost their connection, hung, broke down, were told to leave, came later
+    /// than the others.
+    var kills = 0
+    var resets = 0
+    var hangs = 0
+    var breakDowns = 0
+    var leaves = 0
+    var joins = 0
+    var serverDeaths = 0
+    /// Ends that an operator asked for.
+    var stops = 0
+    /// Times in which messages may be lost or held up; whether any is, the counts below say.
+    var blackouts = 0
+    var cuts = 0
+    var fullDisks = 0
+
+    /// Messages that got lost under way, those of a dead process's last moments not included.
+    var lostMessages = 0
+    /// Messages that came twice.
+    var doubledMessages = 0
+    /// Messages that took longer than any does in a cluster without special options.
+    var delayedMessages = 0
+
+    var faults: Int {
+      kills + resets + hangs + breakDowns + leaves + joins + serverDeaths + stops + blackouts + cuts
+        + fullDisks
+    }
+
+    static func + (left: Happened, right: Happened) -> Happened {
+      var sum = left
+      for count in [
+        \Happened.kills, \.resets, \.hangs, \.breakDowns, \.leaves, \.joins, \.serverDeaths,
+        \.stops,
+        \.blackouts, \.cuts, \.fullDisks, \.lostMessages, \.doubledMessages, \.delayedMessages,
+      ] { sum[keyPath: count] += right[keyPath: count] }
+      return sum
+    }
+
+    static func += (left: inout Happened, right: Happened) { left = left + right }
+  }
+
   /// A fault counts only where it finds its victim: those that come too early or too late are
   /// nothing.
   mutating func apply(_ fault: Fault) {
     switch fault {
-    case .add(let role): join(role, rank: -1)
+    case .add(let role):
+      happened.joins += 1
+      join(role, rank: -1)
     case .stop:
+      happened.stops += 1
       if isUnderWay { stopRequested = true }
       requestStop()
     case .giveUp:
+      happened.stops += 1
       if isUnderWay {
         stopRequested = true
         if holderFaults.isEmpty { violations.append("had to be given up: \(serverCore.state)") }
       }
       requestStop()
     case .blackout(let length, let probability):
+      happened.blackouts += 1
       blackout = (now + length, probability)
       lossy = true
     case .killServer(let down):
       guard server.isRunning, exit == nil else { return }
+      happened.serverDeaths += 1
       server.alive = false
       cutLinks(from: .server)
       notes.append("\(now) server dies for \(down)")
       holderFaults += holderNames
       schedule(after: down, .revive)
     case .cut(let cut, let length):
+      happened.cuts += 1
       partitions.append((cut, now + length))
       lossy = true
       // Silence makes a healthy node one that is lost.
       holderFaults += [cut.from, cut.to].filter(\.role.holdsParameters)
       if cut.from.role == .server || cut.to.role == .server { holderFaults += holderNames }
-    case .diskFull(let writes): failingWrites += writes
-    case .kill(let name, _), .hang(let name), .breakDown(let name), .leave(let name):
+    case .diskFull(let writes):
+      happened.fullDisks += 1
+      failingWrites += writes
+    case .kill(let name, _), .reset(let name), .hang(let name), .breakDown(let name),
+      .leave(let name):
       guard let id = serverCore.membership.records.values.first(where: { $0.name == name })?.node,
         let node = nodes[id], node.isRunning
       else { return }
       apply(fault, to: node, id, name)
     }
-    faultsHappened += 1
   }
 
   private var holderNames: [NodeName] {
@@ -84,6 +138,7 @@ extension SimulatedCluster {
     _ fault: Fault, to node: SimulatedNode, _ id: NodeID, _ name: NodeName
   ) {
     if case .leave = fault {
+      happened.leaves += 1
       let holds = name.role.holdsParameters
       if holds, isUnderWay, plan.checkpointEvery == 0 { stopRequested = true }
       // Others may have to go back to where it went.
@@ -94,6 +149,12 @@ extension SimulatedCluster {
       }
       return handle(.leave, at: id)
     }
+    if case .reset = fault {
+      happened.resets += 1
+      if name.role.holdsParameters { holderFaults.append(name) }
+      guard let incarnation = incarnations[id] else { return }
+      return schedule(after: delay(3000), .lost(id, incarnation: incarnation))
+    }
     faulty[id] = name
     if name.role.holdsParameters {
       holderFaults.append(name)
@@ -102,13 +163,18 @@ extension SimulatedCluster {
     }
     switch fault {
     case .kill(_, let closes):
+      happened.kills += 1
       node.alive = false
       cutLinks(from: id)
       if closes, let incarnation = incarnations[id] {
         schedule(after: delay(3000), .lost(id, incarnation: incarnation))
       }
-    case .hang: node.hung = true
-    default: node.broken = true
+    case .hang:
+      happened.hangs += 1
+      node.hung = true
+    default:
+      happened.breakDowns += 1
+      node.broken = true
     }
   }
 

@@ -44,7 +44,8 @@ extension SimulatedCluster {
         perform(directive, of: id)
       }
       tamper(with: node, keeping: kept)
-      for directive in node.shard?.handle(.message(message), now: now) ?? [] {
+      if bug != nil { tamper(with: node, before: message) }
+      for directive in tampered(node.shard?.handle(.message(message), now: now) ?? []) {
         perform(directive, of: id)
       }
     case .tick:

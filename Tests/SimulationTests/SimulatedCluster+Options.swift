@@ -13,7 +13,9 @@ extension SimulatedCluster {
     var globalBatch = 7
     var evaluateEvery: UInt64 = 2
     var evaluationExamples: UInt64 = 9
-    var maximumDelay: Microseconds = 4000
+    var maximumDelay = Self.usualDelay
+    /// The longest that a message is under way where nothing special is asked for.
+    static let usualDelay: Microseconds = 4000
     /// Every message is delivered a second time with this probability in 1/256.
     var duplicates: UInt32 = 0
     var preparation = Preparation()

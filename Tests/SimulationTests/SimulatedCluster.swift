@@ -68,7 +68,7 @@ struct SimulatedCluster {
   var partitions: [(cut: Cut, end: Microseconds)] = []
   /// Checkpoints that the disk will not take.
   var failingWrites = 0
-  /// What is wrong with the cores on purpose.
+  /// What is wrong on purpose.
   let bug: PlantedBug?
   /// When anything but a heartbeat last happened.
   var lastMove: Microseconds = 1
@@ -88,7 +88,7 @@ struct SimulatedCluster {
   /// Stalls in which a node was at fault and was found by following the waits.
   var culpritsFound = 0
   var exit: Stop?
-  var faultsHappened = 0
+  var happened = Happened()
   /// Members that a fault has made useless, whether or not the server knows.
   var faulty: [NodeID: NodeName] = [:]
   /// Whether somebody asked for the end of the run before it had come.
@@ -256,16 +256,24 @@ struct SimulatedCluster {
     let link = Link(
       sender: sender, incarnation: message.header.incarnation, receiver: receiver, isBulk: isBulk)
     if case .heartbeat = message.body {} else { lastMove = now }
-    if now < blackout.end, below(256) < blackout.probability { return }
+    if now < blackout.end, below(256) < blackout.probability {
+      happened.lostMessages += 1
+      return
+    }
     var earliest = now
     for (cut, end) in partitions where now < end && matches(cut, from: sender, to: receiver) {
-      if cut.loses { return }
+      if cut.loses {
+        happened.lostMessages += 1
+        return
+      }
       earliest = max(earliest, end)
     }
     let copies = options.duplicates > below(256) ? 2 : 1
+    happened.doubledMessages += copies - 1
     for _ in 0..<copies {
       let time = max(earliest + delay(options.maximumDelay), (linkTimes[link] ?? 0) + 1)
       linkTimes[link] = time
+      if time - now > Options.usualDelay { happened.delayedMessages += 1 }
       schedule(after: time - now, .deliver(message, to: receiver, link: link))
     }
   }

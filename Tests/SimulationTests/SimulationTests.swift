@@ -17,13 +17,16 @@ struct SimulationTests {
   }
 
   /// Runs a cluster that must finish, with the parameters of the run in one loop.
+  ///
+  /// - Parameter happened: whether what the test is about has happened.
   @discardableResult
   private func check(
-    seed: Int, _ options: SimulatedCluster.Options, expectFaults: Int = 0
+    seed: Int, _ options: SimulatedCluster.Options,
+    happened: (SimulatedCluster.Happened) -> Bool = { _ in true }
   ) -> SimulatedCluster {
     let cluster = run(seed: seed, options)
     #expect(cluster.exit?.outcome == .finished, "seed \(seed)")
-    #expect(cluster.faultsHappened >= expectFaults, "seed \(seed): a fault did not happen")
+    #expect(happened(cluster.happened), "seed \(seed): only \(cluster.happened)")
     return cluster
   }
 
@@ -42,7 +45,7 @@ struct SimulationTests {
       var options = SimulatedCluster.Options()
       options.workers = 3
       options.maximumDelay = 200_000
-      check(seed: seed, options)
+      check(seed: seed, options) { $0.delayedMessages > 100 }
     }
   }
 
@@ -51,11 +54,12 @@ struct SimulationTests {
       var options = SimulatedCluster.Options()
       options.workers = 3
       options.duplicates = 128
-      check(seed: seed, options)
+      check(seed: seed, options) { $0.doubledMessages > 100 }
     }
   }
 
   @Test func `a worker that dies at any moment costs nothing but time`() {
+    var happened = SimulatedCluster.Happened()
     for seed in 0..<150 {
       var options = SimulatedCluster.Options()
       options.workers = 3
@@ -64,7 +68,25 @@ struct SimulationTests {
       options.faults = [
         (time, .kill(NodeName(.worker, seed % 3), connectionCloses: seed % 2 == 0))
       ]
-      check(seed: seed, options)
+      happened += check(seed: seed, options).happened
+    }
+    #expect(happened.kills > 100, "\(happened)")
+  }
+
+  @Test func `a connection that is reset is a death to the server, and its node joins again`() {
+    for seed in 0..<60 {
+      var options = SimulatedCluster.Options()
+      options.workers = 3
+      options.steps = 30
+      let victim = NodeName(seed % 3 == 0 ? .fc : .worker, seed % 2)
+      options.faults = [(Microseconds(60_000 + seed * 1700), .reset(victim))]
+      let cluster = check(seed: seed, options) { $0.resets == 1 && $0.kills == 0 }
+      #expect(
+        cluster.notes.contains { $0.contains("\(victim) is gone: its connection closed") },
+        "seed \(seed): \(cluster.notes)")
+      #expect(
+        cluster.notes.contains { $0.contains("\(victim) joins again") },
+        "seed \(seed): \(cluster.notes)")
     }
   }
 
@@ -72,6 +94,7 @@ struct SimulationTests {
   func `fc weights that step once a sub-batch do so exactly once, whatever dies when`(
     dealsWhole: Bool
   ) {
+    var happened = SimulatedCluster.Happened()
     for seed in 0..<150 {
       var options = SimulatedCluster.Options()
       options.workers = 3
@@ -84,13 +107,15 @@ struct SimulationTests {
         (time, .kill(NodeName(.worker, seed % 3), connectionCloses: seed % 2 == 0)),
         (time + 15_000, .add(.worker)),
       ]
-      check(seed: seed, options)
+      happened += check(seed: seed, options).happened
     }
+    #expect(happened.kills > 50, "\(happened)")
   }
 
   @Test
   func `an fc node that dies in the middle of a step's steps costs what came after the checkpoint`()
   {
+    var happened = SimulatedCluster.Happened()
     for seed in 0..<100 {
       var options = SimulatedCluster.Options()
       options.workers = 2
@@ -103,8 +128,9 @@ struct SimulationTests {
         (time, .kill(NodeName(.fc, seed % 2), connectionCloses: true)),
         (time + 30_000, .add(.fc)),
       ]
-      check(seed: seed, options)
+      happened += check(seed: seed, options).happened
     }
+    #expect(happened.kills > 50, "\(happened)")
   }
 
   @Test(arguments: [false, true])
@@ -149,7 +175,7 @@ struct SimulationTests {
         (time + 7000, .kill(NodeName(.worker, 2), connectionCloses: true)),
         (time + 20_000, .add(.worker)),
       ]
-      check(seed: seed, options, expectFaults: 3)
+      check(seed: seed, options) { $0.kills == 2 && $0.joins == 1 }
     }
   }
 
@@ -162,7 +188,7 @@ struct SimulationTests {
         (60_000 + Microseconds(seed) * 500, .kill(NodeName(.worker, 0), connectionCloses: true)),
         (900_000, .add(.worker)),
       ]
-      check(seed: seed, options, expectFaults: 2)
+      check(seed: seed, options) { $0.kills == 1 && $0.joins == 1 }
     }
   }
 
@@ -177,7 +203,7 @@ struct SimulationTests {
         (time, .add(.worker)), (time + 30_000, .leave(NodeName(.worker, 0))),
         (time + 60_000, .add(.worker)), (time + 90_000, .leave(NodeName(.worker, 1))),
       ]
-      check(seed: seed, options, expectFaults: 2)
+      check(seed: seed, options) { $0.joins == 2 && $0.leaves == 2 }
     }
   }
 
@@ -191,7 +217,7 @@ struct SimulationTests {
         options.faults.append((time, .kill(NodeName(.worker, 1), connectionCloses: true)))
         options.faults.append((time + 50_000, .add(.worker)))
       }
-      let cluster = check(seed: seed, options, expectFaults: 20)
+      let cluster = check(seed: seed, options) { $0.kills == 10 && $0.joins == 10 }
       #expect(
         cluster.notes.count { $0.contains("worker 1 joined") } >= 11,
         "seed \(seed): \(cluster.notes)")
@@ -204,7 +230,7 @@ struct SimulationTests {
       options.workers = 3
       options.steps = 10
       options.faults = [(40_000 + Microseconds(seed) * 1000, .hang(NodeName(.worker, 1)))]
-      let cluster = check(seed: seed, options, expectFaults: 1)
+      let cluster = check(seed: seed, options) { $0.hangs == 1 }
       #expect(
         cluster.notes.contains { $0.contains("worker 1 is gone: no progress") },
         "seed \(seed): \(cluster.notes)")
@@ -220,7 +246,7 @@ struct SimulationTests {
       options.faults = [
         (time, .hang(NodeName(.worker, 0))), (time, .hang(NodeName(.worker, 2))),
       ]
-      check(seed: seed, options, expectFaults: 2)
+      check(seed: seed, options) { $0.hangs == 2 }
     }
   }
 
@@ -230,7 +256,7 @@ struct SimulationTests {
       options.workers = 1
       let time = 30_000 + Microseconds(seed) * 1000
       options.faults = [(time, .hang(NodeName(.worker, 0))), (30_000_000, .add(.worker))]
-      check(seed: seed, options, expectFaults: 2)
+      check(seed: seed, options) { $0.hangs == 1 && $0.joins == 1 }
     }
   }
 
@@ -240,7 +266,7 @@ struct SimulationTests {
       options.workers = 1
       let time = 40_000 + Microseconds(seed) * 1000
       options.faults = [(time, .leave(NodeName(.worker, 0))), (2_000_000, .add(.worker))]
-      let cluster = check(seed: seed, options, expectFaults: 2)
+      let cluster = check(seed: seed, options) { $0.leaves == 1 && $0.joins == 1 }
       // It was let go before anybody came for it.
       let left = cluster.notes.first { $0.contains("left the run") } ?? "never"
       let time2 = left.split(separator: " ").first.flatMap { Int($0) } ?? .max
@@ -278,11 +304,15 @@ struct SimulationTests {
       options.maximumDelay = [500, 4000, 200_000][seed % 3]
       options.duplicates = seed % 2 == 0 ? 128 : 0
       options.schedule = Schedule(subBatches: 1 + seed % 3, dealsWhole: seed % 5 == 0)
-      check(seed: seed, options)
+      check(seed: seed, options) { happened in
+        (seed % 2 > 0 || happened.doubledMessages > 0)
+          && (seed % 3 < 2 || happened.delayedMessages > 0)
+      }
     }
   }
 
   @Test func `workers that die and come change nothing for several parameter servers`() {
+    var happened = SimulatedCluster.Happened()
     for seed in 0..<150 {
       var options = SimulatedCluster.Options()
       options.workers = 3
@@ -298,8 +328,9 @@ struct SimulationTests {
         // Those that go before the run has begun are waited for.
         (20_000_000, .add(.worker)), (20_000_000, .add(.worker)),
       ]
-      check(seed: seed, options)
+      happened += check(seed: seed, options).happened
     }
+    #expect(happened.kills > 50 && happened.leaves > 50, "\(happened)")
   }
 
   @Test
@@ -324,6 +355,7 @@ struct SimulationTests {
   }
 
   @Test func `a server shard that leaves puts its share into a checkpoint first`() {
+    var happened = SimulatedCluster.Happened()
     for seed in 0..<30 {
       var options = SimulatedCluster.Options()
       options.shards = 2
@@ -334,10 +366,12 @@ struct SimulationTests {
         (2_000_000, .add(.shard)),
       ]
       let cluster = run(seed: seed, options)
+      happened += cluster.happened
       #expect(cluster.exit?.outcome == .finished, "seed \(seed)")
       let most = Int(cluster.plan.program(cluster.facts).count) + 4
       #expect(cluster.commits.count <= most, "seed \(seed): \(cluster.commits.count)")
     }
+    #expect(happened.leaves > 20, "\(happened)")
   }
 
   @Test func `a server shard that hangs is named, no worker is blamed for it`() {
@@ -369,6 +403,7 @@ struct SimulationTests {
   }
 
   @Test func `an fc node that leaves puts its slice into a checkpoint first`() {
+    var happened = SimulatedCluster.Happened()
     for seed in 0..<30 {
       var options = SimulatedCluster.Options()
       options.steps = 8
@@ -377,22 +412,27 @@ struct SimulationTests {
         (Microseconds(45_000 + seed * 1500), .leave(NodeName(.fc, 0))), (2_000_000, .add(.fc)),
       ]
       let cluster = run(seed: seed, options)
+      happened += cluster.happened
       #expect(cluster.exit?.outcome == .finished, "seed \(seed)")
       // What was committed while the slices were on their way is all that is repeated.
       let most = Int(cluster.plan.program(cluster.facts).count) + 4
       #expect(cluster.commits.count <= most, "seed \(seed): \(cluster.commits.count)")
     }
+    #expect(happened.leaves > 20, "\(happened)")
   }
 
   @Test func `an fc node that leaves a run without checkpoints hands in its slice first`() {
+    var happened = SimulatedCluster.Happened()
     for seed in 0..<30 {
       var options = SimulatedCluster.Options()
       options.steps = 8
       options.faults = [(Microseconds(45_000 + seed * 1500), .leave(NodeName(.fc, 0)))]
       let cluster = run(seed: seed, options)
+      happened += cluster.happened
       #expect(cluster.exit?.outcome == .interrupted, "seed \(seed)")
       #expect(cluster.server.saved != nil, "seed \(seed)")
     }
+    #expect(happened.leaves > 20, "\(happened)")
   }
 
   @Test func `a run stopped at any moment leaves the model of its last step`() {
@@ -411,6 +451,7 @@ struct SimulationTests {
   }
 
   @Test func `messages that are lost cost a turn, not the run`() {
+    var happened = SimulatedCluster.Happened()
     for seed in 0..<40 {
       var options = SimulatedCluster.Options()
       options.workers = 3
@@ -418,7 +459,8 @@ struct SimulationTests {
       options.faults = [
         (Microseconds(40_000 + seed * 2500), .blackout(20_000, probability: 128))
       ]
-      check(seed: seed, options, expectFaults: 1)
+      happened += check(seed: seed, options).happened
     }
+    #expect(happened.lostMessages > 100, "\(happened)")
   }
 }
