@@ -57,8 +57,6 @@ package struct FCCore: Sendable {
   var pieces = PieceSequence()
   var restored: UInt32 = 0
 
-  /// Members of the view that this node has complained of.
-  var complained: Set<NodeID> = []
 
   var clock: PhaseClock
   var lastBeat: Microseconds?
@@ -123,12 +121,9 @@ package struct FCCore: Sendable {
 
   /// Counts a message that does not fit the plan, and tells the server of its sender, once a view.
   mutating func complain(of sender: NodeID, _ what: String, _ out: inout [Directive]) {
-    gate.count(.wrongSize)
-    guard complained.insert(sender).inserted else { return }
-    let complaint = Complaint(node: sender, reason: "\(what) of another size")
-    out.append(.send(message(.complaint(complaint)), to: .server))
-    out.append(
-      .note("\(name(of: sender).map { "\($0)" } ?? "\(sender)") sends \(what) of another size"))
+    guard let (body, note) = gate.complaint(of: sender, what) else { return }
+    out.append(.send(message(body), to: .server))
+    out.append(.note(note))
   }
 
   func message(_ body: Body, _ frames: [Frame] = []) -> Message {
@@ -175,7 +170,6 @@ package struct FCCore: Sendable {
     guard let early = gate.advance(to: view) else { return }
     let program = plan.program(view.dataset)
     self.program = program
-    complained = []
     outstanding = [:]
     inbox = [:]
     handsInMore = false

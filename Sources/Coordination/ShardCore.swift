@@ -137,6 +137,13 @@ package struct ShardCore: Sendable {
 
   // MARK: Messages
 
+  /// Counts a message that does not fit the plan, and tells the server of its sender, once a view.
+  mutating func complain(of sender: NodeID, _ what: String, _ out: inout [Directive]) {
+    guard let (body, note) = gate.complaint(of: sender, what) else { return }
+    out.append(.send(message(body), to: .server))
+    out.append(.note(note))
+  }
+
   func message(_ body: Body, _ frames: [Frame] = []) -> Message {
     var header = identity
     header.view = viewNumber

@@ -23,6 +23,8 @@ package struct ViewGate: Sendable {
   package let serverIncarnation: UInt64
   package private(set) var view: View?
   private var kept: [Message] = []
+  /// Members of the present view that were complained of.
+  private var complained: Set<NodeID> = []
   /// Messages dropped so far, by reason.
   package private(set) var dropped: [Reason: UInt64] = [:]
 
@@ -37,6 +39,19 @@ package struct ViewGate: Sendable {
   package var droppedCount: UInt64 { dropped.values.reduce(0, +) }
 
   package mutating func count(_ reason: Reason) { dropped[reason, default: 0] += 1 }
+
+  /// Counts a message that does not fit the plan, "features" of another size.
+  ///
+  /// - Returns: what the server and the log are to be told of its sender, once a view.
+  mutating func complaint(of sender: NodeID, _ what: String) -> (body: Body, note: String)? {
+    count(.wrongSize)
+    guard complained.insert(sender).inserted else { return nil }
+    let name = view?.member(sender).map { "\($0.name)" } ?? "\(sender)"
+    return (
+      .complaint(Complaint(node: sender, reason: "\(what) of another size")),
+      "\(name) sends \(what) of another size"
+    )
+  }
 
   /// Whether a message that stands above views (a new view, the end) is this run's server's own;
   /// one that is not is counted.
@@ -87,6 +102,7 @@ package struct ViewGate: Sendable {
       return nil
     }
     view = next
+    complained = []
     let early = kept
     kept = early.filter { $0.header.view > next.number }
     return early.filter { $0.header.view == next.number }

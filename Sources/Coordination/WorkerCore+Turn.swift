@@ -151,7 +151,10 @@ extension WorkerCore {
     guard frames.count == 1,
       frames[0].byteCount == plan.chunks.chunks[parameters.chunk].range.count
         * plan.wire.parameters.bytes
-    else { return gate.count(.wrongSize) }
+    else {
+      // Of the coordinator nobody can complain.
+      return sender == .server ? gate.count(.wrongSize) : complain(of: sender, "a parameter", &out)
+    }
     let version = program.version(at: turn)
     guard parameters.version >= version else { return gate.count(.stale) }
     guard parameters.version <= version + 1 else { return gate.count(.future) }

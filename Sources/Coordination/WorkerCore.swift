@@ -37,8 +37,6 @@ package struct WorkerCore: Sendable {
   /// Gradients of the features by block and position of the FC node.
   var gradients: [[[Frame]?]] = []
 
-  /// Members of the view that this node has complained of.
-  var complained: Set<NodeID> = []
 
   var clock: PhaseClock
   var lastBeat: Microseconds?
@@ -105,12 +103,9 @@ package struct WorkerCore: Sendable {
 
   /// Counts a message that does not fit the plan, and tells the server of its sender, once a view.
   mutating func complain(of sender: NodeID, _ what: String, _ out: inout [Directive]) {
-    gate.count(.wrongSize)
-    guard complained.insert(sender).inserted else { return }
-    let complaint = Complaint(node: sender, reason: "\(what) of another size")
-    out.append(.send(message(.complaint(complaint)), to: .server))
-    out.append(
-      .note("\(name(of: sender).map { "\($0)" } ?? "\(sender)") sends \(what) of another size"))
+    guard let (body, note) = gate.complaint(of: sender, what) else { return }
+    out.append(.send(message(body), to: .server))
+    out.append(.note(note))
   }
 
   func message(_ body: Body, _ frames: [Frame] = []) -> Message {
@@ -153,7 +148,6 @@ package struct WorkerCore: Sendable {
     guard let early = gate.advance(to: view) else { return }
     let program = plan.program(view.dataset)
     self.program = program
-    complained = []
     // Whatever was under way belongs to the old view; late results are recognised by their id.
     outstanding = [:]
     for index in arrived.indices { arrived[index] = nil }

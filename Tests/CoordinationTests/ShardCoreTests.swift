@@ -79,8 +79,12 @@ import Testing
     _ = scene.receive(.push(Push(turn: 0, chunk: nil)), from: NodeID(1))
     _ = scene.receive(.pull, from: NodeID(11))
     #expect(scene.core.dropped[.unexpected] == 4)
-    _ = scene.push(1, from: 0, turn: 0, values: 3)
-    #expect(scene.core.dropped[.wrongSize] == 1)
+    // The server hears of it once a view.
+    let complaint = Complaint(node: NodeID(1), reason: "a gradient of another size")
+    #expect(
+      scene.push(1, from: 0, turn: 0, values: 3) == ["\(Body.complaint(complaint)) -> server"])
+    #expect(scene.push(1, from: 0, turn: 0, values: 3) == [])
+    #expect(scene.core.dropped[.wrongSize] == 2)
     _ = scene.push(1, from: 0, turn: 1)
     #expect(scene.core.dropped[.future] == 1)
     _ = scene.push(1, from: 0, turn: 0)

@@ -10,11 +10,12 @@ extension SimulatedNode {
     let columns: Range<Int>
     private(set) var weights: [Int32]
     /// What the turn under way has made of them.
-    private var next: [Int32] = []
+    private var next: [Int32]
 
     init(_ columns: Range<Int>, _ model: ToyModel) {
       self.columns = columns
       weights = columns.map(model.initialWeight)
+      next = weights
     }
 
     mutating func step(_ next: [Int32]) { self.next = next }
