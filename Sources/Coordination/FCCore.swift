@@ -57,7 +57,6 @@ package struct FCCore: Sendable {
   var pieces = PieceSequence()
   var restored: UInt32 = 0
 
-
   var clock: PhaseClock
   var lastBeat: Microseconds?
   var nextOperation: UInt64

@@ -37,7 +37,6 @@ package struct WorkerCore: Sendable {
   /// Gradients of the features by block and position of the FC node.
   var gradients: [[[Frame]?]] = []
 
-
   var clock: PhaseClock
   var lastBeat: Microseconds?
   var nextOperation: UInt64

@@ -173,9 +173,14 @@ package struct RunDirectory: Hashable, Sendable {
       }
       bytes = bytes.dropFirst(written)
     }
-    guard fsync(descriptor) == 0, close(descriptor) == 0, rename(beside, path) == 0 else {
-      throw NodeError("cannot write \(path): \(reason())")
+    let isSynced = fsync(descriptor) == 0
+    let why = reason()
+    guard close(descriptor) == 0, isSynced else {
+      let why = isSynced ? reason() : why
+      unlink(beside)
+      throw NodeError("cannot write \(beside): \(why)")
     }
+    guard rename(beside, path) == 0 else { throw NodeError("cannot write \(path): \(reason())") }
   }
 
   private static func reason() -> String { String(cString: strerror(errno)) }

@@ -239,6 +239,70 @@ import Testing
     }
   }
 
+  @Test func `a folder has one preparation at a time`() throws {
+    let directory = try Self.tree()
+    let output = "\(directory.path)/out"
+    do {
+      let first = try Preparation(
+        source: .open(directory.path, size: 16), options: Self.options(), directory: output)
+      #expect {
+        try Self.prepare(directory.path, to: output)
+      } throws: {
+        "\($0)" == "\(output): another process is preparing a data set there"
+      }
+      withExtendedLifetime(first) {}
+    }
+    try Self.prepare(directory.path, to: output)
+  }
+
+  @Test func `what fails in the last moment is gone on with`() throws {
+    let directory = try Self.tree()
+    let output = "\(directory.path)/out"
+    // In the way of the description.
+    mkdir(output, 0o700)
+    mkdir("\(output)/dataset.json.part", 0o700)
+    #expect {
+      try Self.prepare(directory.path, to: output)
+    } throws: {
+      "\($0)".contains("dataset.json.part: cannot be made")
+    }
+    rmdir("\(output)/dataset.json.part")
+    try Self.prepare(directory.path, to: output)
+    #expect(try PreparedDataset(directory: output).source("train").count == 12)
+    #expect(!Files.exists("\(output)/skipped.tsv"))
+  }
+
+  @Test func `progress that was cut off is refused`() throws {
+    let directory = try Self.tree(broken: ["train/class2/1.jpg"])
+    let output = "\(directory.path)/out"
+    let strict = Self.options { $0.isStrict = true }
+    #expect(throws: DatasetError.self) { try Self.prepare(directory.path, to: output, strict) }
+    let bytes = try Files.bytes(of: "\(output)/preparing")
+    directory.write("out/preparing", Array(bytes.dropLast(9)))
+    #expect {
+      try Self.prepare(directory.path, to: output)
+    } throws: {
+      "\($0)".hasSuffix("is broken; remove its folder and begin anew")
+    }
+  }
+
+  @Test func `examples of two channels are refused`() throws {
+    let directory = TemporaryDirectory()
+    func number(_ value: UInt8) -> [UInt8] { [0, 0, 0, value] }
+    for set in ["train", "t10k"] {
+      let head: [UInt8] = [0, 0, 8, 4] + number(3) + number(2) + number(4) + number(4)
+      directory.write(
+        "\(set)-images-idx3-ubyte", head + [UInt8](repeating: 7, count: 3 * 2 * 4 * 4))
+      directory.write("\(set)-labels-idx1-ubyte", [0, 0, 8, 1] + number(3) + [0, 1, 2])
+    }
+    #expect {
+      try Self.prepare(directory.path, to: "\(directory.path)/out")
+    } throws: {
+      "\($0)".contains("its examples are 2x4x4; one channel or three")
+    }
+    #expect(!Files.exists("\(directory.path)/out"))
+  }
+
   @Test func `damage is found when it is opened or read`() throws {
     let directory = try Self.tree()
     let output = "\(directory.path)/out"

@@ -16,27 +16,32 @@ enum PNGDecoder {
   static func decode(
     _ bytes: UnsafeRawBufferPointer, path: String, into raster: Raster
   ) throws(DatasetError) {
-    var image = png_image()
-    image.version = png_uint_32(PNG_IMAGE_VERSION)
-    defer { png_image_free(&image) }
-    guard png_image_begin_read_from_memory(&image, bytes.baseAddress, bytes.count) != 0 else {
-      throw DatasetError(path, "broken PNG: \(text(of: image))")
+    // libpng keeps its address from call to call.
+    let image = UnsafeMutablePointer<png_image>.allocate(capacity: 1)
+    image.initialize(to: png_image())
+    image.pointee.version = png_uint_32(PNG_IMAGE_VERSION)
+    defer {
+      png_image_free(image)
+      image.deallocate()
     }
-    guard image.width >= 1, image.height >= 1,
-      Int(image.width) <= Raster.mostPixels / Int(image.height)
+    guard png_image_begin_read_from_memory(image, bytes.baseAddress, bytes.count) != 0 else {
+      throw DatasetError(path, "broken PNG: \(text(of: image.pointee))")
+    }
+    let (width, height) = (Int(image.pointee.width), Int(image.pointee.height))
+    guard width >= 1, height >= 1, width <= Raster.mostPixels / height
     else {
-      throw DatasetError(path, "a PNG of \(image.width)x\(image.height) pixels is too large")
+      throw DatasetError(path, "a PNG of \(width)x\(height) pixels is too large")
     }
-    guard Int(image.width) * Int(image.height) / mostPixelsPerByte <= bytes.count else {
+    guard width * height / mostPixelsPerByte <= bytes.count else {
       throw DatasetError(
         path,
-        "broken PNG: \(bytes.count) bytes do not hold \(image.width)x\(image.height) pixels")
+        "broken PNG: \(bytes.count) bytes do not hold \(width)x\(height) pixels")
     }
-    image.format = png_uint_32(PNG_FORMAT_FLAG_COLOR | PNG_FORMAT_FLAG_ALPHA)
-    raster.resize(width: Int(image.width), height: Int(image.height))
+    image.pointee.format = png_uint_32(PNG_FORMAT_FLAG_COLOR | PNG_FORMAT_FLAG_ALPHA)
+    raster.resize(width: width, height: height)
     let pixels = raster.pixels
-    guard png_image_finish_read(&image, nil, pixels.baseAddress, 0, nil) != 0 else {
-      throw DatasetError(path, "broken PNG: \(text(of: image))")
+    guard png_image_finish_read(image, nil, pixels.baseAddress, 0, nil) != 0 else {
+      throw DatasetError(path, "broken PNG: \(text(of: image.pointee))")
     }
     for pixel in stride(from: 0, to: pixels.count, by: 4) where pixels[pixel + 3] != 255 {
       let alpha = UInt32(pixels[pixel + 3])

@@ -41,6 +41,7 @@ package struct Preparation {
   /// Positions at which each set begins, in the order of the sets.
   private let starts: [Int]
   private let order: ExampleOrder
+  private let lock: FolderLock
 
   /// Makes the folder, or finds what an earlier preparation has left in it.
   ///
@@ -57,15 +58,15 @@ package struct Preparation {
       starts.append(total)
       total += part.source.count
     }
-    guard options.encoding == .raw || ImageDecoder.canFill(source.shape) else {
-      throw DatasetError(
-        directory, "\(source.shape) is no square, as pictures in JPEG are: --encoding raw")
-    }
     guard PreparedDescription.canHold(source.shape.extents) else {
       throw DatasetError(
         "source",
         "its examples are \(source.shape); one channel or three, and up to 16384 rows and columns"
           + " can be prepared")
+    }
+    guard options.encoding == .raw || ImageDecoder.canFill(source.shape) else {
+      throw DatasetError(
+        directory, "\(source.shape) is no square, as pictures in JPEG are: --encoding raw")
     }
     self.starts = starts
     order = ExampleOrder(seed: 0, count: source.parts[0].source.count)
@@ -75,14 +76,16 @@ package struct Preparation {
     hash.add(UInt64(options.encoding == .jpeg ? options.quality : 0))
     let fingerprint = hash.value
     try Self.makeFolder(directory)
+    lock = try FolderLock(directory)
     let path = Files.join(directory, PreparedFolder.progress)
     guard !Files.exists(Files.join(directory, PreparedFolder.description)) else {
       throw DatasetError(
         directory, "holds a finished data set; remove it first, or choose another folder")
     }
     if Files.exists(path) {
-      progress = try PreparationProgress(path: path, shape: source.shape)
-      guard progress.fingerprint == fingerprint else {
+      progress = try PreparationProgress(
+        path: path, shape: source.shape, expecting: fingerprint)
+      guard progress.fingerprint == fingerprint, progress.position <= total else {
         throw DatasetError(
           directory,
           "holds a preparation of other data or with other options; remove it first, or choose "

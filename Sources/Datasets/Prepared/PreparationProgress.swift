@@ -38,8 +38,10 @@ struct PreparationProgress {
 
   /// What an earlier preparation has left.
   ///
+  /// - Parameter expected: the fingerprint of what is to be gone on with; of one with another nothing
+  ///   else is read.
   /// - Throws: `DatasetError` if the file is broken.
-  init(path: String, shape: Shape) throws(DatasetError) {
+  init(path: String, shape: Shape, expecting expected: UInt64) throws(DatasetError) {
     let bytes = try Files.bytes(of: path)
     let head: Head
     let rest: ArraySlice<UInt8>
@@ -57,11 +59,13 @@ struct PreparationProgress {
     skipped = head.skipped
     indexBytes = head.indexBytes
     skippedBytes = head.skippedBytes
-    guard rest.count == 8 * shape.count, head.products.count == shape[0] * shape[0] else {
-      // Of another shape: the fingerprint tells.
+    guard fingerprint == expected else {
       sums = PixelSums(shape: shape)
       return
     }
+    guard rest.count == 8 * shape.count, head.products.count == shape[0] * shape[0],
+      position >= 0, indexBytes >= 0, skippedBytes >= 0
+    else { throw DatasetError(path, "is broken; remove its folder and begin anew") }
     let values = (0..<shape.count).map { index in
       var bits: UInt64 = 0
       for byte in 0..<8 {
