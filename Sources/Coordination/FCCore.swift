@@ -101,14 +101,7 @@ package struct FCCore: Sendable {
       guard handsInMore else { break }
       handsInMore = false
       compute(.collectNext, &out)
-    case .leave(let reason):
-      out.append(.send(message(.leave(Leave(reason: reason))), to: .server))
-      out.append(.note("leaving: \(reason)"))
-      if gate.view == nil {
-        // Nobody counts on this node yet, so nobody will tell it to go.
-        out.append(.exit(Stop(outcome: .interrupted, reason: reason)))
-        stopped = true
-      }
+    case .leave(let reason): leave(reason, &out)
     }
     return out
   }
@@ -118,38 +111,10 @@ package struct FCCore: Sendable {
 
   // MARK: Messages
 
-  /// Counts a message that does not fit the plan, and tells the server of its sender, once a view.
-  mutating func complain(of sender: NodeID, _ what: String, _ out: inout [Directive]) {
-    guard let (body, note) = gate.complaint(of: sender, what) else { return }
-    out.append(.send(message(body), to: .server))
-    out.append(.note(note))
-  }
-
-  func message(_ body: Body, _ frames: [Frame] = []) -> Message {
-    var header = identity
-    header.view = viewNumber
-    return Message(header, body, frames: frames)
-  }
-
   mutating func receive(_ message: Message, _ now: Microseconds, _ out: inout [Directive]) {
-    switch message.body {
-    case .view(let view):
-      guard gate.admitsFromServer(message.header) else { return }
-      change(to: view, now, &out)
-      return
-    case .stop(let stop):
-      guard gate.admitsFromServer(message.header) else { return }
-      out.append(.send(self.message(.goodbye), to: .server))
-      out.append(.exit(stop))
-      stopped = true
-      return
-    case .collect, .restore, .slice:
-      guard gate.admitsFromServer(message.header) else { return }
-      transfer(message, now, &out)
-      return
-    default: break
-    }
-    guard gate.admit(message) else { return }
+    guard !takeAboveViews(message, now, &out), !takeTransfer(message, now, &out),
+      gate.admit(message)
+    else { return }
     switch message.body {
     case .activations(let activations):
       take(activations, from: message.header.sender, message.frames, now, &out)
@@ -174,10 +139,7 @@ package struct FCCore: Sendable {
     handsInMore = false
     isIdle = true
     guard let position = view.fcNodes.firstIndex(where: { $0.node == identity.sender }) else {
-      out.append(.send(message(.goodbye), to: .server))
-      out.append(.exit(Stop(outcome: .interrupted, reason: "left the run")))
-      stopped = true
-      return
+      return sayGoodbye(Stop(outcome: .interrupted, reason: "left the run"), &out)
     }
     self.position = position
     // Resume at r: a working turn below r is committed, even if its gradient is still being
@@ -188,18 +150,11 @@ package struct FCCore: Sendable {
     mirroring = nil
     passOver(view, program)
     guard appliedSteps == program.version(at: view.resumeTurn) else {
-      let reason =
-        "view \(view.number) resumes after \(program.version(at: view.resumeTurn)) steps, "
-        + "this fc node holds the parameters after \(appliedSteps)"
-      out.append(.send(message(.leave(Leave(reason: reason))), to: .server))
-      out.append(.exit(Stop(outcome: .failed, reason: reason)))
-      stopped = true
-      return
+      return fail(
+        "view \(view.number) resumes after \(program.version(at: view.resumeTurn)) steps, this fc "
+          + "node holds the parameters after \(appliedSteps)", &out)
     }
-    out.append(
-      .note(
-        "view \(view.number): \(view.workers.count) workers, \(view.fcNodes.count) fc nodes, "
-          + "turn \(view.resumeTurn)"))
+    announce(view, &out)
     out.append(.meet(view.fcNodes.filter { $0.node != identity.sender }))
     turn = view.resumeTurn
     announced = view.resumeTurn
@@ -212,35 +167,12 @@ package struct FCCore: Sendable {
     for message in early { receive(message, now, &out) }
   }
 
-  /// Turns below `bound` are committed: the gradient that waited for it is applied.
-  mutating func committed(below bound: UInt64, _ out: inout [Directive]) {
-    committedBelow = max(committedBelow, bound)
-    guard let working, working < committedBelow, let program,
-      case .training(let step) = program[working]
-    else { return }
-    self.working = nil
-    appliedSteps += 1
-    compute(.apply(step: step), &out)
-  }
-
   // MARK: Computation
-
-  mutating func compute(_ operation: Operation, _ out: inout [Directive]) {
-    let id = OperationID(nextOperation)
-    nextOperation += 1
-    outstanding[id] = operation
-    out.append(.compute(id, operation))
-  }
 
   mutating func finished(
     _ id: OperationID, _ outcome: Outcome, _ now: Microseconds, _ out: inout [Directive]
   ) {
-    if case .failed(let reason) = outcome {
-      out.append(.send(message(.leave(Leave(reason: reason))), to: .server))
-      out.append(.exit(Stop(outcome: .failed, reason: reason)))
-      stopped = true
-      return
-    }
+    if case .failed(let reason) = outcome { return fail(reason, &out) }
     guard let operation = outstanding.removeValue(forKey: id) else { return }
     clock.progressed(now: now)
     switch (operation, outcome) {

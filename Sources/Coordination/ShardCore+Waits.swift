@@ -3,20 +3,6 @@ import Network
 import Tensors
 
 extension ShardCore {
-  mutating func beat(_ now: Microseconds, _ out: inout [Directive]) {
-    if let lastBeat, now - lastBeat < plan.timing.heartbeat * 1000 { return }
-    lastBeat = now
-    var telemetry = Telemetry()
-    telemetry.stepMilliseconds = clock.takeStepTimes(now: now)
-    telemetry.droppedMessages = gate.droppedCount
-    let heartbeat = Heartbeat(
-      ready: restoring == nil, dataset: nil, restored: restored, turn: turn,
-      phase: clock.phase.rawValue,
-      millisecondsSinceProgress: (now - min(now, clock.since)) / 1000, telemetry: telemetry,
-      waits: Array(waits(now: now).prefix(Heartbeat.mostWaits)))
-    out.append(.send(message(.heartbeat(heartbeat)), to: .server))
-  }
-
   /// What this shard waits for, and from whom; never nothing.
   package func waits(now: Microseconds) -> [Wait] {
     let since = (now - min(now, clock.since)) / 1000

@@ -124,67 +124,23 @@ package struct ShardCore: Sendable {
     case .message(let message): receive(message, now, &out)
     case .computed(let id, let outcome): finished(id, outcome, now, &out)
     case .tick: beat(now, &out)
-    case .leave(let reason):
-      out.append(.send(message(.leave(Leave(reason: reason))), to: .server))
-      out.append(.note("leaving: \(reason)"))
-      if gate.view == nil {
-        // Nobody counts on this shard yet, so nobody will tell it to go.
-        exit(Stop(outcome: .interrupted, reason: reason), &out)
-      }
+    case .leave(let reason): leave(reason, &out)
     }
     return out
   }
 
   // MARK: Messages
 
-  /// Counts a message that does not fit the plan, and tells the server of its sender, once a view.
-  mutating func complain(of sender: NodeID, _ what: String, _ out: inout [Directive]) {
-    guard let (body, note) = gate.complaint(of: sender, what) else { return }
-    out.append(.send(message(body), to: .server))
-    out.append(.note(note))
-  }
-
-  func message(_ body: Body, _ frames: [Frame] = []) -> Message {
-    var header = identity
-    header.view = viewNumber
-    return Message(header, body, frames: frames)
-  }
-
   mutating func receive(_ message: Message, _ now: Microseconds, _ out: inout [Directive]) {
-    switch message.body {
-    case .view(let view):
-      guard gate.admitsFromServer(message.header) else { return }
-      change(to: view, now, &out)
-      return
-    case .stop(let stop):
-      guard gate.admitsFromServer(message.header) else { return }
-      out.append(.send(self.message(.goodbye), to: .server))
-      exit(stop, &out)
-      return
-    case .collect, .restore, .slice:
-      guard gate.admitsFromServer(message.header) else { return }
-      transfer(message, now, &out)
-      return
-    default: break
-    }
-    guard gate.admit(message) else { return }
+    guard !takeAboveViews(message, now, &out), !takeTransfer(message, now, &out),
+      gate.admit(message)
+    else { return }
     switch message.body {
     case .pull: pull(message.header.sender, &out)
     case .push(let push): take(push, message.frames, from: message.header.sender, now, &out)
     case .advance(let advance): committed(below: advance.turn, &out)
     default: gate.count(.unexpected)
     }
-  }
-
-  private mutating func exit(_ stop: Stop, _ out: inout [Directive]) {
-    out.append(.exit(stop))
-    stopped = true
-  }
-
-  /// Says that it goes, and why, and goes.
-  private mutating func fail(_ reason: String, _ out: inout [Directive]) {
-    out.append(.send(message(.leave(Leave(reason: reason))), to: .server))
-    exit(Stop(outcome: .failed, reason: reason), &out)
   }
 
   // MARK: Views
@@ -196,8 +152,7 @@ package struct ShardCore: Sendable {
     outstanding = [:]
     isIdle = true
     guard view.shards.contains(where: { $0.node == identity.sender }) else {
-      out.append(.send(message(.goodbye), to: .server))
-      return exit(Stop(outcome: .interrupted, reason: "left the run"), &out)
+      return sayGoodbye(Stop(outcome: .interrupted, reason: "left the run"), &out)
     }
     // Resume at r: a working turn below r is committed, a working turn r is discarded, which costs
     // nothing, since the next steps overwrite it. That all of a committed turn's steps are done the
@@ -210,10 +165,7 @@ package struct ShardCore: Sendable {
         "view \(view.number) resumes after \(program.version(at: view.resumeTurn)) steps, this "
           + "shard holds the parameters after \(appliedSteps)", &out)
     }
-    out.append(
-      .note(
-        "view \(view.number): \(view.workers.count) workers, \(view.fcNodes.count) fc nodes, "
-          + "turn \(view.resumeTurn)"))
+    announce(view, &out)
     if view.isFinal {
       clock.enter(.ending, now: now)
       compute(.collect(transfer: 0), &out)
@@ -224,25 +176,7 @@ package struct ShardCore: Sendable {
     for message in early { receive(message, now, &out) }
   }
 
-  /// Turns below `bound` are committed: the steps that waited for it count.
-  mutating func committed(below bound: UInt64, _ out: inout [Directive]) {
-    committedBelow = max(committedBelow, bound)
-    guard let working, working < committedBelow, let program,
-      case .training(let step) = program[working]
-    else { return }
-    self.working = nil
-    appliedSteps += 1
-    compute(.commit(step: step), &out)
-  }
-
   // MARK: Computation
-
-  mutating func compute(_ operation: Operation, _ out: inout [Directive]) {
-    let id = OperationID(nextOperation)
-    nextOperation += 1
-    outstanding[id] = operation
-    out.append(.compute(id, operation))
-  }
 
   mutating func finished(
     _ id: OperationID, _ outcome: Outcome, _ now: Microseconds, _ out: inout [Directive]

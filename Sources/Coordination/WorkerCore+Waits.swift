@@ -4,16 +4,10 @@ import Tensors
 
 extension WorkerCore {
   mutating func beat(_ now: Microseconds, _ out: inout [Directive]) {
-    if let lastBeat, now - lastBeat < plan.timing.heartbeat * 1000 { return }
-    lastBeat = now
-    var telemetry = Telemetry()
-    telemetry.stepMilliseconds = clock.takeStepTimes(now: now)
-    telemetry.droppedMessages = gate.droppedCount
-    let heartbeat = Heartbeat(
-      ready: true, dataset: dataset, turn: turn, phase: clock.phase.rawValue,
-      millisecondsSinceProgress: (now - min(now, clock.since)) / 1000, telemetry: telemetry,
-      waits: Array(waits(now: now).prefix(Heartbeat.mostWaits)), heldGroups: heldGroups)
-    out.append(.send(message(.heartbeat(heartbeat)), to: .server))
+    beat(now, &out) { [dataset, heldGroups] heartbeat in
+      heartbeat.dataset = dataset
+      heartbeat.heldGroups = heldGroups
+    }
   }
 
   /// What this worker waits for, and from whom; never nothing.

@@ -83,14 +83,7 @@ package struct WorkerCore: Sendable {
     case .message(let message): receive(message, now, &out)
     case .computed(let id, let outcome): finished(id, outcome, now, &out)
     case .tick: beat(now, &out)
-    case .leave(let reason):
-      out.append(.send(message(.leave(Leave(reason: reason))), to: .server))
-      out.append(.note("leaving: \(reason)"))
-      if gate.view == nil {
-        // Nobody counts on this node yet, so nobody will tell it to go.
-        out.append(.exit(Stop(outcome: .interrupted, reason: reason)))
-        stopped = true
-      }
+    case .leave(let reason): leave(reason, &out)
     }
     return out
   }
@@ -100,34 +93,10 @@ package struct WorkerCore: Sendable {
 
   // MARK: Messages
 
-  /// Counts a message that does not fit the plan, and tells the server of its sender, once a view.
-  mutating func complain(of sender: NodeID, _ what: String, _ out: inout [Directive]) {
-    guard let (body, note) = gate.complaint(of: sender, what) else { return }
-    out.append(.send(message(body), to: .server))
-    out.append(.note(note))
-  }
-
-  func message(_ body: Body, _ frames: [Frame] = []) -> Message {
-    var header = identity
-    header.view = viewNumber
-    return Message(header, body, frames: frames)
-  }
-
   mutating func receive(_ message: Message, _ now: Microseconds, _ out: inout [Directive]) {
-    switch message.body {
-    case .view(let view):
-      guard gate.admitsFromServer(message.header) else { return }
-      change(to: view, now, &out)
-      return
-    case .stop(let stop):
-      guard gate.admitsFromServer(message.header) else { return }
-      out.append(.send(self.message(.goodbye), to: .server))
-      out.append(.exit(stop))
-      stopped = true
-      return
-    default: break
-    }
-    guard gate.admit(message) else { return }
+    guard !takeAboveViews(message, now, &out),
+      gate.admit(message)
+    else { return }
     switch message.body {
     case .parameters(let parameters):
       take(parameters, from: message.header.sender, message.frames, now, &out)
@@ -155,15 +124,9 @@ package struct WorkerCore: Sendable {
       installing[index] = nil
     }
     guard let position = view.workers.firstIndex(where: { $0.node == identity.sender }) else {
-      out.append(.send(message(.goodbye), to: .server))
-      out.append(.exit(Stop(outcome: .interrupted, reason: "left the run")))
-      stopped = true
-      return
+      return sayGoodbye(Stop(outcome: .interrupted, reason: "left the run"), &out)
     }
-    out.append(
-      .note(
-        "view \(view.number): \(view.workers.count) workers, \(view.fcNodes.count) fc nodes, "
-          + "turn \(view.resumeTurn)"))
+    announce(view, &out)
     out.append(.meet(view.parameterHolders))
     self.position = position
     turn = view.resumeTurn
@@ -195,22 +158,10 @@ package struct WorkerCore: Sendable {
 
   // MARK: Computation
 
-  mutating func compute(_ operation: Operation, _ out: inout [Directive]) {
-    let id = OperationID(nextOperation)
-    nextOperation += 1
-    outstanding[id] = operation
-    out.append(.compute(id, operation))
-  }
-
   mutating func finished(
     _ id: OperationID, _ outcome: Outcome, _ now: Microseconds, _ out: inout [Directive]
   ) {
-    if case .failed(let reason) = outcome {
-      out.append(.send(message(.leave(Leave(reason: reason))), to: .server))
-      out.append(.exit(Stop(outcome: .failed, reason: reason)))
-      stopped = true
-      return
-    }
+    if case .failed(let reason) = outcome { return fail(reason, &out) }
     guard let operation = outstanding.removeValue(forKey: id) else { return }
     switch (operation, outcome) {
     case (.configure, _): begin(now, &out)
