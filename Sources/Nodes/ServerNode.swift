@@ -106,7 +106,7 @@ package final class ServerNode {
       try RunLedger(
         path: directory.ledger, run: Version.runName(number), globalBatch: plan.globalBatch,
         fcNodes: plan.fcNodesWanted, resumeSteps: resumeSteps
-      ) { text in log.error(text) }
+      ) { level, text in log.log(level, text) }
     }
     let board = monitor.board
     let tensorBoard = monitor.tensorBoard
@@ -117,12 +117,13 @@ package final class ServerNode {
       }
     }
     let facts = facts
-    let syncLedger = ledger?.sync
-    writer = try store.map {
-      try CheckpointWriter($0, run.network) { steps in
+    writer = try store.map { [path = options.runDirectory?.ledger, sync = ledger?.sync] store in
+      try CheckpointWriter(store, run.network) { steps in
+        facts.manifest(steps: steps)
+      } confirm: { () throws(CheckpointError) in
         // No checkpoint on the disk of steps that the ledger there does not have.
-        syncLedger?()
-        return facts.manifest(steps: steps)
+        guard let reason = sync?() else { return }
+        throw CheckpointError(path: path ?? "", reason: reason)
       }
     }
     let metadata = [
@@ -185,6 +186,7 @@ package final class ServerNode {
           + (signals.map { [$0.descriptor] } ?? [])
           + (writer.map { [$0.reports.wakeUp.descriptor] } ?? []))
     }
+    ledger?.finish()
     let end = result ?? .stop(Stop(outcome: .failed, reason: "no result"))
     if case .stop(let stop) = end {
       monitor.finish(stop, core, refusals: refusals + hub.droppedMessages)
@@ -253,6 +255,7 @@ package final class ServerNode {
       receive(link, parts)
     }
     handle(.tick)
+    if monitor.retryIfDue(now: MonotonicClock.now()) { ledger?.retry() }
     for node in core.cuts.keys.sorted()
     where controlLinks[node].map({ hub.queuedBytes(to: $0) == 0 }) ?? false {
       handle(.drained(node))
