@@ -268,6 +268,10 @@ package final class MemberSession {
     } catch {
       return broken(link, "\(error)")
     }
+    // Nobody but the server is at the other end of these two, and nobody else dials it for us.
+    guard message.header.sender != .server || link == control || link == bulk else {
+      return broken(link, "it speaks as the server")
+    }
     recorder?.note(.received, parts)
     if message.header.sender != .server { routes[message.header.sender] = link }
     switch message.body {

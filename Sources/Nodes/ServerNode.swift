@@ -39,6 +39,8 @@ package final class ServerNode {
   var visitors: [UInt64: Hub.Link] = [:]
   var controlLinks: [NodeID: Hub.Link] = [:]
   var bulkLinks: [NodeID: Hub.Link] = [:]
+  /// From where each member has joined: what names it has to come from there.
+  var homes: [NodeID: Home] = [:]
   let configurationText: Frame
   var refusals: UInt64 = 0
   var complained: Set<Hub.Link> = []
@@ -308,6 +310,11 @@ package final class ServerNode {
     case .commandRequest(let command): return obey(command, link)
     case .logRequest(let request): return reply(to: request, link)
     case .join(let join):
+      if let known = core.membership.find(incarnation: header.incarnation),
+        !belongs(link, to: known.node)
+      {
+        return refuseImpostor(link, as: known)
+      }
       visitors[header.incarnation] = link
       guard join.softwareVersion == Version.text else {
         return refuse(
@@ -315,6 +322,7 @@ package final class ServerNode {
           "it is crosscut \(join.softwareVersion), the server is \(Version.text): all nodes of a run"
             + " need the same version")
       }
+      noteCaller(link, incarnation: header.incarnation)
     default:
       guard header.run == identity.run else {
         refuseOnce(link, "a message of run \(Version.runName(header.run)), which is not this one")
@@ -326,26 +334,20 @@ package final class ServerNode {
         }
         return
       }
-      guard core.membership[header.sender]?.incarnation == header.incarnation else {
+      guard let record = core.membership[header.sender], record.incarnation == header.incarnation
+      else {
         refuseOnce(link, "a message of \(header.sender), which is no member")
         if case .heartbeat = message.body {
           refuse(link, "it is no longer a member of the run", mayJoinAgain: true)
         }
         return
       }
+      guard belongs(link, to: header.sender) else { return refuseImpostor(link, as: record) }
       remember(link, of: message)
       if takeAside(message) { return }
       spans.note(message, from: header.sender, to: .server, isArrival: true, context.plan)
     }
     recorder?.note(.received, parts)
     handle(.message(message))
-  }
-
-  /// Members hold two connections; which one this is shows in what comes over it.
-  private func remember(_ link: Hub.Link, of message: Message) {
-    switch message.body {
-    case .push, .report, .slice, .pictures, .guesses: bulkLinks[message.header.sender] = link
-    default: controlLinks[message.header.sender] = link
-    }
   }
 }

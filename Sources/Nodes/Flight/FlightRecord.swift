@@ -30,6 +30,8 @@ package struct FlightRecord: Hashable, Sendable {
     case foundBest = 13
     /// What was to go to node `number` (0: the server) has gone out.
     case drained = 14
+    /// Who will ask to join as incarnation `number` has the key in `bytes`.
+    case vouched = 15
   }
 
   package var kind: Kind

@@ -319,6 +319,7 @@ package struct FlightReplay {
       case .misbehaved:
         event = .misbehaved(
           NodeID(UInt32(truncatingIfNeeded: record.number)), reason: record.text)
+      case .vouched: event = .vouched(incarnation: record.number, caller: record.text)
       case .leave: event = .stop(reason: record.text)
       case .checkpointNow: event = .checkpointNow
       case .foundBest: event = .foundBest(steps: record.number)
