@@ -210,6 +210,10 @@ extension ServerCore {
   mutating func take(
     _ leave: Leave, from record: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
   ) {
+    if leave.endsRun {
+      let stop = Stop(outcome: .failed, reason: "\(record.name): \(leave.reason)")
+      return end(stop, isWhole: true, now, &out)
+    }
     out.append(.note("\(record.name) leaves: \(leave.reason)"))
     guard view?.member(record.node) != nil else { return lose(record, leave.reason, now, &out) }
     if record.name.role == .worker {
