@@ -153,6 +153,8 @@ package final class MemberSession {
       budget -= 1
       try receive(link, parts)
     }
+    // After the last word there is none, also of one who got ready just now.
+    guard result == nil else { return }
     if let role {
       carryOut(try role.takeReports(now: MonotonicClock.now()))
       carryOut(role.tick(now: MonotonicClock.now()))
