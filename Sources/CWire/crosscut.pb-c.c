@@ -3161,7 +3161,7 @@ const ProtobufCMessageDescriptor crosscut__v1__heartbeat__descriptor =
   (ProtobufCMessageInit) crosscut__v1__heartbeat__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__telemetry__field_descriptors[8] =
+static const ProtobufCFieldDescriptor crosscut__v1__telemetry__field_descriptors[9] =
 {
   {
     "step_times",
@@ -3259,8 +3259,21 @@ static const ProtobufCFieldDescriptor crosscut__v1__telemetry__field_descriptors
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "broken_examples",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Telemetry, broken_examples),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__telemetry__field_indices_by_name[] = {
+  8,   /* field[8] = broken_examples */
   2,   /* field[2] = bytes_received */
   1,   /* field[1] = bytes_sent */
   4,   /* field[4] = dropped_messages */
@@ -3273,7 +3286,7 @@ static const unsigned crosscut__v1__telemetry__field_indices_by_name[] = {
 static const ProtobufCIntRange crosscut__v1__telemetry__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__telemetry__descriptor =
 {
@@ -3283,7 +3296,7 @@ const ProtobufCMessageDescriptor crosscut__v1__telemetry__descriptor =
   "Crosscut__V1__Telemetry",
   "crosscut.v1",
   sizeof(Crosscut__V1__Telemetry),
-  8,
+  9,
   crosscut__v1__telemetry__field_descriptors,
   crosscut__v1__telemetry__field_indices_by_name,
   1,  crosscut__v1__telemetry__number_ranges,
@@ -3611,7 +3624,7 @@ const ProtobufCMessageDescriptor crosscut__v1__rate_change__descriptor =
   (ProtobufCMessageInit) crosscut__v1__rate_change__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor crosscut__v1__leave__field_descriptors[1] =
+static const ProtobufCFieldDescriptor crosscut__v1__leave__field_descriptors[2] =
 {
   {
     "reason",
@@ -3625,14 +3638,27 @@ static const ProtobufCFieldDescriptor crosscut__v1__leave__field_descriptors[1] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "ends_run",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Crosscut__V1__Leave, ends_run),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned crosscut__v1__leave__field_indices_by_name[] = {
+  1,   /* field[1] = ends_run */
   0,   /* field[0] = reason */
 };
 static const ProtobufCIntRange crosscut__v1__leave__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor crosscut__v1__leave__descriptor =
 {
@@ -3642,7 +3668,7 @@ const ProtobufCMessageDescriptor crosscut__v1__leave__descriptor =
   "Crosscut__V1__Leave",
   "crosscut.v1",
   sizeof(Crosscut__V1__Leave),
-  1,
+  2,
   crosscut__v1__leave__field_descriptors,
   crosscut__v1__leave__field_indices_by_name,
   1,  crosscut__v1__leave__number_ranges,

@@ -36,6 +36,16 @@ package enum DatasetConfiguration: Hashable, Sendable {
     if case .prepared(let dataset) = self { dataset.shardGroups } else { nil }
   }
 
+  /// Of the examples that are read, as much may be broken; other kinds are in memory or whole when
+  /// they are opened.
+  package var maxBrokenFraction: Double {
+    switch self {
+    case .folder(let dataset): dataset.maxBrokenFraction
+    case .prepared(let dataset): dataset.maxBrokenFraction
+    case .idx, .cifar, .synthetic: 0
+    }
+  }
+
   /// What people call it: a path, or that the examples are made up.
   package var title: String {
     switch self {
@@ -115,6 +125,7 @@ package struct ImageFolderFiles: Hashable, Sendable, ConfigurationSection {
   package var test: String?
   /// A resolved configuration has a number here.
   package var size: Int?
+  package var maxBrokenFraction = 0.01
   package var normalize = Normalization.meanDeviation
   package var augmentation = AugmentationConfiguration()
 
@@ -134,6 +145,7 @@ package struct ImageFolderFiles: Hashable, Sendable, ConfigurationSection {
         "size", \.size, .ifGiven(.between(1, 1 << 14)),
         "Pictures are scaled to this shorter side and cut square; null: 256 for networks that see"
           + " 128 to 256 pixels, else what the network sees."),
+      .maxBrokenFraction(\.maxBrokenFraction),
       .normalize(\.normalize),
       .augmentation(\.augmentation),
     ]
@@ -151,6 +163,7 @@ package struct PreparedFiles: Hashable, Sendable, ConfigurationSection {
   /// So many parts of the training shards, each with rows of its own in every step; `nil`: every
   /// worker has all shards.
   package var shardGroups: Int?
+  package var maxBrokenFraction = 0.01
   package var normalize = Normalization.meanDeviation
   package var augmentation = AugmentationConfiguration()
 
@@ -171,6 +184,7 @@ package struct PreparedFiles: Hashable, Sendable, ConfigurationSection {
           + " gives its part of every step, and a worker needs only the shards of some groups"
           + " (the server deals by who has what) beside the test set. Wants schedule.kind"
           + " \"round-robin\". null: every worker has all shards."),
+      .maxBrokenFraction(\.maxBrokenFraction),
       .normalize(\.normalize),
       .augmentation(\.augmentation),
     ]
@@ -198,6 +212,18 @@ package struct SyntheticDataset: Hashable, Sendable, ConfigurationSection {
         "shape", \.shape, .ifGiven(.imageShape), "[channels, height, width]; null: the network's."),
       Field("classes", \.classes, .ifGiven(.between(1, 1 << 24)), "null: the network's."),
     ]
+  }
+}
+
+extension Field {
+  /// More let a run live with worse data and train on something else than was meant; fewer stop it
+  /// for what a few pictures do not change.
+  static func maxBrokenFraction(_ path: WritableKeyPath<Section, Double>) -> Field {
+    Field(
+      "maxBrokenFraction", path, .between(0, 1),
+      "Examples that cannot be read are named in the log and the next ones take their place. The run"
+        + " ends when more than this share of the examples read so far are such, and at least 10 are;"
+        + " 0: with the first.")
   }
 }
 

@@ -19,6 +19,8 @@ package struct MemberRecord: Sendable {
   /// chunks it owns.
   package let name: NodeName
   package let join: Join
+  /// By whom its offences count.
+  let origin: String
   package var state: State
   package var lastHeard: Microseconds
   package var heartbeat: Heartbeat?
@@ -54,9 +56,12 @@ package struct Membership: Sendable {
   /// Adds a process under the rank it prefers, if there is such a one and it is free, or the lowest
   /// free one.
   ///
-  /// - Parameter ranks: the ranks that the role has; an FC node's rank is its slice.
+  /// - Parameters:
+  ///   - ranks: the ranks that the role has; an FC node's rank is its slice.
+  ///   - origin: by whom its offences count; `nil`: by what it says of itself.
   package mutating func add(
-    _ join: Join, incarnation: UInt64, ranks: Range<Int> = 0..<Int.max, now: Microseconds
+    _ join: Join, incarnation: UInt64, ranks: Range<Int> = 0..<Int.max, origin: String? = nil,
+    now: Microseconds
   ) -> MemberRecord {
     let taken = Set(ranked(join.role).map(\.name.rank))
     var rank = Int(join.preferredRank)
@@ -66,10 +71,17 @@ package struct Membership: Sendable {
     }
     let record = MemberRecord(
       node: NodeID(nextNode), incarnation: incarnation, name: NodeName(join.role, rank),
-      join: join, state: .preparing, lastHeard: now)
+      join: join, origin: origin ?? Self.origin(of: join, caller: nil), state: .preparing,
+      lastHeard: now)
     nextNode += 1
     records[record.node] = record
     return record
+  }
+
+  /// By whom offences count: by the key that is proved, else by host and process number, which
+  /// anybody can make up.
+  static func origin(of join: Join, caller: String?) -> String {
+    caller.map { "key \($0)" } ?? "process \(join.host) \(join.processID)"
   }
 
   package mutating func remove(_ node: NodeID) { records[node] = nil }

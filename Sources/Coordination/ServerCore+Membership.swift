@@ -20,7 +20,9 @@ extension ServerCore {
     case .gathering, .running, .paused: break
     }
     guard join.role == .worker || join.role.holdsParameters else { return drop(.unexpected) }
-    guard offences[Self.process(of: join), default: 0] < Self.mostOffences else {
+    let caller = vouched.flatMap { $0.incarnation == incarnation ? $0.caller : nil }
+    let origin = Membership.origin(of: join, caller: caller)
+    guard offences[origin, default: 0] < Self.mostOffences else {
       out.append(
         .refuse(
           incarnation: incarnation,
@@ -56,7 +58,8 @@ extension ServerCore {
       case .shard: 1..<plan.shards.count
       case .worker, .server, .observer: 0..<Int.max
       }
-    let record = membership.add(join, incarnation: incarnation, ranks: ranks, now: now)
+    let record = membership.add(
+      join, incarnation: incarnation, ranks: ranks, origin: origin, now: now)
     out.append(.welcome(record.node, incarnation: incarnation))
     out.append(.note("\(record.name) joined: \(join.host), process \(join.processID)"))
   }
@@ -207,6 +210,10 @@ extension ServerCore {
   mutating func take(
     _ leave: Leave, from record: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
   ) {
+    if leave.endsRun {
+      let stop = Stop(outcome: .failed, reason: "\(record.name): \(leave.reason)")
+      return end(stop, isWhole: true, now, &out)
+    }
     out.append(.note("\(record.name) leaves: \(leave.reason)"))
     guard view?.member(record.node) != nil else { return lose(record, leave.reason, now, &out) }
     if record.name.role == .worker {
@@ -227,10 +234,9 @@ extension ServerCore {
     out.append(.exit(stop))
   }
 
-  /// As often as a process may break the protocol before it may not come again.
+  /// As often as a process, or whoever has a key, may break the protocol before it may not come
+  /// again.
   static let mostOffences = 3
-
-  private static func process(of join: Join) -> String { "\(join.host) \(join.processID)" }
 
   /// Another member's word that one breaks the protocol: nobody can tell who of the two is right,
   /// and the one that is complained of can join again.
@@ -245,15 +251,14 @@ extension ServerCore {
       culprit, "\(record.name) says that it breaks the protocol: \(complaint.reason)", now, &out)
   }
 
-  /// Sends a member away that breaks the protocol: an ordinary loss to the others, and the same
-  /// process may join again, but not for ever.
+  /// Sends a member away that breaks the protocol: an ordinary loss to the others, and it may join
+  /// again, but not for ever.
   mutating func putOut(
     _ record: MemberRecord, _ reason: String, _ now: Microseconds, _ out: inout [Directive]
   ) {
-    let process = Self.process(of: record.join)
-    offences[process, default: 0] += 1
-    let refusal = Refusal(
-      reason: reason, mayJoinAgain: offences[process, default: 0] < Self.mostOffences)
+    let count = offences[record.origin, default: 0] + 1
+    offences[record.origin] = count
+    let refusal = Refusal(reason: reason, mayJoinAgain: count < Self.mostOffences)
     out.append(.send(message(.refusal(refusal)), to: record.node))
     lose(record, reason, now, &out)
   }

@@ -17,6 +17,8 @@ package struct ServerCore: Sendable {
     case misbehaved(NodeID, reason: String)
     /// What was sent to an FC node has gone out: there is room for more of its slices.
     case drained(NodeID)
+    /// Who will ask to join next as this process life has proved to have this key.
+    case vouched(incarnation: UInt64, caller: String)
     case tick
     /// The operator ends the run.
     case stop(reason: String)
@@ -144,8 +146,10 @@ package struct ServerCore: Sendable {
   package internal(set) var cuts: [NodeID: Int] = [:]
   /// FC nodes and shards that want to go and wait for a checkpoint with their slices in it.
   var departing: Set<NodeID> = []
-  /// How often processes have been put out for breaking the protocol, by host and process number.
+  /// How often somebody has been put out for breaking the protocol, by `Membership.origin`.
   var offences: [String: Int] = [:]
+  /// Who asked to join last, if it has a key: what it says of itself counts for nothing then.
+  var vouched: (incarnation: UInt64, caller: String)?
   /// Steps of the newest checkpoint on disk; what the run began with counts as one.
   package internal(set) var checkpointSteps: UInt64 = 0
   /// Steps of the checkpoint that the run resumes; 0 if it starts anew.
@@ -208,6 +212,7 @@ package struct ServerCore: Sendable {
       if let record = membership[node] {
         putOut(record, "it breaks the protocol: \(reason)", now, &out)
       }
+    case .vouched(let incarnation, let caller): vouched = (incarnation, caller)
     case .drained(let node): giveNext(node, &out)
     case .tick: tick(now, &out)
     case .checkpointed(let steps, let failure): checkpointed(steps, failure, now, &out)

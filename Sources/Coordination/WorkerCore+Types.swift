@@ -60,5 +60,7 @@ extension WorkerCore {
     /// A frame for each chunk of the stage; none before the last block.
     case gradients([Frame])
     case failed(String)
+    /// It failed for what others have in common with this worker: the run cannot go on.
+    case hopeless(String)
   }
 }

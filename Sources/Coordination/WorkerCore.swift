@@ -163,6 +163,11 @@ package struct WorkerCore: Sendable {
   ) {
     if case .failed(let reason) = outcome { return fail(reason, &out) }
     guard let operation = outstanding.removeValue(forKey: id) else { return }
+    if case .hopeless(let reason) = outcome {
+      // Who ends the run is the server; it is waited for with everybody else.
+      let leave = Leave(reason: reason, endsRun: true)
+      return out.append(.send(message(.leave(leave)), to: .server))
+    }
     switch (operation, outcome) {
     case (.configure, _): begin(now, &out)
     case (.load, .pictures(let pictures, let frames)):

@@ -9,6 +9,8 @@ package final class BatchLoader: Sendable {
   private let state: LoaderState
   /// Not touched after `init` but by the first `stop`, which `LoaderState.stop` singles out.
   private nonisolated(unsafe) let threads: [LoaderThread]
+  /// What is replaced by other examples; `nil` where nothing is.
+  package let broken: BrokenExamples?
 
   /// Starts the threads.
   ///
@@ -20,12 +22,13 @@ package final class BatchLoader: Sendable {
   ///   - depth: batches that are loaded ahead at most. More even out a slow disk, and each takes
   ///     the memory of a share.
   ///   - threads: how many load at a time, each a batch of its own.
+  ///   - broken: counts examples that cannot be read, whose place others take; `nil`: `take` throws.
   ///   - onReady: called from a loader thread when `take` of the request will not wait. It may be
   ///     called a last time for a request that another thread is just cancelling. It must not
   ///     call `stop`.
   package init(
     training: any ExampleSource, evaluation: any ExampleSource, order: ExampleOrder,
-    views: ViewMaker, depth: Int = 3, threads: Int = 1,
+    views: ViewMaker, depth: Int = 3, threads: Int = 1, broken: BrokenExamples? = nil,
     onReady: @escaping @Sendable (BatchRequest) -> Void = { _ in }
   ) {
     precondition(
@@ -35,8 +38,9 @@ package final class BatchLoader: Sendable {
         + "order of \(order.count) for \(training.count), depth \(depth)")
     let state = LoaderState(depth: depth, exampleCount: views.output.count)
     let filler = BatchFiller(
-      training: training, evaluation: evaluation, order: order, views: views)
+      training: training, evaluation: evaluation, order: order, views: views, broken: broken)
     self.state = state
+    self.broken = broken
     self.threads = (0..<threads).map { number in
       LoaderThread(name: "loader \(number)") {
         // One picture, before the network's part of it is taken.
@@ -70,7 +74,8 @@ package final class BatchLoader: Sendable {
   ///
   /// A batch that was never requested is loaded before all others, even if `depth` are ready.
   ///
-  /// - Throws: `DatasetError` if an example cannot be read, or the loader has stopped.
+  /// - Throws: `DatasetError` if an example cannot be read or too many cannot, or the loader has
+  ///   stopped.
   package func take(_ request: BatchRequest) throws(DatasetError) -> Batch {
     try state.take(request)
   }
@@ -102,6 +107,7 @@ struct BatchFiller: Sendable {
   let evaluation: any ExampleSource
   let order: ExampleOrder
   let views: ViewMaker
+  let broken: BrokenExamples?
 
   /// Writes images and labels of the batch's request.
   ///
@@ -113,37 +119,69 @@ struct BatchFiller: Sendable {
     let images = batch.images
     let labels = batch.labels
     guard request.rows > 0, let first = images.baseAddress else { return }
-    // The example that `picture` holds: ten crops need it ten times.
-    var held: Int?
+    // The example that was wanted last, and the one that `picture` holds: ten crops need it ten times.
+    var held: (wanted: Int, index: Int)?
     for row in 0..<request.rows {
       let position = request.firstPosition + UInt64(row)
       let image = first + row * batch.exampleCount
       let source = request.kind == .training ? training : evaluation
-      let index: Int
-      let view: View
-      switch request.kind {
-      case .training:
-        index = order.example(at: position)
-        view = views.training(seed: order.seed, epoch: order.epoch(of: position), example: index)
-      case .evaluation:
-        index = Int(clamping: position)
-        view = views.center
-      case .tenCrops:
-        let crops = UInt64(ViewMaker.tenCrops)
-        index = Int(clamping: position / crops)
-        view = views.crop(Int(position % crops))
-      }
-      guard index < source.count else {
+      let wanted =
+        switch request.kind {
+        case .training: order.example(at: position)
+        case .evaluation: Int(clamping: position)
+        case .tenCrops: Int(clamping: position / UInt64(ViewMaker.tenCrops))
+        }
+      guard wanted < source.count else {
         image.update(repeating: 0, count: batch.exampleCount)
         labels[row] = -1
         continue
       }
-      if held != index {
-        try source.write(index, into: picture)
-        held = index
+      let index: Int
+      if let held, held.wanted == wanted {
+        index = held.index
+      } else {
+        index = try read(wanted, for: position, of: request.kind, into: picture)
+        held = (wanted, index)
       }
+      let view =
+        switch request.kind {
+        case .training:
+          views.training(seed: order.seed, epoch: order.epoch(of: position), example: index)
+        case .evaluation: views.center
+        case .tenCrops: views.crop(Int(position % UInt64(ViewMaker.tenCrops)))
+        }
       views.write(view, of: picture, into: image)
       labels[row] = source.label(index)
+    }
+  }
+
+  /// Reads an example, or, if it is broken, the next of its set that is not.
+  ///
+  /// - Returns: which one it is.
+  private func read(
+    _ wanted: Int, for position: UInt64, of kind: BatchRequest.Kind,
+    into picture: UnsafeMutablePointer<Float>
+  ) throws(DatasetError) -> Int {
+    let isTraining = kind == .training
+    let source = isTraining ? training : evaluation
+    let failure: DatasetError
+    do throws(DatasetError) {
+      try source.write(wanted, into: picture)
+      broken?.noteRead()
+      return wanted
+    } catch {
+      guard let broken else { throw error }
+      try broken.note(error, wanted, isTraining: isTraining)
+      failure = error
+    }
+    var next = wanted
+    while true {
+      next = isTraining ? order.successor(of: next, at: position) : (next + 1) % source.count
+      guard next != wanted else {
+        throw DatasetError("dataset", "no example can be read: \(failure)", endsRun: true)
+      }
+      // Those that are broken too are counted when their own turn comes.
+      if (try? source.write(next, into: picture)) != nil { return next }
     }
   }
 }

@@ -4,10 +4,13 @@ package struct DatasetError: Error, Hashable, Sendable, CustomStringConvertible 
   package let place: String
   /// What is wrong and what was expected.
   package let message: String
+  /// Whether another machine with the same data would fare no better: the run cannot go on.
+  package let endsRun: Bool
 
-  package init(_ place: String, _ message: String) {
+  package init(_ place: String, _ message: String, endsRun: Bool = false) {
     self.place = place
     self.message = message
+    self.endsRun = endsRun
   }
 
   /// One line: `place: message`.

@@ -9,7 +9,7 @@ package struct DatasetPair: Sendable {
   /// A hash by which the server sees that every worker reads the same data.
   ///
   /// It covers the counts, shapes, classes, every label and the pixels of `sampledExamples`
-  /// evenly spaced examples of each set; of prepared data, the index with the checksum of every
+  /// evenly spaced examples of each set, or that one cannot be read; of prepared data, the index with the checksum of every
   /// example. Stable across machines and versions.
   package let fingerprint: UInt64
   /// What is known of the training set's pixels; `nil`: `ImageStatistics.measured` finds out.
@@ -26,7 +26,8 @@ package struct DatasetPair: Sendable {
   ///   - statistics: of the training set, where they were kept.
   ///   - fingerprint: where the data set has one; `nil` takes it.
   ///   - groups: parts of the training set.
-  /// - Throws: `DatasetError` if the two do not fit together or a sampled example is unreadable.
+  /// - Throws: `DatasetError` if the two do not fit together, or none of the sampled examples of one
+  ///   can be read.
   package init(
     train: any ExampleSource, test: any ExampleSource, classNames: [String]? = nil,
     statistics: ImageStatistics? = nil, fingerprint: UInt64? = nil, groups: ShardGroups? = nil
@@ -72,12 +73,21 @@ package struct DatasetPair: Sendable {
     defer { pixels.deallocate() }
     pixels.initialize(repeating: 0)
     let samples = min(source.count, sampledExamples)
+    var failures: [DatasetError] = []
     for sample in 0..<samples {
       // Multiplied first, so that the samples reach from the first example to near the last.
       let index = sample * source.count / samples
-      try source.write(index, into: pixels.baseAddress.unsafelyUnwrapped)
+      do throws(DatasetError) {
+        try source.write(index, into: pixels.baseAddress.unsafelyUnwrapped)
+      } catch {
+        // Where it can be read the data are others: another example takes its place here.
+        failures.append(error)
+        hash.add(UInt64.max)
+        continue
+      }
       for pixel in pixels { hash.add(pixel.bitPattern) }
     }
+    if failures.count == samples, let failure = failures.first { throw failure }
   }
 }
 

@@ -102,6 +102,19 @@ package final class ExampleOrder: @unchecked Sendable {
     return index
   }
 
+  /// The example by number behind another, or the first behind the last; with groups, of those of
+  /// the group that `position` belongs to, as only they need be here.
+  package func successor(of example: Int, at position: UInt64) -> Int {
+    guard let groups else { return (example + 1) % count }
+    let members = groups.members[groups.place(of: position).group]
+    var (low, high) = (0, members.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if Int(members[middle]) <= example { low = middle + 1 } else { high = middle }
+    }
+    return Int(members[low == members.count ? 0 : low])
+  }
+
   /// Writes the examples at `position` and after it.
   ///
   /// A new epoch costs one shuffle: O(count), once.

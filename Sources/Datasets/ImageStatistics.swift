@@ -33,7 +33,10 @@ package struct ImageStatistics: Hashable, Sendable {
   /// The same on every machine: sums of whole grey levels are exact in 64-bit floats (up to 1.4e11
   /// pixels a channel).
   ///
+  /// Those that cannot be read are left out.
+  ///
   /// - Parameter most: where there are more, so many are taken, evenly spaced.
+  /// - Throws: `DatasetError` if none can be read.
   package static func measured(
     over source: any ExampleSource, most: Int = .max
   ) throws(DatasetError) -> ImageStatistics {
@@ -42,11 +45,18 @@ package struct ImageStatistics: Hashable, Sendable {
     defer { pixels.deallocate() }
     pixels.initialize(repeating: 0)
     let samples = min(source.count, most)
+    var failure: DatasetError?
     for sample in 0..<samples {
       let index = samples == source.count ? sample : sample * source.count / samples
-      try source.write(index, into: pixels.baseAddress.unsafelyUnwrapped)
+      do throws(DatasetError) {
+        try source.write(index, into: pixels.baseAddress.unsafelyUnwrapped)
+      } catch {
+        failure = failure ?? error
+        continue
+      }
       sums.add(UnsafeBufferPointer(pixels))
     }
+    if sums.examples == 0, let failure { throw failure }
     return sums.statistics
   }
 }

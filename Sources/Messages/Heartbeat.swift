@@ -52,11 +52,14 @@ package struct Telemetry: Hashable, Sendable {
   package var loaderImagesPerSecond: Double
   /// Images a second that the worker has taken from it over the last seconds.
   package var takenImagesPerSecond: Double
+  /// Different examples that a worker's loader could not read so far, and gave others for.
+  package var brokenExamples: UInt64
 
   package init(
     stepMilliseconds: StepTimes = StepTimes(), bytesSent: UInt64 = 0, bytesReceived: UInt64 = 0,
     residentBytes: UInt64 = 0, droppedMessages: UInt64 = 0, largestGapMilliseconds: Double = 0,
-    loaderImagesPerSecond: Double = 0, takenImagesPerSecond: Double = 0
+    loaderImagesPerSecond: Double = 0, takenImagesPerSecond: Double = 0,
+    brokenExamples: UInt64 = 0
   ) {
     self.stepMilliseconds = stepMilliseconds
     self.bytesSent = bytesSent
@@ -66,6 +69,7 @@ package struct Telemetry: Hashable, Sendable {
     self.largestGapMilliseconds = largestGapMilliseconds
     self.loaderImagesPerSecond = loaderImagesPerSecond
     self.takenImagesPerSecond = takenImagesPerSecond
+    self.brokenExamples = brokenExamples
   }
 }
 

@@ -201,7 +201,12 @@ package struct Advance: Hashable, Sendable {
 /// A member announces that it goes.
 package struct Leave: Hashable, Sendable {
   package var reason: String
-  package init(reason: String) { self.reason = reason }
+  /// Whoever took its place would fare no better: the run ends, and the member goes with it.
+  package var endsRun: Bool
+  package init(reason: String, endsRun: Bool = false) {
+    self.reason = reason
+    self.endsRun = endsRun
+  }
 }
 
 /// The server ends the run.

@@ -49,10 +49,13 @@ final class CheckpointWriter: Sendable {
   /// Steps of the parameters with the lowest validation error.
   private let best = SharedNumber()
 
-  /// - Parameter manifest: makes the description of a checkpoint from its steps.
+  /// - Parameters:
+  ///   - manifest: makes the description of a checkpoint from its steps.
+  ///   - confirm: throws if what has been written is not to count as a checkpoint.
   init(
     _ store: CheckpointStore, _ network: NetworkPlan,
-    manifest: @escaping @Sendable (UInt64) -> CheckpointManifest
+    manifest: @escaping @Sendable (UInt64) -> CheckpointManifest,
+    confirm: @escaping @Sendable () throws(CheckpointError) -> Void = {}
   ) throws(TransportError) {
     // A piece is a frame at most: this is more than any network has.
     let jobs = try Mailbox<Job>(capacity: .max)
@@ -70,7 +73,7 @@ final class CheckpointWriter: Sendable {
         case .own(let part): bench.put(part.chunks, of: part.version)
         case .piece(let piece): bench.put(piece)
         case .finish(let steps, let answer):
-          let result = bench.finish(manifest(steps), best: best.value)
+          let result = bench.finish(manifest(steps), best: best.value, confirm)
           if let answer {
             answer.post(result)
           } else {
@@ -234,14 +237,14 @@ private struct WriterBench {
   }
 
   mutating func finish(
-    _ manifest: CheckpointManifest, best: UInt64
+    _ manifest: CheckpointManifest, best: UInt64, _ confirm: () throws(CheckpointError) -> Void
   ) -> Result<String, CheckpointError> {
     if let problem { return .failure(problem) }
     do throws(CheckpointError) {
       guard let draft else {
         throw CheckpointError(path: store.directory, reason: "nothing was collected")
       }
-      let path = try draft.finish(manifest)
+      let path = try draft.finish(manifest, confirm)
       finished = path
       // The checkpoint is there: where it cannot be marked (a file system without symbolic links) it
       // is kept as any other.

@@ -36,6 +36,8 @@ enum MemberDirective {
   case send(Message, Destination)
   case meet([Member])
   case note(String)
+  /// As `note`, of what somebody may want to do something about.
+  case warning(String)
   case exit(Stop)
   /// The core asked for an operation, which has been handed to the compute thread: for the flight
   /// recorder, with a word that a replay needs.
@@ -44,6 +46,8 @@ enum MemberDirective {
   case drained
   /// An operation is done: for the flight recorder.
   case computed(OperationID, failure: String?)
+  /// An operation has failed so that the run cannot go on: for the flight recorder.
+  case hopeless(OperationID, String)
 }
 
 /// What a role is made from once the server has welcomed it.

@@ -35,7 +35,8 @@ extension MemberSession {
         }
       case .meet(let members): meet(members)
       case .note(let text): log.info(text)
-      case .asked, .computed, .drained: break
+      case .warning(let text): log.warning(text)
+      case .asked, .computed, .hopeless, .drained: break
       case .exit(let stop): result = .stop(stop)
       }
     }

@@ -153,6 +153,8 @@ package final class MemberSession {
       budget -= 1
       try receive(link, parts)
     }
+    // After the last word there is none, also of one who got ready just now.
+    guard result == nil else { return }
     if let role {
       carryOut(try role.takeReports(now: MonotonicClock.now()))
       carryOut(role.tick(now: MonotonicClock.now()))
@@ -271,6 +273,10 @@ package final class MemberSession {
       message = try WireCodec.decode(parts)
     } catch {
       return broken(link, "\(error)")
+    }
+    // Nobody but the server is at the other end of these two, and nobody else dials it for us.
+    guard message.header.sender != .server || link == control || link == bulk else {
+      return broken(link, "it speaks as the server")
     }
     recorder?.note(.received, parts)
     if message.header.sender != .server { routes[message.header.sender] = link }

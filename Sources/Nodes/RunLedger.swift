@@ -5,7 +5,8 @@ import Observability
 
 /// Writes `ledger.jsonl`: a line for each turn that is committed, and for whatever takes one back.
 ///
-/// Every line is one write, so that a killed server loses none but the one it was writing.
+/// Every line is written at once, so that a killed server loses none but the one it was writing, and
+/// those that a full disk did not take.
 struct RunLedger {
   private let log: MetricsLog
   private var incarnations: [NodeID: UInt64] = [:]
@@ -17,9 +18,9 @@ struct RunLedger {
   /// - Parameter resumeSteps: steps of the parameters that it begins with.
   init(
     path: String, run: String, globalBatch: Int, fcNodes: Int, resumeSteps: UInt64,
-    onFailure: @escaping @Sendable (String) -> Void
+    report: @escaping @Sendable (Logger.Level, String) -> Void
   ) throws(ObservabilityError) {
-    log = try MetricsLog(path: path, onFailure: onFailure)
+    log = try MetricsLog(path: path, patience: .ledger, report: report)
     var line = LedgerLine(.start, step: resumeSteps, time: Self.now)
     line.run = run
     line.globalBatch = globalBatch
@@ -27,11 +28,18 @@ struct RunLedger {
     log.append(line)
   }
 
-  /// For the thread that writes checkpoints: has the disk take what the ledger says so far.
-  var sync: @Sendable () -> Void {
+  /// For the thread that writes checkpoints: has the disk take what the ledger says so far, or says
+  /// why it does not.
+  var sync: @Sendable () -> String? {
     let log = log
     return { log.sync() }
   }
+
+  /// Writes what had to wait, if there is room now.
+  func retry() { log.retry() }
+
+  /// Writes what it can, and says what it cannot.
+  func finish() { log.finish() }
 
   /// Follows what the server's core decides.
   mutating func note(_ directive: ServerCore.Directive, _ core: ServerCore) {

@@ -20,6 +20,7 @@ struct RunMonitor {
   /// What the run shows to whoever asks over HTTP.
   let board: StatusBoard
   private var lastPublished: Microseconds = 0
+  private var lastRetry: Microseconds = 0
   private let started = MonotonicClock.now()
   /// What the run's earlier lives took, in this directory: its times go on from there.
   private let earlier: Double
@@ -65,10 +66,10 @@ struct RunMonitor {
     earlier = past?.seconds ?? 0
     if earlier > 0 { record.earlierSeconds = earlier }
     metrics = try directory.map { directory in
-      try MetricsLog(path: directory.metrics) { text in log.error(text) }
+      try MetricsLog(path: directory.metrics) { level, text in log.log(level, text) }
     }
     eventLog = try directory.map { directory in
-      try MetricsLog(path: directory.events) { text in log.error(text) }
+      try MetricsLog(path: directory.events) { level, text in log.log(level, text) }
     }
     tensorBoard =
       configuration.logging.tensorboard
@@ -190,6 +191,8 @@ struct RunMonitor {
     record.etaSeconds = nil
     log.info("\(stop.outcome.rawValue): \(stop.reason)")
     board.publish(record)
+    metrics?.finish()
+    eventLog?.finish()
     directory?.writeSummary(record, stop, log)
   }
 
@@ -199,6 +202,17 @@ struct RunMonitor {
     return (
       sum.examples > 0 ? sum.lossSum / Double(sum.examples) : nil, record.testAccuracy
     )
+  }
+
+  /// Writes what a full disk has made wait, a few times a second.
+  ///
+  /// - Returns: whether it was time for that.
+  mutating func retryIfDue(now: Microseconds) -> Bool {
+    guard now - min(now, lastRetry) >= Self.publishingInterval else { return false }
+    lastRetry = now
+    metrics?.retry()
+    eventLog?.retry()
+    return true
   }
 
   // MARK: The status

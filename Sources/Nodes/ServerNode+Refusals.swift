@@ -11,15 +11,6 @@ extension ServerNode {
     handle(.misbehaved(node, reason: reason))
   }
 
-  /// Whose connection it is; one over which nothing has come that names its sender is known by the
-  /// member's other one.
-  private func member(over link: Hub.Link) -> NodeID? {
-    for links in [controlLinks, bulkLinks] {
-      if let node = links.first(where: { $0.value == link })?.key { return node }
-    }
-    return controlLinks.first { Hub.haveSameDialer($0.value, link) }?.key
-  }
-
   /// Bytes of answers that may wait for one who is no member, behind the 64 messages that ZeroMQ
   /// holds.
   private static let mostAnswerBytes = 1 << 20
@@ -43,7 +34,8 @@ extension ServerNode {
     refusals += 1
     guard complained.insert(link).inserted else { return }
     let sender = hub.address(link).map { " from \($0)" } ?? ""
-    log.warning("refused a message\(sender): \(reason)")
+    let key = caller(link).map { ", \($0.title)" } ?? ""
+    log.warning("refused a message\(sender)\(key): \(reason)")
   }
 
   func refuse(_ link: Hub.Link, _ reason: String, mayJoinAgain: Bool = false) {

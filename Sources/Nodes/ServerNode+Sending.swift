@@ -79,7 +79,7 @@ extension ServerNode {
   /// Gives a new member its number and the configuration.
   func welcome(_ node: NodeID, _ incarnation: UInt64) {
     guard let link = visitors[incarnation], let record = core.membership[node] else { return }
-    controlLinks[node] = link
+    settle(node, at: link)
     let body = Body.welcome(Welcome(node: node, rank: record.name.rank))
     send(Message(identity, body, frames: [configurationText]), over: link)
   }

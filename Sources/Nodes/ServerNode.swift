@@ -39,6 +39,8 @@ package final class ServerNode {
   var visitors: [UInt64: Hub.Link] = [:]
   var controlLinks: [NodeID: Hub.Link] = [:]
   var bulkLinks: [NodeID: Hub.Link] = [:]
+  /// From where each member has joined: what names it has to come from there.
+  var homes: [NodeID: Home] = [:]
   let configurationText: Frame
   var refusals: UInt64 = 0
   var complained: Set<Hub.Link> = []
@@ -106,7 +108,7 @@ package final class ServerNode {
       try RunLedger(
         path: directory.ledger, run: Version.runName(number), globalBatch: plan.globalBatch,
         fcNodes: plan.fcNodesWanted, resumeSteps: resumeSteps
-      ) { text in log.error(text) }
+      ) { level, text in log.log(level, text) }
     }
     let board = monitor.board
     let tensorBoard = monitor.tensorBoard
@@ -117,12 +119,13 @@ package final class ServerNode {
       }
     }
     let facts = facts
-    let syncLedger = ledger?.sync
-    writer = try store.map {
-      try CheckpointWriter($0, run.network) { steps in
+    writer = try store.map { [path = options.runDirectory?.ledger, sync = ledger?.sync] store in
+      try CheckpointWriter(store, run.network) { steps in
+        facts.manifest(steps: steps)
+      } confirm: { () throws(CheckpointError) in
         // No checkpoint on the disk of steps that the ledger there does not have.
-        syncLedger?()
-        return facts.manifest(steps: steps)
+        guard let reason = sync?() else { return }
+        throw CheckpointError(path: path ?? "", reason: reason)
       }
     }
     let metadata = [
@@ -185,6 +188,7 @@ package final class ServerNode {
           + (signals.map { [$0.descriptor] } ?? [])
           + (writer.map { [$0.reports.wakeUp.descriptor] } ?? []))
     }
+    ledger?.finish()
     let end = result ?? .stop(Stop(outcome: .failed, reason: "no result"))
     if case .stop(let stop) = end {
       monitor.finish(stop, core, refusals: refusals + hub.droppedMessages)
@@ -250,6 +254,7 @@ package final class ServerNode {
       receive(link, parts)
     }
     handle(.tick)
+    if monitor.retryIfDue(now: MonotonicClock.now()) { ledger?.retry() }
     for node in core.cuts.keys.sorted()
     where controlLinks[node].map({ hub.queuedBytes(to: $0) == 0 }) ?? false {
       handle(.drained(node))
@@ -309,6 +314,11 @@ package final class ServerNode {
     case .commandRequest(let command): return obey(command, link)
     case .logRequest(let request): return reply(to: request, link)
     case .join(let join):
+      if let known = core.membership.find(incarnation: header.incarnation),
+        !belongs(link, to: known.node)
+      {
+        return refuseImpostor(link, as: known)
+      }
       visitors[header.incarnation] = link
       guard join.softwareVersion == Version.text else {
         return refuse(
@@ -316,6 +326,7 @@ package final class ServerNode {
           "it is crosscut \(join.softwareVersion), the server is \(Version.text): all nodes of a run"
             + " need the same version")
       }
+      noteCaller(link, incarnation: header.incarnation)
     default:
       guard header.run == identity.run else {
         refuseOnce(link, "a message of run \(Version.runName(header.run)), which is not this one")
@@ -327,26 +338,20 @@ package final class ServerNode {
         }
         return
       }
-      guard core.membership[header.sender]?.incarnation == header.incarnation else {
+      guard let record = core.membership[header.sender], record.incarnation == header.incarnation
+      else {
         refuseOnce(link, "a message of \(header.sender), which is no member")
         if case .heartbeat = message.body {
           refuse(link, "it is no longer a member of the run", mayJoinAgain: true)
         }
         return
       }
+      guard belongs(link, to: header.sender) else { return refuseImpostor(link, as: record) }
       remember(link, of: message)
       if takeAside(message) { return }
       spans.note(message, from: header.sender, to: .server, isArrival: true, context.plan)
     }
     recorder?.note(.received, parts)
     handle(.message(message))
-  }
-
-  /// Members hold two connections; which one this is shows in what comes over it.
-  private func remember(_ link: Hub.Link, of message: Message) {
-    switch message.body {
-    case .push, .report, .slice, .pictures, .guesses: bulkLinks[message.header.sender] = link
-    default: controlLinks[message.header.sender] = link
-    }
   }
 }

@@ -95,7 +95,7 @@ final class WorkerCompute: Performer {
       }
       return .done
     } catch {
-      return .failed("\(error)")
+      return error.endsRun ? .hopeless("\(error)") : .failed("\(error)")
     }
   }
 

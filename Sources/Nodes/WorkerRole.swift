@@ -64,7 +64,8 @@ final class WorkerRole: MemberRole {
   }
 
   func tick(now: Microseconds) -> [MemberDirective] {
-    carryOut(core?.handle(.tick, now: now) ?? [])
+    (loader?.broken?.takeNews() ?? []).map { .warning($0) }
+      + carryOut(core?.handle(.tick, now: now) ?? [])
   }
 
   func leave(reason: String, now: Microseconds) -> [MemberDirective] {
@@ -90,10 +91,10 @@ final class WorkerRole: MemberRole {
               + (preparation.groups.map { ", here \($0.description)" } ?? "")))
       case .failed(let reason): throw NodeError(reason)
       case .finished(let id, let outcome):
-        if case .failed(let reason) = outcome {
-          out.append(.computed(id, failure: reason))
-        } else {
-          out.append(.computed(id, failure: nil))
+        switch outcome {
+        case .failed(let reason): out.append(.computed(id, failure: reason))
+        case .hopeless(let reason): out.append(.hopeless(id, reason))
+        default: out.append(.computed(id, failure: nil))
         }
         out += carryOut(core?.handle(.computed(id, outcome), now: now) ?? [])
       }
@@ -106,6 +107,7 @@ final class WorkerRole: MemberRole {
     meter?.update(loader.work, now: now)
     telemetry.loaderImagesPerSecond = meter?.possible ?? 0
     telemetry.takenImagesPerSecond = meter?.taken ?? 0
+    telemetry.brokenExamples = UInt64(loader.broken?.count ?? 0)
   }
 
   func stop() {

@@ -4,7 +4,7 @@ import Glibc
 ///
 /// Not thread-safe: its owner guards it.
 struct LineFile: ~Copyable {
-  let descriptor: CInt
+  private let descriptor: CInt
   private let closes: Bool
   /// Part of a line got out before a write failed: the next line starts on a new one.
   private var isMidLine = false

@@ -45,6 +45,9 @@ package struct NodeRecord: Codable, Hashable, Sendable {
   package var loaderImagesPerSecond = 0.0
   /// Images a second that the worker has taken from it, over the last seconds.
   package var takenImagesPerSecond = 0.0
+  /// Different examples that its loader could not read so far, and gave others for; `nil` where
+  /// there are none.
+  package var brokenExamples: UInt64?
   package var waits: [WaitRecord] = []
 
   /// A node that has not sent a heartbeat yet.
@@ -76,6 +79,8 @@ package struct NodeRecord: Codable, Hashable, Sendable {
     largestGapMilliseconds = heartbeat.telemetry.largestGapMilliseconds
     loaderImagesPerSecond = heartbeat.telemetry.loaderImagesPerSecond
     takenImagesPerSecond = heartbeat.telemetry.takenImagesPerSecond
+    let broken = heartbeat.telemetry.brokenExamples
+    brokenExamples = broken == 0 ? nil : broken
     waits = heartbeat.waits.map { WaitRecord($0) }
   }
 }

@@ -160,6 +160,9 @@ package enum StatusTable {
             $0.largestGapMilliseconds < 20 ? "" : Format.duration($0.largestGapMilliseconds / 1000),
             .warning)
         }),
+      Column(
+        title: "broken", expendability: 12,
+        cells: nodes.map { Span($0.brokenExamples.map { "\($0)" } ?? "", .warning) }),
       // How many times what the worker takes its loader could give.
       Column(
         title: "loader", expendability: 11,

@@ -61,11 +61,15 @@ package final class CheckpointDraft {
 
   /// Makes it a checkpoint of the store, which then removes those beyond the newest `keep`.
   ///
-  /// - Parameter manifest: its format and its files are filled in here.
+  /// - Parameters:
+  ///   - manifest: its format and its files are filled in here.
+  ///   - confirm: asked once all of it is on the disk; throws if it is not to count nevertheless.
   /// - Returns: the checkpoint's directory.
   /// - Throws: `CheckpointError` if something was not written, a value is infinite or not a number,
-  ///   or the disk fails; what was there before is then as it was.
-  package func finish(_ manifest: CheckpointManifest) throws(CheckpointError) -> String {
+  ///   or the disk fails, and whatever `confirm` throws; what was there before is then as it was.
+  package func finish(
+    _ manifest: CheckpointManifest, _ confirm: () throws(CheckpointError) -> Void = {}
+  ) throws(CheckpointError) -> String {
     let path = "\(store.directory)/\(CheckpointStore.name(ofStep: manifest.steps))"
     var manifest = manifest
     manifest.format = CheckpointManifest.currentFormat
@@ -87,6 +91,7 @@ package final class CheckpointDraft {
     }
     try file.finish()
     try Folder.sync(folder)
+    try confirm()
     try store.publish(folder, as: path)
     isFinished = true
     return path

@@ -13,6 +13,8 @@ package struct ModelEvaluation {
   package let top1: Int
   /// Examples whose class was among the first five.
   package let top5: Int
+  /// A line for each example that could not be read, and in whose place the next one counts.
+  package let broken: [String]
   /// Seconds of computing, without opening the data and planning the memory.
   package let seconds: Double
 
@@ -43,6 +45,7 @@ package struct ModelEvaluation {
     examples = tally.examples
     loss = tally.meanLoss
     (top1, top5) = (tally.top1, tally.top5)
+    broken = network.takeBrokenExamples()
   }
 
   /// Evaluates a model file by the mean of ten crops' probabilities (2012 paper, section 4.1).
@@ -68,5 +71,6 @@ package struct ModelEvaluation {
     examples = inference.count
     self.loss = loss / Double(inference.count)
     (top1, top5) = (first, five)
+    broken = inference.takeBrokenExamples()
   }
 }

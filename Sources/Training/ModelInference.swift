@@ -42,11 +42,14 @@ package final class ModelInference {
     let data = try OpenDataset(RunContext(configuration))
     classNames = data.pair.classNames
     let source: any ExampleSource
+    // A picture that somebody asks for has no substitute.
+    var broken: BrokenExamples?
     if let pictures {
       source = try PictureList(
         pictures, shape: data.views.source, classes: data.pair.train.classes)
     } else {
       source = data.pair.test
+      broken = BrokenExamples(mostFraction: configuration.dataset.maxBrokenFraction)
     }
     count = source.count
     views = tenCrops ? ViewMaker.tenCrops : 1
@@ -61,10 +64,13 @@ package final class ModelInference {
     loader = BatchLoader(
       training: data.pair.train, evaluation: source,
       order: ExampleOrder(seed: configuration.seed, count: data.pair.train.count),
-      views: data.views, depth: 2)
+      views: data.views, depth: 2, broken: broken)
   }
 
   deinit { loader.stop() }
+
+  /// As `SingleProcessTrainer.takeBrokenExamples`.
+  package func takeBrokenExamples() -> [String] { loader.broken?.takeNews() ?? [] }
 
   /// Goes through all examples in their order.
   ///

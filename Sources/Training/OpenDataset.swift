@@ -11,6 +11,7 @@ package struct OpenDataset: Sendable {
   package let views: ViewMaker
   private let seed: UInt64
   private let globalBatch: Int
+  private let maxBrokenFraction: Double
 
   /// Of pictures in a folder, so many are looked at for their statistics: decoding all of a large
   /// one would take longer than a user waits. More give a steadier mean, fewer a quicker start.
@@ -24,6 +25,7 @@ package struct OpenDataset: Sendable {
     let network = context.network
     seed = context.configuration.seed
     globalBatch = context.plan.globalBatch
+    maxBrokenFraction = context.configuration.dataset.maxBrokenFraction
     do throws(DatasetError) {
       let pair: DatasetPair
       if let given = context.inputs.dataset {
@@ -124,7 +126,7 @@ package struct OpenDataset: Sendable {
       fingerprint: pair.fingerprint)
   }
 
-  /// Starts loading it in the order of the run.
+  /// Starts loading it in the order of the run. Others take the place of examples that cannot be read.
   ///
   /// - Parameters:
   ///   - depth: batches that are loaded ahead at most.
@@ -133,8 +135,9 @@ package struct OpenDataset: Sendable {
     let order =
       pair.groups.map { ExampleOrder(seed: seed, groups: $0, globalBatch: globalBatch) }
       ?? ExampleOrder(seed: seed, count: pair.train.count)
+    let broken = BrokenExamples(mostFraction: maxBrokenFraction)
     return BatchLoader(
       training: pair.train, evaluation: pair.test, order: order, views: views, depth: depth,
-      threads: threads)
+      threads: threads, broken: broken)
   }
 }

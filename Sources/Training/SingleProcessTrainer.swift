@@ -54,6 +54,10 @@ package final class SingleProcessTrainer {
 
   deinit { loader.stop() }
 
+  /// A line for each example that has been found since the last call not to be readable: the next one
+  /// takes its place.
+  package func takeBrokenExamples() -> [String] { loader.broken?.takeNews() ?? [] }
+
   /// Runs all turns: training steps and evaluations; fewer where the configuration has an early
   /// stop.
   package func run() throws(TrainingError) {

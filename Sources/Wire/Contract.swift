@@ -322,7 +322,9 @@ extension Heartbeat {
 
 extension Telemetry {
   fileprivate func check(_ field: StaticString) throws(WireError) {
-    for count in [bytesSent, bytesReceived, residentBytes, droppedMessages] {
+    for count in [
+      bytesSent, bytesReceived, residentBytes, droppedMessages, brokenExamples,
+    ] {
       try Wire.check(count, field)
     }
     let times = stepMilliseconds

@@ -32,7 +32,9 @@ extension Body {
             value.rate_changes, value.n_rate_changes, "advance.rate changes")))
     case CROSSCUT__V1__ENVELOPE__BODY_LEAVE:
       let value = try required(envelope.leave, "leave")
-      self = .leave(Leave(reason: try text(value.reason, "leave.reason")))
+      self = .leave(
+        Leave(
+          reason: try text(value.reason, "leave.reason"), endsRun: value.ends_run != 0))
     case CROSSCUT__V1__ENVELOPE__BODY_STOP:
       let value = try required(envelope.stop, "stop")
       self = .stop(
@@ -286,7 +288,8 @@ extension Telemetry {
       residentBytes: value.resident_bytes, droppedMessages: value.dropped_messages,
       largestGapMilliseconds: value.largest_gap_milliseconds,
       loaderImagesPerSecond: value.loader_images_per_second,
-      takenImagesPerSecond: value.taken_images_per_second)
+      takenImagesPerSecond: value.taken_images_per_second,
+      brokenExamples: value.broken_examples)
   }
 }
 

@@ -40,6 +40,7 @@ extension EncodingArena {
       $0.largest_gap_milliseconds = value.largestGapMilliseconds
       $0.loader_images_per_second = value.loaderImagesPerSecond
       $0.taken_images_per_second = value.takenImagesPerSecond
+      $0.broken_examples = value.brokenExamples
     }
   }
 

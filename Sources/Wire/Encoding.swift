@@ -50,7 +50,10 @@ extension EncodingArena {
       }
     case .leave(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_LEAVE
-      envelope.leave = make(crosscut__v1__leave__init) { $0.reason = string(value.reason) }
+      envelope.leave = make(crosscut__v1__leave__init) {
+        $0.reason = string(value.reason)
+        $0.ends_run = value.endsRun ? 1 : 0
+      }
     case .stop(let value):
       envelope.body_case = CROSSCUT__V1__ENVELOPE__BODY_STOP
       envelope.stop = make(crosscut__v1__stop__init) {

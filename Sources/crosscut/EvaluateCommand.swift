@@ -46,6 +46,7 @@ enum EvaluateCommand {
       arguments.has("ten-crop")
       ? try ModelEvaluation(tenCropsOf: model, configuration, threads: Host.cores)
       : try ModelEvaluation(of: model, configuration, threads: Host.cores)
+    for line in evaluation.broken { Console.printError("crosscut: \(line)") }
     try Console.print(
       arguments.has("json")
         ? json(evaluation, model, configuration.dataset).prettyText
@@ -115,6 +116,7 @@ enum EvaluateCommand {
       .init("loss", .double(evaluation.loss)), .init("top1Accuracy", .double(evaluation.accuracy)),
       .init("top5Accuracy", .double(evaluation.top5Accuracy)),
       .init("imagesPerSecond", .double(evaluation.imagesPerSecond)),
+      .init("brokenExamples", .int(evaluation.broken.count)),
     ])
   }
 }

@@ -105,7 +105,7 @@ func brief(_ message: Message) -> String {
     "collect \(collect.transfer)\(collect.mirrored ? ", mirrored," : "") at turn \(collect.turn)"
   case .restore(let restore):
     "restore \(restore.transfer) after \(restore.steps) steps\(restore.isInitial ? ", initial" : "")"
-  case .leave(let leave): "leave: \(leave.reason)"
+  case .leave(let leave): "leave\(leave.endsRun ? ", the run ends" : ""): \(leave.reason)"
   case .stop(let stop): "stop: \(stop.reason)"
   case .applied(let applied): "applied turn \(applied.turn)"
   case .pull: "pull"

@@ -58,6 +58,24 @@ import Testing
     #expect(said == [1, 2, 3, 4].map { "view 2 (final) at turn 2 -> node \($0)" })
   }
 
+  @Test func `a member whose reason holds for all ends the run, with the model of the steps done`()
+  {
+    var scene = ServerScene.started()
+    _ = scene.train(turn: 0)
+    let reason = "worker 0: no data"
+    let leave = Body.leave(Leave(reason: "no data", endsRun: true))
+    var said = scene.receive(leave, from: 1)
+    #expect(scene.core.state == .ending(Stop(outcome: .failed, reason: reason)))
+    #expect(said.contains("view 2 (final) at turn 1 -> node 3"), "\(said)")
+    // Once is enough.
+    said = scene.receive(leave, from: 2)
+    #expect(said == [])
+    _ = scene.slice(from: 3)
+    _ = scene.slice(from: 4)
+    said = scene.finishAll()
+    #expect(said.suffix(4) == [1, 2, 3, 4].map { "stop: \(reason) -> node \($0)" }, "\(said)")
+  }
+
   @Test func `nobody is needed for another turn when all are done`() {
     var scene = Self.trained()
     _ = scene.loseConnection(1)

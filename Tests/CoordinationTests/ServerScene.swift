@@ -35,11 +35,15 @@ struct ServerScene {
   // MARK: What is said to it
 
   mutating func join(
-    _ role: Role, incarnation: UInt64? = nil, preferring rank: Int = -1
+    _ role: Role, incarnation: UInt64? = nil, preferring rank: Int = -1, by caller: String? = nil,
+    host: String = "host"
   ) -> [String] {
     joined += 1
+    if let caller {
+      _ = carryOut(.vouched(incarnation: incarnation ?? UInt64(joined) * 100, caller: caller))
+    }
     let join = Join(
-      role: role, host: "host", processID: 1, softwareVersion: "1", endpoint: "",
+      role: role, host: host, processID: 1, softwareVersion: "1", endpoint: "",
       preferredRank: Int32(rank))
     let header = Header(
       run: 0, view: 0, sender: NodeID(0), incarnation: incarnation ?? UInt64(joined) * 100)

@@ -114,6 +114,21 @@ import Testing
     }
   }
 
+  @Test func `offences count by the key that is proved, whatever a process says of itself`() {
+    var scene = ServerScene.started()
+    for time in 1...ServerCore.mostOffences {
+      _ = scene.join(.worker, by: "key 1", host: "host \(time)")
+      _ = scene.misbehave(4 + time)
+    }
+    let again = scene.join(.worker, by: "key 1", host: "another")
+    #expect(again.count == 1 && again[0].hasSuffix("broken the protocol 3 times"), "\(again)")
+    // Neither another key nor the same host without one pays for it.
+    for other in ["key 2", nil] {
+      let answer = scene.join(.worker, by: other, host: "host 1")
+      #expect(answer.contains { $0.hasPrefix("welcome") }, "\(answer)")
+    }
+  }
+
   @Test func `the ledger says whose rows made the step`() throws {
     var scene = ServerScene.started()
     _ = scene.train(turn: 0)

@@ -399,6 +399,15 @@ import Testing
     #expect(said == ["leave: out of memory -> server", "exit, failed: out of memory"])
   }
 
+  @Test func `what would fail everywhere ends the run, and the worker waits for its end`() {
+    var scene = WorkerScene()
+    _ = scene.enter(Fixture.view())
+    var said = scene.despair("no data")
+    #expect(said == ["leave, the run ends: no data -> server"])
+    said = scene.receive(.stop(Stop(outcome: .failed, reason: "worker 0: no data")))
+    #expect(said == ["goodbye -> server", "exit, failed: worker 0: no data"])
+  }
+
   // MARK: Signs of life
 
   @Test func `heartbeats come at their interval and say what it waits for`() throws {

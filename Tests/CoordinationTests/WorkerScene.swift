@@ -72,6 +72,11 @@ struct WorkerScene {
     return carryOut(.computed(id, .failed(reason)))
   }
 
+  mutating func despair(_ reason: String) -> [String] {
+    let (id, _) = underWay.removeFirst()
+    return carryOut(.computed(id, .hopeless(reason)))
+  }
+
   mutating func leave(_ reason: String) -> [String] { carryOut(.leave(reason: reason)) }
 
   mutating func tick() -> [WorkerCore.Directive] { core.handle(.tick, now: now) }

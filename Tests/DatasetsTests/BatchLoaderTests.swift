@@ -234,13 +234,14 @@ private final class GatedSource: ExampleSource, @unchecked Sendable {
 
   @Test func `an unreadable example is thrown to the taker, and later batches still come`() throws {
     var source = Self.numbers
-    source.broken = ExampleOrder(seed: 6, count: 10).example(at: 2)
+    let broken = ExampleOrder(seed: 6, count: 10).example(at: 2)
+    source.broken = [broken]
     let ready = Counter()
     let loader = try loader(training: source) { ready.add($0) }
     defer { loader.stop() }
     loader.request(training(0, 4))
     ready.wait(for: 1)
-    #expect(throws: DatasetError("example \(source.broken ?? -1)", "is broken")) {
+    #expect(throws: DatasetError("example \(broken)", "is broken")) {
       try loader.take(training(0, 4))
     }
     loader.recycle(try loader.take(training(3, 4)))

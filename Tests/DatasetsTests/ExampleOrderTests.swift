@@ -96,6 +96,19 @@ import Testing
     #expect(whole == (3..<43).map { order.example(at: UInt64($0)) })
   }
 
+  @Test func `the next behind an example is of its group, as only that need be here`() {
+    let order = ExampleOrder(seed: 8, groups: Self.groups, globalBatch: 5)
+    for (position, owner) in [0, 0, 1, 1, 2].enumerated() {
+      let members = Self.groups.members[owner].map(Int.init)
+      for (index, example) in members.enumerated() {
+        let next = order.successor(of: example, at: UInt64(10 + position))
+        #expect(next == members[(index + 1) % members.count])
+      }
+    }
+    let whole = ExampleOrder(seed: 8, count: 3)
+    #expect((0..<3).map { whole.successor(of: $0, at: 7) } == [1, 2, 0])
+  }
+
   @Test func `every group shows each of its examples once in each of its epochs`() {
     let order = ExampleOrder(seed: 8, groups: Self.groups, globalBatch: 5)
     for (group, rows) in [[0, 1], [2, 3], [4]].enumerated() {

@@ -10,12 +10,12 @@ struct FixedSource: ExampleSource {
   var labels: [Int32] = []
   var classes: Int { Int(labels.max() ?? 0) + 1 }
   var count: Int { examples.count }
-  /// This example cannot be read.
-  var broken: Int?
+  /// These examples cannot be read.
+  var broken: Set<Int> = []
 
   func label(_ index: Int) -> Int32 { labels.isEmpty ? 0 : labels[index] }
   func write(_ index: Int, into output: UnsafeMutablePointer<Float>) throws(DatasetError) {
-    if index == broken { throw DatasetError("example \(index)", "is broken") }
+    if broken.contains(index) { throw DatasetError("example \(index)", "is broken") }
     for pixel in 0..<shape.count { output[pixel] = examples[index][pixel] }
   }
 }
@@ -78,9 +78,13 @@ struct FixedSource: ExampleSource {
     #expect(image == [0, 51 * (1 / 255), 1])
   }
 
-  @Test func `an unreadable example is reported`() {
-    let source = FixedSource(shape: Shape(1, 1, 1), examples: [[1], [2]], broken: 1)
-    #expect(throws: DatasetError("example 1", "is broken")) {
+  @Test func `unreadable examples are left out, and reported if there is no other`() throws {
+    var source = FixedSource(shape: Shape(1, 1, 1), examples: [[1], [2], [6]], broken: [1])
+    let statistics = try ImageStatistics.measured(over: source)
+    #expect(statistics.examples == 2)
+    #expect(statistics.pixelMean == [3.5])
+    source.broken = [0, 1, 2]
+    #expect(throws: DatasetError("example 0", "is broken")) {
       try ImageStatistics.measured(over: source)
     }
   }

@@ -10,17 +10,17 @@ import Wire
 /// The socket thread of a member against a server made of its messages.
 @Suite(.timeLimit(.minutes(10)))
 struct MemberSessionTests {
-  @Test func `one who is not prepared hears the end of the run`() throws {
-    let context = try Context()
-    defer { context.terminate() }
-    let hub = try Hub(context: context, listen: "inproc://server")
-    defer { hub.close(lingerMilliseconds: 0) }
+  /// Runs a member on a thread of its own, until the body is over.
+  private func withMember(
+    _ context: Context, _ options: MemberOptions,
+    _ body: (Mailbox<Result<Stop, NodeError>>) throws -> Void
+  ) throws {
     let ends = try Mailbox<Result<Stop, NodeError>>()
     let orders = try Mailbox<String>()
     let thread = try OwnedThread(name: "member") {
       let result = Result {
         try MemberSession.runToEnd(
-          context: context, options: MemberOptions(role: .worker, server: "inproc://server"),
+          context: context, options: options,
           log: Logger(descriptor: 2, name: "member", level: .error), orders: orders)
       }
       _ = ends.post(result.mapError { NodeError("\($0)") })
@@ -29,6 +29,59 @@ struct MemberSessionTests {
       _ = orders.post("the test is over")
       thread.join()
     }
+    try body(ends)
+  }
+
+  @Test func `nobody speaks as the server to a member that the server is not at the other end of`()
+    throws
+  {
+    let context = try Context()
+    defer { context.terminate() }
+    let hub = try Hub(context: context, listen: "inproc://server")
+    let impostor = try Hub(context: context, listen: nil)
+    defer { for hub in [hub, impostor] { hub.close(lingerMilliseconds: 0) } }
+    var options = MemberOptions(role: .fc, server: "inproc://server")
+    options.listen = "inproc://fc"
+    try withMember(context, options) { ends in
+      // By this the server itself would end it.
+      let header = Header(run: 7, view: 0, sender: .server, incarnation: 9)
+      func refusal(_ reason: String) throws -> [Frame] {
+        let refusal = Refusal(reason: reason, mayJoinAgain: false)
+        return try WireCodec.encode(Message(header, .refusal(refusal)))
+      }
+      let link = try impostor.dial("inproc://fc")
+      #expect(impostor.send(try refusal("nonsense"), to: link))
+      // What comes back shows that what was sent before has been read.
+      #expect(try Probe(impostor, link, seconds: 120) != nil)
+      var answered = false
+      for _ in 0..<50 where !answered {
+        _ = try hub.wait(milliseconds: 1000, wakeUp: nil)
+        guard let (server, _) = try hub.receive() else { continue }
+        answered = hub.send(try refusal("the true one"), to: server)
+      }
+      try #require(answered)
+      let end = try #require(ends.take())
+      guard case .failure(let error) = end else {
+        Issue.record("\(end)")
+        return
+      }
+      #expect(error.message.hasSuffix("the true one"), "\(error)")
+    }
+  }
+
+  @Test func `one who is not prepared hears the end of the run`() throws {
+    let context = try Context()
+    defer { context.terminate() }
+    let hub = try Hub(context: context, listen: "inproc://server")
+    defer { hub.close(lingerMilliseconds: 0) }
+    try withMember(context, MemberOptions(role: .worker, server: "inproc://server")) { ends in
+      try hearTheEnd(hub, ends)
+    }
+  }
+
+  private func hearTheEnd(
+    _ hub: Hub, _ ends: Mailbox<Result<Stop, NodeError>>
+  ) throws {
     let server = Header(run: 7, view: 0, sender: .server, incarnation: 9)
     var said: [String] = []
     // As many words as it may take; each wait ends with one.

@@ -36,13 +36,13 @@ final class TemporaryFile {
 
   @Test func `each record is a line, and a resumed run goes on in the same file`() throws {
     let file = TemporaryFile()
-    let first = try MetricsLog(path: file.path) { _ in }
+    let first = try MetricsLog(path: file.path) { _, _ in }
     first.append(training)
     let line =
       #"{"accuracy":0.75,"epoch":0.5,"imagesPerSecond":1500,"kind":"training","#
       + #""learningRate":0.01,"loss":1.25,"secondsSinceStart":3.5,"step":50}"# + "\n"
     #expect(file.text == line)
-    let second = try MetricsLog(path: file.path) { _ in }
+    let second = try MetricsLog(path: file.path) { _, _ in }
     second.append(evaluation)
     #expect(
       file.text == line + #"{"accuracy":0.5,"epoch":0.5,"kind":"evaluation","loss":"NaN","#
@@ -51,19 +51,21 @@ final class TemporaryFile {
 
   @Test func `a full disk is reported once and disturbs nobody`() throws {
     let reports = Mutex<[String]>([])
-    let log = try MetricsLog(path: "/dev/full") { text in reports.withLock { $0.append(text) } }
+    let log = try MetricsLog(path: "/dev/full") { _, text in
+      reports.withLock { $0.append(text) }
+    }
     for _ in 0..<3 { log.append(training) }
     #expect(
       reports.withLock { $0 } == [
         "/dev/full: cannot be written: No space left on device; "
-          + "lines are lost while training goes on"
+          + "its lines wait in memory while training goes on"
       ])
   }
 
   @Test func `a file that cannot be opened is an error`() {
     #expect(
       throws: ObservabilityError("/nowhere/m: cannot be opened: No such file or directory")
-    ) { try MetricsLog(path: "/nowhere/m") { _ in } }
+    ) { try MetricsLog(path: "/nowhere/m") { _, _ in } }
   }
 }
 

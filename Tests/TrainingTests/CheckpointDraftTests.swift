@@ -66,6 +66,24 @@ import Training
     #expect(try sample.names == ["step-00000100"])
   }
 
+  @Test func `one that must not count leaves those before it, and still gives the model`() throws {
+    let sample = try CheckpointSample()
+    try sample.write(100)
+    let draft = try Self.draft(sample, steps: 200)
+    try Self.fill(draft, sample)
+    let reason = CheckpointError(path: "ledger.jsonl", reason: "cannot be written")
+    #expect(throws: reason) {
+      try draft.finish(CheckpointSample.manifest(200)) { () throws(CheckpointError) in throw reason
+      }
+    }
+    #expect(try sample.names == ["step-00000100", "step-00000200.new"])
+    #expect(CheckpointStore(directory: sample.directory, keep: 9).list().map(\.steps) == [100])
+    let model = "\(sample.directory)/model"
+    try draft.saveModel(to: model, metadata: [:])
+    let reader = try SafeTensorsReader(path: model)
+    #expect(try reader.tensor(named: "features.0.weight").values == sample.weight)
+  }
+
   @Test func `without one of its tensors it is not finished`() throws {
     let sample = try CheckpointSample()
     let draft = try Self.draft(sample, steps: 200)

@@ -46,7 +46,7 @@ enum Samples {
     return Telemetry(
       stepMilliseconds: times, bytesSent: 1, bytesReceived: 2, residentBytes: 3,
       droppedMessages: 4, largestGapMilliseconds: 8.5, loaderImagesPerSecond: 9.5,
-      takenImagesPerSecond: 10.5)
+      takenImagesPerSecond: 10.5, brokenExamples: 11)
   }()
 
   static let heartbeat = Heartbeat(
@@ -112,6 +112,7 @@ enum Samples {
     (.logReply(LogReply(ticket: 3, last: 19)), [Frame(copying: Array("one\ntwo\n".utf8))]),
     (.logReply(LogReply(ticket: 0, last: 0, problem: "there is no fc 1")), []),
     (.leave(Leave(reason: "SIGTERM")), []),
+    (.leave(Leave(reason: "no data", endsRun: true)), []),
     (.stop(Stop(outcome: .interrupted, reason: "asked by the user")), []),
     (.goodbye, []),
     (.push(Push(turn: 812, chunk: 5)), [floats(100)]),
@@ -211,7 +212,7 @@ enum Samples {
             residentBytes: largestCounter, droppedMessages: largestCounter,
             largestGapMilliseconds: .greatestFiniteMagnitude,
             loaderImagesPerSecond: .greatestFiniteMagnitude,
-            takenImagesPerSecond: .greatestFiniteMagnitude),
+            takenImagesPerSecond: .greatestFiniteMagnitude, brokenExamples: largestCounter),
           waits: (0..<3000).map { _ in Wait(owner: .own(""), what: "", milliseconds: 0) })), []
     ),
     (.advance(Advance(turn: 0)), []),

@@ -565,10 +565,15 @@ struct  Crosscut__V1__Telemetry
    */
   double loader_images_per_second;
   double taken_images_per_second;
+  /*
+   * Different examples that a worker's loader could not read so far and gave others for; 0 from
+   * others.
+   */
+  uint64_t broken_examples;
 };
 #define CROSSCUT__V1__TELEMETRY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__telemetry__descriptor) \
-    , NULL, 0, 0, 0, 0, 0, 0, 0 }
+    , NULL, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 /*
@@ -682,10 +687,14 @@ struct  Crosscut__V1__Leave
    * One sentence for people.
    */
   char *reason;
+  /*
+   * The reason holds for whoever takes its place too: the run ends, and the member goes with it.
+   */
+  protobuf_c_boolean ends_run;
 };
 #define CROSSCUT__V1__LEAVE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&crosscut__v1__leave__descriptor) \
-    , (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, 0 }
 
 
 /*

@@ -30,6 +30,10 @@ package struct FlightRecord: Hashable, Sendable {
     case foundBest = 13
     /// What was to go to node `number` (0: the server) has gone out.
     case drained = 14
+    /// Who will ask to join as incarnation `number` has the key in `bytes`.
+    case vouched = 15
+    /// The operation `number` failed so that the run cannot go on; `bytes` says why.
+    case hopeless = 16
   }
 
   package var kind: Kind

@@ -103,10 +103,11 @@ package final class FlightRecorder {
   /// Notes what a member's core said, but for the messages.
   func note(_ directive: MemberDirective) {
     switch directive {
-    case .note(let text): note(.note, text: text)
+    case .note(let text), .warning(let text): note(.note, text: text)
     case .asked(let id, let word): note(.asked, number: id.value, text: word)
     case .computed(let id, let failure?): note(.failed, number: id.value, text: failure)
     case .computed(let id, .none): note(.computed, number: id.value)
+    case .hopeless(let id, let failure): note(.hopeless, number: id.value, text: failure)
     case .drained: note(.drained, number: 0)
     case .send, .meet, .exit: break
     }

@@ -170,6 +170,8 @@ package struct FlightReplay {
           .computed(OperationID(record.number), outcome(operation)), record.time, &self)
       case .failed:
         take(.computed(OperationID(record.number), .failed(record.text)), record.time, &self)
+      case .hopeless:
+        take(.computed(OperationID(record.number), .hopeless(record.text)), record.time, &self)
       case .leave: take(.leave(reason: record.text), record.time, &self)
       default: break
       }
@@ -319,6 +321,7 @@ package struct FlightReplay {
       case .misbehaved:
         event = .misbehaved(
           NodeID(UInt32(truncatingIfNeeded: record.number)), reason: record.text)
+      case .vouched: event = .vouched(incarnation: record.number, caller: record.text)
       case .leave: event = .stop(reason: record.text)
       case .checkpointNow: event = .checkpointNow
       case .foundBest: event = .foundBest(steps: record.number)
@@ -326,7 +329,7 @@ package struct FlightReplay {
       case .checkpointed:
         event = .checkpointed(
           steps: record.number, failure: record.bytes.isEmpty ? nil : record.text)
-      case .begun, .asked, .note: break
+      case .begun, .asked, .note, .hopeless: break
       }
       for event in [event, ServerCore.Event.tick].compactMap({ $0 }) {
         for directive in core.handle(event, now: record.time) {

@@ -37,11 +37,11 @@ package struct FlightTimeline {
   private static func text(_ record: FlightRecord, _ withMessages: Bool) -> String? {
     switch record.kind {
     case .note: return record.text
-    case .failed: return "a computation failed: \(record.text)"
+    case .failed, .hopeless: return "a computation failed: \(record.text)"
     case .misbehaved: return "refused a message: \(record.text)"
     case .leave: return "asked to end: \(record.text)"
     case .checkpointed, .checkpointNow, .lost, .begun, .asked, .computed, .foundBest,
-      .drained:
+      .drained, .vouched:
       return nil
     case .received, .sent:
       guard withMessages else { return nil }

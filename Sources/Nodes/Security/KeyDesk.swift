@@ -19,9 +19,9 @@ package struct ServerSecurity: Sendable {
     let allowed = allowed
     return HubSecurity(
       listening: .init(keys: file.keys) { caller in
-        if caller.key == own { return "\(Standing.node("the server's key"))" }
+        if caller.key == own { return "\(Standing.node(own, name: "the server's key"))" }
         switch allowed.standing(of: caller.key) {
-        case .node(_, let name): return "\(Standing.node(name))"
+        case .node(let key, let name): return "\(Standing.node(key, name: name))"
         case .token(let key, _, _, _): return "\(Standing.token(key))"
         case nil: return nil
         }
@@ -31,23 +31,38 @@ package struct ServerSecurity: Sendable {
 
 /// What somebody at the server may do, in the words the gatekeeper passes on.
 enum Standing: Hashable, CustomStringConvertible {
-  case node(String)
+  case node(PublicKey, name: String)
   case token(PublicKey)
 
   init?(_ caller: String?) {
-    guard let caller else { return nil }
-    if caller.hasPrefix("node ") {
-      self = .node(String(caller.dropFirst(5)))
-    } else if caller.hasPrefix("token "), let key = PublicKey(hex: caller.dropFirst(6)) {
-      self = .token(key)
-    } else {
-      return nil
+    let words = (caller ?? "").split(separator: " ", maxSplits: 2).map(String.init)
+    guard words.count >= 2, let key = PublicKey(hex: words[1]) else { return nil }
+    switch (words[0], words.count) {
+    case ("node", 3): self = .node(key, name: words[2])
+    case ("token", 2): self = .token(key)
+    default: return nil
+    }
+  }
+
+  /// The key by which it came in.
+  var key: PublicKey {
+    switch self {
+    case .node(let key, _), .token(let key): key
+    }
+  }
+
+  /// For people: "gpu1 (key 1a2b3c4d5e6f...)".
+  var title: String {
+    switch self {
+    case .node(let key, let name): "\(name) (key \(key.short)...)"
+    case .token(let key): "a token (key \(key.short)...)"
     }
   }
 
   var description: String {
     switch self {
-    case .node(let name): "node \(name)"
+    // ZAP's user id has 255 bytes at most.
+    case .node(let key, let name): "node \(key) \(name.prefix(100))"
     case .token(let key): "token \(key)"
     }
   }

@@ -156,6 +156,10 @@ enum StatusMetrics {
         "crosscut_node_taken_images_per_second",
         "Images a second that the worker has taken from its loader, over the last seconds."
       ) { $0.takenImagesPerSecond },
+      each(
+        "crosscut_node_broken_examples",
+        "Examples that the worker's loader could not read, and gave others for."
+      ) { Double($0.brokenExamples ?? 0) },
     ]
   }
 
