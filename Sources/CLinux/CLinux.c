@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <signal.h>
@@ -35,6 +36,16 @@ int crosscut_pin_thread_to_core(int core) {
 }
 
 int crosscut_set_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal); }
+
+int crosscut_lock(int file) {
+  const struct timespec pause = {0, 10 * 1000 * 1000};
+  for (int tries = 0; flock(file, LOCK_EX | LOCK_NB) != 0; tries++) {
+    if (errno == EINTR) continue;
+    if (errno != EWOULDBLOCK || tries == 50) return -1;
+    nanosleep(&pause, NULL);
+  }
+  return 0;
+}
 
 int crosscut_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
 

@@ -1,4 +1,5 @@
 package import Configuration
+import CLinux
 import Glibc
 import Messages
 package import Observability
@@ -95,7 +96,7 @@ package struct RunDirectory: Hashable, Sendable {
   package func claim() throws(NodeError) {
     let descriptor = open(serverLock, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw NodeError("cannot write \(serverLock): \(Self.reason())") }
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+    guard crosscut_lock(descriptor) == 0 else {
       close(descriptor)
       throw NodeError("run directory \(path): the server of another run writes there")
     }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 extension CheckpointStore {
@@ -62,7 +63,7 @@ extension CheckpointStore {
     let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw .system("cannot be opened", directory) }
     // Where the file system has no locks it goes without.
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK else {
+    guard crosscut_lock(descriptor) == 0 || errno != EWOULDBLOCK else {
       close(descriptor)
       throw CheckpointError(
         path: directory, reason: "another process is writing checkpoints there")

@@ -30,6 +30,10 @@ int crosscut_exchange_names(const char *one, const char *other);
 /* Takes room on the disk for a file of so many bytes, where the file system can do that in advance; -1
    with errno where there is none. */
 int crosscut_reserve(int file, uint64_t bytes);
+/* Takes an exclusive lock of a file or folder (flock); -1 with errno, EWOULDBLOCK if another process
+   has it for longer than half a second: a child that has just been forked has its parent's locks until
+   it becomes another program. */
+int crosscut_lock(int file);
 /* Whether the system's clock is kept right from outside (NTP): 1 or 0. */
 int crosscut_clock_is_synchronised(void);
 /* Stops the whole calling process (SIGSTOP) for so long; a child of its own wakes it. -1 with errno

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// Keeps other processes from preparing a data set in the same folder, as long as it lives.
@@ -11,7 +12,7 @@ final class FolderLock: Sendable {
       throw DatasetError(folder, "cannot be opened: \(Files.systemError())")
     }
     // Where the file system has no locks it goes without.
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK else {
+    guard crosscut_lock(descriptor) == 0 || errno != EWOULDBLOCK else {
       close(descriptor)
       throw DatasetError(folder, "another process is preparing a data set there")
     }
