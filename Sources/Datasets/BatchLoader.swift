@@ -155,7 +155,8 @@ struct BatchFiller: Sendable {
     }
   }
 
-  /// Reads an example, or, if it is broken, the next of its set that is not.
+  /// Reads an example, or, if it is broken, the next of its set that is not. Of what only this machine
+  /// cannot read nothing takes the place: others can, and theirs would be another batch.
   ///
   /// - Returns: which one it is.
   private func read(
@@ -170,7 +171,7 @@ struct BatchFiller: Sendable {
       broken?.noteRead()
       return wanted
     } catch {
-      guard let broken else { throw error }
+      guard let broken, !error.isOfMachine else { throw error }
       try broken.note(error, wanted, isTraining: isTraining)
       failure = error
     }
@@ -180,8 +181,15 @@ struct BatchFiller: Sendable {
       guard next != wanted else {
         throw DatasetError("dataset", "no example can be read: \(failure)", endsRun: true)
       }
-      // Those that are broken too are counted when their own turn comes.
-      if (try? source.write(next, into: picture)) != nil { return next }
+      do throws(DatasetError) {
+        try source.write(next, into: picture)
+        return next
+      } catch  where error.isOfMachine {
+        throw error
+      } catch {
+        // It is counted when its own turn comes.
+        continue
+      }
     }
   }
 }

@@ -8,7 +8,10 @@ enum Files {
   /// All bytes of a regular file; a named pipe, too, is refused at once.
   static func bytes(of path: String) throws(DatasetError) -> [UInt8] {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard descriptor >= 0 else { throw DatasetError(path, "cannot be opened: \(systemError())") }
+    guard descriptor >= 0 else {
+      let isOfMachine = isOfMachine(errno)
+      throw DatasetError(path, "cannot be opened: \(systemError())", isOfMachine: isOfMachine)
+    }
     defer { close(descriptor) }
     var status = stat()
     guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
@@ -38,7 +41,8 @@ enum Files {
       }
     }
     guard code == 0 else {
-      throw DatasetError(path, "cannot be read: \(String(cString: strerror(code)))")
+      throw DatasetError(
+        path, "cannot be read: \(String(cString: strerror(code)))", isOfMachine: isOfMachine(code))
     }
     guard bytes.count == count else {
       throw DatasetError(path, "ends \(count - bytes.count) bytes early")
@@ -86,6 +90,13 @@ enum Files {
   /// "folder/name", whether or not the folder ends with a slash.
   static func join(_ folder: String, _ name: String) -> String {
     folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)"
+  }
+
+  /// Whether a failure says nothing of the data: the disk or its mount fails, or something runs out.
+  private static func isOfMachine(_ code: CInt) -> Bool {
+    [
+      EIO, ENXIO, ENODEV, ESTALE, EREMOTEIO, ETIMEDOUT, ENOTCONN, EHOSTDOWN, EMFILE, ENFILE, ENOMEM,
+    ].contains(code)
   }
 
   /// What the last system call says of its failure.

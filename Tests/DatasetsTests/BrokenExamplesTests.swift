@@ -67,6 +67,32 @@ import Testing
     }
   }
 
+  @Test func `what only this machine cannot read ends its loader, and nothing takes its place`()
+    throws
+  {
+    for (broken, lost) in [(Set<Int>(), Set([4])), ([3], [4])] {
+      var source = Self.source(10, broken: broken)
+      source.lost = lost
+      let loader = try Self.loader(source, mostFraction: 0.5)
+      defer { loader.stop() }
+      #expect(try Self.take(loader, .evaluation, 0, 3) == [0, 1, 2])
+      let error = #expect(throws: DatasetError.self) {
+        try Self.take(loader, .evaluation, 3, 1 + lost.count - broken.count)
+      }
+      #expect(error?.isOfMachine == true && error?.endsRun == false)
+    }
+  }
+
+  @Test func `a folder in a picture's place, or nothing, is the data's fault`() throws {
+    let directory = TemporaryDirectory()
+    let error = #expect(throws: DatasetError.self) { try Files.bytes(of: directory.path) }
+    #expect(error?.isOfMachine == false)
+    let missing = #expect(throws: DatasetError.self) {
+      try Files.bytes(of: directory.path + "/none.jpg")
+    }
+    #expect(missing?.isOfMachine == false)
+  }
+
   @Test func `ten crops of a broken picture are those of the next`() throws {
     let loader = try Self.loader(Self.source(4, broken: [1]), mostFraction: 0.01)
     defer { loader.stop() }

@@ -12,9 +12,12 @@ struct FixedSource: ExampleSource {
   var count: Int { examples.count }
   /// These examples cannot be read.
   var broken: Set<Int> = []
+  /// Neither can these, for want of a disk.
+  var lost: Set<Int> = []
 
   func label(_ index: Int) -> Int32 { labels.isEmpty ? 0 : labels[index] }
   func write(_ index: Int, into output: UnsafeMutablePointer<Float>) throws(DatasetError) {
+    if lost.contains(index) { throw DatasetError("example \(index)", "is lost", isOfMachine: true) }
     if broken.contains(index) { throw DatasetError("example \(index)", "is broken") }
     for pixel in 0..<shape.count { output[pixel] = examples[index][pixel] }
   }
