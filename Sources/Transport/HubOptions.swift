@@ -12,14 +12,13 @@ package struct HubOptions: Hashable, Sendable {
   package var mostParts = 1 + 1024
   /// Most bytes a hub queues for one peer behind ZeroMQ's own queue.
   package var queuedBytesPerLink = 256 * 1024 * 1024
-  /// ZeroMQ's ping, its patience with a silent peer, and the patience asked of the peer, ms.
+  /// ZeroMQ's ping over connections of small messages, ms.
   package var heartbeatMilliseconds = 2_000
-  /// A peer that is silent this long is disconnected, ms. Longer than the largest part takes on a
-  /// link of 1 Mbit/s, 34 s, beside another such connection.
-  package var silenceMilliseconds = 90_000
-  /// The same of connections over which only small messages go, so that a server whose host has
-  /// vanished is looked for anew.
+  /// Whose pings of that kind are not answered for this long is disconnected, ms, so that a server
+  /// whose host has vanished is looked for anew.
   package var controlSilenceMilliseconds = 10_000
+  /// Whose system takes nothing of what is sent for this long is disconnected, ms.
+  package var silenceMilliseconds = 90_000
 
   package init() {}
 
@@ -44,14 +43,17 @@ package struct HubOptions: Hashable, Sendable {
     try socket.set(ZMQ_CONNECT_TIMEOUT, 5_000)
     // Somebody who connects and does not speak ZMTP.
     try socket.set(ZMQ_HANDSHAKE_IVL, 5_000)
-    // A vanished host, and connections a NAT has forgotten. Answered by ZeroMQ's thread: proves
-    // that the process lives, not that it works. The time-out is longer than a frame takes on a
-    // slow link, for libzmq counts only whole frames as life (docs/design.md, "Liveness").
-    let silence = isControl ? controlSilenceMilliseconds : silenceMilliseconds
-    try socket.set(ZMQ_HEARTBEAT_IVL, heartbeatMilliseconds)
-    try socket.set(ZMQ_HEARTBEAT_TIMEOUT, silence)
-    try socket.set(ZMQ_HEARTBEAT_TTL, silence)
-    // For the time before the handshake is done, when ZeroMQ's heartbeat does not run yet.
+    // A vanished host, and connections a NAT has forgotten. ZeroMQ's thread answers pings: they prove
+    // that the process lives, not that it works. Only where messages are small and read at once: its
+    // timer aborts the process if it meets a connection that has failed while more messages than the
+    // high-water mark were unread (zeromq/libzmq#4364), and only whole frames count as life.
+    if isControl {
+      try socket.set(ZMQ_HEARTBEAT_IVL, heartbeatMilliseconds)
+      try socket.set(ZMQ_HEARTBEAT_TIMEOUT, controlSilenceMilliseconds)
+      try socket.set(ZMQ_HEARTBEAT_TTL, controlSilenceMilliseconds)
+    }
+    // The same for all others, by the system: what is not acknowledged, and whoever is idle.
+    try socket.set(ZMQ_TCP_MAXRT, silenceMilliseconds)
     try socket.set(ZMQ_TCP_KEEPALIVE, 1)
     try socket.set(ZMQ_TCP_KEEPALIVE_IDLE, 60)
     try socket.set(ZMQ_TCP_KEEPALIVE_INTVL, 10)

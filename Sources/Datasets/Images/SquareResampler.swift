@@ -132,15 +132,37 @@ final class SquareResampler {
           Self.mixColumns(
             mixed - 4 * needed.columns.lowerBound, columns.taps.first, columns.weights,
             taps: columns.taps.count, into: sampled)
-          var to = output + 3 * (steps.origin + y * steps.down)
-          for x in 0..<size {
-            to[0] = UInt8(truncatingIfNeeded: sampled[x].x)
-            to[1] = UInt8(truncatingIfNeeded: sampled[x].y)
-            to[2] = UInt8(truncatingIfNeeded: sampled[x].z)
-            to += 3 * steps.right
-          }
+          Self.store(
+            sampled, count: size, to: output + 3 * (steps.origin + y * steps.down),
+            step: 3 * steps.right)
         }
       }
+    }
+  }
+
+  /// Writes pixels as three bytes each, `step` bytes from one to the next.
+  private static func store(
+    _ pixels: UnsafePointer<SIMD4<UInt16>>, count: Int, to first: UnsafeMutablePointer<UInt8>,
+    step: Int
+  ) {
+    var to = first
+    var next = 0
+    if step == 3 {
+      // Four bytes at once: the fourth is the next pixel's, which is written after it.
+      while next < count - 1 {
+        UnsafeMutableRawPointer(to).storeBytes(
+          of: unsafeBitCast(SIMD4<UInt8>(truncatingIfNeeded: pixels[next]), to: UInt32.self),
+          as: UInt32.self)
+        to += 3
+        next += 1
+      }
+    }
+    while next < count {
+      to[0] = UInt8(truncatingIfNeeded: pixels[next].x)
+      to[1] = UInt8(truncatingIfNeeded: pixels[next].y)
+      to[2] = UInt8(truncatingIfNeeded: pixels[next].z)
+      to += step
+      next += 1
     }
   }
 
