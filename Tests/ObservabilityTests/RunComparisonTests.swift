@@ -31,6 +31,14 @@ import Testing
     #expect(file.evaluations.map(\.step) == [20, 30])
   }
 
+  @Test func `a run on made-up data is named so`() throws {
+    let text = Self.text.replacing("\"epoch\"", with: "\"data\":\"synthetic\",\"epoch\"")
+    let table = RunComparison([
+      .init(name: "one", metrics: try MetricsFile(text, name: "m")), try Self.run("other"),
+    ]).table(columns: 100, color: false)
+    #expect(table.contains("one (synthetic data)") && !table.contains("other (synthetic"))
+  }
+
   @Test(arguments: [
     ("nonsense\n", "m: line 1: not JSON"), ("\n{\"kind\":1}\n", "m: line 2: kind is not a text"),
     ("{\"kind\":\"training\"}\n", "m: line 1: step is missing"),

@@ -26,6 +26,16 @@ import Testing
       StatusTable.render(record, columns: 80, color: false).contains("learning rate 0.01  bf16\n"))
   }
 
+  @Test func `made-up data is named, pictures need not be`() {
+    for (kind, isNamed) in [("synthetic", true), ("folder", false), (nil, false)] {
+      var record = exampleRecord()
+      record.dataset = DatasetRecord(
+        kind: kind, trainingExamples: 400, evaluationExamples: 64, fingerprint: "1")
+      let table = StatusTable.render(record, columns: 80, color: false)
+      #expect(table.contains("synthetic data") == isNamed)
+    }
+  }
+
   @Test func `a terminal of 80 columns shows the run and where the time goes`() {
     #expect(
       StatusTable.render(exampleRecord(), columns: 80, color: false) == """
