@@ -48,6 +48,8 @@ extension WorkerCore {
     /// Compute a stage's gradients and add them to those of the blocks before; cut the sum into
     /// chunks after the last block.
     case backward(stage: Int, block: Int, isLast: Bool)
+    /// A step is applied by nobody: what rounding has taken from its gradients is not owed.
+    case forgetRounding(ofStep: UInt64)
   }
 
   /// What came of an operation.

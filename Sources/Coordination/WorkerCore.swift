@@ -145,6 +145,11 @@ package struct WorkerCore: Sendable {
     if blocks.isEmpty { blocks = [Block(subBatch: 0, rows: 0..<0)] }
     if blocks != self.blocks { out.append(.dropPrefetched) }
     self.blocks = blocks
+    if view.skippedTurns > 0, view.resumeTurn > 0, plan.wire.gradients == .bf16,
+      case .training(let step) = program[view.resumeTurn - 1]
+    {
+      compute(.forgetRounding(ofStep: step), &out)
+    }
     let rows = blocks.map(\.rows.count)
     if configuredRows != rows {
       clock.enter(.configuring, now: now)
@@ -170,6 +175,7 @@ package struct WorkerCore: Sendable {
     }
     switch (operation, outcome) {
     case (.configure, _): begin(now, &out)
+    case (.forgetRounding, _): break
     case (.load, .pictures(let pictures, let frames)):
       out.append(.send(message(.pictures(pictures), frames), to: .serverBulk))
       proceed(now, &out)

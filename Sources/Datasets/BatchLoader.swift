@@ -179,7 +179,8 @@ struct BatchFiller: Sendable {
     while true {
       next = isTraining ? order.successor(of: next, at: position) : (next + 1) % source.count
       guard next != wanted else {
-        throw DatasetError("dataset", "no example can be read: \(failure)", endsRun: true)
+        // More likely this machine's mount than all of the data.
+        throw DatasetError("dataset", "no example can be read: \(failure)")
       }
       do throws(DatasetError) {
         try source.write(next, into: picture)

@@ -80,6 +80,7 @@ package struct DatasetPair: Sendable {
       do throws(DatasetError) {
         try source.write(index, into: pixels.baseAddress.unsafelyUnwrapped)
       } catch {
+        if error.isOfMachine { throw error }
         // Where it can be read the data are others: another example takes its place here.
         failures.append(error)
         hash.add(UInt64.max)

@@ -8,10 +8,7 @@ enum Files {
   /// All bytes of a regular file; a named pipe, too, is refused at once.
   static func bytes(of path: String) throws(DatasetError) -> [UInt8] {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard descriptor >= 0 else {
-      let isOfMachine = isOfMachine(errno)
-      throw DatasetError(path, "cannot be opened: \(systemError())", isOfMachine: isOfMachine)
-    }
+    guard descriptor >= 0 else { throw cannotOpen(path) }
     defer { close(descriptor) }
     var status = stat()
     guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
@@ -90,6 +87,12 @@ enum Files {
   /// "folder/name", whether or not the folder ends with a slash.
   static func join(_ folder: String, _ name: String) -> String {
     folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)"
+  }
+
+  /// Why the last `open` failed.
+  static func cannotOpen(_ path: String) -> DatasetError {
+    let isOfMachine = isOfMachine(errno)
+    return DatasetError(path, "cannot be opened: \(systemError())", isOfMachine: isOfMachine)
   }
 
   /// Whether a failure says nothing of the data: the disk or its mount fails, or something runs out.

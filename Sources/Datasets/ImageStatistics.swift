@@ -36,7 +36,7 @@ package struct ImageStatistics: Hashable, Sendable {
   /// Those that cannot be read are left out.
   ///
   /// - Parameter most: where there are more, so many are taken, evenly spaced.
-  /// - Throws: `DatasetError` if none can be read.
+  /// - Throws: `DatasetError` if none can be read, or one for want of this machine.
   package static func measured(
     over source: any ExampleSource, most: Int = .max
   ) throws(DatasetError) -> ImageStatistics {
@@ -51,6 +51,7 @@ package struct ImageStatistics: Hashable, Sendable {
       do throws(DatasetError) {
         try source.write(index, into: pixels.baseAddress.unsafelyUnwrapped)
       } catch {
+        if error.isOfMachine { throw error }
         failure = failure ?? error
         continue
       }

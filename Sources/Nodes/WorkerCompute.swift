@@ -52,6 +52,9 @@ final class WorkerCompute: Performer {
       absorb(stacks[block], gradients, columns)
       return .done
     case .backward(let stage, let block, let isLast): return backward(stage, block, isLast)
+    case .forgetRounding(let step):
+      errors?.forget(step: step)
+      return .done
     }
   }
 

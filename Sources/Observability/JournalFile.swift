@@ -59,22 +59,21 @@ struct JournalFile: ~Copyable {
 
   /// Opens `path` for appending, and makes it if it is not there.
   init(path: String, bounds: Bounds, system: System = System()) throws(ObservabilityError) {
-    descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
-    self.bounds = bounds
-    self.system = system
-    length = 0
-    syncedLength = 0
-    guard descriptor >= 0 else { throw Self.failed("opened", path) }
-    let end = max(0, Int(lseek(descriptor, 0, SEEK_END)))
-    length = Self.wholeLines(of: descriptor, end)
-    syncedLength = length
-    guard length < end else { return }
-    guard system.cut(descriptor, length) == 0 else {
+    let file = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+    guard file >= 0 else { throw Self.failed("opened", path) }
+    let end = max(0, Int(lseek(file, 0, SEEK_END)))
+    let whole = Self.wholeLines(of: file, end)
+    guard whole == end || system.cut(file, whole) == 0 else {
       let error = Self.failed("cut after its last whole line", path)
-      close(descriptor)
+      close(file)
       throw error
     }
-    news.append(.cutOff(bytes: end - length))
+    descriptor = file
+    self.bounds = bounds
+    self.system = system
+    length = whole
+    syncedLength = whole
+    if whole < end { news.append(.cutOff(bytes: end - whole)) }
   }
 
   deinit { close(descriptor) }

@@ -53,12 +53,12 @@ enum DataPreviewCommand {
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
     // A configuration that stands in the environment is for other commands if there is a folder.
     let isMeant = arguments.positional(0) == nil || !arguments.isInherited("config")
-    let (source, views) =
+    let (source, views, seed) =
       try (isMeant ? arguments.string("config") : nil).map { try configured($0, arguments) }
       ?? pictures(arguments)
     let count = min(rows, source.count)
     let sheet = try ContactSheet.png(
-      of: source, views: views, seed: UInt64(arguments.integer("seed") ?? 1),
+      of: source, views: views, seed: arguments.integer("seed").map { UInt64($0) } ?? seed,
       examples: (0..<count).map { $0 * source.count / count }, columns: columns)
     let file = arguments.string("out") ?? ""
     try ContactSheet.write(sheet, to: file)
@@ -71,7 +71,7 @@ enum DataPreviewCommand {
   /// The training set of a configuration, varied as it says.
   private static func configured(
     _ name: String, _ arguments: ParsedArguments
-  ) throws -> (any ExampleSource, ViewMaker) {
+  ) throws -> (any ExampleSource, ViewMaker, seed: UInt64) {
     let own = ["crop", "padding", "color-noise", "no-flip"].filter(arguments.has)
     guard arguments.positional(0) == nil, own.isEmpty else {
       throw UsageError(
@@ -79,17 +79,18 @@ enum DataPreviewCommand {
         message: "\(own.first.map { "--\($0)" } ?? "DIR") and --config exclude each other: the"
           + " configuration names the data set and says how it is varied")
     }
-    let data = try OpenDataset(
-      RunContext(.load(name, overrides: arguments.configurationOverrides)))
+    let configuration = try RunConfiguration.load(
+      name, overrides: arguments.configurationOverrides)
+    let data = try OpenDataset(RunContext(configuration))
     var views = data.views
     views.normalization = greyLevels(channels: data.pair.train.shape[0])
-    return (data.pair.train, views)
+    return (data.pair.train, views, configuration.seed)
   }
 
   /// The data set in a folder, varied as the options say.
   private static func pictures(
     _ arguments: ParsedArguments
-  ) throws -> (any ExampleSource, ViewMaker) {
+  ) throws -> (any ExampleSource, ViewMaker, seed: UInt64) {
     guard let path = arguments.positional(0) else {
       throw UsageError(
         command: command.name, message: "DIR is missing: a data set, or --config CONFIG")
@@ -123,7 +124,7 @@ enum DataPreviewCommand {
     let views = try ViewMaker(
       source: source.shape, output: Shape(channels, crop, crop), augmentation: augmentation,
       normalization: greyLevels(channels: channels), colors: statistics.colors)
-    return (source, views)
+    return (source, views, 1)
   }
 
   /// People see pictures, not deviations from a mean.

@@ -1,4 +1,5 @@
 import Messages
+import Tensors
 import Testing
 
 @testable import Coordination
@@ -435,5 +436,21 @@ import Testing
 
   @Test func `before the first view it waits for that`() {
     #expect(WorkerScene().waits == ["server: the next view"])
+  }
+
+  @Test func `what rounding took from a step that nobody applies is forgotten, in bf16`() {
+    for format in [NumberFormat.bf16, .fp32] {
+      var plan = Fixture.plan()
+      plan.wire.gradients = format
+      var scene = WorkerScene(plan)
+      _ = scene.enter(Fixture.view(1))
+      let forget = "forget the rounding of step 0"
+      // The same turn once more: the first attempt's rounding is not used then.
+      #expect(!scene.enter(Fixture.view(2)).contains(forget))
+      #expect(
+        scene.enter(Fixture.view(3, resumeTurn: 1, skipped: 1)).contains(forget)
+          == (format == .bf16))
+      #expect(!scene.enter(Fixture.view(4, resumeTurn: 1)).contains(forget))
+    }
   }
 }

@@ -140,6 +140,7 @@ extension WorkerCore.Operation {
     case .forward(let stage, let block): "forward \(stage)\(of(block))"
     case .features(let block, let columns):
       "features \(columns.map(\.brief).joined(separator: " "))\(of(block))"
+    case .forgetRounding(let step): "forget the rounding of step \(step)"
     case .absorb(let block, let gradients, _): "absorb \(gradients.count)\(of(block))"
     case .backward(let stage, let block, _): "backward \(stage)\(of(block))"
     }

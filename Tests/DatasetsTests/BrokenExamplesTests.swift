@@ -136,7 +136,7 @@ import Testing
     #expect(loader.broken?.count == 12)
   }
 
-  @Test func `a share of 0 ends the run with the first, and so does a set without a good one`()
+  @Test func `a share of 0 ends the run with the first, a set without a good one its worker`()
     throws
   {
     let strict = try Self.loader(Self.source(10, broken: [4]), mostFraction: 0)
@@ -146,7 +146,8 @@ import Testing
     let none = try Self.loader(Self.source(3, broken: [0, 1, 2]), mostFraction: 1)
     defer { none.stop() }
     let error = #expect(throws: DatasetError.self) { try Self.take(none, .training, 0, 1) }
-    #expect(error?.endsRun == true)
+    // Another machine may have them.
+    #expect(error?.endsRun == false)
     #expect(error?.description.hasPrefix("dataset: no example can be read: example ") == true)
   }
 }

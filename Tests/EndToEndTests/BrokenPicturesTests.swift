@@ -93,7 +93,8 @@ struct BrokenPicturesTests {
     let lines = program.output.split(separator: "\n").filter {
       $0.contains("cannot be read, dataset.maxBrokenFraction is 0.01; the last: \(pictures)/train/")
     }
-    #expect(lines.count == 1, "\(program.output)")
+    // Of each worker once, if both come upon it at the same time.
+    #expect((1...2).contains(lines.count), "\(program.output)")
     #expect(!program.output.contains("started again"), "\(program.output)")
     // The model of the steps that were done is there.
     #expect(try !model(cluster.run).isEmpty)

@@ -203,6 +203,7 @@ final class SimulatedNode {
     case .load(let span, let block):
       spans[block] = span
       return .done
+    case .forgetRounding: return .done
     case .install(let stage, let frames):
       for (chunk, frame) in zip(plan.chunks.ofStage[stage], frames) {
         chunks[chunk] = values([frame])

@@ -170,7 +170,7 @@ private final class ShardFiles: @unchecked Sendable {
   private static func openFile(_ path: String) throws(DatasetError) -> CInt {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
-      throw DatasetError(path, "cannot be opened: \(Files.systemError())")
+      throw Files.cannotOpen(path)
     }
     return descriptor
   }

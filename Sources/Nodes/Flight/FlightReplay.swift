@@ -196,7 +196,7 @@ package struct FlightReplay {
     case .features(_, let columns): .features(columns.map { _ in [FlightMessage.zero()] })
     case .backward(let stage, _, let isLast):
       .gradients(isLast ? chunks(ofStage: stage).map { _ in FlightMessage.zero() } : [])
-    case .configure, .load, .install, .forward, .absorb: .done
+    case .configure, .load, .install, .forward, .absorb, .forgetRounding: .done
     }
   }
 

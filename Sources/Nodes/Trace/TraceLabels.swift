@@ -40,6 +40,7 @@ extension WorkerCore.Operation {
     case .features: return "cut features"
     case .absorb: return "join feature gradients"
     case .backward(let index, _, _): return "\(stage(index)) backward"
+    case .forgetRounding(let step): return "forget the rounding of step \(step)"
     }
   }
 }
