@@ -1,18 +1,24 @@
 import CZeroMQ
 import Glibc
+import Kernels
 import Network
+import Tensors
 import Transport
 
 /// A parameter server's exchange without a parameter server: ZeroMQ sockets that push and pull the
-/// frames of a step in lock step, nobody summing or stepping anything. No server that waits for all
-/// gradients before it gives new parameters can be faster on the same machine.
+/// frames of a step in lock step. No server that waits for all gradients before it gives new
+/// parameters can be faster on the same machine; with the arithmetic of a step, none that computes.
 enum BareServer {
   /// MB/s, both directions together.
   ///
-  /// - Parameter chunks: what every worker pushes and pulls in a step.
-  static func rate(_ chunks: ChunkTable, workers: Int, seconds: Int) throws -> Double {
-    let exchange = Exchange(sizes: chunks.chunks.map { $0.range.count * 4 })
-    defer { exchange.deallocate() }
+  /// - Parameters:
+  ///   - chunks: what every worker pushes and pulls in a step.
+  ///   - sgd: the step that a chunk takes when all have pushed it, on the thread that receives;
+  ///     `nil`: nobody sums or steps anything.
+  static func rate(
+    _ chunks: ChunkTable, workers: Int, stepping sgd: SGD?, seconds: Int
+  ) throws -> Double {
+    let exchange = Exchange(sizes: chunks.chunks.map { $0.range.count * 4 }, sgd)
     let server = try BareSocket(ZMQ_ROUTER)
     defer { server.close() }
     let endpoint = try server.bind()
@@ -25,9 +31,7 @@ enum BareServer {
           guard let socket = try? BareSocket(ZMQ_DEALER) else { return }
           defer { socket.close() }
           socket.connect(endpoint)
-          repeat {
-            for chunk in exchange.sizes.indices { exchange.send(chunk, over: socket) }
-          } while exchange.takeAll(from: socket)
+          exchange.take(part: socket)
         })
     }
     return try exchange.serve(server, workers: workers, seconds: seconds)
@@ -36,35 +40,48 @@ enum BareServer {
   /// The frames of a step, and what is done with them.
   private struct Exchange: @unchecked Sendable {
     let sizes: [Int]
-    /// The same for all; only ever read.
-    let memory: UnsafeMutableRawPointer
+    let sgd: SGD?
+    /// What workers push, the same for all and only ever read, what they pull, and two versions of
+    /// weights and velocities.
+    let pushed, pulled: AlignedBuffer
+    let weights, velocities: [AlignedBuffer]
     let offsets: [Int]
 
-    init(sizes: [Int]) {
+    init(sizes: [Int], _ sgd: SGD?) {
       self.sizes = sizes
+      self.sgd = sgd
       var total = 0
       offsets = sizes.map { size in
         defer { total += size }
         return total
       }
-      memory = .allocate(byteCount: max(total, 1), alignment: 64)
-      memset(memory, 0, total)
+      func buffer() -> AlignedBuffer {
+        let buffer = AlignedBuffer(floats: total / 4)
+        buffer.floatPointer.update(repeating: 0, count: total / 4)
+        return buffer
+      }
+      (pushed, pulled) = (buffer(), buffer())
+      weights = [buffer(), buffer()]
+      velocities = [buffer(), buffer()]
     }
 
-    func deallocate() { memory.deallocate() }
-
-    func send(_ chunk: Int, over socket: BareSocket) {
-      socket.send(memory + offsets[chunk], count: sizes[chunk])
+    func send(_ chunk: Int, of buffer: AlignedBuffer, over socket: BareSocket) {
+      socket.send(
+        UnsafeMutableRawPointer(buffer.floatPointer) + offsets[chunk], count: sizes[chunk])
     }
 
-    /// Waits for a frame of each chunk; false if an empty one came instead, the end.
-    func takeAll(from socket: BareSocket) -> Bool {
-      for _ in sizes { if socket.receive(nil) <= 0 { return false } }
-      return true
+    /// A worker: pushes all, pulls all, until an empty frame comes instead.
+    func take(part socket: BareSocket) {
+      while true {
+        for chunk in sizes.indices { send(chunk, of: pushed, over: socket) }
+        for _ in sizes where socket.receive(nil) <= 0 { return }
+      }
     }
 
+    /// The server.
     func serve(_ server: BareSocket, workers: Int, seconds: Int) throws -> Double {
-      var identities: Set<[UInt8]> = []
+      var arrived: [[UInt8]: Int] = [:]
+      var gradients: [[BareSocket.Message]] = sizes.map { _ in [] }
       var steps = 0
       // The first steps pay for handshakes and first touches.
       var start = ContinuousClock.now
@@ -72,13 +89,27 @@ enum BareServer {
         for _ in 0..<workers * sizes.count {
           var identity: [UInt8] = []
           _ = server.receive { identity = Array($0) }
-          guard server.receive(nil) > 0 else { throw BenchmarkError(description: "zmq_msg_recv") }
-          identities.insert(identity)
-        }
-        for chunk in sizes.indices {
-          for identity in identities {
+          let chunk = arrived[identity, default: 0] % sizes.count
+          arrived[identity, default: 0] += 1
+          guard let message = server.take(), message.count == sizes[chunk] else {
+            throw BenchmarkError(description: "zmq_msg_recv")
+          }
+          gradients[chunk].append(message)
+          guard let sgd, gradients[chunk].count == workers else { continue }
+          step(chunk, gradients[chunk], sgd, steps)
+          gradients[chunk] = []
+          for identity in arrived.keys {
             server.send(identity)
-            send(chunk, over: server)
+            send(chunk, of: pulled, over: server)
+          }
+        }
+        if sgd == nil {
+          gradients = sizes.map { _ in [] }
+          for chunk in sizes.indices {
+            for identity in arrived.keys {
+              server.send(identity)
+              send(chunk, of: pulled, over: server)
+            }
           }
         }
         steps += 1
@@ -86,11 +117,25 @@ enum BareServer {
       }
       let elapsed = (ContinuousClock.now - start) / .seconds(1)
       // What the clients push meanwhile is not taken any more.
-      for identity in identities {
+      for identity in arrived.keys {
         server.send(identity)
         server.send(nil, count: 0)
       }
       return Double(2 * sizes.reduce(0, +) * workers * (steps - 3)) / elapsed / 1_000_000
+    }
+
+    /// What a server of ours does with a chunk.
+    private func step(_ chunk: Int, _ gradients: [BareSocket.Message], _ sgd: SGD, _ steps: Int) {
+      let (old, new, first) = (steps % 2, (steps + 1) % 2, offsets[chunk] / 4)
+      let memory = SummedStep.Memory(
+        weight: UnsafePointer(weights[old].floatPointer + first),
+        velocity: UnsafePointer(velocities[old].floatPointer + first),
+        newWeight: weights[new].floatPointer + first,
+        newVelocity: velocities[new].floatPointer + first, copy: pulled.floatPointer + first)
+      withExtendedLifetime(gradients) {
+        _ = SummedStep(sgd, gradients: gradients.map(\.floats))
+          .run(0..<sizes[chunk] / 4, memory)
+      }
     }
   }
 }
@@ -154,5 +199,26 @@ struct BareSocket: @unchecked Sendable {
       look(UnsafeRawBufferPointer(start: zmq_msg_data(&message), count: count))
     }
     return count
+  }
+
+  /// Waits for a frame, and keeps it; `nil` after an error.
+  func take() -> Message? {
+    let message = Message()
+    return zmq_msg_recv(&message.content, socket, 0) >= 0 ? message : nil
+  }
+
+  /// A frame that came.
+  final class Message {
+    fileprivate var content = zmq_msg_t()
+
+    init() { zmq_msg_init(&content) }
+
+    deinit { zmq_msg_close(&content) }
+
+    var count: Int { zmq_msg_size(&content) }
+
+    var floats: UnsafePointer<Float> {
+      UnsafePointer(zmq_msg_data(&content).assumingMemoryBound(to: Float.self))
+    }
   }
 }

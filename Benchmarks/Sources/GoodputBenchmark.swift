@@ -10,7 +10,8 @@ import Transport
 
 /// What the parameter server moves: gradients in and parameters out, with its sums and its
 /// optimizer, against two bare ZeroMQ sockets that send frames of the same size back and forth on
-/// the same loopback.
+/// the same loopback; and against sockets that wait for all pushes, as any parameter server must, without
+/// and with the arithmetic of the step.
 ///
 /// `benchmarks goodput [--network alexnet-owt] [--workers 1,4,16] [--seconds 4] [--rounds 3]`
 enum GoodputBenchmark {
@@ -35,18 +36,28 @@ enum GoodputBenchmark {
       var served: [Double] = []
       var bare: [Double] = []
       var inLockStep: [Double] = []
+      var computing: [Double] = []
+      let sgd = context.network.stages.lazy.compactMap { $0.parts(of: 0..<$0.parameterCount).first }
+        .first.map { context.sgd($0.entry, step: 0, of: 1) }
       for _ in 0..<rounds {
         bare.append(try BareSockets.rate(context.plan.chunks, seconds: seconds))
         served.append(try rate(context, seconds: seconds))
         inLockStep.append(
-          try BareServer.rate(context.plan.chunks, workers: count, seconds: seconds))
+          try BareServer.rate(
+            context.plan.chunks, workers: count, stepping: nil, seconds: seconds))
+        computing.append(
+          try BareServer.rate(
+            context.plan.chunks, workers: count, stepping: sgd, seconds: seconds))
       }
       let (ours, theirs) = (served.median, bare.median)
+      func part(of rate: Double) -> String {
+        "\(Int(rate)) MB/s, \(Int((100 * ours / rate).rounded())) %"
+      }
       print(
         "\(count) worker\(count == 1 ? "" : "s"): server \(Int(ours)) MB/s, bare sockets "
-          + "\(Int(theirs)) MB/s, \(Int((100 * ours / theirs).rounded())) % "
-          + "(median of \(rounds), both directions together; bar: 80 %); bare sockets in lock step "
-          + "\(Int(inLockStep.median)) MB/s, \(Int((100 * ours / inLockStep.median).rounded())) %")
+          + "\(part(of: theirs)) (median of \(rounds), both directions together; bar: 80 %); bare "
+          + "sockets in lock step \(part(of: inLockStep.median)); with a step's arithmetic and nothing "
+          + "else \(part(of: computing.median))")
     }
   }
 
