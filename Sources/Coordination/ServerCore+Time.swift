@@ -24,6 +24,28 @@ extension ServerCore {
     watchProgress(now, &out)
   }
 
+  /// The server's own process did not run for `gap`: somebody stopped it, its machine was suspended,
+  /// swapped or starved. Whoever seems to have been silent was not heard, so no deadline ran
+  /// meanwhile.
+  mutating func slept(_ gap: Microseconds, _ now: Microseconds, _ out: inout [Directive]) {
+    func later(_ time: Microseconds) -> Microseconds { min(now, time + gap) }
+    for node in membership.records.keys {
+      membership.update(node) { $0.lastHeard = later($0.lastHeard) }
+    }
+    lastProgress = later(lastProgress)
+    lastStall = later(lastStall)
+    faultySince = later(faultySince)
+    if let last = collecting?.lastPiece { collecting?.lastPiece = later(last) }
+    if case .farewell(let stop, let deadline) = state {
+      state = .farewell(stop, deadline: deadline + gap)
+    }
+    guard gap > plan.timing.memberTimeout * 1000 else { return }
+    out.append(
+      .note(
+        "the server's process did not run for \(gap / 1000) ms (stopped, suspended or starved); "
+          + "nobody is blamed for that silence"))
+  }
+
   /// What does not move: names the culprit, and does what can be done about it.
   private mutating func watchProgress(_ now: Microseconds, _ out: inout [Directive]) {
     let limit = plan.timing.progressTimeout * 1000

@@ -20,6 +20,8 @@ package struct ServerCore: Sendable {
     /// Who will ask to join next as this process life has proved to have this key.
     case vouched(incarnation: UInt64, caller: String)
     case tick
+    /// The server's process did not run for so long.
+    case slept(Microseconds)
     /// The operator ends the run.
     case stop(reason: String)
     /// The operator wants a checkpoint after the next step, besides those that are due.
@@ -215,6 +217,7 @@ package struct ServerCore: Sendable {
     case .vouched(let incarnation, let caller): vouched = (incarnation, caller)
     case .drained(let node): giveNext(node, &out)
     case .tick: tick(now, &out)
+    case .slept(let gap): slept(gap, now, &out)
     case .checkpointed(let steps, let failure): checkpointed(steps, failure, now, &out)
     case .checkpointNow: checkpointAsked = true
     case .foundBest(let steps):

@@ -79,14 +79,17 @@ enum Rebinding {
   /// Calls `body` until the address is free: ZeroMQ lets go of one on a thread of its own, a moment
   /// after the socket is closed.
   ///
-  /// - Throws: what `body` throws, if it is anything else or the address stays taken for 5 s.
+  /// Attempts are counted, not time: of that, a process that was stopped has had none.
+  ///
+  /// - Throws: what `body` throws, if it is anything else or the address stays taken for about 5 s.
   static func retry<Value>(_ body: () throws -> Value) throws -> Value {
-    let deadline = MonotonicClock.now() + 5_000_000
+    var attempts = 250
     while true {
       do {
         return try body()
       } catch let error as TransportError where error.code == EADDRINUSE {
-        guard MonotonicClock.now() < deadline else { throw error }
+        attempts -= 1
+        guard attempts > 0 else { throw error }
         poll(nil, 0, 20)
       }
     }

@@ -57,6 +57,8 @@ package final class ServerNode {
   var trace: TraceCollection?
   /// A drill at the server itself, and when it begins.
   var pendingDrill: (drill: Drill, time: UInt64)?
+  /// When the last pass began.
+  private var lastPass: Microseconds?
   /// Until when checkpoints fail for a drill, monotonic microseconds.
   let diskFullUntil = SharedNumber()
 
@@ -209,8 +211,15 @@ package final class ServerNode {
       + (shards == 0 ? "" : " and \(shards) more server shard\(shards == 1 ? "" : "s")")
   }
 
+  /// The longest time between two passes, microseconds, that a busy machine explains: ten times what
+  /// a pass waits for. What is longer has not been lived through.
+  private static let longestPause: Microseconds = 500_000
+
   /// One pass over everything that may have happened.
   private func turn() throws {
+    let present = MonotonicClock.now()
+    if let lastPass, present - lastPass > Self.longestPause { handle(.slept(present - lastPass)) }
+    lastPass = present
     for reason in commands.drain() {
       handle(.stop(reason: reason))
     }

@@ -179,6 +179,20 @@ import Testing
     #expect(scene.notes.contains("worker 0 is gone: silent for 3001 ms"))
   }
 
+  @Test func `time in which the server did not run is nobody's silence`() {
+    var scene = ServerScene.started()
+    _ = scene.wait(milliseconds: 2000)
+    for node in [2, 3, 4] { _ = scene.beat(node) }
+    let said = scene.sleep(milliseconds: 60_000) + scene.wait(milliseconds: 0)
+    #expect(said == [])
+    #expect(scene.notes.last?.contains("did not run for 60000 ms") == true, "\(scene.notes)")
+    // What it had heard of before counts on: worker 0 was silent for 2 s then.
+    #expect(scene.wait(milliseconds: 1000) == [])
+    let later = scene.wait(milliseconds: 1)
+    #expect(Self.views(later) == [2, 3, 4].map { "view 2 at turn 0 -> node \($0)" })
+    #expect(scene.notes.contains { $0.hasPrefix("worker 0 is gone: silent for 3001 ms") })
+  }
+
   @Test func `an fc node that dies leads back to the initial values, once another has come`() {
     var scene = ServerScene.started()
     _ = scene.train(turn: 0)

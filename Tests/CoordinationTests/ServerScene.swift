@@ -133,6 +133,12 @@ struct ServerScene {
 
   mutating func stop() -> [String] { carryOut(.stop(reason: "asked to")) }
 
+  /// Lets time pass in which the server does not run.
+  mutating func sleep(milliseconds: UInt64) -> [String] {
+    now += milliseconds * 1000
+    return carryOut(.slept(milliseconds * 1000))
+  }
+
   /// Lets time pass, and ticks at its end.
   mutating func wait(milliseconds: UInt64) -> [String] {
     now += milliseconds * 1000

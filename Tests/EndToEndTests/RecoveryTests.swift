@@ -203,6 +203,22 @@ struct RecoveryTests {
     #expect(program.finish() == 0, "\(program.output)")
   }
 
+  @Test func `a cluster that is stopped as a whole blames nobody for it`() throws {
+    let program = try cluster.train(["--set", "steps=100000"] + TinyCluster.noticesSilence)
+    let server = try cluster.address()
+    let before = try cluster.reach(step: 20, at: server)
+    // The server goes on first, when nobody can have said anything yet.
+    let processes = [try #require(cluster.process("server"))] + before.nodes.map(\.processID)
+    for process in processes { #expect(kill(process, SIGSTOP) == 0) }
+    sleep(4)
+    for process in processes { kill(process, SIGCONT) }
+    _ = try cluster.reach(step: before.step + 20, at: server)
+    #expect(log("server").contains("the server's process did not run for"), "\(log("server"))")
+    #expect(!log("server").contains("is gone"), "\(log("server"))")
+    program.send(SIGINT)
+    #expect(program.finish() == 0, "\(program.output)")
+  }
+
   @Test func `a step whose numbers are not finite ends the run by name, and is not applied`() throws
   {
     let program = try cluster.train(["--set", "optimizer.learningRate=1e30"])

@@ -51,6 +51,8 @@ enum PlantedBug: String, CaseIterable {
   case isDeafUnprepared
   /// The server never takes offence at a turn that does not move.
   case neverEvicts
+  /// The server takes the time in which it did not run for others' silence.
+  case blamesOthersForItsSleep
   /// A server shard adds what one worker pushed twice.
   case shardCountsTwice
   /// A server shard steps and gives out a chunk when one worker's push is still missing.

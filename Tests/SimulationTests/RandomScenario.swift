@@ -94,7 +94,10 @@ struct RandomScenario: CustomStringConvertible {
     options.schedule.updatesEachSubBatch = oneIn(2)
     self.options = options
     if variant == .mirrored { mirror(span: span) }
-    if isHarsh { addHardship(span: span) }
+    if isHarsh {
+      addHardship(span: span)
+      addFreezes(span: span)
+    }
     if !preparesAtOnce { addPreparation() }
   }
 
@@ -169,6 +172,17 @@ struct RandomScenario: CustomStringConvertible {
     for _ in 0...below(2) {
       options.poison[UInt64(below(Int(options.steps)))] =
         [.gradient, .features, .loss(rank: below(options.fcNodes))][below(3)]
+    }
+  }
+
+  /// Every third server is stopped for a while, once or twice.
+  private mutating func addFreezes(span: Int) {
+    var random = RandomSequence(RandomStream(seed: seed, purpose: .simulation, first: 6))
+    func below(_ bound: Int) -> Int { Int(RandomStream.below(UInt32(bound), random.nextWord())) }
+    guard below(3) == 0 else { return }
+    for _ in 0...below(2) {
+      let length = [600_000, 4_000_000, 12_000_000][below(3)]
+      options.faults.append((Microseconds(below(span)), .freezeServer(Microseconds(length))))
     }
   }
 

@@ -98,6 +98,7 @@ struct RandomScenarioTests {
     for (kind, times) in [
       ("kills", happened.kills), ("hangs", happened.hangs), ("break-downs", happened.breakDowns),
       ("leaves", happened.leaves), ("joins", happened.joins), ("full disks", happened.fullDisks),
+      ("freezes", happened.freezes),
     ] { #expect(times > Int(count) / 30, "\(kind): \(happened)") }
     for (kind, messages) in [
       ("lost", happened.lostMessages), ("doubled", happened.doubledMessages),

@@ -24,6 +24,8 @@ extension SimulatedCluster {
     case killServer(down: Microseconds)
     /// Nothing gets through one way for a while: what is sent comes late, or not at all.
     case cut(Cut, Microseconds)
+    /// The server's process is stopped and goes on later, as if nothing had been.
+    case freezeServer(Microseconds)
     /// The disk does not take the next checkpoints.
     case diskFull(writes: Int)
     /// For a time so many of 256 messages are lost.
@@ -48,6 +50,7 @@ extension SimulatedCluster {
     var leaves = 0
     var joins = 0
     var serverDeaths = 0
+    var freezes = 0
     /// Ends that an operator asked for.
     var stops = 0
     /// Times in which messages may be lost or held up; whether any is, the counts below say.
@@ -63,16 +66,16 @@ extension SimulatedCluster {
     var delayedMessages = 0
 
     var faults: Int {
-      kills + resets + hangs + breakDowns + leaves + joins + serverDeaths + stops + blackouts + cuts
-        + fullDisks
+      kills + resets + hangs + breakDowns + leaves + joins + serverDeaths + freezes + stops
+        + blackouts + cuts + fullDisks
     }
 
     static func + (left: Happened, right: Happened) -> Happened {
       var sum = left
       for count in [
         \Happened.kills, \.resets, \.hangs, \.breakDowns, \.leaves, \.joins, \.serverDeaths,
-        \.stops,
-        \.blackouts, \.cuts, \.fullDisks, \.lostMessages, \.doubledMessages, \.delayedMessages,
+        \.freezes, \.stops, \.blackouts, \.cuts, \.fullDisks, \.lostMessages, \.doubledMessages,
+        \.delayedMessages,
       ] { sum[keyPath: count] += right[keyPath: count] }
       return sum
     }
@@ -106,10 +109,15 @@ extension SimulatedCluster {
       guard server.isRunning, exit == nil else { return }
       happened.serverDeaths += 1
       server.alive = false
+      frozen = nil
       cutLinks(from: .server)
       notes.append("\(now) server dies for \(down)")
       holderFaults += holderNames
       schedule(after: down, .revive)
+    case .freezeServer(let length):
+      guard server.isRunning, exit == nil, frozen == nil else { return }
+      happened.freezes += 1
+      freeze(length)
     case .cut(let cut, let length):
       happened.cuts += 1
       partitions.append((cut, now + length))

@@ -2,8 +2,46 @@ import Messages
 
 @testable import Coordination
 
-/// Processes that come back: a server after its death, members that a server does not know.
+/// Processes that come back: a server after its death or a stop, members that a server does not know.
 extension SimulatedCluster {
+  /// The server's process is stopped: its connections stand, and what comes over them waits.
+  mutating func freeze(_ length: Microseconds) {
+    notes.append("\(now) server does not run for \(length)")
+    frozen = (now, [])
+    schedule(after: length, .thaw(since: now))
+  }
+
+  /// It goes on: the first that it sees is the clock.
+  mutating func thaw(_ since: Microseconds) {
+    guard let (start, backlog) = frozen, start == since else { return }
+    frozen = nil
+    lastMove = now
+    let healthy = serverCore.membership.records.values.filter {
+      faulty[$0.node] == nil && nodes[$0.node]?.isRunning == true
+    }
+    if bug != .blamesOthersForItsSleep { tellServer(.slept(now - since)) }
+    tellServer(.tick)
+    if !lossy, let lost = healthy.first(where: { serverCore.membership[$0.node] == nil }) {
+      violations.append("\(now) \(lost.name) is blamed for the server's own sleep")
+    }
+    for what in backlog { happen(what) }
+  }
+
+  /// Keeps what happens at a server that does not run.
+  mutating func hasToWait(_ what: Happening) -> Bool {
+    guard frozen != nil else { return false }
+    let isServers =
+      switch what {
+      case .deliver(_, let receiver, _): receiver == .server
+      case .compute(_, let id, _), .tick(let id, _): id == .server
+      case .drained(let sender, _, _): sender == .server
+      case .lost, .checkpointed, .fault(.stop), .fault(.giveUp): true
+      case .prepared, .fault, .revive, .thaw: false
+      }
+    if isServers { frozen?.backlog.append(what) }
+    return isServers
+  }
+
   /// The server is started again, from what is on its disk, with a run number of its own. Members
   /// notice by and by and join it anew; those whose computation hangs do not.
   mutating func revive() {

@@ -22,6 +22,8 @@ struct SimulatedCluster {
     case fault(Fault)
     /// The server's process is started again.
     case revive
+    /// It goes on after having been stopped at this time.
+    case thaw(since: Microseconds)
   }
 
   enum Work {
@@ -66,6 +68,8 @@ struct SimulatedCluster {
   var blackout: (end: Microseconds, probability: UInt32) = (0, 0)
   /// Links that are cut, one way each.
   var partitions: [(cut: Cut, end: Microseconds)] = []
+  /// Since when the server's process is stopped, and what it has not got round to.
+  var frozen: (since: Microseconds, backlog: [Happening])?
   /// Checkpoints that the disk will not take.
   var failingWrites = 0
   /// What is wrong on purpose.
@@ -178,7 +182,8 @@ struct SimulatedCluster {
 
   mutating func below(_ bound: UInt32) -> UInt32 { RandomStream.below(bound, random.nextWord()) }
 
-  private mutating func happen(_ what: Happening) {
+  mutating func happen(_ what: Happening) {
+    guard !hasToWait(what) else { return }
     switch what {
     case .deliver(let message, let receiver, let link):
       if let cut = cuts[link], now > cut { return }
@@ -215,6 +220,7 @@ struct SimulatedCluster {
     case .revive:
       lastMove = now
       revive()
+    case .thaw(let since): thaw(since)
     }
   }
 

@@ -73,6 +73,21 @@ struct SimulationTests {
     #expect(happened.kills > 100, "\(happened)")
   }
 
+  @Test func `a server that is stopped for a while blames nobody for it`() {
+    var happened = SimulatedCluster.Happened()
+    for seed in 0..<100 {
+      var options = SimulatedCluster.Options()
+      options.workers = 3
+      options.steps = 6
+      options.faults = [(Microseconds(20_000 + seed * 2000), .freezeServer(10_000_000))]
+      let cluster = check(seed: seed, options)
+      happened += cluster.happened
+      #expect(cluster.goingsBack == 0, "seed \(seed)")
+      #expect(!cluster.notes.contains { $0.contains("is gone") }, "seed \(seed): \(cluster.notes)")
+    }
+    #expect(happened.freezes > 90, "\(happened)")
+  }
+
   @Test func `a connection that is reset is a death to the server, and its node joins again`() {
     for seed in 0..<60 {
       var options = SimulatedCluster.Options()

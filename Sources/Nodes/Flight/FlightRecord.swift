@@ -34,6 +34,8 @@ package struct FlightRecord: Hashable, Sendable {
     case vouched = 15
     /// The operation `number` failed so that the run cannot go on; `bytes` says why.
     case hopeless = 16
+    /// The server's process did not run for `number` microseconds.
+    case slept = 17
   }
 
   package var kind: Kind

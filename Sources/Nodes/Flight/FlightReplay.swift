@@ -323,6 +323,7 @@ package struct FlightReplay {
           NodeID(UInt32(truncatingIfNeeded: record.number)), reason: record.text)
       case .vouched: event = .vouched(incarnation: record.number, caller: record.text)
       case .leave: event = .stop(reason: record.text)
+      case .slept: event = .slept(record.number)
       case .checkpointNow: event = .checkpointNow
       case .foundBest: event = .foundBest(steps: record.number)
       case .drained: event = .drained(NodeID(UInt32(truncatingIfNeeded: record.number)))

@@ -22,6 +22,7 @@ extension ServerNode {
     case .vouched(let incarnation, let caller):
       recorder.note(.vouched, number: incarnation, text: caller)
     case .stop(let reason): recorder.note(.leave, text: reason)
+    case .slept(let gap): recorder.note(.slept, number: gap)
     case .drained(let node): recorder.note(.drained, number: UInt64(node.value))
     case .foundBest(let steps): recorder.note(.foundBest, number: steps)
     case .checkpointNow: recorder.note(.checkpointNow)
