@@ -183,7 +183,7 @@ import Testing
     var scene = ServerScene.started()
     _ = scene.wait(milliseconds: 2000)
     for node in [2, 3, 4] { _ = scene.beat(node) }
-    let said = scene.sleep(milliseconds: 60_000) + scene.wait(milliseconds: 0)
+    let said = scene.standStill(milliseconds: 60_000) + scene.wait(milliseconds: 0)
     #expect(said == [])
     #expect(scene.notes.last?.contains("did not run for 60000 ms") == true, "\(scene.notes)")
     // What it had heard of before counts on: worker 0 was silent for 2 s then.

@@ -134,7 +134,7 @@ struct ServerScene {
   mutating func stop() -> [String] { carryOut(.stop(reason: "asked to")) }
 
   /// Lets time pass in which the server does not run.
-  mutating func sleep(milliseconds: UInt64) -> [String] {
+  mutating func standStill(milliseconds: UInt64) -> [String] {
     now += milliseconds * 1000
     return carryOut(.slept(milliseconds * 1000))
   }

@@ -210,7 +210,8 @@ struct RecoveryTests {
     // The server goes on first, when nobody can have said anything yet.
     let processes = [try #require(cluster.process("server"))] + before.nodes.map(\.processID)
     for process in processes { #expect(kill(process, SIGSTOP) == 0) }
-    sleep(4)
+    // Longer than any silence that is borne: there is no event to wait for.
+    poll(nil, 0, 4000)
     for process in processes { kill(process, SIGCONT) }
     _ = try cluster.reach(step: before.step + 20, at: server)
     #expect(log("server").contains("the server's process did not run for"), "\(log("server"))")
