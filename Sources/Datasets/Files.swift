@@ -7,17 +7,38 @@ enum Files {
 
   /// All bytes of a regular file; a named pipe, too, is refused at once.
   static func bytes(of path: String) throws(DatasetError) -> [UInt8] {
+    let (descriptor, size) = try openRegular(path)
+    defer { close(descriptor) }
+    guard size <= mostBytes else {
+      throw DatasetError(path, "\(size) bytes are too many for a picture")
+    }
+    return try read(descriptor, at: 0, count: size, path: path)
+  }
+
+  /// A regular file's bytes from its beginning to its end, some of them at a time: of any size.
+  static func read(
+    _ path: String, pieceBytes: Int, _ body: ([UInt8]) throws(DatasetError) -> Void
+  ) throws(DatasetError) {
+    let (descriptor, size) = try openRegular(path)
+    defer { close(descriptor) }
+    for start in stride(from: 0, to: size, by: pieceBytes) {
+      try body(
+        try read(descriptor, at: start, count: min(pieceBytes, size - start), path: path))
+    }
+  }
+
+  /// - Returns: a descriptor, which is the caller's to close, and the file's bytes.
+  private static func openRegular(
+    _ path: String
+  ) throws(DatasetError) -> (descriptor: CInt, size: Int) {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw cannotOpen(path) }
-    defer { close(descriptor) }
     var status = stat()
     guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      close(descriptor)
       throw DatasetError(path, "is not a regular file")
     }
-    guard status.st_size <= mostBytes else {
-      throw DatasetError(path, "\(status.st_size) bytes are too many for a picture")
-    }
-    return try read(descriptor, at: 0, count: Int(status.st_size), path: path)
+    return (descriptor, Int(status.st_size))
   }
 
   /// `count` bytes at an offset, by `pread`: any thread may ask at any time.
@@ -103,8 +124,10 @@ enum Files {
   }
 
   /// What the last system call says of its failure.
-  static func systemError() -> String {
-    let code = errno
+  static func systemError() -> String { words(for: errno) }
+
+  /// What the system says of a reason, by its number.
+  static func words(for code: CInt) -> String {
     let words = String(cString: strerror(code))
     // A mount that belongs to somebody else: what a container most often meets.
     return code == EACCES ? "\(words): user \(getuid()) must be able to read it" : words

@@ -42,6 +42,8 @@ struct PreparedIndex {
   static let header = "set\tshard\toffset\tbytes\tcrc32\tclass\tnumber\tsource\n"
   private static let tab = UInt8(ascii: "\t")
   private static let lineEnd = UInt8(ascii: "\n")
+  /// More than any path takes.
+  private static let longestLine = 1 << 20
 
   /// A name that cannot break the table.
   static func onOneLine(_ name: String) -> String {
@@ -56,29 +58,44 @@ struct PreparedIndex {
         0, bytes.bindMemory(to: UInt8.self).baseAddress, UInt32(bytes.count)))
   }
 
-  /// Reads a whole index.
+  /// Reads a whole index, some of it at a time: that of thirteen million examples has a gigabyte.
   ///
   /// - Parameter classes: how many there are.
   /// - Throws: `DatasetError` naming the line that cannot be.
-  init(path: String, classes: Int) throws(DatasetError) {
-    let bytes = try Files.bytes(of: path)
-    for byte in bytes { hash.add(byte) }
-    var position = 0
+  init(path: String, classes: Int, pieceBytes: Int = 1 << 20) throws(DatasetError) {
     var line = 0
-    while position < bytes.count {
-      line += 1
-      let end = bytes[position...].firstIndex(of: Self.lineEnd) ?? bytes.count
-      defer { position = end + 1 }
-      if line == 1 { continue }
-      let text = bytes[position..<end]
-      let columns = text.split(
-        separator: Self.tab, maxSplits: 7, omittingEmptySubsequences: false)
-      guard columns.count == 8, let entry = Self.numbers(columns[1...6]), entry[4] < classes,
-        entry[2] <= 1 << 30, entry[0] < 1 << 31, entry[3] < 1 << 32, entry[5] < 1 << 32
-      else { throw DatasetError(path, "line \(line) is broken") }
-      let set = String(decoding: columns[0], as: UTF8.self)
-      parts[set, default: Part()].append(entry)
+    // Of a line whose end has not come yet.
+    var beginning: [UInt8] = []
+    try Files.read(path, pieceBytes: pieceBytes) { (piece) throws(DatasetError) in
+      for byte in piece { hash.add(byte) }
+      let bytes = beginning + piece
+      var position = 0
+      while let end = bytes[position...].firstIndex(of: Self.lineEnd) {
+        line += 1
+        if line > 1 { try add(bytes[position..<end], classes: classes, line: line, path: path) }
+        position = end + 1
+      }
+      beginning = Array(bytes[position...])
+      guard beginning.count <= Self.longestLine else { throw Self.broken(line + 1, path) }
     }
+    if !beginning.isEmpty, line > 0 {
+      try add(beginning[...], classes: classes, line: line + 1, path: path)
+    }
+  }
+
+  private mutating func add(
+    _ text: ArraySlice<UInt8>, classes: Int, line: Int, path: String
+  ) throws(DatasetError) {
+    let columns = text.split(separator: Self.tab, maxSplits: 7, omittingEmptySubsequences: false)
+    guard columns.count == 8, let entry = Self.numbers(columns[1...6]), entry[4] < classes,
+      entry[2] <= 1 << 30, entry[0] < 1 << 31, entry[3] < 1 << 32, entry[5] < 1 << 32
+    else { throw Self.broken(line, path) }
+    let set = String(decoding: columns[0], as: UTF8.self)
+    parts[set, default: Part()].append(entry)
+  }
+
+  private static func broken(_ line: Int, _ path: String) -> DatasetError {
+    DatasetError(path, "line \(line) is broken")
   }
 
   /// The columns as whole numbers; `nil` if one is none.
