@@ -76,6 +76,6 @@ package enum ContactSheet {
 
   /// Writes a sheet's bytes: the whole file or none.
   package static func write(_ bytes: [UInt8], to path: String) throws(DatasetError) {
-    try FileWriter.replace(path, with: bytes)
+    try Files.replace(path, with: bytes)
   }
 }

@@ -1,5 +1,6 @@
 package import Configuration
 import CLinux
+import DurableFiles
 import Glibc
 import Messages
 package import Observability
@@ -159,29 +160,12 @@ package struct RunDirectory: Hashable, Sendable {
 
   /// Writes a small file beside and renames it, so that a reader never sees half of it.
   private static func replace(_ path: String, with text: String) throws(NodeError) {
-    let beside = path + ".new"
-    let descriptor = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else { throw NodeError("cannot write \(beside): \(reason())") }
-    var bytes = Array(text.utf8)[...]
-    while !bytes.isEmpty {
-      let written = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-      if written < 0, errno == EINTR { continue }
-      guard written > 0 else {
-        let why = reason()
-        close(descriptor)
-        unlink(beside)
-        throw NodeError("cannot write \(beside): \(why)")
-      }
-      bytes = bytes.dropFirst(written)
+    do throws(FileFailure) {
+      try AtomicFile.write(
+        Array(text.utf8), to: path, beside: path + ".new", permissions: 0o666)
+    } catch {
+      throw NodeError("cannot write \(error.path): \(error.words)")
     }
-    let isSynced = fsync(descriptor) == 0
-    let why = reason()
-    guard close(descriptor) == 0, isSynced else {
-      let why = isSynced ? reason() : why
-      unlink(beside)
-      throw NodeError("cannot write \(beside): \(why)")
-    }
-    guard rename(beside, path) == 0 else { throw NodeError("cannot write \(path): \(reason())") }
   }
 
   private static func reason() -> String { String(cString: strerror(errno)) }

@@ -1,3 +1,6 @@
+import DurableFiles
+import Glibc
+
 /// A safetensors file that could not be written, or that must not be believed: which and why.
 package struct SafeTensorsError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The file.
@@ -9,6 +12,26 @@ package struct SafeTensorsError: Error, Hashable, Sendable, CustomStringConverti
   package init(path: String, reason: String) {
     self.path = path
     self.reason = reason
+  }
+
+  /// The error of a C call that has just failed: "open: No such file or directory".
+  static func system(_ call: String, _ path: String, _ code: CInt = errno) -> SafeTensorsError {
+    let advice = FileFailure.isLackOfSpace(code) ? ": free some there" : ""
+    return SafeTensorsError(
+      path: path, reason: "\(call): \(String(cString: strerror(code)))\(advice)")
+  }
+
+  /// The error of a file that could not be written.
+  init(_ failure: FileFailure) {
+    let call =
+      switch failure.step {
+      case .create, .openFolder: "open"
+      case .write: "write"
+      case .sync: "fsync"
+      case .close: "close"
+      case .place: "rename"
+      }
+    self = .system(call, failure.path, failure.code)
   }
 
   /// "path: reason".

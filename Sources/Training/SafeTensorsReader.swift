@@ -25,7 +25,7 @@ package final class SafeTensorsReader: Sendable {
   package init(path: String) throws(SafeTensorsError) {
     // Not blocking: a pipe under that name would keep open() waiting for a writer.
     let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard file >= 0 else { throw SafeTensorsWriter.failure("open", path) }
+    guard file >= 0 else { throw SafeTensorsError.system("open", path) }
     do throws(SafeTensorsError) {
       (header, dataStart) = try Self.checkedHeader(file, path)
     } catch {
@@ -95,7 +95,7 @@ package final class SafeTensorsReader: Sendable {
     _ file: Int32, _ path: String
   ) throws(SafeTensorsError) -> (SafeTensorsHeader, dataStart: Int) {
     var status = stat()
-    guard fstat(file, &status) == 0 else { throw SafeTensorsWriter.failure("fstat", path) }
+    guard fstat(file, &status) == 0 else { throw SafeTensorsError.system("fstat", path) }
     guard status.st_mode & S_IFMT == S_IFREG else {
       throw SafeTensorsError(path: path, reason: "not a regular file")
     }
@@ -148,7 +148,7 @@ package final class SafeTensorsReader: Sendable {
       let count = pread(file, start + done, target.count - done, off_t(offset + done))
       if count < 0 {
         if errno == EINTR { continue }
-        throw SafeTensorsWriter.failure("pread", path)
+        throw SafeTensorsError.system("pread", path)
       }
       guard count > 0 else {
         throw SafeTensorsError(path: path, reason: "the file became shorter while it was read")

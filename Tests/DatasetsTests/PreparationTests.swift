@@ -165,7 +165,7 @@ import Testing
     }
     // What a kill in the middle of a shard leaves behind.
     directory.write("parts/train-000001.tar.part", [1, 2, 3])
-    try FileWriter.append(Array("half a line".utf8), to: "\(output)/index.tsv")
+    try Files.append(Array("half a line".utf8), to: "\(output)/index.tsv")
     directory.write("train/class1/2.jpg", good)
     let report = try Self.prepare(directory.path, to: output)
     #expect(report.done == 15)

@@ -1,3 +1,4 @@
+import DurableFiles
 import Foundation
 import Testing
 
@@ -223,11 +224,19 @@ import Testing
     #expect(left == ["model.safetensors"])
   }
 
-  @Test func `a full disk is named with what to do about it`() {
-    errno = ENOSPC
+  @Test func `a full disk is named with what to do about it`() throws {
+    let scratch = try Scratch()
+    let path = scratch.path("model.safetensors")
+    let writer = SafeTensorsWriter(calls: .full { true })
+    let error = Self.weight.withUnsafeBufferPointer { weight in
+      #expect(throws: SafeTensorsError.self) {
+        try writer.write(to: path, tensors: [(name: "x", shape: [6], data: weight)])
+      }
+    }
     #expect(
-      SafeTensorsWriter.failure("write", "runs/a/model.safetensors").description
-        == "runs/a/model.safetensors: write: No space left on device: free some there")
+      error?.description
+        == "\(path).partial: write: No space left on device: free some there")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.url.path) == [])
   }
 
   @Test func `a directory or a missing file is refused`() throws {

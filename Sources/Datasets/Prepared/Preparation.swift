@@ -223,10 +223,10 @@ package struct Preparation {
       classes: source.classes, shape: source.shape, encoding: options.encoding,
       quality: options.encoding == .jpeg ? options.quality : nil, sets: parts,
       statistics: statistics)
-    try FileWriter.replace(
+    try Files.replace(
       Files.join(directory, PreparedFolder.mean),
       with: NumPyFile.bytes(statistics.pixelMean, shape: source.shape.extents))
-    try FileWriter.replace(
+    try Files.replace(
       Files.join(directory, PreparedFolder.description), with: try description.encoded())
     // Last: until the description is there a preparation may have to go on with them.
     if progress.skipped.isEmpty { unlink(Files.join(directory, PreparedFolder.skipped)) }
@@ -234,7 +234,7 @@ package struct Preparation {
   }
 
   private func save() throws(DatasetError) {
-    try FileWriter.replace(
+    try Files.replace(
       Files.join(directory, PreparedFolder.progress), with: try progress.encoded())
   }
 
@@ -244,7 +244,7 @@ package struct Preparation {
   ) throws(DatasetError) {
     let path = Files.join(directory, name)
     guard length > 0 else {
-      try FileWriter.replace(path, with: Array(header.utf8))
+      try Files.replace(path, with: Array(header.utf8))
       if name == PreparedFolder.index {
         progress.indexBytes = header.utf8.count
       } else {
@@ -262,7 +262,7 @@ package struct Preparation {
   private func append(_ text: String, to name: String) throws(DatasetError) -> Int {
     guard !text.isEmpty else { return 0 }
     let bytes = Array(text.utf8)
-    try FileWriter.append(bytes, to: Files.join(directory, name))
+    try Files.append(bytes, to: Files.join(directory, name))
     return bytes.count
   }
 }

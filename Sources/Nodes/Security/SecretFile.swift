@@ -1,3 +1,4 @@
+import DurableFiles
 import Glibc
 
 /// Small files that only their owner may read.
@@ -45,31 +46,13 @@ enum SecretFile {
   /// - Parameter replacing: whether a file of that name may be there.
   /// - Throws: `NodeError` that names the file.
   static func write(_ path: String, _ text: String, replacing: Bool) throws(NodeError) {
-    let beside = "\(path).\(getpid()).new"
-    let descriptor = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
-    guard descriptor >= 0 else { throw NodeError("cannot write \(path): \(reason())") }
-    var rest = Array(text.utf8)[...]
-    var isWritten = true
-    while !rest.isEmpty, isWritten {
-      let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-      if count < 0, errno == EINTR { continue }
-      isWritten = count > 0
-      if isWritten { rest = rest.dropFirst(count) }
+    do throws(FileFailure) {
+      try AtomicFile.write(
+        Array(text.utf8), to: path, beside: "\(path).\(getpid()).new", .new, permissions: 0o600,
+        replacing: replacing)
+    } catch {
+      throw NodeError("cannot write \(path): \(error.words)")
     }
-    isWritten = isWritten && fsync(descriptor) == 0
-    var why = reason()
-    close(descriptor)
-    if isWritten {
-      // `link` fails where the name is taken, also between a look and the call.
-      let isPlaced = replacing ? rename(beside, path) == 0 : link(beside, path) == 0
-      if isPlaced {
-        unlink(beside)
-        return
-      }
-      why = reason()
-    }
-    unlink(beside)
-    throw NodeError("cannot write \(path): \(why)")
   }
 
   static func reason() -> String { String(cString: strerror(errno)) }

@@ -1,0 +1,21 @@
+import Glibc
+
+/// The names in a folder, which reach the disk apart from the files that have them.
+package enum FolderNames {
+  /// Waits until the disk has the names in a folder.
+  package static func sync(
+    _ path: String, _ calls: FileCalls = FileCalls()
+  ) throws(FileFailure) {
+    let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw FileFailure(.openFolder, path) }
+    defer { close(descriptor) }
+    // Some network file systems cannot sync folders, and say so: there it goes without.
+    guard calls.sync(descriptor) == 0 || errno == EINVAL else { throw FileFailure(.sync, path) }
+  }
+
+  /// The folder that a path lies in.
+  package static func folder(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+}
