@@ -26,7 +26,7 @@ package final class Checkpoint: Sendable {
     let path = Folder.trimmed(path)
     let place = "\(path)/\(CheckpointManifest.fileName)"
     let manifest = try ManifestText.decode(Self.text(of: place), path: place)
-    if let steps = CheckpointStore.steps(of: Folder.name(of: path)), steps != manifest.steps {
+    if let steps = CheckpointName.steps(of: Folder.name(of: path)), steps != manifest.steps {
       throw CheckpointError(
         path: place, reason: "of step \(manifest.steps), its directory of step \(steps)")
     }

@@ -1,3 +1,4 @@
+import DurableFiles
 import Glibc
 import Tensors
 
@@ -13,7 +14,7 @@ package final class CheckpointDraft {
   private let lock: Int32
   private let model: DraftFile
   private let optimizer: DraftFile
-  private var isFinished = false
+  private var isPlaced = false
 
   /// Takes room for a checkpoint.
   ///
@@ -27,15 +28,15 @@ package final class CheckpointDraft {
     self.store = store
     lock = try store.prepareToWrite()
     folder =
-      "\(store.directory)/\(steps.map(CheckpointStore.name(ofStep:)) ?? CheckpointStore.collecting)"
+      "\(store.directory)/\(steps.map(CheckpointName.ofStep) ?? CheckpointStore.collecting)"
       + CheckpointStore.unfinishedSuffix
     do throws(CheckpointError) {
       try Folder.make(folder)
       model = try DraftFile(
-        CheckpointManifest.modelName, in: folder, tensors, what: "tensor", store.diskIsFull)
+        CheckpointManifest.modelName, in: folder, tensors, what: "tensor", store.calls)
       optimizer = try DraftFile(
         CheckpointManifest.optimizerName, in: folder, tensors, what: "the velocity of",
-        store.diskIsFull)
+        store.calls)
     } catch {
       Folder.remove(folder)
       close(lock)
@@ -44,7 +45,7 @@ package final class CheckpointDraft {
   }
 
   deinit {
-    if !isFinished { Folder.remove(folder) }
+    if !isPlaced { Folder.remove(folder) }
     close(lock)
   }
 
@@ -66,11 +67,11 @@ package final class CheckpointDraft {
   ///   - confirm: asked once all of it is on the disk; throws if it is not to count nevertheless.
   /// - Returns: the checkpoint's directory.
   /// - Throws: `CheckpointError` if something was not written, a value is infinite or not a number,
-  ///   or the disk fails, and whatever `confirm` throws; what was there before is then as it was.
+  ///   or the disk fails, and whatever `confirm` throws; see `CheckpointStore.write`.
   package func finish(
     _ manifest: CheckpointManifest, _ confirm: () throws(CheckpointError) -> Void = {}
   ) throws(CheckpointError) -> String {
-    let path = "\(store.directory)/\(CheckpointStore.name(ofStep: manifest.steps))"
+    let path = "\(store.directory)/\(CheckpointName.ofStep(manifest.steps))"
     var manifest = manifest
     manifest.format = CheckpointManifest.currentFormat
     manifest.files = []
@@ -85,15 +86,15 @@ package final class CheckpointDraft {
     guard text.count <= ManifestText.maximumBytes else {
       throw CheckpointError(path: place, reason: "\(text.count) bytes, too long for a manifest")
     }
-    let file = try DurableFile(creating: place, bytes: text.count, diskIsFull: store.diskIsFull)
-    try text.withUnsafeBufferPointer { (bytes) throws(CheckpointError) in
-      try file.write(UnsafeRawBufferPointer(bytes), at: 0)
+    try FileFailure.told(as: CheckpointError.init) { () throws(FileFailure) in
+      try DurableFile.write(text, to: place, .new, calls: store.calls)
     }
-    try file.finish()
-    try Folder.sync(folder)
+    try Folder.sync(folder, store.calls)
     try confirm()
-    try store.publish(folder, as: path)
-    isFinished = true
+    try store.place(folder, as: path)
+    // What has the draft's name now, if anything, is the checkpoint of old.
+    isPlaced = true
+    try store.settle(path, for: folder)
     return path
   }
 
@@ -109,7 +110,12 @@ package final class CheckpointDraft {
     } catch {
       throw SafeTensorsError(path: error.path, reason: error.reason)
     }
-    let reader = try SafeTensorsReader(path: "\(folder)/\(model.name)")
+    let reader =
+      if let written = model.written {
+        written
+      } else {
+        try SafeTensorsReader(path: "\(folder)/\(model.name)")
+      }
     try SafeTensorsWriter().write(to: path, from: reader, metadata: metadata)
   }
 }
@@ -127,10 +133,12 @@ private final class DraftFile {
   /// What its tensors are, for an error.
   private let what: String
   private var isComplete = false
+  /// Once it is on the disk; also under another name.
+  private(set) var written: SafeTensorsReader?
 
   init(
     _ name: String, in folder: String, _ tensors: [(name: String, shape: [Int])], what: String,
-    _ diskIsFull: @escaping () -> Bool
+    _ calls: FileCalls
   ) throws(CheckpointError) {
     let path = "\(folder)/\(name)"
     self.name = name
@@ -146,8 +154,10 @@ private final class DraftFile {
     dataStart = header.encoded.count
     self.header = header
     untouched = Set(header.tensors.keys)
-    file = try DurableFile(
-      creating: path, bytes: dataStart + header.dataBytes, diskIsFull: diskIsFull)
+    let bytes = dataStart + header.dataBytes
+    file = try FileFailure.told(as: CheckpointError.init) { () throws(FileFailure) in
+      try DurableFile(path, .new, reserving: bytes, calls: calls)
+    }
   }
 
   /// As long as a run's name is.
@@ -163,8 +173,10 @@ private final class DraftFile {
         path: file.path, reason: "there are no \(values.count) elements of \(tensor) at \(element)")
     }
     untouched.remove(tensor)
-    try file.write(
-      UnsafeRawBufferPointer(values), at: dataStart + place.bytes.lowerBound + 4 * element)
+    let start = dataStart + place.bytes.lowerBound + 4 * element
+    try FileFailure.told(as: CheckpointError.init) { () throws(FileFailure) in
+      try file.write(UnsafeRawBufferPointer(values), at: start)
+    }
   }
 
   /// Writes the header, with which the file can be read; once.
@@ -181,8 +193,8 @@ private final class DraftFile {
     guard start.count == dataStart else {
       throw CheckpointError(path: checkpoint, reason: "not written: the run's name is too long")
     }
-    try start.withUnsafeBufferPointer { (bytes) throws(CheckpointError) in
-      try file.write(UnsafeRawBufferPointer(bytes), at: 0)
+    try FileFailure.told(as: CheckpointError.init) { () throws(FileFailure) in
+      try file.write(start, at: 0)
     }
     isComplete = true
   }
@@ -195,13 +207,14 @@ private final class DraftFile {
     _ metadata: [String: String], of checkpoint: String
   ) throws(CheckpointError) -> (bytes: UInt64, crc32: String) {
     try complete(metadata, of: checkpoint)
-    try file.finish()
+    try FileFailure.told(as: CheckpointError.init) { () throws(FileFailure) in try file.finish() }
     let reader: SafeTensorsReader
     do throws(SafeTensorsError) {
       reader = try SafeTensorsReader(path: file.path)
     } catch {
       throw CheckpointError(error)
     }
+    written = reader
     // Read again, for the checksum: most of it is still in memory. A checkpoint with a value that is
     // not a number is worse than none: it would push out the last one that can be used.
     let (crc32, nonFinite) = try reader.contentCheck(calling: what)

@@ -1,3 +1,4 @@
+import DurableFiles
 import Glibc
 
 /// A checkpoint that could not be written, or that must not be believed: which file and why.
@@ -16,11 +17,27 @@ package struct CheckpointError: Error, Hashable, Sendable, CustomStringConvertib
   /// An error about a tensor file, as one about the checkpoint that it belongs to.
   init(_ error: SafeTensorsError) { self.init(path: error.path, reason: error.reason) }
 
+  /// The error of a file or directory that did not reach the disk.
+  init(_ failure: FileFailure) {
+    let words =
+      switch failure.step {
+      case .create: "cannot be made"
+      case .write: "cannot be written"
+      case .sync: "cannot be synced to the disk"
+      case .close: "cannot be closed"
+      case .place: "cannot be renamed"
+      case .openFolder: "cannot be opened"
+      }
+    self = .system(words, failure.path, failure.code)
+  }
+
   /// The error of a C call that has just failed: "cannot write: no space left on device".
-  static func system(_ failure: String, _ path: String) -> CheckpointError {
-    let code = errno
+  static func system(
+    _ failure: String, _ path: String, _ code: CInt = errno
+  ) -> CheckpointError {
     // Training goes on without a checkpoint, so there is time to do something about it.
-    let advice = code == ENOSPC || code == EDQUOT ? ": free some there before the next is due" : ""
+    let advice =
+      FileFailure.isLackOfSpace(code) ? ": free some there before the next is due" : ""
     return CheckpointError(
       path: path, reason: "\(failure): \(String(cString: strerror(code)).lowercased())\(advice)")
   }

@@ -106,11 +106,4 @@ package struct CheckpointManifest: Codable, Hashable, Sendable {
       return overflow ? .max : sum
     }
   }
-
-  /// The manifest as it is stored: JSON with the keys in alphabetical order, then its checksum.
-  ///
-  /// - Throws: `CheckpointError` about `path` if a number of it is not finite.
-  package func json(path: String) throws(CheckpointError) -> String {
-    String(decoding: try ManifestText.encode(self, path: path), as: UTF8.self)
-  }
 }

@@ -1,3 +1,4 @@
+import DurableFiles
 import Glibc
 
 /// The checkpoint with the lowest validation error: `checkpoints/best` is a link to it.
@@ -12,14 +13,14 @@ extension CheckpointStore {
     guard count > 0, count < buffer.count else { return nil }
     let name = String(decoding: buffer[..<count], as: UTF8.self)
     let path = "\(directory)/\(name)"
-    return Self.steps(of: name) != nil && Folder.exists(path) ? path : nil
+    return CheckpointName.steps(of: name) != nil && Folder.exists(path) ? path : nil
   }
 
   /// Makes the checkpoint after `steps` steps the best one.
   ///
   /// - Throws: `CheckpointError` if it is not there, or the link cannot be made.
   package func mark(best steps: UInt64) throws(CheckpointError) {
-    let name = Self.name(ofStep: steps)
+    let name = CheckpointName.ofStep(steps)
     guard Folder.exists("\(directory)/\(name)") else {
       throw CheckpointError(path: "\(directory)/\(name)", reason: "is not there")
     }
@@ -28,7 +29,7 @@ extension CheckpointStore {
     let beside = path + Self.unfinishedSuffix
     unlink(beside)
     guard symlink(name, beside) == 0 else { throw .system("cannot be made", beside) }
-    guard rename(beside, path) == 0 else { throw .system("cannot be renamed", beside) }
-    try Folder.sync(directory)
+    guard calls.rename(beside, path) == 0 else { throw .system("cannot be renamed", beside) }
+    try Folder.sync(directory, calls)
   }
 }

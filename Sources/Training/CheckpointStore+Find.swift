@@ -13,8 +13,8 @@ extension CheckpointStore {
       throw CheckpointError(path: path, reason: "no such directory")
     }
     let name = Folder.name(of: path)
-    if steps(of: name) != nil || entries.contains(CheckpointManifest.fileName) {
-      return [listing(of: path, steps: steps(of: name))]
+    if CheckpointName.steps(of: name) != nil || entries.contains(CheckpointManifest.fileName) {
+      return [listing(of: path, steps: CheckpointName.steps(of: name))]
     }
     let below = "\(path)/\(folderName)"
     let directory = Folder.exists(below) ? below : path

@@ -1,4 +1,5 @@
 import CLinux
+import DurableFiles
 import Glibc
 
 extension CheckpointStore {
@@ -12,7 +13,8 @@ extension CheckpointStore {
   ///   - tensors: every parameter of the network, whole.
   /// - Returns: the checkpoint's directory.
   /// - Throws: `CheckpointError` if a value is infinite or not a number, another process writes
-  ///   there, or the disk fails; what was there before is then as it was.
+  ///   there, or the disk fails; what was there before is then as it was, unless only the directory
+  ///   could not be synced: then the new one is there, and the old one kept until the next write.
   package func write(
     _ manifest: CheckpointManifest, tensors: [CheckpointTensor]
   ) throws(CheckpointError) -> String {
@@ -31,13 +33,14 @@ extension CheckpointStore {
   func prepareToWrite() throws(CheckpointError) -> Int32 {
     if !Folder.exists(directory) {
       try Folder.make(directory)
-      try Folder.sync(Folder.parent(of: directory))
+      try Folder.sync(FolderNames.folder(of: directory), calls)
     }
     let lock = try Self.lock(directory)
     do throws(CheckpointError) {
-      for name in try Folder.entries(of: directory) where Self.isLeftOver(name) {
-        Folder.remove("\(directory)/\(name)")
-      }
+      let left = try Folder.entries(of: directory).filter(Self.isLeftOver)
+      // What was left may have had a checkpoint's name when the disk was synced last.
+      if !left.isEmpty { try Folder.sync(directory, calls) }
+      for name in left where !restore(name) { Folder.remove("\(directory)/\(name)") }
     } catch {
       close(lock)
       throw error
@@ -45,14 +48,35 @@ extension CheckpointStore {
     return lock
   }
 
-  /// Gives a directory whose files are on the disk its place, and removes those that are too many.
-  func publish(_ beside: String, as path: String) throws(CheckpointError) {
-    let aside = path + Self.removedSuffix
-    try Folder.replace(path, with: beside, aside: aside)
-    try Folder.sync(directory)
-    // Only now does the disk have the new one; until here its predecessor was kept.
+  /// Gives a checkpoint its name back that was put aside for one that then did not come.
+  private func restore(_ name: String) -> Bool {
+    guard name.hasSuffix(Self.removedSuffix) else { return false }
+    let own = String(name.dropLast(Self.removedSuffix.count))
+    let (aside, path) = ("\(directory)/\(name)", "\(directory)/\(own)")
+    // One that was being removed has lost its manifest, or is too old once more after this write.
+    guard !Folder.exists(path), let found = try? Checkpoint(path: aside, verify: false),
+      found.manifest.steps == CheckpointName.steps(of: own)
+    else { return false }
+    return calls.rename(aside, path) == 0
+  }
+
+  /// Gives a directory whose files are on the disk its place. What stood there before has the name
+  /// `beside`, or that of what is being removed, until `settle`.
+  ///
+  /// - Throws: `CheckpointError`; all is then as it was.
+  func place(_ beside: String, as path: String) throws(CheckpointError) {
+    try Folder.replace(path, with: beside, aside: path + Self.removedSuffix, calls)
+  }
+
+  /// Waits until the disk has the name that `place` gave, then removes what stood there before and
+  /// those that are too many.
+  ///
+  /// - Throws: `CheckpointError` if nobody knows whether the disk has it. Nothing is removed then:
+  ///   whichever of the two it has under the name, it has all of it.
+  func settle(_ path: String, for beside: String) throws(CheckpointError) {
+    try Folder.sync(directory, calls)
     Folder.remove(beside)
-    Folder.remove(aside)
+    Folder.remove(path + Self.removedSuffix)
     removeOld(before: path)
   }
 
@@ -88,7 +112,7 @@ extension CheckpointStore {
       }
       // Renamed first, so that a half removed one is never taken for a checkpoint.
       let aside = older + Self.removedSuffix
-      guard rename(older, aside) == 0 else { continue }
+      guard calls.rename(older, aside) == 0 else { continue }
       Folder.remove(aside)
     }
   }

@@ -1,4 +1,4 @@
-import Glibc
+import DurableFiles
 
 /// One parameter with its optimizer state, to be written; the memory is valid during the call.
 package struct CheckpointTensor {
@@ -55,7 +55,6 @@ package struct CheckpointStore: Sendable {
   static let unfinishedSuffix = ".new"
   /// Of a directory that is being removed.
   static let removedSuffix = ".old"
-  private static let prefix = "step-"
   /// What is being written and whose step is not known yet.
   static let collecting = "collecting"
 
@@ -63,8 +62,8 @@ package struct CheckpointStore: Sendable {
   package let directory: String
   /// Complete checkpoints that a write leaves; at least its own.
   package let keep: Int
-  /// Whether the disk is to be taken for full, for a drill.
-  let diskIsFull: @Sendable () -> Bool
+  /// How the disk is reached.
+  let calls: FileCalls
 
   /// A store; touches nothing yet.
   ///
@@ -72,9 +71,14 @@ package struct CheckpointStore: Sendable {
   package init(
     directory: String, keep: Int, diskIsFull: @escaping @Sendable () -> Bool = { false }
   ) {
+    self.init(directory: directory, keep: keep, calls: .full(when: diskIsFull))
+  }
+
+  /// A store on the disk that these calls play.
+  init(directory: String, keep: Int, calls: FileCalls) {
     self.directory = Folder.trimmed(directory)
     self.keep = max(keep, 1)
-    self.diskIsFull = diskIsFull
+    self.calls = calls
   }
 
   /// All checkpoints, newest first; each is looked at, but its data is not read.
@@ -118,29 +122,15 @@ package struct CheckpointStore: Sendable {
   /// Directories by their names, newest first.
   func checkpoints() throws(CheckpointError) -> [(steps: UInt64, path: String)] {
     try Folder.entries(of: directory)
-      .compactMap { name in Self.steps(of: name).map { ($0, "\(directory)/\(name)") } }
+      .compactMap { name in CheckpointName.steps(of: name).map { ($0, "\(directory)/\(name)") } }
       .sorted { $0 > $1 }
-  }
-
-  /// "step-00000500".
-  static func name(ofStep steps: UInt64) -> String {
-    let digits = String(steps)
-    return prefix + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
-  }
-
-  /// The steps of "step-00000500"; nil for any other name.
-  static func steps(of name: String) -> UInt64? {
-    guard name.hasPrefix(prefix), let steps = UInt64(name.dropFirst(prefix.count)),
-      name == Self.name(ofStep: steps)
-    else { return nil }
-    return steps
   }
 
   /// Whether a name is one that only an interrupted write or removal leaves.
   static func isLeftOver(_ name: String) -> Bool {
     name == collecting + unfinishedSuffix
       || [unfinishedSuffix, removedSuffix].contains {
-        name.hasSuffix($0) && steps(of: String(name.dropLast($0.count))) != nil
+        name.hasSuffix($0) && CheckpointName.steps(of: String(name.dropLast($0.count))) != nil
       }
   }
 }

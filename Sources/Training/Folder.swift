@@ -1,4 +1,4 @@
-import CLinux
+import DurableFiles
 import Glibc
 
 /// Directories of files, as the checkpoint store needs them.
@@ -34,11 +34,10 @@ enum Folder {
   }
 
   /// Waits until the disk has a directory's entries.
-  static func sync(_ path: String) throws(CheckpointError) {
-    let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw .system("cannot be opened", path) }
-    defer { close(descriptor) }
-    guard fsync(descriptor) == 0 else { throw .system("cannot be synced to the disk", path) }
+  static func sync(_ path: String, _ calls: FileCalls) throws(CheckpointError) {
+    try FileFailure.told(as: CheckpointError.init) { () throws(FileFailure) in
+      try FolderNames.sync(path, calls)
+    }
   }
 
   /// Removes a directory and the files in it, as far as that goes: whoever removes something is
@@ -46,12 +45,6 @@ enum Folder {
   static func remove(_ path: String) {
     for name in (try? entries(of: path)) ?? [] { unlink(path + "/" + name) }
     rmdir(path)
-  }
-
-  /// The directory that a path lies in.
-  static func parent(of path: String) -> String {
-    guard let slash = path.lastIndex(of: "/") else { return "." }
-    return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
   /// The last part of a path.
@@ -68,19 +61,22 @@ enum Folder {
 
   /// Puts a directory in the place of another, or where there is none, in one step if the file
   /// system can. What stood there keeps its files, under the name `beside` or `aside`.
+  ///
+  /// - Throws: all of them then have the names that they had; where the file system cannot exchange
+  ///   and then fails twice, what stood there is aside.
   static func replace(
-    _ path: String, with beside: String, aside: String
+    _ path: String, with beside: String, aside: String, _ calls: FileCalls
   ) throws(CheckpointError) {
     guard exists(path) else {
-      guard rename(beside, path) == 0 else { throw .system("cannot be renamed", beside) }
+      guard calls.rename(beside, path) == 0 else { throw .system("cannot be renamed", beside) }
       return
     }
-    if crosscut_exchange_names(beside, path) == 0 { return }
+    if calls.exchange(beside, path) == 0 { return }
     // Some network file systems cannot exchange: for a moment there is neither.
-    guard rename(path, aside) == 0 else { throw .system("cannot be renamed", path) }
-    guard rename(beside, path) == 0 else {
+    guard calls.rename(path, aside) == 0 else { throw .system("cannot be renamed", path) }
+    guard calls.rename(beside, path) == 0 else {
       let error = CheckpointError.system("cannot be renamed", beside)
-      rename(aside, path)
+      _ = calls.rename(aside, path)
       throw error
     }
   }

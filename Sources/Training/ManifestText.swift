@@ -104,3 +104,12 @@ enum ManifestText {
     }
   }
 }
+
+extension CheckpointManifest {
+  /// The manifest as it is stored: JSON with the keys in alphabetical order, then its checksum.
+  ///
+  /// - Throws: `CheckpointError` about `path` if a number of it is not finite.
+  package func json(path: String) throws(CheckpointError) -> String {
+    String(decoding: try ManifestText.encode(self, path: path), as: UTF8.self)
+  }
+}

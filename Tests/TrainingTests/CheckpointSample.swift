@@ -1,5 +1,7 @@
+import DurableFiles
 import Foundation
-import Training
+
+@testable import Training
 
 /// A directory with small checkpoints, gone with it.
 final class CheckpointSample {
@@ -36,14 +38,14 @@ final class CheckpointSample {
   @discardableResult
   func write(
     _ steps: UInt64, keep: Int = 9, weight: [Float]? = nil, biasVelocity: [Float]? = nil,
-    manifest: CheckpointManifest? = nil, diskIsFull: @escaping @Sendable () -> Bool = { false }
+    manifest: CheckpointManifest? = nil, calls: FileCalls = FileCalls()
   ) throws -> String {
     try (weight ?? self.weight).withUnsafeBufferPointer { weight in
       try bias.withUnsafeBufferPointer { bias in
         try weightVelocity.withUnsafeBufferPointer { weightVelocity in
           try (biasVelocity ?? self.biasVelocity).withUnsafeBufferPointer { biasVelocity in
             try CheckpointStore(
-              directory: directory, keep: keep, diskIsFull: diskIsFull
+              directory: directory, keep: keep, calls: calls
             ).write(
               manifest ?? Self.manifest(steps),
               tensors: [

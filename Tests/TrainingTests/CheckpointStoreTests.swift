@@ -1,3 +1,4 @@
+import DurableFiles
 import Foundation
 import Testing
 import Training
@@ -176,7 +177,7 @@ import Training
     let sample = try CheckpointSample()
     try sample.write(100, keep: 1)
     let error = #expect(throws: CheckpointError.self) {
-      try sample.write(200, keep: 1, diskIsFull: { true })
+      try sample.write(200, keep: 1, calls: .full { true })
     }
     #expect(
       error?.reason
