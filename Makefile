@@ -26,7 +26,7 @@ BENCHMARKS := convolution-stack cluster-step training-step encryption goodput op
 # Suites with threads, sockets or buffers that change hands; the others have nothing to find here
 # that they would not show without. Processes of their own (EndToEndTests) are out of reach.
 THREAD_SUITES := TensorsTests|WireTests|TransportTests|DatasetsTests|NodesTests
-ADDRESS_SUITES := TensorsTests|WireTests|TransportTests|DatasetsTests|NodesTests|KernelsTests|TrainingTests
+ADDRESS_SUITES := TensorsTests|DurableFilesTests|WireTests|TransportTests|DatasetsTests|NodesTests|KernelsTests|TrainingTests
 
 .PHONY: help
 help: ## show this help
