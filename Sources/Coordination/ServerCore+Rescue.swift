@@ -1,16 +1,6 @@
 import Messages
 import Network
 
-/// A lost FC node's slice on its way from the node that mirrors it.
-struct Rescue: Sendable {
-  let lost: MemberRecord
-  let mirror: NodeID
-  /// Committed when it was lost.
-  let steps: UInt64
-  /// Number of the transfer of what is mirrored.
-  var transfer: UInt32 = 0
-}
-
 /// With mirrors the loss of an FC node costs no step: what is committed is put together from those
 /// who are left, as a checkpoint, and the run goes on from there as from any other.
 extension ServerCore {

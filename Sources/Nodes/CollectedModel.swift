@@ -12,7 +12,7 @@ final class CollectedModel {
   init(_ network: NetworkPlan) { self.network = network }
 
   /// Puts a piece of parameter `entry`, which fits it, in its place.
-  func place(_ piece: CheckpointWriter.Piece, of entry: ParameterTable.Entry) {
+  func place(_ piece: ParameterPiece, of entry: ParameterTable.Entry) {
     let columns = piece.columns
     guard !columns.isEmpty else { return }
     let rows = piece.frames.reduce(0) { $0 + $1.floats.count } / columns.count

@@ -1,7 +1,13 @@
 import Glibc
 
-/// Listing folders.
+/// Folders of the file system.
 package enum Folders {
+  /// The folder a file is in.
+  static func parent(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+
   /// Names in a folder, in alphabetical order; none if it cannot be read.
   package static func names(in folder: String) -> [String] {
     guard let directory = opendir(folder) else { return [] }

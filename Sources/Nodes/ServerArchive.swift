@@ -2,32 +2,8 @@ import Configuration
 import Coordination
 import Messages
 import Network
-import Synchronization
 import Tensors
 import Training
-
-/// The convolutional parameters and their velocities, one vector a stage: weight elements, then
-/// bias elements.
-struct ConvolutionalVersion {
-  var values: [AlignedBuffer]
-  var velocities: [AlignedBuffer]
-
-  init(_ stages: [ConvolutionalStage]) {
-    values = stages.map { AlignedBuffer(floats: $0.parameterCount) }
-    velocities = stages.map { AlignedBuffer(floats: $0.parameterCount) }
-  }
-
-  /// Takes chunks of another version.
-  func take(_ chunks: [Chunk], of version: ConvolutionalVersion) {
-    for chunk in chunks {
-      let (first, count) = (chunk.range.lowerBound, chunk.range.count)
-      (values[chunk.stage].floatPointer + first).update(
-        from: version.values[chunk.stage].floatPointer + first, count: count)
-      (velocities[chunk.stage].floatPointer + first).update(
-        from: version.velocities[chunk.stage].floatPointer + first, count: count)
-    }
-  }
-}
 
 /// What the server keeps on disk: the model at the end, and checkpoints on the way.
 ///
@@ -92,7 +68,7 @@ final class ServerArchive {
     if slice.transfer == 0 { beginLast() }
     let entry = context.network.parameters.entries[slice.key]
     let width = entry.dense ? entry.shape.count / entry.shape[0] : entry.shape.count
-    let piece = CheckpointWriter.Piece(
+    let piece = ParameterPiece(
       name: entry.name, isVelocity: slice.part == .velocity, width: width,
       firstRow: slice.firstRow, columns: slice.firstColumn..<slice.firstColumn + slice.columns,
       frames: frames)

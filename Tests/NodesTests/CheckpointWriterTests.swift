@@ -41,7 +41,7 @@ struct CheckpointWriterTests {
     for entry in network.parameters.entries {
       let values = [Float](repeating: number, count: entry.shape.count)
       writer.put(
-        CheckpointWriter.Piece(
+        ParameterPiece(
           name: entry.name, isVelocity: velocity, width: values.count, firstRow: 0,
           columns: 0..<values.count, frames: [Frame(copying: values)]))
     }

@@ -120,7 +120,7 @@ package final class AllowedKeys: Sendable {
   private func change(
     _ body: (inout [Entry]) throws(NodeError) -> Void
   ) throws(NodeError) {
-    let folder = open(KeyDirectory.folder(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    let folder = open(Folders.parent(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard folder >= 0 else {
       throw NodeError("cannot write \(path): \(SecretFile.reason())")
     }

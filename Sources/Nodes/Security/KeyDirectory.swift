@@ -12,7 +12,7 @@ package struct KeyDirectory: Hashable, Sendable {
   ///
   /// - Throws: `NodeError` for a name that the key does not have in such a folder.
   package init(ofServerKey file: String) throws(NodeError) {
-    self.init(Self.folder(of: file))
+    self.init(Folders.parent(of: file))
     guard file.hasSuffix("server.key"), file == serverKey || file == "server.key" else {
       throw NodeError("a server's key that is to be made is called server.key, not \(file)")
     }
@@ -79,15 +79,9 @@ package struct KeyDirectory: Hashable, Sendable {
       }
   }
 
-  /// The folder a file is in.
-  static func folder(of path: String) -> String {
-    guard let slash = path.lastIndex(of: "/") else { return "." }
-    return slash == path.startIndex ? "/" : String(path[..<slash])
-  }
-
   private func makeFolders() throws(NodeError) {
     // A volume is there, in a folder where nothing may be made.
-    if access(path, F_OK) != 0 { _ = try RunDirectory(Self.folder(of: path)) }
+    if access(path, F_OK) != 0 { _ = try RunDirectory(Folders.parent(of: path)) }
     for folder in [path, nodes] {
       guard mkdir(folder, 0o700) == 0 || errno == EEXIST else {
         throw NodeError("cannot make \(folder): \(SecretFile.reason())")

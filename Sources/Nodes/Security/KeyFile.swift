@@ -23,7 +23,7 @@ package struct ServerKeyFile: Sendable {
   }
 
   /// The list of those who are let in, in the same folder.
-  package var allowedKeysPath: String { KeyDirectory.folder(of: path) + "/allowed-keys" }
+  package var allowedKeysPath: String { Folders.parent(of: path) + "/allowed-keys" }
 }
 
 /// The key file of whoever connects: a worker, an FC node, `crosscut status`.

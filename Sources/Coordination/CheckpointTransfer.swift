@@ -1,0 +1,17 @@
+import Messages
+
+/// A checkpoint whose slices are on their way to the server.
+struct CheckpointTransfer: Sendable {
+  /// A node's slices, or those it mirrors, which go under a number of their own.
+  struct Source: Hashable, Sendable {
+    let node: NodeID
+    let transfer: UInt32
+  }
+
+  let steps: UInt64
+  /// When its last piece came; at first, when it was asked for.
+  var lastPiece: Microseconds
+  /// Whose last piece has not come.
+  var missing: Set<Source>
+  var pieces: [Source: PieceSequence] = [:]
+}
