@@ -18,15 +18,4 @@ extension FCCore {
     out.append(.send(message(.fault(fault)), to: .server))
     out.append(.note("turn \(turn) cannot be applied: \(notFinite.what)"))
   }
-
-  /// Counts the steps that a view passes over: all of them, since a node that has missed a view may
-  /// know of some already.
-  mutating func passOver(_ view: View, _ program: TurnProgram) {
-    refusedTurn = nil
-    guard view.skippedTurns > 0, view.skippedTurns <= view.resumeTurn,
-      appliedSteps >= program.version(at: view.resumeTurn - view.skippedTurns),
-      appliedSteps < program.version(at: view.resumeTurn)
-    else { return }
-    appliedSteps = program.version(at: view.resumeTurn)
-  }
 }

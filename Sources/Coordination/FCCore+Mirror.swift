@@ -35,11 +35,9 @@ extension FCCore {
   }
 
   /// What the mirror still waits for.
-  func mirrorWait(_ milliseconds: UInt64) -> Wait? {
+  var mirrorNeed: Need? {
     guard let turn = mirroring, let view = gate.view else { return nil }
     let neighbour = view.fcNodes[plan.mirrored(by: position)]
-    return Wait(
-      owner: .member(neighbour.name), what: "its mirror's part of turn \(turn)",
-      milliseconds: milliseconds)
+    return Need(.member(neighbour.name), "its mirror's part of turn \(turn)")
   }
 }

@@ -2,26 +2,6 @@ package import Messages
 package import Tensors
 
 extension FCCore {
-  /// What happens to an FC node.
-  package enum Event: Sendable {
-    case message(Message)
-    case computed(OperationID, Outcome)
-    case tick
-    /// What was sent to the server has gone out: there is room for more.
-    case drained
-    case leave(reason: String)
-  }
-
-  /// What the shell is asked to do.
-  package enum Directive: Sendable {
-    case send(Message, to: Destination)
-    case compute(OperationID, Operation)
-    /// The other FC nodes of the view: dial the new ones, hang up on others.
-    case meet([Member])
-    case note(String)
-    case exit(Stop)
-  }
-
   /// What the kernels must know of a turn.
   package struct Pass: Hashable, Sendable {
     package let isTraining: Bool

@@ -8,7 +8,9 @@ import Tensors
 /// (`DenseCut.segmentCount`). The gradient of a training turn is kept as the *working* version and
 /// applied once the turn is known to be committed, so a turn is applied exactly once whatever dies
 /// when (docs/design.md, "Membership").
-package struct FCCore: Sendable {
+package struct FCCore: MemberCore {
+  package typealias Own = Never
+
   /// A sub-batch of a turn.
   struct Key: Hashable, Sendable {
     let turn: UInt64
@@ -25,10 +27,10 @@ package struct FCCore: Sendable {
   let identity: Header
   /// Bytes of a row of exchange `e` from position `j`: `[e][j]`.
   let exchangeRowBytes: [[Int]]
-  var gate: ViewGate
+  package internal(set) var gate: ViewGate
   var program: TurnProgram?
   var position = 0
-  var turn: UInt64 = 0
+  package internal(set) var turn: UInt64 = 0
   /// No view, or the last one: no turn is under way.
   var isIdle = true
   /// The sub-batches of the turn.
@@ -82,32 +84,15 @@ package struct FCCore: Sendable {
     clock = PhaseClock(.waitingForView, now: now)
   }
 
-  package var phase: PhaseClock.Phase { clock.phase }
-  package var currentTurn: UInt64 { turn }
-  package var viewNumber: UInt32 { gate.view?.number ?? 0 }
-  package var droppedMessages: UInt64 { gate.droppedCount }
-  /// Messages refused so far, by reason.
-  package var dropped: [ViewGate.Reason: UInt64] { gate.dropped }
-
-  /// Takes one event at time `now` and says what to do about it.
   package mutating func handle(_ event: Event, now: Microseconds) -> [Directive] {
-    guard !stopped else { return [] }
-    var out: [Directive] = []
-    switch event {
-    case .message(let message): receive(message, now, &out)
-    case .computed(let id, let outcome): finished(id, outcome, now, &out)
-    case .tick: beat(now, &out)
-    case .drained:
-      guard handsInMore else { break }
-      handsInMore = false
-      compute(.collectNext, &out)
-    case .leave(let reason): leave(reason, &out)
-    }
-    return out
+    respond(to: event, now)
   }
 
-  /// What people call a member of the present view.
-  package func name(of node: NodeID) -> NodeName? { gate.view?.member(node)?.name }
+  mutating func drained(_ out: inout [Directive]) {
+    guard handsInMore else { return }
+    handsInMore = false
+    compute(.collectNext, &out)
+  }
 
   // MARK: Messages
 
@@ -142,18 +127,9 @@ package struct FCCore: Sendable {
       return sayGoodbye(Stop(outcome: .interrupted, reason: "left the run"), &out)
     }
     self.position = position
-    // Resume at r: a working turn below r is committed, even if its gradient is still being
-    // computed (the compute thread works in order); a working turn r is discarded, which costs
-    // nothing, since the next pass overwrites its gradient or its version of the weights.
-    committed(below: view.resumeTurn - min(view.skippedTurns, view.resumeTurn), &out)
-    working = nil
     mirroring = nil
-    passOver(view, program)
-    guard appliedSteps == program.version(at: view.resumeTurn) else {
-      return fail(
-        "view \(view.number) resumes after \(program.version(at: view.resumeTurn)) steps, this fc "
-          + "node holds the parameters after \(appliedSteps)", &out)
-    }
+    refusedTurn = nil
+    guard resume(view, program, &out) else { return }
     announce(view, &out)
     out.append(.meet(view.fcNodes.filter { $0.node != identity.sender }))
     turn = view.resumeTurn
@@ -183,9 +159,7 @@ package struct FCCore: Sendable {
     case (.gradients, _), (.stepSubBatch, _), (.mirror, _), (.apply, _), (.redraw, _), (.place, _):
       break
     case (.collect, .slices(let slices)), (.collectNext, .slices(let slices)):
-      for (slice, frames) in slices {
-        out.append(.send(message(.slice(slice), frames), to: .serverBulk))
-      }
+      handOver(slices, &out)
       handsInMore = slices.last.map { !$0.0.isLast } ?? false
     default: preconditionFailure("operation \(operation) ended with \(outcome)")
     }

@@ -15,7 +15,7 @@ extension ShardCore.Operation: HolderOperation {}
 /// What FC nodes and server shards do alike: they hold parameters in two versions, of which the
 /// *working* one becomes the *committed* one once its turn is known to be committed
 /// (docs/design.md, "Membership"), hand them in and get them back.
-protocol ParameterHolder: MemberCore where Directive.Operation: HolderOperation {
+protocol ParameterHolder: MemberConduct where Operation: HolderOperation {
   var program: TurnProgram? { get }
   /// No view, or the last one: no turn is under way.
   var isIdle: Bool { get set }
@@ -31,8 +31,15 @@ protocol ParameterHolder: MemberCore where Directive.Operation: HolderOperation 
   /// What has come of the restore under way.
   var pieces: PieceSequence { get set }
 
+  /// "fc node".
+  static var title: String { get }
+  /// What it hands in: "its slices".
+  static var holding: String { get }
+  /// Whether the compute thread is at handing them in, or there are more to hand in.
+  var isHandingIn: Bool { get }
+
   /// Makes the working version of a step the committed one.
-  static func committing(step: UInt64) -> Directive.Operation
+  static func committing(step: UInt64) -> Operation
   /// Hands the committed version in.
   mutating func handIn(_ collect: Collect, _ out: inout [Directive])
   /// Whatever was under way was computed from parameters that are now void.
@@ -40,6 +47,19 @@ protocol ParameterHolder: MemberCore where Directive.Operation: HolderOperation 
 }
 
 extension FCCore: ParameterHolder {
+  static var title: String { "fc node" }
+  static var holding: String { "its slices" }
+
+  var isHandingIn: Bool {
+    handsInMore
+      || outstanding.values.contains {
+        switch $0 {
+        case .collect, .collectNext: true
+        default: false
+        }
+      }
+  }
+
   static func committing(step: UInt64) -> Operation { .apply(step: step) }
 
   mutating func handIn(_ collect: Collect, _ out: inout [Directive]) {
@@ -56,6 +76,13 @@ extension FCCore: ParameterHolder {
 }
 
 extension ShardCore: ParameterHolder {
+  static var title: String { "shard" }
+  static var holding: String { "its chunks" }
+
+  var isHandingIn: Bool {
+    outstanding.values.contains { if case .collect = $0 { true } else { false } }
+  }
+
   static func committing(step: UInt64) -> Operation { .commit(step: step) }
 
   mutating func handIn(_ collect: Collect, _ out: inout [Directive]) {
@@ -70,6 +97,51 @@ extension ParameterHolder {
     beat(now, &out) { [restoring, restored] heartbeat in
       heartbeat.ready = restoring == nil
       heartbeat.restored = restored
+    }
+  }
+
+  /// What it waits for while no turn is under way, or while there is nobody to have one with.
+  var needBetweenTurns: Need {
+    guard gate.view != nil, let program else { return Need(.member(.server), "the next view") }
+    if isIdle, isHandingIn { return Need(.own("compute thread"), Self.holding) }
+    return isIdle || turn >= program.count
+      ? Need(.member(.server), "the end of the run")
+      : Need(.member(.server), "a view with workers")
+  }
+
+  /// Brings both versions to where a view goes on at turn r: a working turn below r is committed,
+  /// even if it is still being computed (the compute thread works in order); a working turn r is
+  /// discarded, which costs nothing, since the next one overwrites it.
+  ///
+  /// - Returns: whether it can go on from there; if not, it goes.
+  mutating func resume(_ view: View, _ program: TurnProgram, _ out: inout [Directive]) -> Bool {
+    committed(below: view.resumeTurn - min(view.skippedTurns, view.resumeTurn), &out)
+    working = nil
+    passOver(view, program)
+    let steps = program.version(at: view.resumeTurn)
+    guard appliedSteps == steps else {
+      fail(
+        "view \(view.number) resumes after \(steps) steps, this \(Self.title) holds the parameters "
+          + "after \(appliedSteps)", &out)
+      return false
+    }
+    return true
+  }
+
+  /// Counts the steps that a view passes over: all of them, since a node that has missed a view may
+  /// know of some already.
+  private mutating func passOver(_ view: View, _ program: TurnProgram) {
+    guard view.skippedTurns > 0, view.skippedTurns <= view.resumeTurn,
+      appliedSteps >= program.version(at: view.resumeTurn - view.skippedTurns),
+      appliedSteps < program.version(at: view.resumeTurn)
+    else { return }
+    appliedSteps = program.version(at: view.resumeTurn)
+  }
+
+  /// Hands in what the compute thread has cut.
+  func handOver(_ slices: [(Slice, [Frame])], _ out: inout [Directive]) {
+    for (slice, frames) in slices {
+      out.append(.send(message(.slice(slice), frames), to: .serverBulk))
     }
   }
 

@@ -43,6 +43,9 @@ package struct PhaseClock: Sendable {
   /// Notes that something moved without a change of phase.
   package mutating func progressed(now: Microseconds) { since = now }
 
+  /// How long it has been in the present phase without having moved.
+  func millisecondsSinceProgress(now: Microseconds) -> UInt64 { (now - min(now, since)) / 1000 }
+
   /// Counts a finished turn.
   package mutating func finishTurn() { turns += 1 }
 

@@ -82,14 +82,4 @@ extension ShardCore {
     out.append(.send(message(.fault(fault)), to: .server))
     out.append(.note("turn \(turn) cannot be applied: \(what)"))
   }
-
-  /// Counts the steps that a view passes over: all of them, since a shard that has missed a view may
-  /// know of some already.
-  mutating func passOver(_ view: View, _ program: TurnProgram) {
-    guard view.skippedTurns > 0, view.skippedTurns <= view.resumeTurn,
-      appliedSteps >= program.version(at: view.resumeTurn - view.skippedTurns),
-      appliedSteps < program.version(at: view.resumeTurn)
-    else { return }
-    appliedSteps = program.version(at: view.resumeTurn)
-  }
 }

@@ -10,22 +10,8 @@ package import Tensors
 /// membership and commit are the coordinator's. As on an FC node there are two versions: a turn's
 /// steps go into the *working* one, which becomes the *committed* one once the turn is known to be
 /// committed (docs/design.md, "Membership").
-package struct ShardCore: Sendable {
-  /// What happens to a shard.
-  package enum Event: Sendable {
-    case message(Message)
-    case computed(OperationID, Outcome)
-    case tick
-    case leave(reason: String)
-  }
-
-  /// What the shell is asked to do.
-  package enum Directive: Sendable {
-    case send(Message, to: Destination)
-    case compute(OperationID, Operation)
-    case note(String)
-    case exit(Stop)
-  }
+package struct ShardCore: MemberCore {
+  package typealias Own = Never
 
   /// Work for the compute thread, done in the order given.
   package enum Operation: Sendable {
@@ -62,10 +48,10 @@ package struct ShardCore: Sendable {
   let rank: Int
   /// The chunks it owns, ascending.
   let chunks: [Int]
-  var gate: ViewGate
+  package internal(set) var gate: ViewGate
   var program: TurnProgram?
   /// The training turn whose gradients come in: the first one that is not wholly in `working`.
-  var turn: UInt64 = 0
+  package internal(set) var turn: UInt64 = 0
   /// No view, or the last one: no turn is under way.
   var isIdle = true
   /// Gradients of this turn by chunk and worker position.
@@ -105,28 +91,8 @@ package struct ShardCore: Sendable {
     clock = PhaseClock(.waitingForView, now: now)
   }
 
-  package var phase: PhaseClock.Phase { clock.phase }
-  package var currentTurn: UInt64 { turn }
-  package var viewNumber: UInt32 { gate.view?.number ?? 0 }
-
-  /// What people call a member of the present view.
-  package func name(of node: NodeID) -> NodeName? { gate.view?.member(node)?.name }
-
-  package var droppedMessages: UInt64 { gate.droppedCount }
-  /// Messages refused so far, by reason.
-  package var dropped: [ViewGate.Reason: UInt64] { gate.dropped }
-
-  /// Takes one event at time `now` and says what to do about it.
   package mutating func handle(_ event: Event, now: Microseconds) -> [Directive] {
-    guard !stopped else { return [] }
-    var out: [Directive] = []
-    switch event {
-    case .message(let message): receive(message, now, &out)
-    case .computed(let id, let outcome): finished(id, outcome, now, &out)
-    case .tick: beat(now, &out)
-    case .leave(let reason): leave(reason, &out)
-    }
-    return out
+    respond(to: event, now)
   }
 
   // MARK: Messages
@@ -154,17 +120,8 @@ package struct ShardCore: Sendable {
     guard view.shards.contains(where: { $0.node == identity.sender }) else {
       return sayGoodbye(Stop(outcome: .interrupted, reason: "left the run"), &out)
     }
-    // Resume at r: a working turn below r is committed, a working turn r is discarded, which costs
-    // nothing, since the next steps overwrite it. That all of a committed turn's steps are done the
-    // coordinator knew from this shard.
-    committed(below: view.resumeTurn - min(view.skippedTurns, view.resumeTurn), &out)
-    working = nil
-    passOver(view, program)
-    guard appliedSteps == program.version(at: view.resumeTurn) else {
-      return fail(
-        "view \(view.number) resumes after \(program.version(at: view.resumeTurn)) steps, this "
-          + "shard holds the parameters after \(appliedSteps)", &out)
-    }
+    // That all of a committed turn's steps are done the coordinator knew from this shard.
+    guard resume(view, program, &out) else { return }
     announce(view, &out)
     if view.isFinal {
       clock.enter(.ending, now: now)
@@ -195,10 +152,7 @@ package struct ShardCore: Sendable {
         let body = Parameters(version: version, chunk: chunk)
         out.append(.send(message(.parameters(body), [frame]), to: .member(worker)))
       }
-    case (.collect, .slices(let slices)):
-      for (slice, frames) in slices {
-        out.append(.send(message(.slice(slice), frames), to: .serverBulk))
-      }
+    case (.collect, .slices(let slices)): handOver(slices, &out)
     default: preconditionFailure("operation \(operation) ended with \(outcome)")
     }
   }

@@ -29,7 +29,9 @@ extension WorkerCore {
     load(now, &out)
     for ahead in 1...2 {
       for block in blocks.indices {
-        if let next = span(of: turn + UInt64(ahead), block: block) { out.append(.prefetch(next)) }
+        if let next = span(of: turn + UInt64(ahead), block: block) {
+          out.append(.own(.prefetch(next)))
+        }
       }
     }
   }

@@ -2,27 +2,12 @@ package import Messages
 package import Tensors
 
 extension WorkerCore {
-  /// What happens to a worker.
-  package enum Event: Sendable {
-    case message(Message)
-    case computed(OperationID, Outcome)
-    case tick
-    /// The operator wants this node to go.
-    case leave(reason: String)
-  }
-
-  /// What the shell is asked to do.
-  package enum Directive: Sendable {
-    case send(Message, to: Destination)
-    case compute(OperationID, Operation)
+  /// What a worker asks of its data loader.
+  package enum Own: Sendable {
     /// Have this batch ready soon.
     case prefetch(BatchSpan)
     /// Forget prefetched batches: the share has changed.
     case dropPrefetched
-    /// These are the FC nodes of the view: dial the new ones, hang up on others.
-    case meet([Member])
-    case note(String)
-    case exit(Stop)
   }
 
   /// A worker's block of a turn, as the data loader understands it.

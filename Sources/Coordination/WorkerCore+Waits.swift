@@ -1,4 +1,4 @@
-package import Messages
+import Messages
 import Network
 import Tensors
 
@@ -11,49 +11,45 @@ extension WorkerCore {
   }
 
   /// What this worker waits for, and from whom; never nothing.
-  package func waits(now: Microseconds) -> [Wait] {
-    let since = (now - min(now, clock.since)) / 1000
-    func wait(_ owner: Wait.Owner, _ what: String) -> Wait {
-      Wait(owner: owner, what: what, milliseconds: since)
-    }
+  var needs: [Need] {
     switch clock.phase {
-    case .waitingForView: return [wait(.member(.server), "the next view")]
-    case .ending: return [wait(.member(.server), "the end of the run")]
+    case .waitingForView: return [Need(.member(.server), "the next view")]
+    case .ending: return [Need(.member(.server), "the end of the run")]
     case .waitingForTurn:
       let isOver = program.map { turn >= $0.count } ?? false
       return [
-        wait(.member(.server), isOver ? "the end of the run" : "leave to start turn \(turn)")
+        Need(.member(.server), isOver ? "the end of the run" : "leave to start turn \(turn)")
       ]
     case .waitingForParameters:
       let name = plan.chunks.stageNames[nextStage]
       if installing[nextStage] != nil {
-        return [wait(.own("compute thread"), "taking over the parameters of \(name)")]
+        return [Need(.own("compute thread"), "taking over the parameters of \(name)")]
       }
       let version = program?.version(at: turn)
       let missing = plan.chunks.ofStage[nextStage].filter { arrived[$0]?.version != version }
       let owners: Set<Int> = missing.isEmpty ? [0] : Set(missing.map { plan.shards.owner[$0] })
       return owners.sorted().map {
-        wait(
+        Need(
           .member($0 == 0 ? .server : NodeName(.shard, $0)),
           "parameters of \(name), turn \(turn)")
       }
     case .waitingForFC:
       guard backwardBlock < blocks.count, gradients.indices.contains(backwardBlock) else {
-        return [wait(.own("compute thread"), "turn \(turn)")]
+        return [Need(.own("compute thread"), "turn \(turn)")]
       }
       let part = blocks.count > 1 ? ", sub-batch \(blocks[backwardBlock].subBatch)" : ""
       return zip(gate.view?.fcNodes ?? [], gradients[backwardBlock]).compactMap { member, frames in
         frames == nil
-          ? wait(.member(member.name), "gradient of the features, turn \(turn)\(part)") : nil
+          ? Need(.member(member.name), "gradient of the features, turn \(turn)\(part)") : nil
       }
-    case .data: return [wait(.own("data loader"), "the batch of turn \(turn)")]
+    case .data: return [Need(.own("data loader"), "the batch of turn \(turn)")]
     case .configuring:
       return [
-        wait(.own("compute thread"), "memory for \(blocks.reduce(0) { $0 + $1.rows.count }) rows")
+        Need(.own("compute thread"), "memory for \(blocks.reduce(0) { $0 + $1.rows.count }) rows")
       ]
     case .convolutionForward, .convolutionBackward, .compute, .waitingForWorkers,
       .waitingForPeers:
-      return [wait(.own("compute thread"), "\(clock.phase.rawValue) of turn \(turn)")]
+      return [Need(.own("compute thread"), "\(clock.phase.rawValue) of turn \(turn)")]
     }
   }
 }

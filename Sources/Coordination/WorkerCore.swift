@@ -8,19 +8,19 @@ import Tensors
 /// for its own parameters), give the FC nodes their columns of the features. Then, again block by
 /// block: take back the gradients, backward stage by stage. In the last block each stage's gradient,
 /// summed over the blocks, is pushed as it is made. An evaluation turn stops after the features.
-package struct WorkerCore: Sendable {
+package struct WorkerCore: MemberCore {
   let plan: RunPlan
   let identity: Header
   let dataset: DatasetFacts
   let heldGroups: [Int]
-  var gate: ViewGate
+  package internal(set) var gate: ViewGate
   var program: TurnProgram?
   var position = 0
   /// What this worker computes of every turn; never empty, though its only block may be.
   var blocks: [Block] = []
   var configuredRows: [Int]?
 
-  var turn: UInt64 = 0
+  package internal(set) var turn: UInt64 = 0
   /// The last turn the server has allowed.
   var allowedTurn: UInt64 = 0
   /// The block that goes forward and its next stage; all blocks have, if it is their number.
@@ -68,28 +68,9 @@ package struct WorkerCore: Sendable {
     clock = PhaseClock(.waitingForView, now: now)
   }
 
-  package var phase: PhaseClock.Phase { clock.phase }
-  package var currentTurn: UInt64 { turn }
-  package var viewNumber: UInt32 { gate.view?.number ?? 0 }
-  package var droppedMessages: UInt64 { gate.droppedCount }
-  /// Messages refused so far, by reason.
-  package var dropped: [ViewGate.Reason: UInt64] { gate.dropped }
-
-  /// Takes one event at time `now` and says what to do about it.
   package mutating func handle(_ event: Event, now: Microseconds) -> [Directive] {
-    guard !stopped else { return [] }
-    var out: [Directive] = []
-    switch event {
-    case .message(let message): receive(message, now, &out)
-    case .computed(let id, let outcome): finished(id, outcome, now, &out)
-    case .tick: beat(now, &out)
-    case .leave(let reason): leave(reason, &out)
-    }
-    return out
+    respond(to: event, now)
   }
-
-  /// What people call a member of the present view.
-  package func name(of node: NodeID) -> NodeName? { gate.view?.member(node)?.name }
 
   // MARK: Messages
 
@@ -143,7 +124,7 @@ package struct WorkerCore: Sendable {
     var blocks = plan.blocks(
       position: position, workers: view.workers.count, holders: view.holders)
     if blocks.isEmpty { blocks = [Block(subBatch: 0, rows: 0..<0)] }
-    if blocks != self.blocks { out.append(.dropPrefetched) }
+    if blocks != self.blocks { out.append(.own(.dropPrefetched)) }
     self.blocks = blocks
     if view.skippedTurns > 0, view.resumeTurn > 0, plan.wire.gradients == .bf16,
       case .training(let step) = program[view.resumeTurn - 1]

@@ -49,9 +49,9 @@ import Testing
         "gradients 0+2, turn 0 -> node 1", "gradients 2+2, turn 0 -> node 2",
         "report of 4, turn 0 -> server, bulk", "gradients",
       ])
-    #expect(scene.core.currentTurn == 1)
+    #expect(scene.core.turn == 1)
     #expect(scene.core.appliedSteps == 0)
-    #expect(scene.core.droppedMessages == 0)
+    #expect(scene.core.gate.droppedCount == 0)
   }
 
   @Test func `one sub-batch is computed while another's exchange travels`() {
@@ -93,7 +93,7 @@ import Testing
         "gradients 0+1, turn 0 -> node 1", "gradients 1+1, turn 0 -> node 2",
         "report of 4, turn 0 -> server, bulk", "gradients",
       ])
-    #expect(scene.core.currentTurn == 1)
+    #expect(scene.core.turn == 1)
   }
 
   @Test func `an evaluation turn gives a report and nothing to apply`() {
@@ -174,7 +174,7 @@ import Testing
     let said = scene.enter(Fixture.view(2, resumeTurn: 0))
     #expect(said == ["meet fc 1"])
     #expect(scene.core.appliedSteps == 0)
-    #expect(scene.core.currentTurn == 0)
+    #expect(scene.core.turn == 0)
     // Computed again, it is applied as if it had been the first time.
     _ = scene.run(turn: 0)
     let later = scene.receive(.advance(Advance(turn: 1)))
@@ -211,7 +211,7 @@ import Testing
     _ = scene.allFeatures(turn: 0)
     said = scene.finish()
     #expect(said == ["exchange 0, turn 0 -> node 12", "segment 1 with 0 1"])
-    #expect(scene.core.droppedMessages == 0)
+    #expect(scene.core.gate.droppedCount == 0)
   }
 
   @Test func `what comes before its view waits for it`() {

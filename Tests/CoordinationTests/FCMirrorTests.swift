@@ -40,7 +40,7 @@ import Testing
     #expect(words == ["mirror step 0 of 1 sub-batches", "applied turn 0 -> server"], "\(said)")
     let late = scene.exchange(3, turn: 0)
     #expect(late == [])
-    #expect(scene.core.dropped[.stale] == 1)
+    #expect(scene.core.gate.dropped[.stale] == 1)
   }
 
   @Test func `an evaluation has none, and a new view forgets one that is under way`() {

@@ -42,7 +42,7 @@ import Testing
       ])
     #expect(said.contains("report of 4, turn 0 -> server, bulk"))
     #expect(!said.contains("gradients"))
-    #expect(scene.core.currentTurn == 1)
+    #expect(scene.core.turn == 1)
     #expect(scene.core.appliedSteps == 0)
     said = scene.receive(.advance(Advance(turn: 1)))
     #expect(said == ["apply step 0"])

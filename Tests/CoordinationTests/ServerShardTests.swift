@@ -93,7 +93,7 @@ import Testing
     // Only from the owner.
     _ = scene.parameters(1, version: 0)
     _ = scene.parameters(0, version: 0, from: NodeID(22))
-    #expect(scene.core.dropped[.unexpected] == 2)
+    #expect(scene.core.gate.dropped[.unexpected] == 2)
     func provide(_ version: UInt64) {
       for chunk in 0..<3 {
         _ = scene.parameters(

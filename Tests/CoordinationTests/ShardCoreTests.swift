@@ -64,9 +64,9 @@ import Testing
     // T0 T1 E E T2 E E
     _ = scene.train(turn: 0)
     _ = scene.train(turn: 1)
-    #expect(scene.core.currentTurn == 4)
+    #expect(scene.core.turn == 4)
     #expect(scene.push(1, from: 0, turn: 2) == [])
-    #expect(scene.core.dropped[.stale] == 1)
+    #expect(scene.core.gate.dropped[.stale] == 1)
     _ = scene.receive(.advance(Advance(turn: 3)))
     #expect(scene.train(turn: 4).contains("applied turn 4 -> server"))
     #expect(scene.waits == ["server: the end of the run"])
@@ -78,18 +78,18 @@ import Testing
     _ = scene.push(99, from: 0, turn: 0, values: 1)
     _ = scene.receive(.push(Push(turn: 0, chunk: nil)), from: NodeID(1))
     _ = scene.receive(.pull, from: NodeID(11))
-    #expect(scene.core.dropped[.unexpected] == 4)
+    #expect(scene.core.gate.dropped[.unexpected] == 4)
     // The server hears of it once a view.
     let complaint = Complaint(node: NodeID(1), reason: "a gradient of another size")
     #expect(
       scene.push(1, from: 0, turn: 0, values: 3) == ["\(Body.complaint(complaint)) -> server"])
     #expect(scene.push(1, from: 0, turn: 0, values: 3) == [])
-    #expect(scene.core.dropped[.wrongSize] == 2)
+    #expect(scene.core.gate.dropped[.wrongSize] == 2)
     _ = scene.push(1, from: 0, turn: 1)
-    #expect(scene.core.dropped[.future] == 1)
+    #expect(scene.core.gate.dropped[.future] == 1)
     _ = scene.push(1, from: 0, turn: 0)
     _ = scene.push(1, from: 0, turn: 0)
-    #expect(scene.core.dropped[.duplicate] == 1)
+    #expect(scene.core.gate.dropped[.duplicate] == 1)
   }
 
   // MARK: Views
@@ -161,7 +161,7 @@ import Testing
     #expect(scene.receive(.collect(Collect(transfer: 7, turn: 1))) == ["collect 7"])
     #expect(scene.finishAll() == ["slice (last) -> server, bulk"])
     #expect(scene.receive(.collect(Collect(transfer: 8, turn: 0))) == [])
-    #expect(scene.core.dropped[.stale] == 1)
+    #expect(scene.core.gate.dropped[.stale] == 1)
   }
 
   @Test func `a restore drops what is under way and confirms itself`() {

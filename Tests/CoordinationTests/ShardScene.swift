@@ -114,6 +114,7 @@ struct ShardScene {
       case .compute(let id, let operation):
         underWay.append((id, operation))
         return operation.brief
+      case .meet(let members): return "meet \(members.map { "\($0.name)" }.joined(separator: ", "))"
       case .note: return nil
       case .exit(let stop): return "exit, \(stop.outcome): \(stop.reason)"
       }

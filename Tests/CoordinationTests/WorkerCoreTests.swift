@@ -73,8 +73,8 @@ import Testing
         "push of chunk 0, turn 0 -> server, bulk", "push of chunk 1, turn 0 -> server, bulk",
         "load training 4+2", "prefetch evaluation 0+2", "prefetch evaluation 4+2",
       ])
-    #expect(scene.core.currentTurn == 1)
-    #expect(scene.core.droppedMessages == 0)
+    #expect(scene.core.turn == 1)
+    #expect(scene.core.gate.droppedCount == 0)
   }
 
   @Test func `with sub-batches the next block goes forward while the fc nodes have the first`() {
@@ -261,7 +261,7 @@ import Testing
     _ = scene.finish(3)
     _ = scene.gradients(from: 1, turn: 0)
     #expect(scene.core.gate.dropped[.stale] == 1)
-    #expect(scene.core.droppedMessages == 7)
+    #expect(scene.core.gate.droppedCount == 7)
   }
 
   @Test func `only an fc node of the view may send gradients`() {
@@ -352,14 +352,14 @@ import Testing
     #expect(said == [])
     said = scene.enter(Fixture.view(2))
     #expect(said.last == "install stage 0 from 2")
-    #expect(scene.core.droppedMessages == 0)
+    #expect(scene.core.gate.droppedCount == 0)
   }
 
   @Test func `an old view is ignored`() {
     var scene = Self.waitingForGradients()
     let said = scene.enter(Fixture.view(1, resumeTurn: 5))
     #expect(said == [])
-    #expect(scene.core.currentTurn == 0)
+    #expect(scene.core.turn == 0)
     #expect(scene.core.gate.dropped == [.oldView: 1])
   }
 

@@ -106,8 +106,8 @@ struct WorkerScene {
       case .compute(let id, let operation):
         underWay.append((id, operation))
         return operation.brief
-      case .prefetch(let span): return "prefetch \(span.brief)"
-      case .dropPrefetched: return "forget what was prefetched"
+      case .own(.prefetch(let span)): return "prefetch \(span.brief)"
+      case .own(.dropPrefetched): return "forget what was prefetched"
       case .meet(let members): return "meet \(members.map { "\($0.name)" }.joined(separator: ", "))"
       case .note: return nil
       case .exit(let stop): return "exit, \(stop.outcome): \(stop.reason)"

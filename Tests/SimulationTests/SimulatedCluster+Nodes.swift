@@ -109,24 +109,29 @@ extension SimulatedCluster {
   }
 
   mutating func perform(_ directive: WorkerCore.Directive, of id: NodeID) {
-    switch directive {
-    case .send(let message, .member(let to)): transmit(message, from: id, to: to)
-    case .send(let message, _): transmit(message, from: id, to: .server)
-    case .compute(let operation, let work): enqueue(.worker(operation, work), at: id)
-    case .note(let text): notes.append("\(now) \(id): \(text)")
-    case .exit(let stop): exited(id, stop)
-    case .prefetch, .dropPrefetched, .meet: break
-    }
+    perform(directive, of: id, as: Work.worker)
   }
 
   mutating func perform(_ directive: FCCore.Directive, of id: NodeID) {
+    perform(directive, of: id, as: Work.fc)
+  }
+
+  mutating func perform(_ directive: ShardCore.Directive, of id: NodeID) {
+    perform(directive, of: id, as: Work.shard)
+  }
+
+  /// What a member's shell does.
+  private mutating func perform<Operation, Own>(
+    _ directive: MemberDirective<Operation, Own>, of id: NodeID,
+    as work: (OperationID, Operation) -> Work
+  ) {
     switch directive {
     case .send(let message, .member(let to)): transmit(message, from: id, to: to)
     case .send(let message, _): transmit(message, from: id, to: .server)
-    case .compute(let operation, let work): enqueue(.fc(operation, work), at: id)
+    case .compute(let operation, let what): enqueue(work(operation, what), at: id)
     case .note(let text): notes.append("\(now) \(id): \(text)")
     case .exit(let stop): exited(id, stop)
-    case .meet: break
+    case .own, .meet: break
     }
   }
 

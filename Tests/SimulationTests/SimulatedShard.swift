@@ -61,15 +61,3 @@ extension SimulatedNode {
     return pieces
   }
 }
-
-extension SimulatedCluster {
-  mutating func perform(_ directive: ShardCore.Directive, of id: NodeID) {
-    switch directive {
-    case .send(let message, .member(let to)): transmit(message, from: id, to: to)
-    case .send(let message, _): transmit(message, from: id, to: .server)
-    case .compute(let operation, let work): enqueue(.shard(operation, work), at: id)
-    case .note(let text): notes.append("\(now) \(id): \(text)")
-    case .exit(let stop): exited(id, stop)
-    }
-  }
-}
