@@ -22,22 +22,14 @@ final class ChunkStore {
   private let sum: AlignedBuffer
   let pool = FramePool()
   private let probe: (any StepProbe)?
-  /// Steps of the whole run, which the learning rate's decay depends on.
-  private let totalSteps: @Sendable () -> UInt64
-  /// How often validation has lowered the learning rate.
-  private let reductions: @Sendable () -> Int
   private let rates: RateSheet
 
   /// - Parameter rank: the shard; 0 is the coordinator.
   init(
-    context: RunContext, shard rank: Int, probe: (any StepProbe)?,
-    totalSteps: @escaping @Sendable () -> UInt64, reductions: @escaping @Sendable () -> Int,
-    rates: RateSheet
+    context: RunContext, shard rank: Int, probe: (any StepProbe)?, rates: RateSheet
   ) {
     self.context = context
     self.probe = probe
-    self.totalSteps = totalSteps
-    self.reductions = reductions
     self.rates = rates
     stages = context.network.stages
     owned = context.plan.shards.chunks[rank].map { context.plan.chunks.chunks[$0] }
@@ -92,7 +84,7 @@ final class ChunkStore {
       for part in stage.parts(of: chunk.range) {
         let first = part.offset - chunk.range.lowerBound
         let sgd = context.sgd(
-          part.entry, step: step, of: totalSteps(), reductions: reductions(),
+          part.entry, step: step, of: rates.totalSteps, reductions: rates.reductions,
           rateFactor: rates.factor(at: step))
         let memory = SummedStep.Memory(
           weight: UnsafePointer(committed.values[chunk.stage].floatPointer + part.offset),

@@ -18,69 +18,28 @@ final class FCCompute: Performer {
   private var shown: FCCore.Pass?
   private let mirror: FCMirror?
   private let probe: (any StepProbe)?
-  /// Steps of the whole run, which the learning rate's decay depends on.
-  private let totalSteps: @Sendable () -> UInt64
-  /// How often validation has lowered the learning rate. It changes between an evaluation and the
-  /// step after it, when no step is under way here.
-  private let reductions: @Sendable () -> Int
   private let rates: RateSheet
   /// Slices that the server has asked for.
   private var handover: Handover?
 
   init(
-    context: RunContext, rank: Int, probe: (any StepProbe)?,
-    totalSteps: @escaping @Sendable () -> UInt64, reductions: @escaping @Sendable () -> Int,
-    rates: RateSheet
+    context: RunContext, rank: Int, probe: (any StepProbe)?, rates: RateSheet
   ) throws(TrainingError) {
     self.context = context
     self.rank = rank
     self.probe = probe
-    self.totalSteps = totalSteps
-    self.reductions = reductions
     self.rates = rates
-    lanes = Self.lanes(context, rank: rank)
+    lanes = context.lanes(rank: rank)
     mirror =
       context.plan.mirrorsFC ? FCMirror(context, of: context.plan.mirrored(by: rank)) : nil
     try context.inputs.parameters.check(against: context.network.parameters)
     for slice in slices { try context.inputs.parameters.load(into: slice) }
   }
 
-  /// The slices of a rank by sub-batch; the parameters are the first one's, which all use.
-  static func lanes(_ context: RunContext, rank: Int) -> [DenseSlice] {
-    var lanes: [DenseSlice] = []
-    for rows in context.plan.subBatches.ranges {
-      let lane = DenseSlice(
-        plan: context.network, cut: context.cut, rank: rank, rows: rows.count,
-        seed: context.configuration.seed, precision: context.configuration.precision,
-        lender: lanes.first, keepsWorking: context.plan.schedule.updatesEachSubBatch)
-      for (index, row) in rows.enumerated() { lane.positions[index] = UInt32(row) }
-      lanes.append(lane)
-    }
-    return lanes
-  }
-
   /// The own parameters, and those that are mirrored.
   private var slices: [DenseSlice] { [slice] + (mirror.map { [$0.slice] } ?? []) }
 
   func close() {}
-
-  /// Bytes of a row of exchange `e` from each rank to `rank`; the last one is the mirror's.
-  static func exchangeRowBytes(_ context: RunContext, rank: Int) -> [[Int]] {
-    let exchanges = (0..<context.plan.trainingSegments - 1).map { exchange in
-      (0..<context.cut.nodes).map { peer in
-        guard peer != rank else { return 0 }
-        return context.cut.exchangedColumns(exchange, from: peer, to: rank)
-          * format(ofExchange: exchange, context).bytes
-      }
-    }
-    guard context.plan.mirrorsFC else { return exchanges }
-    let neighbour = context.plan.mirrored(by: rank)
-    return exchanges + [
-      (0..<context.cut.nodes).map { peer in
-        peer == neighbour ? 4 * context.cut.mirroredColumns(of: peer) : 0
-      }
-    ]
-  }
 
   func perform(_ operation: FCCore.Operation) -> FCCore.Outcome {
     switch operation {
@@ -99,7 +58,7 @@ final class FCCompute: Performer {
       return .segment(FCCore.SegmentResult(outgoing: outgoing(of: lane, exchange: 0)))
     case .segment(let index, let subBatch, let received, let isLast, let deliver, let closesTurn):
       let lane = lanes[subBatch]
-      let format = format(ofExchange: index - 1)
+      let format = context.format(ofExchange: index - 1)
       lane.run(segment: index, received: received.map { pool.unpack($0, from: format) })
       guard isLast else {
         return .segment(FCCore.SegmentResult(outgoing: outgoing(of: lane, exchange: index)))
@@ -143,7 +102,7 @@ final class FCCompute: Performer {
 
   private func update(_ slice: DenseSlice, _ step: UInt64, subBatch: Int? = nil) {
     context.update(
-      slice, step: step, subBatch: subBatch, of: totalSteps(), reductions: reductions(),
+      slice, step: step, subBatch: subBatch, of: rates.totalSteps, reductions: rates.reductions,
       rateFactor: rates.factor(at: step), probe: slice === self.slice ? probe : nil)
   }
 
@@ -177,7 +136,8 @@ final class FCCompute: Performer {
     (0..<context.cut.nodes).map { peer in
       guard peer != rank else { return [] }
       return pool.pack(
-        lane.outgoing(exchange: exchange, to: peer, pool: pool), as: format(ofExchange: exchange))
+        lane.outgoing(exchange: exchange, to: peer, pool: pool),
+        as: context.format(ofExchange: exchange))
     }
   }
 
@@ -187,15 +147,6 @@ final class FCCompute: Performer {
     var outgoing = Array(repeating: [Frame](), count: context.cut.nodes)
     outgoing[context.plan.mirror(of: rank)] = lane.gradientFactors(pool)
     return outgoing
-  }
-
-  /// The loss is exchanged in full: three floats a row.
-  private func format(ofExchange index: Int) -> NumberFormat {
-    Self.format(ofExchange: index, context)
-  }
-
-  private static func format(ofExchange index: Int, _ context: RunContext) -> NumberFormat {
-    index == context.cut.layers.count ? .fp32 : context.plan.wire.activations
   }
 
   private func featureGradients(

@@ -13,7 +13,7 @@ final class FCMirror {
 
   init(_ context: RunContext, of rank: Int) {
     self.context = context
-    lanes = FCCompute.lanes(context, rank: rank)
+    lanes = context.lanes(rank: rank)
   }
 
   /// Computes the gradients of a turn that is over on the node's own lanes.

@@ -11,12 +11,12 @@ protocol MemberRole: AnyObject {
   var isPrepared: Bool { get }
   var viewNumber: UInt32 { get }
   var currentTurn: UInt64 { get }
-  func deliver(_ message: Message, now: Microseconds) -> [MemberDirective]
-  func takeReports(now: Microseconds) throws(NodeError) -> [MemberDirective]
-  func tick(now: Microseconds) -> [MemberDirective]
+  func deliver(_ message: Message, now: Microseconds) -> [SessionDirective]
+  func takeReports(now: Microseconds) throws(NodeError) -> [SessionDirective]
+  func tick(now: Microseconds) -> [SessionDirective]
   /// Nothing that was sent to the server in bulk waits in this process any more.
-  func drained(now: Microseconds) -> [MemberDirective]
-  func leave(reason: String, now: Microseconds) -> [MemberDirective]
+  func drained(now: Microseconds) -> [SessionDirective]
+  func leave(reason: String, now: Microseconds) -> [SessionDirective]
   /// Has the compute thread do nothing for a while.
   func stall(milliseconds: Int)
   /// What people call a member of the present view.
@@ -28,11 +28,12 @@ protocol MemberRole: AnyObject {
 }
 
 extension MemberRole {
-  func drained(now: Microseconds) -> [MemberDirective] { [] }
+  func drained(now: Microseconds) -> [SessionDirective] { [] }
+  func fill(_ telemetry: inout Telemetry, now: Microseconds) {}
 }
 
-/// A core's directives, less those that the role carries out itself.
-enum MemberDirective {
+/// What a role asks of its session: a core's directives, less those that the role carries out itself.
+enum SessionDirective {
   case send(Message, Destination)
   case meet([Member])
   case note(String)

@@ -13,7 +13,7 @@ import Wire
 /// What goes out of a member.
 extension MemberSession {
   /// Does what the role's core wants.
-  func carryOut(_ directives: [MemberDirective]) {
+  func carryOut(_ directives: [SessionDirective]) {
     for directive in directives {
       recorder?.note(directive)
       switch directive {

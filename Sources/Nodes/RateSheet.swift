@@ -1,22 +1,56 @@
+import Coordination
 import Messages
 import Synchronization
 
-/// What operators have made of the learning rate: written by a socket thread, read by the compute
-/// thread beside it.
+/// What the learning rate depends on beside the configuration and the step: written by a socket
+/// thread, read by the compute thread beside it.
 ///
-/// Changes are bound to steps, so that it does not matter when a node hears of one as long as it
-/// does before that step's update.
+/// Operators' changes are bound to steps, so that it does not matter when a node hears of one as
+/// long as it does before that step's update.
 final class RateSheet: Sendable {
-  private let sheet: Mutex<[RateChange]>
+  private struct Entries {
+    var totalSteps: UInt64 = 0
+    var reductions = 0
+    var changes: [RateChange]
+  }
 
-  init(_ changes: [RateChange] = []) { sheet = Mutex(changes) }
+  private let entries: Mutex<Entries>
 
-  /// By ascending first step.
+  init(_ changes: [RateChange] = []) { entries = Mutex(Entries(changes: changes)) }
+
+  /// Steps of the whole run, which the decay depends on; 0 as long as nobody knows.
+  var totalSteps: UInt64 {
+    get { entries.withLock { $0.totalSteps } }
+    set { entries.withLock { $0.totalSteps = newValue } }
+  }
+
+  /// How often validation has lowered the rate. It changes between an evaluation and the step after
+  /// it, when no step is under way.
+  var reductions: Int {
+    get { entries.withLock { $0.reductions } }
+    set { entries.withLock { $0.reductions = newValue } }
+  }
+
+  /// What operators have made of it, by ascending first step.
   var changes: [RateChange] {
-    get { sheet.withLock { $0 } }
-    set { sheet.withLock { $0 = newValue } }
+    get { entries.withLock { $0.changes } }
+    set { entries.withLock { $0.changes = newValue } }
   }
 
   /// What the scheduled learning rate is multiplied by at `step`.
-  func factor(at step: UInt64) -> Double { sheet.withLock { $0.factor(at: step) } }
+  func factor(at step: UInt64) -> Double { entries.withLock { $0.changes.factor(at: step) } }
+
+  /// Takes over what the server tells a member of it.
+  func follow(_ message: Message, _ plan: RunPlan) {
+    switch message.body {
+    case .view(let view):
+      totalSteps = plan.totalSteps(view.dataset)
+      reductions = view.rateReductions
+      changes = view.rateChanges
+    case .advance(let advance):
+      reductions = advance.rateReductions
+      changes = advance.rateChanges
+    default: break
+    }
+  }
 }

@@ -21,17 +21,14 @@ final class ServerCompute: Performer {
   /// - Parameter resumeSteps: steps of the checkpoint to start from; 0 starts anew.
   init(
     context: RunContext, archive: ServerArchive, resumeSteps: UInt64, probe: (any StepProbe)?,
-    board: StatusBoard? = nil, tensorBoard: BoardWriter? = nil,
-    totalSteps: @escaping @Sendable () -> UInt64, reductions: @escaping @Sendable () -> Int,
-    rates: RateSheet
+    board: StatusBoard? = nil, tensorBoard: BoardWriter? = nil, rates: RateSheet
   ) throws {
     self.context = context
     self.archive = archive
     self.board = board
     self.tensorBoard = tensorBoard
     chunks = ChunkStore(
-      context: context, shard: 0, probe: probe, totalSteps: totalSteps, reductions: reductions,
-      rates: rates)
+      context: context, shard: 0, probe: probe, rates: rates)
     try context.inputs.parameters.check(against: context.network.parameters)
     try rollBack(resumeSteps)
     if let filters = filters(afterSteps: resumeSteps) { board?.publish(filters) }

@@ -114,7 +114,7 @@ extension ServerNode {
   }
 
   private func setRate(_ rate: Double) -> CommandReply {
-    guard totalSteps.value > 0 else {
+    guard validation.rates.totalSteps > 0 else {
       return CommandReply(
         text: "the learning rate can be set once the length of the run is known, with its first"
           + " worker", ok: false)
@@ -122,10 +122,10 @@ extension ServerNode {
     // The step under way goes on as it began, and FC nodes may hear of this while they compute the
     // next: the one after that is the first that is the same everywhere.
     let step = core.committedSteps + Self.notice
-    guard step < totalSteps.value else {
+    guard step < validation.rates.totalSteps else {
       return CommandReply(text: "no steps are left for another learning rate", ok: false)
     }
-    guard let factor = validation.setRate(rate, at: step, of: totalSteps.value) else {
+    guard let factor = validation.setRate(rate, at: step) else {
       return CommandReply(
         text: "the schedule's learning rate is 0 at step \(step), which cannot be scaled to"
           + " \(rate)", ok: false)

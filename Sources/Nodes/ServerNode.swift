@@ -19,7 +19,6 @@ package final class ServerNode {
   let identity: Header
   var core: ServerCore
   let compute: ComputeThread<ServerCore.Operation, ServerCore.Outcome, Bool>
-  let totalSteps = SharedNumber()
   var validation: ValidationKeeper
   var monitor: RunMonitor
   var ledger: RunLedger?
@@ -141,14 +140,13 @@ package final class ServerNode {
       // Of the chunks whose gradients are all there, the next forward pass wants the first layers'.
       need: { if case .apply(let chunk, _, _) = $0 { chunk } else { nil } }
     ) {
-      [totalSteps, reductions = validation.reductions, rates = validation.rates, writer, options] in
+      [rates = validation.rates, writer, options] in
       let archive = ServerArchive(
         context: run, modelPath: options.runDirectory?.model, metadata: metadata,
         checkpoints: store, resumed: options.resume, writer: writer, onModel: onModel)
       let compute = try ServerCompute(
         context: run, archive: archive, resumeSteps: resumeSteps, probe: probe,
-        board: board, tensorBoard: tensorBoard, totalSteps: { totalSteps.value },
-        reductions: { Int(reductions.value) }, rates: rates)
+        board: board, tensorBoard: tensorBoard, rates: rates)
       return (compute, true)
     }
   }
@@ -282,8 +280,8 @@ package final class ServerNode {
     {
       http.wake()
     }
-    if let facts = core.dataset, totalSteps.value == 0 {
-      totalSteps.value = context.plan.totalSteps(facts)
+    if let facts = core.dataset, validation.rates.totalSteps == 0 {
+      validation.rates.totalSteps = context.plan.totalSteps(facts)
     }
   }
 

@@ -8,13 +8,10 @@ final class ShardCompute: Performer {
   private let chunks: ChunkStore
 
   init(
-    context: RunContext, rank: Int, probe: (any StepProbe)?,
-    totalSteps: @escaping @Sendable () -> UInt64, reductions: @escaping @Sendable () -> Int,
-    rates: RateSheet
+    context: RunContext, rank: Int, probe: (any StepProbe)?, rates: RateSheet
   ) throws(TrainingError) {
     chunks = ChunkStore(
-      context: context, shard: rank, probe: probe, totalSteps: totalSteps, reductions: reductions,
-      rates: rates)
+      context: context, shard: rank, probe: probe, rates: rates)
     try context.inputs.parameters.check(against: context.network.parameters)
     try chunks.setInitialValues()
   }

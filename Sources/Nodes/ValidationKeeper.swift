@@ -8,10 +8,8 @@ import Training
 /// FC nodes.
 struct ValidationKeeper {
   private(set) var progress: ValidationProgress
-  /// How often the learning rate was lowered, for the server's compute thread.
-  let reductions = SharedNumber()
-  /// What operators have made of it, for the same. Going back to a checkpoint leaves it alone: the
-  /// same steps go by the same rates again.
+  /// What has become of the learning rate, for the server's compute thread. Going back to a
+  /// checkpoint leaves operators' changes alone: the same steps go by the same rates again.
   let rates: RateSheet
   private let facts: RunFacts
   private let configuration: RunConfiguration
@@ -23,7 +21,7 @@ struct ValidationKeeper {
     progress = resumed?.manifest.validation ?? ValidationProgress()
     rates = RateSheet(resumed?.manifest.rateChanges ?? [])
     facts.keep(progress, rates.changes, steps: resumed?.manifest.steps ?? 0)
-    reductions.value = UInt64(progress.reductions)
+    rates.reductions = progress.reductions
   }
 
   /// Takes an evaluation.
@@ -32,12 +30,12 @@ struct ValidationKeeper {
   mutating func observe(_ step: UInt64, _ tally: Tally) -> (note: String?, stop: String?) {
     progress.observe(error: 1 - tally.accuracy, step: step, configuration.optimizer.decay)
     var note: String?
-    if UInt64(progress.reductions) > reductions.value {
+    if progress.reductions > rates.reductions {
       note =
         "the validation error has stopped falling: learning rate times "
         + "\(configuration.optimizer.decay.factor)"
     }
-    reductions.value = UInt64(progress.reductions)
+    rates.reductions = progress.reductions
     return (note, progress.reasonToStop(configuration.evaluation))
   }
 
@@ -48,7 +46,7 @@ struct ValidationKeeper {
       facts.keep(progress, rates.changes, steps: steps)
     case .rollBack(let steps):
       progress = facts.validation(steps: steps)
-      reductions.value = UInt64(progress.reductions)
+      rates.reductions = progress.reductions
     default: break
     }
   }
@@ -57,9 +55,9 @@ struct ValidationKeeper {
   ///
   /// - Returns: the factor; `nil` where the schedule has come to 0, or the factor is beyond what a
   ///   number can say.
-  func setRate(_ rate: Double, at step: UInt64, of totalSteps: UInt64) -> Double? {
+  func setRate(_ rate: Double, at step: UInt64) -> Double? {
     let scheduled = configuration.learningRate(
-      step: Int(step), of: Int(totalSteps), reductions: progress.reductions)
+      step: Int(step), of: Int(rates.totalSteps), reductions: progress.reductions)
     let factor = rate / scheduled
     guard factor.isFinite, factor > 0 else { return nil }
     rates.changes = rates.changes.adding(RateChange(firstStep: step, factor: factor))

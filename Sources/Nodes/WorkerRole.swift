@@ -6,7 +6,7 @@ import Training
 import Transport
 
 /// A worker between its socket thread, its core, its compute thread and its loader.
-final class WorkerRole: MemberRole {
+final class WorkerRole: CoreRole {
   /// What the compute thread has found out before the core can start.
   struct Preparation: Sendable {
     let facts: DatasetFacts
@@ -15,8 +15,8 @@ final class WorkerRole: MemberRole {
   }
 
   private let start: RoleStart
-  private let compute: ComputeThread<WorkerCore.Operation, WorkerCore.Outcome, Preparation>
-  private var core: WorkerCore?
+  let compute: ComputeThread<WorkerCore.Operation, WorkerCore.Outcome, Preparation>
+  var core: WorkerCore?
   private var loader: BatchLoader?
   private var meter: LoaderMeter?
   private var facts: DatasetFacts?
@@ -43,63 +43,31 @@ final class WorkerRole: MemberRole {
     }
   }
 
-  var wakeUp: WakeUp { compute.reports.wakeUp }
-  var isPrepared: Bool { core != nil }
-  var viewNumber: UInt32 { core?.viewNumber ?? 0 }
-  var currentTurn: UInt64 { core?.currentTurn ?? 0 }
-
-  func stall(milliseconds: Int) { compute.stall(milliseconds: milliseconds) }
-
-  func name(of node: NodeID) -> NodeName? { core?.name(of: node) }
-
-  func deliver(_ message: Message, now: Microseconds) -> [MemberDirective] {
-    agreement(message) + carryOut(core?.handle(.message(message), now: now) ?? [])
+  func begin(_ preparation: Preparation, now: Microseconds) -> (core: WorkerCore, ready: String) {
+    loader = preparation.loader
+    meter = LoaderMeter(threads: preparation.loader.threadCount, now: now)
+    facts = preparation.facts
+    let core = WorkerCore(
+      plan: start.context.plan, identity: start.identity,
+      serverIncarnation: start.serverIncarnation, dataset: preparation.facts,
+      heldGroups: preparation.groups?.held ?? [], now: now)
+    return (
+      core,
+      "\(preparation.facts.trainingExamples) training and "
+        + "\(preparation.facts.evaluationExamples) test examples"
+        + (preparation.groups.map { ", here \($0.description)" } ?? "")
+    )
   }
 
   /// Says once that the data is the cluster's; the server refuses a worker whose data is not.
-  private func agreement(_ message: Message) -> [MemberDirective] {
+  func read(_ message: Message) -> [SessionDirective] {
     guard case .view(let view) = message.body, !hasAgreed, view.dataset == facts else { return [] }
     hasAgreed = true
     return [.note("the data set is the cluster's: nothing to download")]
   }
 
-  func tick(now: Microseconds) -> [MemberDirective] {
-    (loader?.broken?.takeNews() ?? []).map { .warning($0) }
-      + carryOut(core?.handle(.tick, now: now) ?? [])
-  }
-
-  func leave(reason: String, now: Microseconds) -> [MemberDirective] {
-    carryOut(core?.handle(.leave(reason: reason), now: now) ?? [])
-  }
-
-  func takeReports(now: Microseconds) throws(NodeError) -> [MemberDirective] {
-    var out: [MemberDirective] = []
-    for report in compute.reports.drain() {
-      switch report {
-      case .prepared(let preparation):
-        loader = preparation.loader
-        meter = LoaderMeter(threads: preparation.loader.threadCount, now: now)
-        facts = preparation.facts
-        core = WorkerCore(
-          plan: start.context.plan, identity: start.identity,
-          serverIncarnation: start.serverIncarnation, dataset: preparation.facts,
-          heldGroups: preparation.groups?.held ?? [], now: now)
-        out.append(
-          .note(
-            "ready: \(preparation.facts.trainingExamples) training and "
-              + "\(preparation.facts.evaluationExamples) test examples"
-              + (preparation.groups.map { ", here \($0.description)" } ?? "")))
-      case .failed(let reason): throw NodeError(reason)
-      case .finished(let id, let outcome):
-        switch outcome {
-        case .failed(let reason): out.append(.computed(id, failure: reason))
-        case .hopeless(let reason): out.append(.hopeless(id, reason))
-        default: out.append(.computed(id, failure: nil))
-        }
-        out += carryOut(core?.handle(.computed(id, outcome), now: now) ?? [])
-      }
-    }
-    return out
+  func tick(now: Microseconds) -> [SessionDirective] {
+    (loader?.broken?.takeNews() ?? []).map { .warning($0) } + handle(.tick, now)
   }
 
   func fill(_ telemetry: inout Telemetry, now: Microseconds) {
@@ -121,24 +89,22 @@ final class WorkerRole: MemberRole {
     }
   }
 
-  private func carryOut(_ directives: [WorkerCore.Directive]) -> [MemberDirective] {
-    directives.compactMap { directive in
-      switch directive {
-      case .send(let message, let destination): return .send(message, destination)
-      case .meet(let members): return .meet(members)
-      case .note(let text): return .note(text)
-      case .exit(let stop): return .exit(stop)
-      case .compute(let id, let operation):
-        compute.submit(id, operation)
-        if case .configure = operation { return .asked(id, FlightReplay.configure) }
-        return .asked(id, "")
-      case .prefetch(let span):
-        loader?.request(BatchRequest(span))
-        return nil
-      case .dropPrefetched:
-        loader?.cancelAll()
-        return nil
-      }
+  func carryOut(_ own: WorkerCore.Own) {
+    switch own {
+    case .prefetch(let span): loader?.request(BatchRequest(span))
+    case .dropPrefetched: loader?.cancelAll()
+    }
+  }
+
+  func asked(_ id: OperationID, _ operation: WorkerCore.Operation) -> SessionDirective? {
+    if case .configure = operation { .asked(id, FlightReplay.configure) } else { .asked(id, "") }
+  }
+
+  func computed(_ id: OperationID, _ outcome: WorkerCore.Outcome) -> SessionDirective? {
+    switch outcome {
+    case .failed(let reason): .computed(id, failure: reason)
+    case .hopeless(let reason): .hopeless(id, reason)
+    default: .computed(id, failure: nil)
     }
   }
 }

@@ -101,7 +101,7 @@ package final class FlightRecorder {
   }
 
   /// Notes what a member's core said, but for the messages.
-  func note(_ directive: MemberDirective) {
+  func note(_ directive: SessionDirective) {
     switch directive {
     case .note(let text), .warning(let text): note(.note, text: text)
     case .asked(let id, let word): note(.asked, number: id.value, text: word)

@@ -43,9 +43,13 @@ package struct FlightReplay {
   package static func run(_ ring: FlightRing, _ configuration: RunConfiguration) -> Finding {
     var replay = FlightReplay(ring, configuration)
     if ring.name.hasPrefix("worker") {
-      replay.replayWorker()
+      replay.replayMember(make: Self.worker, outcome: Self.outcome) { record in
+        record.kind == .hopeless ? .hopeless(record.text) : .failed(record.text)
+      }
     } else if ring.name.hasPrefix("fc") {
-      replay.replayFC()
+      replay.replayMember(make: Self.fcNode, outcome: Self.outcome) { record in
+        record.kind == .hopeless ? nil : .failed(record.text)
+      }
     } else if ring.name.hasPrefix("shard") {
       replay.finding.hindrance = "a server shard's decisions are not replayed"
     } else {
@@ -104,6 +108,7 @@ package struct FlightReplay {
   /// view, and with which operation it went on.
   private struct Beginning {
     let view: View
+    let context: RunContext
     let identity: Header
     let serverIncarnation: UInt64
     let early: [Message]
@@ -113,7 +118,7 @@ package struct FlightReplay {
 
   /// Finds the beginning at record `index`, which holds a view.
   private func beginning(at index: Int, _ message: Message, _ early: [Message]) -> Beginning? {
-    guard case .view(let view) = message.body else { return nil }
+    guard case .view(let view) = message.body, let context = context(view) else { return nil }
     let own = ring.records[index...].lazy.compactMap { record -> Header? in
       guard record.kind == .sent, let header = FlightMessage.decode(record)?.header,
         header.run == message.header.run, header.sender != .server
@@ -124,16 +129,27 @@ package struct FlightReplay {
     let asked = ring.records[index...].lazy.filter { $0.kind == .asked && $0.text != Self.apply }
       .first
     return Beginning(
-      view: view, identity: own, serverIncarnation: message.header.incarnation,
+      view: view, context: context, identity: own, serverIncarnation: message.header.incarnation,
       early: early.filter { $0.header.view == view.number },
       firstOperation: asked?.number ?? 0, isConfigured: asked?.text != Self.configure)
   }
 
-  private mutating func replayWorker() {
-    var core: WorkerCore?
-    var operations: [UInt64: WorkerCore.Operation] = [:]
+  /// Feeds the ring to a core of a member's kind.
+  ///
+  /// - Parameters:
+  ///   - make: the core at a beginning; `nil` where the node cannot have begun.
+  ///   - outcome: what is taken to have come of an operation.
+  ///   - failure: the same for one that failed; `nil` where none can have failed so.
+  private mutating func replayMember<Core: MemberCore>(
+    make: (Beginning, _ now: UInt64) -> Core?,
+    outcome: (Core.Operation, Beginning) -> Core.Outcome,
+    failure: (FlightRecord) -> Core.Outcome?
+  ) {
+    var core: Core?
+    var start: Beginning?
+    var operations: [UInt64: Core.Operation] = [:]
     var early: [Message] = []
-    func take(_ event: WorkerCore.Event, _ time: UInt64, _ replay: inout FlightReplay) {
+    func take(_ event: Core.Event, _ time: UInt64, _ replay: inout FlightReplay) {
       for directive in core?.handle(event, now: time) ?? [] {
         switch directive {
         case .send(let message, _): replay.would(message)
@@ -143,6 +159,7 @@ package struct FlightReplay {
       }
     }
     for (index, record) in ring.records.enumerated() {
+      let id = OperationID(record.number)
       switch record.kind {
       case .sent: if core != nil { did(record) }
       case .received:
@@ -154,117 +171,85 @@ package struct FlightReplay {
           continue
         }
         if core == nil {
-          guard let start = beginning(at: index, message, early), let context = context(start.view)
+          guard let beginning = beginning(at: index, message, early),
+            let made = make(beginning, record.time)
           else {
             early.append(message)
             continue
           }
-          core = worker(start, context, record.time)
+          core = made
+          start = beginning
           early = []
-          for message in start.early { take(.message(message), record.time, &self) }
+          for message in beginning.early { take(.message(message), record.time, &self) }
         }
         take(.message(message), record.time, &self)
       case .computed:
-        guard let operation = operations.removeValue(forKey: record.number) else { continue }
-        take(
-          .computed(OperationID(record.number), outcome(operation)), record.time, &self)
-      case .failed:
-        take(.computed(OperationID(record.number), .failed(record.text)), record.time, &self)
-      case .hopeless:
-        take(.computed(OperationID(record.number), .hopeless(record.text)), record.time, &self)
-      case .leave: take(.leave(reason: record.text), record.time, &self)
-      default: break
-      }
-    }
-    if core == nil { finding.hindrance = "no view in it to begin with" }
-  }
-
-  private func worker(_ start: Beginning, _ context: RunContext, _ now: UInt64) -> WorkerCore {
-    let position = start.view.workers.firstIndex { $0.node == start.identity.sender } ?? 0
-    let rows = context.plan.blocks(
-      position: position, workers: max(1, start.view.workers.count), holders: start.view.holders
-    ).map(\.rows.count)
-    return WorkerCore(
-      plan: context.plan, identity: start.identity, serverIncarnation: start.serverIncarnation,
-      dataset: start.view.dataset,
-      configuredRows: start.isConfigured ? (rows.isEmpty ? [0] : rows) : nil,
-      firstOperation: start.firstOperation, now: now)
-  }
-
-  private func outcome(_ operation: WorkerCore.Operation) -> WorkerCore.Outcome {
-    switch operation {
-    case .features(_, let columns): .features(columns.map { _ in [FlightMessage.zero()] })
-    case .backward(let stage, _, let isLast):
-      .gradients(isLast ? chunks(ofStage: stage).map { _ in FlightMessage.zero() } : [])
-    case .configure, .load, .install, .forward, .absorb, .forgetRounding: .done
-    }
-  }
-
-  private func chunks(ofStage stage: Int) -> Range<Int> {
-    guard let plan = try? RunContext(configuration).plan,
-      plan.chunks.ofStage.indices.contains(stage)
-    else { return 0..<0 }
-    return plan.chunks.ofStage[stage]
-  }
-
-  private mutating func replayFC() {
-    var core: FCCore?
-    var operations: [UInt64: FCCore.Operation] = [:]
-    var early: [Message] = []
-    var nodes = 1
-    func take(_ event: FCCore.Event, _ time: UInt64, _ replay: inout FlightReplay) {
-      for directive in core?.handle(event, now: time) ?? [] {
-        switch directive {
-        case .send(let message, _): replay.would(message)
-        case .compute(let id, let operation): operations[id.value] = operation
-        default: break
-        }
-      }
-    }
-    for (index, record) in ring.records.enumerated() {
-      switch record.kind {
-      case .sent: if core != nil { did(record) }
-      case .received:
-        guard let message = FlightMessage.decode(record) else { continue }
-        if case .welcome = message.body {
-          core = nil
-          early = []
-          restart()
+        guard let operation = operations.removeValue(forKey: record.number), let start else {
           continue
         }
-        if core == nil {
-          guard let start = beginning(at: index, message, early), let context = context(start.view),
-            let position = start.view.fcNodes.firstIndex(where: {
-              $0.node == start.identity.sender
-            })
-          else {
-            early.append(message)
-            continue
-          }
-          nodes = start.view.fcNodes.count
-          core = FCCore(
-            plan: context.plan, identity: start.identity,
-            serverIncarnation: start.serverIncarnation,
-            exchangeRowBytes: FCCompute.exchangeRowBytes(context, rank: position),
-            appliedSteps: context.plan.program(start.view.dataset).version(
-              at: start.view.resumeTurn),
-            firstOperation: start.firstOperation, now: record.time)
-          early = []
-          for message in start.early { take(.message(message), record.time, &self) }
-        }
-        take(.message(message), record.time, &self)
-      case .computed:
-        guard let operation = operations.removeValue(forKey: record.number) else { continue }
-        take(
-          .computed(OperationID(record.number), outcome(operation, nodes)), record.time, &self)
-      case .failed:
-        take(.computed(OperationID(record.number), .failed(record.text)), record.time, &self)
+        take(.computed(id, outcome(operation, start)), record.time, &self)
+      case .failed, .hopeless:
+        guard let outcome = failure(record) else { continue }
+        take(.computed(id, outcome), record.time, &self)
       case .leave: take(.leave(reason: record.text), record.time, &self)
       case .drained: take(.drained, record.time, &self)
       default: break
       }
     }
     if core == nil { finding.hindrance = "no view in it to begin with" }
+  }
+
+  private static func worker(_ start: Beginning, _ now: UInt64) -> WorkerCore {
+    let plan = start.context.plan
+    let position = start.view.workers.firstIndex { $0.node == start.identity.sender } ?? 0
+    let rows = plan.blocks(
+      position: position, workers: max(1, start.view.workers.count), holders: start.view.holders
+    ).map(\.rows.count)
+    return WorkerCore(
+      plan: plan, identity: start.identity, serverIncarnation: start.serverIncarnation,
+      dataset: start.view.dataset,
+      configuredRows: start.isConfigured ? (rows.isEmpty ? [0] : rows) : nil,
+      firstOperation: start.firstOperation, now: now)
+  }
+
+  private static func outcome(
+    _ operation: WorkerCore.Operation, _ start: Beginning
+  ) -> WorkerCore.Outcome {
+    switch operation {
+    case .features(_, let columns): .features(columns.map { _ in [FlightMessage.zero()] })
+    case .backward(let stage, _, let isLast):
+      .gradients(
+        isLast ? start.context.plan.chunks.ofStage[stage].map { _ in FlightMessage.zero() } : [])
+    case .configure, .load, .install, .forward, .absorb, .forgetRounding: .done
+    }
+  }
+
+  private static func fcNode(_ start: Beginning, _ now: UInt64) -> FCCore? {
+    let (view, context) = (start.view, start.context)
+    guard let position = view.fcNodes.firstIndex(where: { $0.node == start.identity.sender })
+    else { return nil }
+    return FCCore(
+      plan: context.plan, identity: start.identity, serverIncarnation: start.serverIncarnation,
+      exchangeRowBytes: context.exchangeRowBytes(to: position),
+      appliedSteps: context.plan.program(view.dataset).version(at: view.resumeTurn),
+      firstOperation: start.firstOperation, now: now)
+  }
+
+  private static func outcome(
+    _ operation: FCCore.Operation, _ start: Beginning
+  ) -> FCCore.Outcome {
+    let outgoing = Array(repeating: [FlightMessage.zero()], count: start.view.fcNodes.count)
+    switch operation {
+    case .start: return .segment(FCCore.SegmentResult(outgoing: outgoing))
+    case .segment(_, _, _, _, let deliver, let closesTurn):
+      return .segment(
+        FCCore.SegmentResult(
+          outgoing: outgoing,
+          featureGradients: (deliver ?? []).map { _ in [FlightMessage.zero()] },
+          report: closesTurn ? (0, FlightMessage.zero()) : nil))
+    case .collect, .collectNext: return .slices(someSlices)
+    case .gradients, .stepSubBatch, .mirror, .apply, .redraw, .place: return .done
+    }
   }
 
   /// Slices are neither kept nor compared. Whether there were more the ring says.
@@ -275,21 +260,6 @@ package struct FlightReplay {
         columns: 1, isLast: false), []
     )
   ]
-
-  private func outcome(_ operation: FCCore.Operation, _ nodes: Int) -> FCCore.Outcome {
-    let outgoing = Array(repeating: [FlightMessage.zero()], count: nodes)
-    switch operation {
-    case .start: return .segment(FCCore.SegmentResult(outgoing: outgoing))
-    case .segment(_, _, _, _, let deliver, let closesTurn):
-      return .segment(
-        FCCore.SegmentResult(
-          outgoing: outgoing,
-          featureGradients: (deliver ?? []).map { _ in [FlightMessage.zero()] },
-          report: closesTurn ? (0, FlightMessage.zero()) : nil))
-    case .collect, .collectNext: return .slices(Self.someSlices)
-    case .gradients, .stepSubBatch, .mirror, .apply, .redraw, .place: return .done
-    }
-  }
 
   // MARK: The server
 
