@@ -115,21 +115,20 @@ package struct FCCore: MemberCore {
 
   // MARK: Views
 
-  mutating func change(to view: View, _ now: Microseconds, _ out: inout [Directive]) {
-    guard let early = gate.advance(to: view) else { return }
-    let program = plan.program(view.dataset)
-    self.program = program
-    outstanding = [:]
+  mutating func enter(
+    _ view: View, _ program: TurnProgram, _ now: Microseconds, _ out: inout [Directive]
+  ) -> Bool {
     inbox = [:]
     handsInMore = false
     isIdle = true
     guard let position = view.fcNodes.firstIndex(where: { $0.node == identity.sender }) else {
-      return sayGoodbye(Stop(outcome: .interrupted, reason: "left the run"), &out)
+      sayGoodbye(Stop(outcome: .interrupted, reason: "left the run"), &out)
+      return false
     }
     self.position = position
     mirroring = nil
     refusedTurn = nil
-    guard resume(view, program, &out) else { return }
+    guard resume(view, program, &out) else { return false }
     announce(view, &out)
     out.append(.meet(view.fcNodes.filter { $0.node != identity.sender }))
     turn = view.resumeTurn
@@ -140,7 +139,7 @@ package struct FCCore: MemberCore {
     } else {
       collect(now, &out)
     }
-    for message in early { receive(message, now, &out) }
+    return true
   }
 
   // MARK: Computation

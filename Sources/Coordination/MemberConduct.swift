@@ -8,6 +8,8 @@ protocol MemberConduct: MemberCore {
   /// Header of this node's messages; its view is filled in.
   var identity: Header { get }
   var gate: ViewGate { get set }
+  /// Of the present view; `nil` before the first one.
+  var program: TurnProgram? { get set }
   var clock: PhaseClock { get set }
   var lastBeat: Microseconds? { get set }
   var nextOperation: UInt64 { get set }
@@ -18,7 +20,12 @@ protocol MemberConduct: MemberCore {
   var needs: [Need] { get }
 
   mutating func receive(_ message: Message, _ now: Microseconds, _ out: inout [Directive])
-  mutating func change(to view: View, _ now: Microseconds, _ out: inout [Directive])
+  /// Takes up a view that is new; nothing of the one before is under way.
+  ///
+  /// - Returns: whether it takes part; if not, it has no use for what came early.
+  mutating func enter(
+    _ view: View, _ program: TurnProgram, _ now: Microseconds, _ out: inout [Directive]
+  ) -> Bool
   mutating func finished(
     _ id: OperationID, _ outcome: Outcome, _ now: Microseconds, _ out: inout [Directive])
   mutating func beat(_ now: Microseconds, _ out: inout [Directive])
@@ -73,6 +80,18 @@ extension MemberConduct {
     default: return false
     }
     return true
+  }
+
+  private mutating func change(
+    to view: View, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    guard let early = gate.advance(to: view) else { return }
+    let program = plan.program(view.dataset)
+    self.program = program
+    // Whatever was under way belongs to the old view; late results are recognised by their id.
+    outstanding = [:]
+    guard enter(view, program, now, &out) else { return }
+    for message in early { receive(message, now, &out) }
   }
 
   /// Says for people which view it is in now.

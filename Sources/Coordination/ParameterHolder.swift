@@ -16,7 +16,6 @@ extension ShardCore.Operation: HolderOperation {}
 /// *working* one becomes the *committed* one once its turn is known to be committed
 /// (docs/design.md, "Membership"), hand them in and get them back.
 protocol ParameterHolder: MemberConduct where Operation: HolderOperation {
-  var program: TurnProgram? { get }
   /// No view, or the last one: no turn is under way.
   var isIdle: Bool { get set }
   /// Turns below this one are known to be committed.

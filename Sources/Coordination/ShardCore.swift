@@ -111,17 +111,16 @@ package struct ShardCore: MemberCore {
 
   // MARK: Views
 
-  mutating func change(to view: View, _ now: Microseconds, _ out: inout [Directive]) {
-    guard let early = gate.advance(to: view) else { return }
-    let program = plan.program(view.dataset)
-    self.program = program
-    outstanding = [:]
+  mutating func enter(
+    _ view: View, _ program: TurnProgram, _ now: Microseconds, _ out: inout [Directive]
+  ) -> Bool {
     isIdle = true
     guard view.shards.contains(where: { $0.node == identity.sender }) else {
-      return sayGoodbye(Stop(outcome: .interrupted, reason: "left the run"), &out)
+      sayGoodbye(Stop(outcome: .interrupted, reason: "left the run"), &out)
+      return false
     }
     // That all of a committed turn's steps are done the coordinator knew from this shard.
-    guard resume(view, program, &out) else { return }
+    guard resume(view, program, &out) else { return false }
     announce(view, &out)
     if view.isFinal {
       clock.enter(.ending, now: now)
@@ -130,7 +129,7 @@ package struct ShardCore: MemberCore {
       isIdle = false
       begin(program.trainingTurn(from: view.resumeTurn), now)
     }
-    for message in early { receive(message, now, &out) }
+    return true
   }
 
   // MARK: Computation

@@ -93,19 +93,17 @@ package struct WorkerCore: MemberCore {
 
   // MARK: Views
 
-  mutating func change(to view: View, _ now: Microseconds, _ out: inout [Directive]) {
-    guard let early = gate.advance(to: view) else { return }
-    let program = plan.program(view.dataset)
-    self.program = program
-    // Whatever was under way belongs to the old view; late results are recognised by their id.
-    outstanding = [:]
+  mutating func enter(
+    _ view: View, _ program: TurnProgram, _ now: Microseconds, _ out: inout [Directive]
+  ) -> Bool {
     for index in arrived.indices { arrived[index] = nil }
     for index in installedVersion.indices {
       installedVersion[index] = nil
       installing[index] = nil
     }
     guard let position = view.workers.firstIndex(where: { $0.node == identity.sender }) else {
-      return sayGoodbye(Stop(outcome: .interrupted, reason: "left the run"), &out)
+      sayGoodbye(Stop(outcome: .interrupted, reason: "left the run"), &out)
+      return false
     }
     announce(view, &out)
     out.append(.meet(view.parameterHolders))
@@ -117,7 +115,7 @@ package struct WorkerCore: MemberCore {
     allowedTurn = view.resumeTurn
     guard !view.isFinal else {
       clock.enter(.ending, now: now)
-      return
+      return false
     }
     // They only answer: until they have heard of this worker they cannot reach it.
     for shard in view.shards { out.append(.send(message(.pull), to: .member(shard.node))) }
@@ -139,7 +137,7 @@ package struct WorkerCore: MemberCore {
     } else {
       begin(now, &out)
     }
-    for message in early { receive(message, now, &out) }
+    return true
   }
 
   // MARK: Computation
