@@ -164,14 +164,3 @@ extension MemberConduct {
     if gate.view == nil { exit(Stop(outcome: .interrupted, reason: reason), &out) }
   }
 }
-
-/// What is waited for, and from whom.
-struct Need {
-  let owner: Wait.Owner
-  let what: String
-
-  init(_ owner: Wait.Owner, _ what: String) {
-    self.owner = owner
-    self.what = what
-  }
-}

@@ -37,23 +37,18 @@ extension ServerCore {
   }
 
   /// Whom a rescue waits for.
-  func rescueWaits(_ milliseconds: UInt64) -> [Wait] {
+  var rescueNeeds: [Need] {
     guard let rescue else { return [] }
     let missing = collecting?.missing.sorted { ($0.transfer, $0.node) < ($1.transfer, $1.node) }
-    let waits = (missing ?? []).compactMap { source in
+    let needs = (missing ?? []).compactMap { source in
       membership[source.node].map {
-        Wait(
-          owner: .member($0.name),
-          what: source.transfer == rescue.transfer
-            ? "the slices of \(rescue.lost.name) that it mirrors" : "its slices",
-          milliseconds: milliseconds)
+        Need(
+          .member($0.name),
+          source.transfer == rescue.transfer
+            ? "the slices of \(rescue.lost.name) that it mirrors" : "its slices")
       }
     }
-    guard waits.isEmpty else { return waits }
-    return [
-      Wait(
-        owner: .own("compute thread"), what: "the checkpoint with \(rescue.lost.name)'s slices",
-        milliseconds: milliseconds)
-    ]
+    guard needs.isEmpty else { return needs }
+    return [Need(.own("compute thread"), "the checkpoint with \(rescue.lost.name)'s slices")]
   }
 }

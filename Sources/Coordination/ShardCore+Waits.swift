@@ -16,11 +16,7 @@ extension ShardCore {
     }
     return view.workers.enumerated().compactMap { position, member in
       let missing = chunks.filter { !applying.contains($0) && pushes[$0]?[position] == nil }
-      guard let first = missing.last else { return nil }
-      let others = missing.count > 1 ? " and \(missing.count - 1) more" : ""
-      return Need(
-        .member(member.name),
-        "gradient of \(plan.chunks.name(of: first))\(others), turn \(turn)")
+      return plan.chunks.need(of: missing, from: member, turn: turn)
     }
   }
 }
