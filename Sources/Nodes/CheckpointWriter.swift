@@ -1,7 +1,4 @@
-import Coordination
-import Messages
 import Network
-import Tensors
 import Training
 import Transport
 
