@@ -215,8 +215,14 @@ extension ServerCore {
       return end(stop, isWhole: true, now, &out)
     }
     out.append(.note("\(record.name) leaves: \(leave.reason)"))
-    guard view?.member(record.node) != nil else { return lose(record, leave.reason, now, &out) }
-    if record.name.role == .worker {
+    // It may not have heard that it is in no view any more.
+    guard view?.member(record.node) != nil else {
+      return release(record, leave.reason, now, &out)
+    }
+    if record.name.role == .worker, state == .paused {
+      // There is no commit to go on to, and may be none for long.
+      release(record, leave.reason, now, &out)
+    } else if record.name.role == .worker {
       // It goes on to the next commit, so that its share of this turn is not lost.
       membership.update(record.node) { $0.state = .leaving }
     } else {

@@ -28,6 +28,8 @@ extension ServerCore {
   /// swapped or starved. Whoever seems to have been silent was not heard, so no deadline ran
   /// meanwhile.
   mutating func slept(_ gap: Microseconds, _ now: Microseconds, _ out: inout [Directive]) {
+    // Played again from a file it may be anything.
+    let gap = min(gap, now)
     func later(_ time: Microseconds) -> Microseconds { min(now, time + gap) }
     for node in membership.records.keys {
       membership.update(node) { $0.lastHeard = later($0.lastHeard) }

@@ -119,7 +119,8 @@ extension ServerCore {
     departing = []
   }
 
-  private mutating func release(
+  /// Tells a member that it may go.
+  mutating func release(
     _ record: MemberRecord, _ reason: String, _ now: Microseconds, _ out: inout [Directive]
   ) {
     let stop = Stop(outcome: .interrupted, reason: "left the run")

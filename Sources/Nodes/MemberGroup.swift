@@ -68,13 +68,22 @@ package struct MemberGroup {
   ) throws -> Stop {
     var results: [Int: Result<Stop, NodeError>] = [:]
     var firstEnd: (part: Int, at: Microseconds)?
+    // Told twice they go at once: what the process's end makes them do must not be the second time.
     var othersKnow = false
+    var heard: [Microseconds] = []
     while results.count < parts.count {
       var items = [signals.descriptor, ends.wakeUp.descriptor].map {
         pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
       }
       poll(&items, nfds_t(items.count), 100)
       while let number = signals.next() {
+        let now = MonotonicClock.now()
+        if let last = heard.last, now <= last + Signals.echo { continue }
+        heard.append(now)
+        othersKnow = true
+        // The second time each ends as soon as its threads do; these may be at a disk that does not
+        // answer.
+        if heard.count > 2 { endAtOnce(Signals.name(number), parts) }
         for order in orders { order.post(Signals.name(number)) }
       }
       for (part, result) in ends.drain() {
@@ -87,6 +96,17 @@ package struct MemberGroup {
         for index in parts.indices where results[index] == nil { orders[index].post(reason) }
       }
     }
+    return try outcome(parts, results)
+  }
+
+  private static func endAtOnce(_ signal: String, _ parts: [Part]) -> Never {
+    parts[0].log.error("\(signal) again: ended at once")
+    _exit(1)
+  }
+
+  private static func outcome(
+    _ parts: [Part], _ results: [Int: Result<Stop, NodeError>]
+  ) throws -> Stop {
     let stops = try parts.indices.compactMap { try results[$0]?.get() }
     return stops.first { $0.outcome == .failed } ?? stops[0]
   }

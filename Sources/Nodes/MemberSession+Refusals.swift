@@ -2,6 +2,18 @@ import Messages
 import Observability
 import Transport
 
+extension Body {
+  /// Whether nobody but the server says it to a member.
+  var isServersOnly: Bool {
+    switch self {
+    case .welcome, .refusal, .view, .advance, .stop, .collect, .restore, .drill, .traceRequest,
+      .logRequest, .statusReply, .commandReply:
+      true
+    default: false
+    }
+  }
+}
+
 extension MemberSession {
   /// Refuses what cannot be a message. A member that sends such a thing is not listened to any
   /// more, and the server hears of it; a server that does is left.
@@ -16,16 +28,12 @@ extension MemberSession {
       }
       return
     }
-    guard let node = routes.first(where: { $0.value == link })?.key,
-      let name = role?.name(of: node)
-    else {
+    guard let node = node(over: link), let name = role?.name(of: node) else {
       if isNew { log.warning("refused a message: \(reason)") }
       return
     }
     log.warning("\(name) breaks the protocol and is not listened to any more: \(reason)")
-    routes[node] = nil
-    endpoints[node] = nil
-    hub.hangUp(link)
+    hangUp(on: node)
     var header = identity
     header.view = role?.viewNumber ?? 0
     send(Message(header, .complaint(Complaint(node: node, reason: reason))), over: control)

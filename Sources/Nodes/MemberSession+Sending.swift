@@ -68,11 +68,33 @@ extension MemberSession {
     largestGap = 0
   }
 
+  /// Notes by which link somebody speaks. Whoever was dialed is answered over that: FC nodes dial
+  /// each other, and each hears the other over the link that was accepted.
+  func noteRoute(of header: Header, _ link: Hub.Link) {
+    guard header.sender != .server, header.run == identity.run else { return }
+    accepted[link] = link == routes[header.sender] ? nil : header.sender
+    if endpoints[header.sender] == nil { routes[header.sender] = link }
+  }
+
+  /// Who is at the other end of a link, as far as it has said so.
+  func node(over link: Hub.Link) -> NodeID? {
+    routes.first { $0.value == link }?.key ?? accepted[link]
+  }
+
+  /// Ends all connections with a node.
+  func hangUp(on node: NodeID) {
+    if let link = routes.removeValue(forKey: node) { hub.hangUp(link) }
+    for (link, owner) in accepted where owner == node {
+      hub.hangUp(link)
+      accepted[link] = nil
+    }
+    endpoints[node] = nil
+  }
+
   /// Dials the FC nodes and shards of a view that are new, hangs up on those that are gone.
   func meet(_ members: [Member]) {
     for (node, _) in endpoints where !members.contains(where: { $0.node == node }) {
-      if let link = routes.removeValue(forKey: node) { hub.hangUp(link) }
-      endpoints[node] = nil
+      hangUp(on: node)
     }
     for member in members where endpoints[member.node] == nil {
       do throws(TransportError) {

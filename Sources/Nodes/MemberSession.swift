@@ -20,8 +20,8 @@ package final class MemberSession {
   private let probe: (any StepProbe)?
   private let incarnation: UInt64
   /// The first signal makes the node leave in order, the second one at once.
-  private let signals: Signals?
-  private var leavingSince: Microseconds?
+  let signals: Signals?
+  var leavingSince: Microseconds?
   /// Each tells the node to leave, as a signal does.
   private let orders: Mailbox<String>?
   /// Ends a node that is in no view yet: a server of this process that is gone posts here.
@@ -38,6 +38,8 @@ package final class MemberSession {
   /// FC nodes and shards dialed, and members who have dialed in.
   var routes: [NodeID: Hub.Link] = [:]
   var endpoints: [NodeID: String] = [:]
+  /// Who has dialed in and is answered over another link.
+  var accepted: [Hub.Link: NodeID] = [:]
   private var lastJoin: Microseconds?
   private var serverLostAt: Microseconds?
   var refusals: UInt64 = 0
@@ -51,6 +53,9 @@ package final class MemberSession {
   var result: End?
   var tracing = MemberTracing()
   private var patience: Patience
+  /// Whether the server has let this process in, in this session or one before.
+  private(set) var isKnown: Bool
+  private var pauses = PauseWatch()
 
   /// How a session ended.
   package enum End: Sendable {
@@ -69,13 +74,16 @@ package final class MemberSession {
     probe: (any StepProbe)? = nil
   ) throws -> Stop {
     let recorder = FlightRecorder.open(in: options.flightFolder, role: options.role, log: log)
+    var isKnown = false
     while true {
       let session = try Rebinding.retry {
         try MemberSession(
           context: context, options: options, log: log, signals: signals, orders: orders,
-          abandoned: abandoned, probe: probe, recorder: recorder)
+          abandoned: abandoned, probe: probe, recorder: recorder, isKnown: isKnown)
       }
-      switch try session.run() {
+      let end = try session.run()
+      isKnown = session.isKnown
+      switch end {
       case .stop(let stop): return stop
       case .joinAgain(let reason): log.warning("\(reason); joining again")
       }
@@ -83,12 +91,15 @@ package final class MemberSession {
   }
 
   /// Opens the sockets; must be called on the thread that then calls `run`.
+  ///
+  /// - Parameter isKnown: whether the server has let this process in before.
   package init(
     context: Context, options: MemberOptions, log: Logger, signals: Signals? = nil,
     orders: Mailbox<String>? = nil, abandoned: Mailbox<String>? = nil,
-    probe: (any StepProbe)? = nil, recorder: FlightRecorder? = nil
+    probe: (any StepProbe)? = nil, recorder: FlightRecorder? = nil, isKnown: Bool = false
   ) throws {
     self.options = options
+    self.isKnown = isKnown
     self.recorder = recorder
     self.log = log
     self.probe = probe
@@ -112,7 +123,7 @@ package final class MemberSession {
   /// - Throws: `NodeError` when the node cannot join or go on; `TransportError` from sockets.
   package func run() throws -> End {
     defer {
-      role?.stop()
+      endRole()
       hub.close(lingerMilliseconds: 1000)
     }
     while result == nil {
@@ -136,12 +147,21 @@ package final class MemberSession {
     while hub.queuedBytes > 0, MonotonicClock.now() < end {
       _ = try hub.wait(milliseconds: 20, wakeUp: nil)
     }
+    // Whoever was told to go does not come back.
+    if leavingSince != nil, case .joinAgain(let reason) = result {
+      return .stop(Stop(outcome: .interrupted, reason: reason))
+    }
     return result ?? .stop(Stop(outcome: .failed, reason: "no result"))
   }
 
   /// One pass over everything that may have happened.
   private func turn() throws {
     let now = MonotonicClock.now()
+    if let gap = pauses.look(now) {
+      patience.slept(gap)
+      handshakes.slept(gap)
+      serverLostAt = serverLostAt.map { min(now, $0 + gap) }
+    }
     while let number = signals?.next() { leave(Signals.name(number), now) }
     for reason in orders?.drain() ?? [] { leave(reason, now) }
     // A member of a view hears the server's last word; who never joined would look for it on.
@@ -210,6 +230,7 @@ package final class MemberSession {
       throw NodeError(
         "told to be one of \(told) server shards, but the run has \(context.plan.shards.count)")
     }
+    isKnown = true
     identity.run = message.header.run
     identity.sender = welcome.node
     serverIncarnation = message.header.incarnation
@@ -249,18 +270,6 @@ package final class MemberSession {
     send(Message(identity, .statusRequest), over: control)
   }
 
-  private func leave(_ reason: String, _ now: Microseconds) {
-    if let first = leavingSince, now - first <= Signals.echo { return }
-    recorder?.note(.leave, text: reason)
-    if let role, role.isPrepared, role.viewNumber > 0, leavingSince == nil {
-      leavingSince = now
-      carryOut(role.leave(reason: reason, now: now))
-    } else {
-      send(Message(identity, .leave(Leave(reason: reason))), over: control)
-      result = .stop(Stop(outcome: .interrupted, reason: reason))
-    }
-  }
-
   // MARK: What comes in
 
   private func receive(_ link: Hub.Link, _ parts: [Frame]) throws {
@@ -275,11 +284,12 @@ package final class MemberSession {
       return broken(link, "\(error)")
     }
     // Nobody but the server is at the other end of these two, and nobody else dials it for us.
-    guard message.header.sender != .server || link == control || link == bulk else {
-      return broken(link, "it speaks as the server")
-    }
+    guard
+      link == control || link == bulk
+        || message.header.sender != .server && !message.body.isServersOnly
+    else { return broken(link, "it speaks as the server") }
     recorder?.note(.received, parts)
-    if message.header.sender != .server { routes[message.header.sender] = link }
+    noteRoute(of: message.header, link)
     switch message.body {
     case .welcome(let welcome): try welcomed(message, welcome)
     case .refusal(let refusal):
@@ -362,7 +372,7 @@ package final class MemberSession {
     }
     let text = Credentials.explain(
       failure, at: options.server, with: options.security?.credentials)
-    switch handshakes.judge(failure, now: now) {
+    switch handshakes.judge(failure, now: now, isKnown: isKnown) {
     case .wait: break
     case .tell: log.warning(text)
     case .giveUp: throw NodeError(text)

@@ -8,7 +8,7 @@ struct Patience {
 
   private let endpoint: String
   private let seconds: UInt64
-  private let since: Microseconds
+  private var since: Microseconds
   private var said = 0
 
   init(_ endpoint: String, seconds: Int, since: Microseconds) {
@@ -16,6 +16,9 @@ struct Patience {
     self.seconds = UInt64(max(seconds, 0))
     self.since = since
   }
+
+  /// This process did not run for so long: it was stopped or suspended, and could not look.
+  mutating func slept(_ gap: Microseconds) { since += gap }
 
   /// - Parameter trouble: what is known to be wrong, where something answers but lets nobody in;
   ///   whoever knows it tells of it.

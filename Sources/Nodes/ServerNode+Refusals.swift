@@ -21,6 +21,11 @@ extension ServerNode {
     guard hub.queuedBytes > Self.mostAnswerBytes,
       hub.queuedBytes(to: link) > Self.mostAnswerBytes, member(over: link) == nil
     else { return true }
+    if controlLinks.values.contains(link) || bulkLinks.values.contains(link) {
+      // It was a member when that was sent, and is to hear that it is none any more.
+      hub.dropQueue(of: link)
+      return true
+    }
     refusals += 1
     let who = hub.address(link) ?? "a process of this machine"
     let answers = hub.queuedBytes(to: link) >> 10

@@ -56,8 +56,7 @@ package final class ServerNode {
   var trace: TraceCollection?
   /// A drill at the server itself, and when it begins.
   var pendingDrill: (drill: Drill, time: UInt64)?
-  /// When the last pass began.
-  private var lastPass: Microseconds?
+  private var pauses = PauseWatch()
   /// Until when checkpoints fail for a drill, monotonic microseconds.
   let diskFullUntil = SharedNumber()
 
@@ -174,9 +173,11 @@ package final class ServerNode {
     }
     monitor.state("waiting for \(Self.wanted(context))")
     defer {
-      compute.stop()
-      http?.stop()
-      writer?.stop()
+      EndWatch.run(signals, isEnding: endingSince != nil, log) {
+        compute.stop()
+        http?.stop()
+        writer?.stop()
+      }
       hub.close(lingerMilliseconds: 1000)
     }
     while result == nil {
@@ -209,15 +210,10 @@ package final class ServerNode {
       + (shards == 0 ? "" : " and \(shards) more server shard\(shards == 1 ? "" : "s")")
   }
 
-  /// The longest time between two passes, microseconds, that a busy machine explains: ten times what
-  /// a pass waits for. What is longer has not been lived through.
-  private static let longestPause: Microseconds = 500_000
-
   /// One pass over everything that may have happened.
   private func turn() throws {
     let present = MonotonicClock.now()
-    if let lastPass, present - lastPass > Self.longestPause { handle(.slept(present - lastPass)) }
-    lastPass = present
+    if let gap = pauses.look(present) { handle(.slept(gap)) }
     for reason in commands.drain() {
       handle(.stop(reason: reason))
     }

@@ -5,7 +5,7 @@ import Glibc
 ///
 /// They are blocked in the calling thread, and so in the threads it starts afterwards: make this
 /// before any other thread.
-package final class Signals {
+package final class Signals: Sendable {
   /// Readable when one has come.
   package let descriptor: Int32
 

@@ -8,6 +8,8 @@ struct LineFile: ~Copyable {
   private let closes: Bool
   /// Part of a line got out before a write failed: the next line starts on a new one.
   private var isMidLine = false
+  /// A terminal or a pipe, whose reader may have stopped reading.
+  private let mayBlock: Bool
 
   /// Opens `path` for appending, and makes it if it is not there.
   init(path: String) throws(ObservabilityError) {
@@ -17,6 +19,7 @@ struct LineFile: ~Copyable {
     }
     descriptor = opened
     closes = true
+    mayBlock = false
     // Whoever wrote before may have been killed in the middle of a line.
     var last: UInt8 = 0x0A
     let end = lseek(opened, 0, SEEK_END)
@@ -28,6 +31,15 @@ struct LineFile: ~Copyable {
   init(descriptor: CInt) {
     self.descriptor = descriptor
     closes = false
+    var status = stat()
+    mayBlock = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT != S_IFREG
+  }
+
+  /// Whether a line can be written now without waiting for somebody to read.
+  var hasRoom: Bool {
+    guard mayBlock else { return true }
+    var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+    return poll(&entry, 1, 0) > 0
   }
 
   deinit { if closes { close(descriptor) } }

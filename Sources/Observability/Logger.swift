@@ -29,6 +29,9 @@ package final class Logger: Sendable {
     var file: LineFile
     var name: String
     var ring = LogRing(capacity: Limits.logBytes)
+    /// Lines since the last one that was written: a terminal that was stopped (Ctrl-S), or a pager
+    /// that nobody pages, must not stop a node.
+    var leftOut = 0
   }
 
   /// Lines less grave than this are not written.
@@ -73,6 +76,16 @@ package final class Logger: Sendable {
       let line = "\(Self.timestamp(clock())) \(state.name) \(level.rawValue) \(text)"
       let bytes = Array(line.utf8)
       state.ring.append(bytes)
+      guard state.file.hasRoom else {
+        state.leftOut += 1
+        return
+      }
+      if state.leftOut > 0 {
+        let lines = "\(state.leftOut) line\(state.leftOut == 1 ? "" : "s")"
+        _ = state.file.append(
+          Array("\(state.name): \(lines) left out, nobody was reading".utf8))
+        state.leftOut = 0
+      }
       _ = state.file.append(bytes)
     }
   }

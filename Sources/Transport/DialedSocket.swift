@@ -68,6 +68,9 @@ final class DialedSocket {
     return queue.append(frames, bound: bound)
   }
 
+  /// Drops what waits to be sent.
+  func dropQueue() { queue = SendQueue() }
+
   /// Sends of the queue what ZeroMQ takes.
   func flush(counting bytes: inout UInt64) {
     while let frames = queue.first {

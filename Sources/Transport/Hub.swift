@@ -144,6 +144,19 @@ package final class Hub {
     }
   }
 
+  /// Drops what is queued here for a link that stays; what ZeroMQ has of it goes on its way.
+  package func dropQueue(of link: Link) {
+    checkThread()
+    switch link {
+    case .dialed(let number):
+      guard let index = dialed.firstIndex(where: { $0.number == number }) else { return }
+      queuedBytes -= dialed[index].queue.byteCount
+      dialed[index].dropQueue()
+    case .accepted(let routingID):
+      queuedBytes -= listener?.dropQueue(of: routingID) ?? 0
+    }
+  }
+
   /// Sends a message of one or more frames; never blocks. The frames are kept until ZeroMQ has
   /// written them out, which may be long after.
   ///

@@ -15,8 +15,9 @@ package struct HubOptions: Hashable, Sendable {
   /// ZeroMQ's ping over connections of small messages, ms.
   package var heartbeatMilliseconds = 2_000
   /// Whose pings of that kind are not answered for this long is disconnected, ms, so that a server
-  /// whose host has vanished is looked for anew.
-  package var controlSilenceMilliseconds = 10_000
+  /// whose host has vanished is looked for anew. Smaller finds it sooner where its name has moved to
+  /// another address; larger bears a server that was stopped or suspended for longer.
+  package var controlSilenceMilliseconds = 30_000
   /// Whose system takes nothing of what is sent for this long is disconnected, ms.
   package var silenceMilliseconds = 90_000
 

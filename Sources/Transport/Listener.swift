@@ -144,6 +144,11 @@ final class Listener {
     return .sent
   }
 
+  /// Drops what waits for a peer; gives its bytes.
+  func dropQueue(of routingID: [UInt8]) -> Int {
+    queues.removeValue(forKey: routingID)?.byteCount ?? 0
+  }
+
   /// Forgets a peer; gives the bytes that were queued for it.
   func hangUp(_ routingID: [UInt8]) -> Int {
     let dropped = queues.removeValue(forKey: routingID)?.byteCount ?? 0

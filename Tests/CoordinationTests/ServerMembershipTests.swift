@@ -226,6 +226,21 @@ import Testing
     #expect(scene.waits == ["1 more worker: to join"])
   }
 
+  @Test func `a worker that wants to go while the run is paused may go at once`() {
+    var plan = Fixture.plan()
+    plan.minimumWorkers = 2
+    var scene = ServerScene.started(plan)
+    // Nobody has told worker 1 that it is in no view any more.
+    _ = scene.loseConnection(1)
+    #expect(scene.leave(2) == ["stop: left the run -> node 2"])
+    #expect(scene.core.membership[NodeID(2)] == nil)
+    var waiting = ServerScene.started()
+    _ = waiting.loseConnection(4)
+    #expect(waiting.core.state == .paused)
+    #expect(waiting.leave(1).last == "stop: left the run -> node 1")
+    #expect(waiting.core.membership[NodeID(1)] == nil)
+  }
+
   @Test func `an fc node that leaves hands in its slice first`() {
     var scene = ServerScene.started()
     var said = scene.leave(3)

@@ -220,6 +220,23 @@ struct RecoveryTests {
     #expect(program.finish() == 0, "\(program.output)")
   }
 
+  @Test func `a server that is stopped for some time keeps its members`() throws {
+    let program = try cluster.train(["--set", "steps=100000"] + TinyCluster.noticesSilence)
+    let server = try cluster.address()
+    let before = try cluster.reach(step: 20, at: server)
+    let process = try #require(cluster.process("server"))
+    #expect(kill(process, SIGSTOP) == 0)
+    // Half of the time that members bear a control connection over which nothing comes.
+    poll(nil, 0, 14_000)
+    kill(process, SIGCONT)
+    _ = try cluster.reach(step: before.step + 20, at: server)
+    #expect(log("server").contains("the server's process did not run for"), "\(log("server"))")
+    #expect(!log("server").contains("is gone"), "\(log("server"))")
+    #expect(!log("worker-0").contains("lost the connection"), "\(log("worker-0"))")
+    program.send(SIGINT)
+    #expect(program.finish() == 0, "\(program.output)")
+  }
+
   @Test func `a step whose numbers are not finite ends the run by name, and is not applied`() throws
   {
     let program = try cluster.train(["--set", "optimizer.learningRate=1e30"])

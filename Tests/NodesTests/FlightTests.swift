@@ -1,5 +1,6 @@
 import Foundation
 import Messages
+import Observability
 import Tensors
 import Testing
 
@@ -24,7 +25,7 @@ import Testing
     recorder.rename("worker 1")
     let records = [
       FlightRecord(.begun, time: 1, number: .max),
-      FlightRecord(.received, time: .max, bytes: [1, 2, 3], frames: [4, .max]),
+      FlightRecord(.received, time: 2, bytes: [1, 2, 3], frames: [4, .max]),
       FlightRecord(.note, time: 3, bytes: Array("wörd".utf8)),
     ]
     for record in records { recorder.note(record) }
@@ -34,6 +35,39 @@ import Testing
     #expect(ring.name == "worker 1")
     #expect(ring.processID == UInt64(getpid()))
     #expect(!ring.isCut && ring.damage == nil)
+    try FileManager.default.removeItem(at: folder)
+  }
+
+  @Test func `a record whose time is damaged ends what is read`() throws {
+    for time in [4, UInt64.max] {
+      let recorder = try recorder()
+      let records = [UInt64(1), 5, time, 6].map { FlightRecord(.note, time: $0) }
+      for record in records { recorder.note(record) }
+      let ring = try FlightRing(path: path)
+      #expect(ring.records == Array(records[..<2]))
+      #expect(ring.damage == "damaged behind 2 records")
+      try FileManager.default.removeItem(atPath: path)
+    }
+    try FileManager.default.removeItem(at: folder)
+  }
+
+  @Test func `the files of processes that live stay, of the dead the newest`() throws {
+    let log = Logger(descriptor: 2, name: "test", level: .error)
+    var living: [FlightRecorder] = []
+    for number in 0..<8 {
+      let recorder = try FlightRecorder(
+        path: "\(folder.path)/worker-\(number).flight", name: "worker", ringBytes: Self.smallest)
+      if number < 4 { living.append(recorder) }
+      // The living are the oldest.
+      var times = [timespec](repeating: timespec(tv_sec: 1000 + number, tv_nsec: 0), count: 2)
+      utimensat(AT_FDCWD, "\(folder.path)/worker-\(number).flight", &times, 0)
+    }
+    let newest = FlightRecorder.open(in: folder.path, role: .worker, log: log)
+    let names = Set(try FileManager.default.contentsOfDirectory(atPath: folder.path))
+    #expect(newest != nil)
+    #expect((0..<4).allSatisfy { names.contains("worker-\($0).flight") }, "\(names)")
+    #expect(names.contains("worker-7.flight"), "\(names)")
+    withExtendedLifetime(living) {}
     try FileManager.default.removeItem(at: folder)
   }
 
@@ -98,11 +132,11 @@ import Testing
   @Test func `what is no message, or nothing a core can use, does not stop a replay`() throws {
     let recorder = try recorder()
     let configuration = try TinyRun.configuration()
-    for kind in FlightRecord.Kind.allCases {
+    for (index, kind) in FlightRecord.Kind.allCases.enumerated() {
       for number: UInt64 in [0, 7, .max] {
         recorder.note(
           FlightRecord(
-            kind, time: number, number: number, bytes: [8, 1, 255, 0], frames: [0, .max]))
+            kind, time: UInt64(index), number: number, bytes: [8, 1, 255, 0], frames: [0, .max]))
       }
     }
     for name in ["worker 0", "fc 3", "server", ""] {

@@ -32,6 +32,8 @@ struct MemberSessionTests {
     try body(ends)
   }
 
+  private func text(_ text: String) -> Frame { Frame(copying: Array(text.utf8)) }
+
   @Test func `nobody speaks as the server to a member that the server is not at the other end of`()
     throws
   {
@@ -49,14 +51,25 @@ struct MemberSessionTests {
         let refusal = Refusal(reason: reason, mayJoinAgain: false)
         return try WireCodec.encode(Message(header, .refusal(refusal)))
       }
+      // Nor what only it says, whatever name stands on it: it would take this one's run for its own.
+      var other = header
+      other.sender = NodeID(5)
+      let welcome = Message(
+        other, .welcome(Welcome(node: NodeID(3), rank: 0)), frames: [text(TinyRun.text)])
       let link = try impostor.dial("inproc://fc")
       #expect(impostor.send(try refusal("nonsense"), to: link))
+      #expect(impostor.send(try WireCodec.encode(welcome), to: link))
       // What comes back shows that what was sent before has been read.
       #expect(try Probe(impostor, link, seconds: 120) != nil)
       var answered = false
+      var joins = 0
       for _ in 0..<50 where !answered {
         _ = try hub.wait(milliseconds: 1000, wakeUp: nil)
-        guard let (server, _) = try hub.receive() else { continue }
+        guard let (server, parts) = try hub.receive() else { continue }
+        guard case .join = try WireCodec.decode(parts).body else { continue }
+        joins += 1
+        // It goes on asking: nothing that it has heard was a welcome.
+        guard joins == 3 else { continue }
         answered = hub.send(try refusal("the true one"), to: server)
       }
       try #require(answered)
@@ -91,9 +104,8 @@ struct MemberSessionTests {
         switch try WireCodec.decode(parts).body {
         case .join:
           // In one breath: the second comes while the first is still being read.
-          let text = Frame(copying: Array(TinyRun.text.utf8))
           let welcome = Message(
-            server, .welcome(Welcome(node: NodeID(3), rank: 0)), frames: [text])
+            server, .welcome(Welcome(node: NodeID(3), rank: 0)), frames: [text(TinyRun.text)])
           let stop = Message(server, .stop(Stop(outcome: .finished, reason: "all steps done")))
           for message in [welcome, stop] {
             #expect(hub.send(try WireCodec.encode(message), to: link))

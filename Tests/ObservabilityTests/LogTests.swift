@@ -142,3 +142,28 @@ final class TemporaryFile {
     #expect(Logger.timestamp(timespec(tv_sec: seconds, tv_nsec: 0)) == text)
   }
 }
+
+@Suite struct BlockedLogTests {
+  @Test func `a log that nobody reads stops nobody, and says what it left out`() throws {
+    var ends: [CInt] = [0, 0]
+    try #require(pipe(&ends) == 0)
+    defer { for end in ends { close(end) } }
+    let log = Logger(descriptor: ends[1], name: "node")
+    // More than a pipe holds.
+    for number in 0..<2000 { log.info("line \(number) \(String(repeating: "x", count: 80))") }
+    var bytes = [UInt8](repeating: 0, count: 1 << 20)
+    let first = read(ends[0], &bytes, bytes.count)
+    let text = String(decoding: bytes[..<first], as: UTF8.self)
+    let written = text.split(separator: "\n").count
+    #expect(written > 100 && written < 2000)
+    #expect(text.hasSuffix("\n"))
+    log.info("the last")
+    let second = read(ends[0], &bytes, bytes.count)
+    let rest = String(decoding: bytes[..<second], as: UTF8.self).split(separator: "\n")
+    #expect(rest.count == 2)
+    #expect(rest[0].contains("\(2000 - written) lines left out, nobody was reading"), "\(rest)")
+    #expect(rest[1].hasSuffix("info the last"))
+    // Whoever asks from elsewhere has them all.
+    #expect(log.recent(after: 0).last == 2001)
+  }
+}

@@ -33,6 +33,32 @@ import Testing
   }
 
   @Test(arguments: Scheme.allCases)
+  func `a queue that is dropped leaves its link as it was`(scheme: Scheme) throws {
+    let (server, client, link) = try Network().pair(scheme, options: Self.tight)
+    #expect(client.send([text("hello")], to: link))
+    var peer: Hub.Link?
+    try pump([server, client], messages: { _, sender, _ in peer = sender }) { peer != nil }
+    for (sender, receiver, link) in [
+      (server, client, try #require(peer)), (client, server, link),
+    ] {
+      for index in 0..<count {
+        #expect(sender.send([integers(1, from: Int32(index)), bulk], to: link))
+      }
+      #expect(sender.queuedBytes(to: link) > count * size / 2)
+      sender.dropQueue(of: link)
+      #expect(sender.queuedBytes == 0)
+      #expect(sender.send([integers(1, from: -1)], to: link))
+      var heard: [Int32] = []
+      try pump([receiver, sender], messages: { _, _, parts in heard.append(parts[0].int32s[0]) }) {
+        heard.last == -1
+      }
+      // What ZeroMQ had of it, in order, and what came after.
+      #expect(heard.count > 1 && heard.count < count)
+      #expect(heard.dropLast() == (0..<Int32(heard.count - 1)).map { $0 }[...])
+    }
+  }
+
+  @Test(arguments: Scheme.allCases)
   func `answers to a peer that does not read wait, others pass them`(scheme: Scheme) throws {
     let network = try Network()
     let server = try network.server(scheme, options: Self.tight)

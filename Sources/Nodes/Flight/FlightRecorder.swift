@@ -16,6 +16,8 @@ package final class FlightRecorder {
   private static let mostFiles = 6
 
   private let memory: UnsafeMutableRawBufferPointer
+  /// Locked for as long as the process lives: nobody else clears it away.
+  private let descriptor: CInt
   private let capacity: Int
   private var end: UInt64 = 0
   private var start: UInt64 = 0
@@ -47,18 +49,24 @@ package final class FlightRecorder {
     precondition(ringBytes >= 2 * FlightRecord.mostBytes, "a ring of \(ringBytes) bytes")
     let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw Self.failure("make", path) }
-    defer { close(descriptor) }
     let size = FlightRing.headerBytes + ringBytes
     let code = posix_fallocate(descriptor, 0, off_t(size))
     guard code == 0 else {
-      errno = code
+      close(descriptor)
       unlink(path)
+      errno = code
       throw Self.failure("fill", path)
     }
     guard
       let address = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0),
       address != UnsafeMutableRawPointer(bitPattern: -1)
-    else { throw Self.failure("map", path) }
+    else {
+      defer { close(descriptor) }
+      throw Self.failure("map", path)
+    }
+    self.descriptor = descriptor
+    // Where the file system has no locks it goes without.
+    flock(descriptor, LOCK_EX | LOCK_NB)
     memory = UnsafeMutableRawBufferPointer(start: address, count: size)
     capacity = ringBytes
     var now = timespec()
@@ -73,7 +81,10 @@ package final class FlightRecorder {
     memory.copyBytes(from: FlightRing.magic)
   }
 
-  deinit { munmap(memory.baseAddress, memory.count) }
+  deinit {
+    munmap(memory.baseAddress, memory.count)
+    close(descriptor)
+  }
 
   /// Notes what people call the node.
   package func rename(_ name: String) {
@@ -144,7 +155,8 @@ package final class FlightRecorder {
     NodeError("cannot \(what) \(path): \(String(cString: strerror(errno)).lowercased())")
   }
 
-  /// Of each role the newest stay: those of processes that died are what one wants to see.
+  /// Of each role the newest stay, and all of processes that live: those of processes that died are
+  /// what one wants to see.
   private static func removeOld(in folder: String, _ role: Role) {
     let files = Folders.names(in: folder).filter {
       $0.hasPrefix("\(role.rawValue)-") && $0.hasSuffix(".flight")
@@ -154,7 +166,12 @@ package final class FlightRecorder {
       return (name: name, time: stat("\(folder)/\(name)", &status) == 0 ? status.st_mtim.tv_sec : 0)
     }
     for (name, _) in dated.sorted(by: { $0.time > $1.time }).dropFirst(mostFiles - 1) {
-      unlink("\(folder)/\(name)")
+      let descriptor = Glibc.open("\(folder)/\(name)", O_RDONLY | O_CLOEXEC)
+      guard descriptor >= 0 else { continue }
+      if flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK {
+        unlink("\(folder)/\(name)")
+      }
+      close(descriptor)
     }
   }
 }

@@ -81,7 +81,9 @@ package struct FlightRing: Sendable {
       let left = line[position...]
       let length = left.prefix(4).enumerated().reduce(0) { $0 + Int($1.element) << (8 * $1.offset) }
       guard length >= FlightRecord.fixedBytes, length <= left.count,
-        let record = FlightRecord(encoded: left.prefix(length))
+        let record = FlightRecord(encoded: left.prefix(length)),
+        // A clock that never goes back: what is to be played again counts on it.
+        record.time >= records.last?.time ?? 0, record.time <= 1 << 53
       else {
         damage = "damaged behind \(records.count) records"
         break

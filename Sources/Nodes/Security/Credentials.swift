@@ -63,10 +63,16 @@ struct HandshakeWatch {
   private var hasTold = false
   private var newest: (failure: HandshakeFailure, at: UInt64)?
 
-  /// - Parameter now: microseconds.
-  mutating func judge(_ failure: HandshakeFailure, now: UInt64) -> Verdict {
+  /// - Parameters:
+  ///   - now: microseconds.
+  ///   - isKnown: whether the server has let this process in before: then whoever hangs up is a
+  ///     server that does not run just now, and how long to wait for it is not for this to say.
+  mutating func judge(
+    _ failure: HandshakeFailure, now: UInt64, isKnown: Bool = false
+  ) -> Verdict {
     newest = (failure, now)
     guard case .hungUp = failure else { return .giveUp }
+    guard !isKnown else { return .wait }
     guard let since else {
       since = now
       return .wait
@@ -78,6 +84,9 @@ struct HandshakeWatch {
   }
 
   mutating func connected() { self = HandshakeWatch() }
+
+  /// This process did not run for so long, microseconds: nobody hung up on it meanwhile.
+  mutating func slept(_ gap: UInt64) { since = since.map { $0 + gap } }
 
   /// What keeps this node out; `nil` if nothing does, or there has been no attempt for a while:
   /// then nobody answers any more.

@@ -89,8 +89,12 @@ package enum KeyRequest {
     guard words.count == 3, parts[0].bytes.elementsEqual(KeyDesk.greeting) else {
       throw NodeError("\(endpoint) answers, but not as this crosscut's server")
     }
-    guard words[1] == "ok", let pair = KeyPair(secretHex: words[2]) else {
+    guard words[1] == "ok" else {
       throw NodeError("the server at \(endpoint) gives no key: \(words[2])")
+    }
+    // Not to be quoted: it may be a secret of another form.
+    guard let pair = KeyPair(secretHex: words[2]) else {
+      throw NodeError("the server at \(endpoint) gives a key that cannot be used here")
     }
     return pair
   }

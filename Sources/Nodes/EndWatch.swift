@@ -1,0 +1,54 @@
+import Coordination
+import Glibc
+import Observability
+import Transport
+
+/// Keeps a process within its operator's reach while its threads come to an end: they may be at a
+/// disk that does not answer, and their owner, who waits for them, looks at no signals meanwhile.
+enum EndWatch {
+  /// Runs a body that waits for threads. A second signal ends the process at once, as elsewhere.
+  ///
+  /// - Parameters:
+  ///   - signals: the process's; `nil` for a node that is a thread of another's process.
+  ///   - isEnding: whether there has been a signal already.
+  ///   - patience: microseconds after which the process is ended at once; `nil` for no such time.
+  static func run(
+    _ signals: Signals?, isEnding: Bool, patience: Microseconds? = nil, _ log: Logger,
+    _ body: () -> Void
+  ) {
+    guard let signals else { return body() }
+    let isOver = SharedNumber()
+    // Without a thread it goes without.
+    let watch = try? watch(signals, until: isOver, isEnding, patience, log)
+    body()
+    isOver.value = 1
+    watch?.join()
+  }
+
+  private static func watch(
+    _ signals: Signals, until isOver: SharedNumber, _ isEnding: Bool, _ patience: Microseconds?,
+    _ log: Logger
+  ) throws(TransportError) -> OwnedThread {
+    try OwnedThread(name: "ending") {
+      let start = MonotonicClock.now()
+      var heard = isEnding ? start : nil
+      while isOver.value == 0 {
+        if signals.wait(milliseconds: 5) {
+          let now = MonotonicClock.now()
+          if let heard, now > heard + Signals.echo {
+            endAtOnce("told again to end: ended at once", log)
+          }
+          heard = heard ?? now
+        }
+        if let patience, MonotonicClock.now() > start + patience {
+          endAtOnce("what it computes or reads does not end: ended at once", log)
+        }
+      }
+    }
+  }
+
+  private static func endAtOnce(_ why: String, _ log: Logger) -> Never {
+    log.error(why)
+    _exit(1)
+  }
+}
