@@ -180,7 +180,7 @@ package final class MemberSession {
       carryOut(role.tick(now: MonotonicClock.now()))
       if hub.queuedBytes(to: bulk) == 0 { carryOut(role.drained(now: MonotonicClock.now())) }
       if let part = tracing.finish(turn: role.currentTurn, now: MonotonicClock.now()) {
-        send(Message(identity, part.body, frames: part.frames), over: control)
+        send(Message(identity, part.body, frames: part.frames), over: bulk)
       }
       if role.isPrepared {
         askForNews(role, now)

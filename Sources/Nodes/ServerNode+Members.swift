@@ -43,7 +43,8 @@ extension ServerNode {
   /// Members hold two connections; which one this is shows in what comes over it.
   func remember(_ link: Hub.Link, of message: Message) {
     switch message.body {
-    case .push, .report, .slice, .pictures, .guesses: bulkLinks[message.header.sender] = link
+    case .push, .report, .slice, .pictures, .guesses, .traceReport:
+      bulkLinks[message.header.sender] = link
     default: controlLinks[message.header.sender] = link
     }
   }
