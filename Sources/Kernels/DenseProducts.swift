@@ -139,8 +139,15 @@ final class DenseProducts {
       copies.gradient.address, copies.weight.address, into: inputGradient, on: stream)
   }
 
+  /// Takes over what `forward` and `backward` would have been called with, where a pass of another
+  /// node is copied and they are not.
+  func takeFactors(_ gradient: UnsafePointer<Float>, _ input: UnsafePointer<Float>) {
+    copies?.gradient.take(gradient, on: stream)
+    copies?.input.take(input, on: stream)
+  }
+
   /// `weightGradient[outputs, inputs] (+)= gradient^T input`, of the same gradient and input as the
-  /// `forward` and `backward` before.
+  /// `forward` and `backward` before, or as `takeFactors`.
   func weightGradient(
     _ gradient: UnsafePointer<Float>, _ input: UnsafePointer<Float>,
     into weightGradient: UnsafeMutablePointer<Float>, adding: Bool

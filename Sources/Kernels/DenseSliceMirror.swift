@@ -33,6 +33,7 @@ extension DenseSlice {
     precondition(
       rest.allSatisfy { $0.count % MemoryLayout<Float>.stride == 0 }, "frames of broken floats")
     for (layer, common) in zip(layers, own.layers) {
+      defer { layer.products?.takeFactors(layer.productGradient, layer.productInput) }
       guard let gathered = layer.gathered, let shared = common.gathered else { continue }
       let width = layer.gathers ? layer.cut.inputs : layer.cut.outputs
       gathered.update(from: shared, count: rows * width)

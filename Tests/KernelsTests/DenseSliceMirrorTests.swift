@@ -12,11 +12,13 @@ import Testing
   }
 
   /// The bits, not only about: a mirror that rounds otherwise drifts away from what it mirrors.
-  @Test(arguments: cases)
-  func `a mirror makes the gradients of its neighbour`(_ test: DenseSliceTests.Case) throws {
+  @Test(arguments: cases, Array(KernelLibrary.precisions))
+  func `a mirror makes the gradients of its neighbour`(
+    _ test: DenseSliceTests.Case, _ precision: NumberFormat
+  ) throws {
     let plan = try DenseFixture.plan(test.network, form: test.form)
     let rows = 6
-    let cluster = DenseCluster(plan, nodes: test.nodes, rows: rows)
+    let cluster = DenseCluster(plan, nodes: test.nodes, rows: rows, precision: precision)
     cluster.run(
       DensePass(training: true, step: 41, examples: 6),
       features: DenseFixture.numbers(rows * plan.features),
@@ -26,7 +28,8 @@ import Testing
       let frames = cluster.slices[rank].gradientFactors(pool)
       let bytes = frames.reduce(0) { $0 + $1.byteCount }
       #expect(bytes == 4 * rows * cluster.cut.mirroredColumns(of: rank))
-      let mirror = DenseSlice(plan: plan, cut: cluster.cut, rank: rank, rows: rows, seed: 7)
+      let mirror = DenseSlice(
+        plan: plan, cut: cluster.cut, rank: rank, rows: rows, seed: 7, precision: precision)
       mirror.takeGradientFactors(frames, besides: cluster.slices[(rank + 1) % test.nodes])
       mirror.computeParameterGradients()
       for (mine, own) in zip(mirror.parameters, cluster.slices[rank].parameters) {
