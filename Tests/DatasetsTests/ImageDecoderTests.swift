@@ -207,6 +207,50 @@ private func turned(_ jpeg: [UInt8], orientation: Int, isLittle: Bool) -> [UInt8
     #expect(differences.count { $0 != 0 } * 20 <= output.count)
   }
 
+  @Test(arguments: [(50, 16), (300, 64), (3200, 32), (5000, 16), (9000, 9), (9000, 200)])
+  func `weights are whole numbers near the triangle's`(extent: Int, size: Int) {
+    let taps = ResamplingTaps(.init(extent: extent, side: extent, size: size))
+    let scale = Double(extent) / Double(size)
+    for total in [256, 1 << 15] {
+      for output in 0..<size {
+        let exact = (0..<taps.count).map { tap in
+          let distance =
+            Double(taps.first[output] + tap) + 0.5 - (Double(output) + 0.5) * scale
+          return max(0, 1 - (distance / scale).magnitude)
+        }
+        let sum = exact.reduce(0, +)
+        let parts = taps.parts(output, of: total)
+        #expect(parts.reduce(0) { $0 + Int($1) } == total, "\(output) of \(total)")
+        let errors = zip(parts, exact).map { abs(Double($0) - $1 / sum * Double(total)) }
+        // Of few taps the largest bears what the rounding of the others leaves.
+        #expect(errors.max() ?? 9 < 3, "\(output) of \(total)")
+      }
+    }
+  }
+
+  @Test func `a large picture that is reduced a hundred times keeps its levels`() {
+    let (from, to) = (3200, 32)
+    let raster = Raster()
+    raster.resize(width: from, height: from)
+    for y in 0..<from {
+      for x in 0..<from {
+        for (c, level) in [200, x * 255 / from, y * 255 / from].enumerated() {
+          raster.pixels[(y * from + x) * 4 + c] = UInt8(level)
+        }
+      }
+    }
+    var output = [UInt8](repeating: 0, count: to * to * 3)
+    SquareResampler().resample(raster, orientation: 1, size: to, into: &output)
+    for y in 1..<to - 1 {
+      for x in 1..<to - 1 {
+        let pixel = output[(y * to + x) * 3..<(y * to + x) * 3 + 3].map(Int.init)
+        // The middle of a hundred columns, or rows.
+        let expected = [200, (100 * x + 50) * 255 / from, (100 * y + 50) * 255 / from]
+        #expect(zip(pixel, expected).allSatisfy { abs($0 - $1) <= 1 }, "\(pixel), \(expected)")
+      }
+    }
+  }
+
   @Test(arguments: [(9, 5), (5, 9), (8, 5)])
   func `the middle of a picture is taken`(width: Int, height: Int) {
     let raster = Raster()

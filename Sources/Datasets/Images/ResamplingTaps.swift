@@ -55,11 +55,28 @@ struct ResamplingTaps {
   /// The weights of an output pixel as whole numbers that add up to `total`.
   func parts(_ output: Int, of total: Int) -> [UInt16] {
     let own = weights[(output * count)..<((output + 1) * count)]
+    // Each rounded by itself they miss the total by half a unit a tap at the most. Of few taps the
+    // largest weight bears that: it is four times as much at least. Of many it does not, and those
+    // below a half would all be nothing.
+    guard 2 * count * count <= total else { return Self.spread(own, over: total) }
     var parts = own.map { UInt16(($0 * Float(total)).rounded()) }
     let rest = total - parts.reduce(0) { $0 + Int($1) }
     let largest = parts.indices.max { parts[$0] < parts[$1] } ?? 0
     parts[largest] = UInt16(Int(parts[largest]) + rest)
     return parts
+  }
+
+  /// Rounds the running sum of weights: none is off by more than one unit, no sum of neighbours
+  /// either.
+  private static func spread(_ weights: ArraySlice<Float>, over total: Int) -> [UInt16] {
+    var sum = 0.0
+    var given = 0
+    return weights.map { weight in
+      sum += Double(weight)
+      let next = Int((sum * Double(total)).rounded())
+      defer { given = next }
+      return UInt16(next - given)
+    }
   }
 
   private static func triangle(_ input: Int, _ center: Double, _ support: Double) -> Double {
