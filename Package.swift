@@ -65,7 +65,7 @@ let package = Package(
 
     // The run configuration: JSON5 through Codable, defaults, validation, presets.
     .target(
-      name: "Configuration", dependencies: ["Network", "Tensors"],
+      name: "Configuration", dependencies: ["Messages", "Network", "Tensors"],
       resources: [.embedInCode("Presets")], swiftSettings: house),
 
     // Sources, decoding, order, background loading.
@@ -178,7 +178,7 @@ let package = Package(
       name: "EndToEndTests",
       dependencies: [
         "crosscut", "Observability", "Training", "Nodes", "Transport", "Messages", "Wire",
-        "Tensors",
+        "Kernels", "Tensors",
       ],
       swiftSettings: house),
   ]

@@ -44,7 +44,9 @@ package struct ClusterConfiguration: Hashable, Sendable, ConfigurationSection {
   static var title: String { "cluster" }
   static var fields: [Field<ClusterConfiguration>] {
     [
-      Field("workers", \.workers, .between(1, 4096), "Workers: replicas of the conv layers."),
+      Field(
+        "workers", \.workers, .between(1, 4096),
+        "Workers: replicas of the conv layers; a run has at most 512, more are for plans."),
       Field("fcNodes", \.fcNodes, .between(1, 4096), "FC nodes: slices of the fc layers."),
       Field(
         "serverShards", \.serverShards, .between(1, 1024),
@@ -69,7 +71,7 @@ package struct ClusterConfiguration: Hashable, Sendable, ConfigurationSection {
         "Without progress for so long (or 20 usual steps, at least 10 s) a node hangs."),
       Field(
         "minimumWorkers", \.minimumWorkers, .between(1, 4096),
-        "With fewer workers than these the run pauses."),
+        "With fewer workers than these, at most all, the run pauses."),
       Field(
         "fcLoss", \.fcLoss,
         "When an FC node is lost: \"wait\" for another, or \"recut\" its layers among the rest."),

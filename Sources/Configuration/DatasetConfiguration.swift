@@ -206,8 +206,8 @@ package struct SyntheticDataset: Hashable, Sendable, ConfigurationSection {
   static var title: String { "a synthetic data set" }
   static var fields: [Field<SyntheticDataset>] {
     [
-      Field("examples", \.examples, .between(1, 1 << 32), "Training examples."),
-      Field("testExamples", \.testExamples, .between(1, 1 << 32), "Test examples."),
+      Field("examples", \.examples, .between(1, 1 << 32 - 1), "Training examples."),
+      Field("testExamples", \.testExamples, .between(1, 1 << 32 - 1), "Test examples."),
       Field(
         "shape", \.shape, .ifGiven(.imageShape), "[channels, height, width]; null: the network's."),
       Field("classes", \.classes, .ifGiven(.between(1, 1 << 24)), "null: the network's."),

@@ -17,11 +17,12 @@ package struct DecayConfiguration: Hashable, Sendable, ConfigurationSection {
   package var kind = Kind.constant
   /// Steps of linear rise at the start, whatever the kind.
   package var warmupSteps = 0
-  /// The same in epochs; the longer of the two holds.
+  /// The same in epochs; the longer of the two holds. Where `steps` gives the run's length, epochs
+  /// are parts of it as they are of `epochs`: a shortened run has the whole course of the rate.
   package var warmupEpochs = 0.0
   /// Milestones of `steps` as parts of the run.
   package var atFractions: [Double] = []
-  /// Milestones of `steps` in epochs.
+  /// Milestones of `steps` in epochs, as `warmupEpochs`.
   package var atEpochs: [Double] = []
   /// What `steps` and `plateau` multiply by.
   package var factor = 0.1
@@ -44,8 +45,9 @@ package struct DecayConfiguration: Hashable, Sendable, ConfigurationSection {
       Field(
         "warmupSteps", \.warmupSteps, .between(0, 1 << 40), "Steps of linear rise at the start."),
       Field(
-        "warmupEpochs", \.warmupEpochs, .atLeast(0),
-        "The same in epochs; the longer of the two holds."),
+        "warmupEpochs", \.warmupEpochs, .between(0, 1_048_576),
+        "The same in epochs, fewer than epochs; the longer of the two holds. In a run of steps, the"
+          + " same part of these as of epochs."),
       Field(
         "atFractions", \.atFractions,
         .each(
@@ -53,7 +55,9 @@ package struct DecayConfiguration: Hashable, Sendable, ConfigurationSection {
             $0 > 0 && $0 < 1 ? nil : "must be parts of the run in 0...1, not \($0.json.lineText)"
           }),
         "(steps) Milestones as parts of the run."),
-      Field("atEpochs", \.atEpochs, .each(.above(0)), "(steps) Milestones in epochs."),
+      Field(
+        "atEpochs", \.atEpochs, .each(.above(0)),
+        "(steps) Milestones in epochs; in a run of steps, at the same parts of these as of epochs."),
       Field("factor", \.factor, .above(0), "(steps, plateau) What the rate is multiplied by."),
       Field(
         "patience", \.patience, .between(1, 1 << 20),
@@ -63,6 +67,19 @@ package struct DecayConfiguration: Hashable, Sendable, ConfigurationSection {
         "(plateau, earlyStop) Part by which an error must fall to be lower."),
       Field("reductions", \.reductions, .between(0, 1000), "(plateau) How often at most."),
     ]
+  }
+
+  /// Steps of the warm-up, which may be more than the run has.
+  package func warmup(of totalSteps: Int, epochs: Int) -> Double {
+    let total = Double(max(totalSteps, 1))
+    return max(Double(warmupSteps), (warmupEpochs * total / Double(epochs)).rounded())
+  }
+
+  /// The first steps after the milestones of `steps`, ascending, of those that a run has.
+  package func milestones(of totalSteps: Int, epochs: Int) -> [Int] {
+    let total = Double(totalSteps)
+    let places = atFractions.map { $0 * total } + atEpochs.map { $0 * total / Double(epochs) }
+    return places.map { $0.rounded(.up) }.filter { $0 < total }.map { Int($0) }.sorted()
   }
 
   /// What the learning rate is multiplied by at `step` of `totalSteps`.
@@ -78,7 +95,7 @@ package struct DecayConfiguration: Hashable, Sendable, ConfigurationSection {
     step: Int, of totalSteps: Int, epochs: Int, reductions: Int = 0
   ) -> Double {
     let total = Double(max(totalSteps, 1))
-    let warmup = max(Double(warmupSteps), (warmupEpochs * total / Double(epochs)).rounded())
+    let warmup = warmup(of: totalSteps, epochs: epochs)
     let rise = Double(step) < warmup ? Double(step + 1) / warmup : 1
     let progress = min(Double(step) / total, 1)
     switch kind {

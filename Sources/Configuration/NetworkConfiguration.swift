@@ -29,7 +29,11 @@ extension NetworkConfiguration: ConfigurationSection {
       ),
       Field(
         "sampleRate", \.sampleRate,
-        Rule { $0 > 0 && $0 <= 1 ? nil : "must be above 0 and at most 1, not \($0.json.lineText)" },
+        Rule {
+          // As a float, which it is where classes are drawn.
+          Float($0) > 0 && $0 <= 1
+            ? nil : "must be above 0 and at most 1, not \($0.json.lineText)"
+        },
         "Part of the classes, drawn anew each step, that training's loss is over beside those of the"
           + " batch (sampled softmax, for very many classes); 1: all. Evaluation is over all."),
     ]

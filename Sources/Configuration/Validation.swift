@@ -46,7 +46,12 @@ extension RunConfiguration {
       throw clusterPath.key("workers").error(
         "\(cluster.workers) workers cannot share a global batch of \(globalBatch) examples")
     }
-    try checkSlices(of: plan, at: clusterPath.key("fcNodes"))
+    guard cluster.minimumWorkers <= cluster.workers else {
+      throw clusterPath.key("minimumWorkers").error(
+        "a run of \(cluster.workers) workers would wait for \(cluster.minimumWorkers) for ever; take"
+          + " at most as many as cluster.workers")
+    }
+    try checkSlices(of: plan)
     let chunks = ChunkTable(stages: plan.stages, maximumElements: cluster.chunkElements).chunks
       .count
     guard cluster.serverShards <= max(chunks, 1) else {
@@ -100,20 +105,6 @@ extension RunConfiguration {
       throw ConfigurationError(
         keyPath: "network.layers[\(network.layers.count - 1)].units",
         "the data set has \(classes) classes, the network's last layer \(plan.classes) units")
-    }
-  }
-
-  /// Every FC node must own something of every activation it has a part in.
-  private func checkSlices(
-    of plan: NetworkPlan, at path: ConfigurationPath
-  ) throws(ConfigurationError) {
-    let nodes = cluster.fcNodes
-    var narrowest = (count: plan.features, what: "features of the conv layers")
-    for layer in plan.fullyConnected where layer.output.count < narrowest.count {
-      narrowest = (layer.output.count, "units of \(layer.name)")
-    }
-    guard nodes <= narrowest.count else {
-      throw path.error("\(nodes) FC nodes cannot share the \(narrowest.count) \(narrowest.what)")
     }
   }
 
@@ -218,6 +209,10 @@ extension RunConfiguration {
 
   private func checkDecay(at path: ConfigurationPath) throws(ConfigurationError) {
     let decay = optimizer.decay
+    guard decay.warmupEpochs < Double(epochs) else {
+      throw path.key("warmupEpochs").error(
+        "must be below the \(epochs) epochs of the run, not \(decay.warmupEpochs.json.lineText)")
+    }
     guard decay.kind == .steps else {
       for (key, given) in [("atFractions", decay.atFractions), ("atEpochs", decay.atEpochs)]
       where !given.isEmpty {

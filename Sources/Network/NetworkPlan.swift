@@ -39,6 +39,16 @@ package struct NetworkPlan: Hashable, Sendable {
 
   package var layers: [Layer] { convolutional + fullyConnected }
 
+  /// Units of the narrowest activation of the fully connected part, of which every FC node must own
+  /// something, and the layer that makes it; `nil` for the convolutional part.
+  package var narrowest: (units: Int, layer: String?) {
+    var narrowest: (units: Int, layer: String?) = (features, nil)
+    for layer in fullyConnected where layer.output.count < narrowest.units {
+      narrowest = (layer.output.count, layer.name)
+    }
+    return narrowest
+  }
+
   /// Infers shapes and checks that the network can exist.
   ///
   /// - Throws: `NetworkError` naming the layer and the field.

@@ -138,6 +138,7 @@ struct TrainingPlan {
     }
     if let clip = optimizer.clipValue { lines.append("gradients are cut to +-\(clip)") }
     if total == 0 { return lines }
+    lines += rateCourse(total)
     var cells = [["step", "epoch", "conv weights", "fc weights", "conv biases", "fc biases"]]
     let perEpoch = Double(facts.trainingExamples) / Double(context.plan.globalBatch)
     for step in rateSteps(total) {
@@ -153,15 +154,31 @@ struct TrainingPlan {
     return lines + TextTable.lines(cells, leftColumns: 0)
   }
 
+  /// Where the rate changes, in steps: epochs are parts of a run of steps.
+  private func rateCourse(_ total: Int) -> [String] {
+    let decay = context.configuration.optimizer.decay
+    let epochs = context.configuration.epochs
+    var course: [String] = []
+    let warmup = decay.warmup(of: total, epochs: epochs)
+    if warmup >= Double(total) {
+      course.append("rises to the end of the run, which is shorter than its warm-up")
+    } else if warmup > 0 {
+      course.append("rises over the first \(NetworkTable.grouped(Int(warmup))) steps")
+    }
+    let milestones = decay.milestones(of: total, epochs: epochs)
+    if decay.kind == .steps, !milestones.isEmpty {
+      let steps = milestones.map { NetworkTable.grouped($0) }.joined(separator: ", ")
+      course.append("times \(decay.factor) at step\(milestones.count == 1 ? "" : "s") \(steps)")
+    }
+    return course.isEmpty ? [] : [course.joined(separator: "; ")]
+  }
+
   private func rateSteps(_ total: Int) -> [Int] {
     let decay = context.configuration.optimizer.decay
-    let epochs = Double(context.configuration.epochs)
-    let warmup = max(
-      decay.warmupSteps, Int((decay.warmupEpochs * Double(total) / epochs).rounded()))
-    var fractions = (0..<8).map { Double($0) / 8 }
-    if decay.kind == .steps { fractions += decay.atFractions + decay.atEpochs.map { $0 / epochs } }
-    var steps = Set(fractions.map { Int(($0 * Double(total)).rounded(.up)) })
-    steps.formUnion([0, warmup, total - 1])
+    let epochs = context.configuration.epochs
+    var steps = Set((0..<8).map { Int((Double($0) / 8 * Double(total)).rounded(.up)) })
+    if decay.kind == .steps { steps.formUnion(decay.milestones(of: total, epochs: epochs)) }
+    steps.formUnion([0, Int(min(decay.warmup(of: total, epochs: epochs), 0x1p62)), total - 1])
     return steps.filter { $0 >= 0 && $0 < total }.sorted()
   }
 

@@ -220,13 +220,81 @@ import Testing
       "{ dataset: { kind: \"synthetic\", classes: 11 } }",
       "network.layers[18].units: the data set has 11 classes, the network's last layer 10 units"
     ),
+    (
+      "{ dataset: { kind: \"synthetic\", examples: 4294967296 } }",
+      "dataset.examples: must be between 1 and 4294967295, not 4294967296"
+    ),
+    (
+      "{ network: { input: [1, 8, 8], layers: [{ type: \"fc\", units: 9 }], sampleRate: 1e-50 } }",
+      "network.sampleRate: must be above 0 and at most 1, not 1e-50"
+    ),
+    (
+      "{ optimizer: { decay: { warmupEpochs: 10 } } }",
+      "optimizer.decay.warmupEpochs: must be below the 10 epochs of the run, not 10"
+    ),
+    (
+      "{ optimizer: { decay: { warmupEpochs: 1e30 } } }",
+      "optimizer.decay.warmupEpochs: must be between 0 and 1048576, not 1e+30"
+    ),
+    (
+      "{ cluster: { workers: 2, minimumWorkers: 3 } }",
+      "cluster.minimumWorkers: a run of 2 workers would wait for 3 for ever; take at most as many as"
+        + " cluster.workers"
+    ),
   ])
   func `a value out of range is refused`(text: String, expected: String) {
     #expect(Self.line(text) == "run.json5: \(expected)")
   }
 
-  static func network(_ layers: String, input: String = "[4, 8, 8]") -> String {
-    "{ network: { input: \(input), layers: [\(layers)] } }"
+  static func network(
+    _ layers: String, input: String = "[4, 8, 8]", _ more: String = ""
+  ) -> String {
+    "{ network: { input: \(input), layers: [\(layers)] }, \(more) }"
+  }
+
+  private static let wide =
+    "{ type: 'conv', channels: 32, kernel: 3, padding: 1 }, 'relu', { type: 'fc', units: 10"
+  private static let tooWide = "more than the 1048576 of a message's longest row"
+
+  @Test(arguments: [
+    (
+      network("\(wide) }", input: "[3, 224, 224]"),
+      "cluster.fcNodes: an FC node would own 1605632 features of the conv layers, \(tooWide): take 2"
+        + " FC nodes or more"
+    ),
+    (
+      network(
+        "\(wide), form: 'gather-input' }", input: "[3, 224, 224]", "cluster: { fcNodes: 2 }"),
+      "network.layers[2].form: an FC node's weights of fc2 would have 1605632 columns, \(tooWide):"
+        + " \"scatter-output\" cuts them among the FC nodes"
+    ),
+    (
+      network(
+        "\(wide) }", input: "[3, 224, 224]", "cluster: { fcNodes: 2, fcLoss: 'recut' }"),
+      "cluster.fcLoss: \"recut\" may leave one FC node, and an FC node would own 1605632 features of"
+        + " the conv layers, \(tooWide): set \"wait\""
+    ),
+    (network("\(wide) }", input: "[3, 224, 224]", "cluster: { fcNodes: 2 }"), ""),
+    // The largest: 1048576 features, and 1023 rows of which two do not fit a frame.
+    (network("{ type: 'fc', units: 2 }", input: "[1, 1024, 1024]", "globalBatch: 1023"), ""),
+    (
+      network("{ type: 'fc', units: 2 }", input: "[1, 1024, 1024]", "globalBatch: 1024"),
+      "cluster.fcNodes: a message would have 1025 frames, more than 1024: take more FC nodes, more"
+        + " schedule.subBatches or a smaller globalBatch"
+    ),
+    (
+      network(
+        "{ type: 'fc', units: 2 }", input: "[1, 1024, 1024]",
+        "globalBatch: 2046, schedule: { kind: 'scattered', subBatches: 2 }"), ""
+    ),
+    (
+      network(
+        "{ type: 'fc', units: 2 }", input: "[1, 1024, 1024]",
+        "globalBatch: 2046, cluster: { workers: 2, minimumWorkers: 2 }"), ""
+    ),
+  ])
+  func `slices that do not go into messages are refused`(text: String, expected: String) {
+    #expect(Self.line(text) == (expected.isEmpty ? "" : "run.json5: \(expected)"))
   }
 
   @Test(arguments: [

@@ -45,6 +45,7 @@ import Training
           steps; momentum 0.9, weight decay 0.0005 (not of biases), rule paper-2012
           linear scaling from a batch of 10: conv layers step on 20, fc layers on 20 examples
           gradients are cut to +-0.5
+          rises over the first 2 steps; times 0.1 at step 35
           step  epoch  conv weights  fc weights  conv biases  fc biases
              0   0.00       1.0e-01     1.0e-01      2.0e-01    2.0e-01
              2   0.40       2.0e-01     2.0e-01      4.0e-01    4.0e-01
@@ -82,6 +83,30 @@ import Training
           gathered: the batch goes through the fc nodes as one
           on the wire: activations fp32, gradients fp32, parameters fp32
         """))
+  }
+
+  /// `steps` replaces `epochs`, but epochs of the rate stay parts of the run.
+  @Test(arguments: [
+    ("steps: 450000", "rises over the first 225,000 steps; times 0.1 at steps 90,000, 405,000"),
+    ("epochs: 10", "rises over the first 25 steps; times 0.1 at steps 10, 45"),
+    (
+      "steps: 4",
+      "rises to the end of the run, which is shorter than its warm-up; times 0.1 at step 1"
+    ),
+  ])
+  func `milestones in epochs are shown in steps`(length: String, expected: String) throws {
+    let configuration = try RunConfiguration.parse(
+      text: """
+        {
+          network: { input: [1, 6, 6], layers: [{ type: 'fc', units: 5 }] },
+          dataset: { kind: 'synthetic', examples: 100 }, globalBatch: 20, \(length),
+          optimizer: { decay: {
+            kind: 'steps', atEpochs: [2, 9], warmupEpochs: 5, warmupSteps: 5 } },
+        }
+        """, source: "small.json5")
+    let context = try RunContext(configuration)
+    let text = try TrainingPlan(context, OpenDataset(context), runDirectory: "runs/x").text
+    #expect(text.contains("\n  \(expected)\n"), "\(text)")
   }
 
   @Test func `what is not as usual is in the plan`() throws {
