@@ -20,6 +20,7 @@ final class RunFacts: Sendable {
       network: configuration.network.name ?? "custom", steps: 0, epoch: 0,
       seed: configuration.seed, globalBatch: configuration.globalBatch, trainingExamples: 0,
       evaluationExamples: 0, datasetFingerprint: "", workers: 0, fcNodes: 0, view: 0)
+    manifest.velocityRule = configuration.optimizer.rule.rawValue
     if let resumed {
       manifest.history =
         resumed.manifest.history + [

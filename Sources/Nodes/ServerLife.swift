@@ -65,10 +65,20 @@ package struct ServerLife {
       probe: probe, observer: observer, onModel: onModel)
   }
 
-  private mutating func prepare(fcNodes: Int) throws {
-    var configuration = run.configuration
+  /// A run's configuration with so many FC nodes: every member will check it.
+  static func recut(
+    _ configuration: RunConfiguration, _ fcNodes: Int
+  ) throws(ConfigurationError) -> RunConfiguration {
+    var configuration = configuration
     configuration.cluster.fcNodes = fcNodes
-    run = try RunContext(configuration, inputs: run.inputs)
+    // The last one has no other to keep its slice too.
+    if fcNodes == 1 { configuration.cluster.fcMirror = false }
+    try configuration.validate()
+    return configuration
+  }
+
+  private mutating func prepare(fcNodes: Int) throws {
+    run = try RunContext(Self.recut(run.configuration, fcNodes), inputs: run.inputs)
     guard let directory = options.runDirectory else { return }
     options.resume = directory.newestCheckpoint { log.warning($0) } ?? options.resume
   }

@@ -69,6 +69,9 @@ package struct CheckpointManifest: Codable, Hashable, Sendable {
   /// Nodes lost, goings back and steps that were not applied, earlier lives included; absent where
   /// there were none.
   package var faultsSurvived: Int?
+  /// `optimizer.rule` of the velocities: one has the learning rate in them, the other has not. Absent
+  /// in checkpoints of earlier versions.
+  package var velocityRule: String?
   /// One line for each event worth keeping: earlier lives, who came and went, views.
   package var history: [String]
   /// The other files; the store fills them in.
@@ -97,6 +100,21 @@ package struct CheckpointManifest: Codable, Hashable, Sendable {
     self.loss = loss
     self.testAccuracy = testAccuracy
     self.history = history
+  }
+
+  /// Checks that a run that goes on from here reads the velocities as they were written.
+  ///
+  /// - Throws: `ConfigurationError` where its rule is another: the first steps would be too large, or
+  ///   too small, by the learning rate.
+  package func checkVelocities(
+    for configuration: RunConfiguration
+  ) throws(ConfigurationError) {
+    let rule = configuration.optimizer.rule.rawValue
+    guard let velocityRule, velocityRule != rule else { return }
+    throw ConfigurationError(
+      keyPath: "optimizer.rule",
+      "the checkpoint after \(steps) steps has velocities of \"\(velocityRule)\", which \"\(rule)\" would"
+        + " misread; go on with \"\(velocityRule)\"")
   }
 
   /// Bytes of the files together; at most the largest number where a manifest claims more.

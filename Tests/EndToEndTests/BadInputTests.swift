@@ -34,6 +34,21 @@ struct BadInputTests {
     }
   }
 
+  @Test func `more workers than a run may have can be planned, not begun`() throws {
+    for command in ["train", "server"] {
+      let program = try Program([
+        command, "lenet5", "--workers", "600", "--set", "globalBatch=600", "--run-dir",
+        "\(scratch.path)/run",
+      ])
+      expectOneLine(
+        program, code: 2, ["cluster.workers: a run has at most 512 workers, not 600"])
+    }
+    let plan = try Program([
+      "plan", "lenet5", "--workers", "600", "--set", "globalBatch=600", "--flops", "1e11",
+    ])
+    #expect(plan.finish() == 0, "\(plan.output)")
+  }
+
   @Test func `a port that is taken is named, and what to do`() throws {
     let (server, address) = try server()
     let second = try Program([

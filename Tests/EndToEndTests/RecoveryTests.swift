@@ -1,5 +1,7 @@
 import Foundation
+import Kernels
 import Observability
+import Tensors
 import Testing
 import Training
 
@@ -16,9 +18,10 @@ struct RecoveryTests {
   private func log(_ name: String) -> String { cluster.scratch.text("run/\(name).log") }
 
   private func expectUndisturbed(
-    within tolerance: Float, _ location: SourceLocation = #_sourceLocation
+    within tolerance: Float, _ precision: NumberFormat = .fp32,
+    _ location: SourceLocation = #_sourceLocation
   ) throws {
-    try cluster.expectUndisturbed(within: tolerance, location)
+    try cluster.expectUndisturbed(within: tolerance, precision, location)
   }
 
   @Test func `a run that is stopped and resumed gives the same bits`() throws {
@@ -44,6 +47,22 @@ struct RecoveryTests {
     #expect(events.map(\.secondsSinceStart) == events.map(\.secondsSinceStart).sorted())
     #expect(
       events.contains { $0.text.contains("goes on after") && $0.secondsSinceStart >= earlier })
+  }
+
+  /// One rule's velocities are the other's times the learning rate.
+  @Test func `a run is not resumed under a rule that misreads its velocities`() throws {
+    let more = ["--set", "checkpoint.everySteps=20"]
+    let first = try cluster.train(more + ["--set", "optimizer.rule=pytorch"])
+    #expect(first.finish() == 0, "\(first.output)")
+    let resumed = ["train", "--resume", run, "--set", "steps=80", "--listen", "tcp://127.0.0.1:0"]
+    let other = try Program(resumed + ["--set", "optimizer.rule=paper-2012"])
+    #expect(other.finish() == 2, "\(other.output)")
+    #expect(
+      other.output.contains(
+        "optimizer.rule: the checkpoint after 60 steps has velocities of \"pytorch\", which"
+          + " \"paper-2012\" would misread; go on with \"pytorch\""), "\(other.output)")
+    let same = try Program(resumed)
+    #expect(same.finish() == 0, "\(same.output)")
   }
 
   @Test func `a cluster that is killed as a whole goes on with the same bits`() throws {
@@ -91,9 +110,12 @@ struct RecoveryTests {
     cluster.expectNoOrphans(server)
   }
 
-  @Test func `a killed fc node costs no step if its slice is mirrored`() throws {
+  @Test(arguments: Array(KernelLibrary.precisions))
+  func `a killed fc node costs no step if its slice is mirrored`(precision: NumberFormat) throws {
     let program = try cluster.train(
-      ["--fc-mirror"] + Self.gentle + ["--set", "checkpoint.everySteps=1000000"])
+      ["--fc-mirror"] + Self.gentle + [
+        "--set", "checkpoint.everySteps=1000000", "--set", "precision=\(precision)",
+      ])
     let server = try cluster.address()
     let before = try cluster.reach(step: 150, at: server)
     let node = try #require(before.nodes.first { "\($0.name)" == "fc 1" })
@@ -102,7 +124,7 @@ struct RecoveryTests {
     #expect(program.output.contains("fc-1 started again"), "\(program.output)")
     #expect(log("server").contains("is taken from its mirror, fc 0"), "\(log("server"))")
     #expect(log("server").contains(", 0 steps to repeat"), "\(log("server"))")
-    try expectUndisturbed(within: 0)
+    try expectUndisturbed(within: 0, precision)
     cluster.expectNoOrphans(server)
   }
 
@@ -119,9 +141,10 @@ struct RecoveryTests {
     cluster.expectNoOrphans(server)
   }
 
-  @Test func `with recut the fc nodes that are left share the layers`() throws {
+  @Test(arguments: [[], ["--fc-mirror"]])
+  func `with recut the fc nodes that are left share the layers`(mirror: [String]) throws {
     let program = try cluster.train(
-      ["--set", "cluster.fcLoss=recut"] + Self.gentle)
+      ["--set", "cluster.fcLoss=recut"] + mirror + Self.gentle)
     let server = try cluster.address()
     let before = try cluster.catchUp(step: 150, at: server)
     let node = try #require(before.nodes.first { "\($0.name)" == "fc 1" })

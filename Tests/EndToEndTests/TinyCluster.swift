@@ -1,5 +1,6 @@
 import Foundation
 import Observability
+import Tensors
 import Testing
 import Training
 
@@ -121,9 +122,14 @@ extension TinyCluster {
   ]
 
   /// The parameters at the end of the gentle run that nothing disturbs: the same for all tests.
-  private static let undisturbed = Result {
+  private static let undisturbed = Result { try model(.fp32) }
+  private static let undisturbedInHalf = Result { try model(.bf16) }
+
+  private static func model(
+    _ precision: NumberFormat
+  ) throws -> [(name: String, values: [Float])] {
     let cluster = try TinyCluster()
-    let program = try cluster.train(gentle)
+    let program = try cluster.train(gentle + ["--set", "precision=\(precision)"])
     #expect(program.finish() == 0, "\(program.output)")
     let model = try SafeTensorsReader(path: "\(cluster.run)/model.safetensors")
     return try model.names.map { (name: $0, values: try model.tensor(named: $0).values) }
@@ -131,10 +137,11 @@ extension TinyCluster {
 
   /// Checks that the run's model is that of the undisturbed one.
   func expectUndisturbed(
-    within tolerance: Float, _ location: SourceLocation = #_sourceLocation
+    within tolerance: Float, _ precision: NumberFormat = .fp32,
+    _ location: SourceLocation = #_sourceLocation
   ) throws {
     let found = try SafeTensorsReader(path: "\(run)/model.safetensors")
-    let expected = try Self.undisturbed.get()
+    let expected = try (precision == .fp32 ? Self.undisturbed : Self.undisturbedInHalf).get()
     #expect(found.names == expected.map(\.name), sourceLocation: location)
     for (name, values) in expected {
       let difference = zip(values, try found.tensor(named: name).values).map { abs($0 - $1) }.max()

@@ -1,4 +1,6 @@
 import Configuration
+import Coordination
+import Training
 
 extension Option {
   static let observedServer = Option(
@@ -105,14 +107,31 @@ extension ParsedArguments {
   }
 
   /// The run configuration that CONFIG and the options describe.
+  func runConfiguration() throws(ConfigurationError) -> RunConfiguration {
+    try RunConfiguration.load(positional(0), overrides: configurationOverrides)
+  }
+
+  /// The same of a run that is to be, which a plan need not be.
   ///
   /// - Parameter resumed: the run that is resumed; its configuration serves where none is named.
   func runConfiguration(
-    resumed: ResumedRun? = nil
+    resumed: ResumedRun?
   ) throws(ConfigurationError) -> RunConfiguration {
-    guard let resumed else {
-      return try RunConfiguration.load(positional(0), overrides: configurationOverrides)
+    let configuration =
+      if let resumed { try configuration(of: resumed) } else { try runConfiguration() }
+    let workers = configuration.cluster.workers
+    guard workers <= Membership.mostWorkers else {
+      throw ConfigurationError(
+        keyPath: "cluster.workers",
+        "a run has at most \(Membership.mostWorkers) workers, not \(workers)")
     }
+    try resumed?.checkpoint.manifest.checkVelocities(for: configuration)
+    return configuration
+  }
+
+  private func configuration(
+    of resumed: ResumedRun
+  ) throws(ConfigurationError) -> RunConfiguration {
     var overrides = configurationOverrides
     if string("run-dir") == nil {
       overrides.append(
