@@ -68,10 +68,10 @@ package struct Recommendation: Sendable {
   ) -> [ClusterShape] {
     var nodes = [fcNodes ?? (base.mirrorsFC ? 2 : 1)]
     if fcNodes == nil {
-      while let last = nodes.last, last * 2 <= min(base.workers, plan.classes) {
-        nodes.append(last * 2)
-      }
-      if base.workers <= plan.classes, base.workers > nodes[nodes.count - 1] {
+      // More could not each own something of every activation.
+      let most = plan.narrowest.units
+      while let last = nodes.last, last * 2 <= min(base.workers, most) { nodes.append(last * 2) }
+      if base.workers <= most, base.workers > nodes[nodes.count - 1] {
         nodes.append(base.workers)
       }
     }
@@ -124,7 +124,7 @@ package struct ScalingForecast: Sendable {
     let share = base.share
     var alone = base
     (alone.workers, alone.fcNodes, alone.globalBatch) = (1, 1, share)
-    alone.layout = .beside
+    (alone.layout, alone.mirrorsFC) = (.beside, false)
     // A machine's own cores can pipeline too; the faster way is the measure.
     single = max(
       Double(share) / Rival.ring.seconds(plan, alone, speeds),

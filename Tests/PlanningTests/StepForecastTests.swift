@@ -31,6 +31,29 @@ import Testing
     #expect(forecast.seconds <= longest)
   }
 
+  @Test func `no more FC nodes are recommended than there are units of the narrowest layer`() throws
+  {
+    let plan = try RunConfiguration.parse(
+      text: """
+        { network: { input: [3, 64, 64], layers: [ { type: 'fc', units: 4096 }, 'relu',
+          { type: 'fc', units: 3 }, 'relu', { type: 'fc', units: 4096 } ] },
+          dataset: { kind: 'synthetic' } }
+        """, source: "test"
+    ).networkPlan()
+    let shape = Self.shape(16, 1, link: nil, layout: .beside)
+    let found = Recommendation(plan, shape, Speeds(plan, flops: 1e9))
+    #expect(found.shape.fcNodes == 2)
+  }
+
+  @Test func `the machine alone that others are compared with has no mirror`() throws {
+    let plan = try Self.alexNet()
+    let speeds = Speeds(plan, flops: 1e11)
+    var shape = Self.shape(4, 4, link: 119e6, layout: .beside)
+    let plain = ScalingForecast(plan, shape, speeds, counts: [1]).single
+    shape.mirrorsFC = true
+    #expect(ScalingForecast(plan, shape, speeds, counts: [1]).single == plain)
+  }
+
   @Test func `a slow link is the step`() throws {
     let plan = try Self.alexNet()
     let shape = Self.shape(4, 4, link: 1e6, layout: .beside)
