@@ -7,8 +7,10 @@ struct SamplePictures: Sendable {
   private let channels: Int
   private let height: Int
   private let width: Int
-  /// Pixels of the input that one of the picture is the mean of, each way.
-  private let scale: Int
+  /// Rows and columns of the input that a pixel of the picture is the mean of: as many, so that
+  /// nothing is stretched, but where the input has fewer.
+  private let rows: Int
+  private let columns: Int
   private let names: Frame?
 
   /// - Parameters:
@@ -18,7 +20,8 @@ struct SamplePictures: Sendable {
     channels = input[0]
     height = input[1]
     width = input[2]
-    scale = (max(height, width) + Limits.sampleSide - 1) / Limits.sampleSide
+    let scale = (max(height, width) + Limits.sampleSide - 1) / Limits.sampleSide
+    (rows, columns) = (min(scale, height), min(scale, width))
     let text = (classNames ?? []).map { "\($0.replacing("\n", with: " "))\n" }.joined()
     names =
       text.isEmpty || text.utf8.count > Limits.logBytes ? nil : Frame(copying: Array(text.utf8))
@@ -35,7 +38,7 @@ struct SamplePictures: Sendable {
     guard !labels.isEmpty else { return nil }
     let pictures = Pictures(
       firstRow: first, rows: labels.count, channels: channels == 3 ? 3 : 1,
-      height: height / scale, width: width / scale)
+      height: height / rows, width: width / columns)
     let size = channels * height * width
     var pixels: [UInt8] = []
     for row in 0..<labels.count {
@@ -54,11 +57,11 @@ struct SamplePictures: Sendable {
       for x in 0..<shape.width {
         for channel in 0..<shape.channels {
           var sum: Float = 0
-          for dy in 0..<scale {
-            let line = (channel * height + y * scale + dy) * width + x * scale
-            for index in line..<line + scale { sum += values[index] }
+          for dy in 0..<rows {
+            let line = (channel * height + y * rows + dy) * width + x * columns
+            for index in line..<line + columns { sum += values[index] }
           }
-          means.append(sum.isFinite ? sum / Float(scale * scale) : 0)
+          means.append(sum.isFinite ? sum / Float(rows * columns) : 0)
         }
       }
     }

@@ -3,6 +3,7 @@ import Observability
 import Tensors
 import Testing
 
+@testable import Datasets
 @testable import Nodes
 
 /// Pictures and guesses on their way to people.
@@ -63,6 +64,28 @@ import Testing
     let (late, lateFrames) = Self.guesses(step: 16, rows: 1, [1], [0.4])
     desk.take(late, lateFrames, rank: 0)
     #expect(desk.snapshot(fcNodes: 2)?.step == 16)
+  }
+
+  @Test(arguments: [
+    (Shape(1, 1, 784), 1, 60), (Shape(1, 784, 1), 60, 1), (Shape(1, 5, 130), 1, 43),
+    (Shape(3, 65, 130), 21, 43), (Shape(1, 28, 28), 28, 28),
+  ])
+  func `inputs of any shape have pictures`(input: Shape, height: Int, width: Int) throws {
+    let request = BatchRequest(kind: .evaluation, firstPosition: 0, rows: 2)
+    let batch = Batch(request: request, exampleCount: input.count)
+    // Each row of the input is brighter than the one before, or each column where there is one row.
+    let isLine = input[1] == 1
+    for index in batch.images.indices {
+      let column = index % input[2]
+      batch.images[index] = Float(isLine ? column : index / input[2] % input[1])
+    }
+    for row in 0..<2 { batch.labels[row] = Int32(row) }
+    let made = try #require(SamplePictures(input: input, classNames: nil).make(batch, request))
+    #expect(made.0.height == height && made.0.width == width)
+    #expect(made.1[1].byteCount == 2 * input[0] * height * width)
+    let pixels = Array(made.1[1].bytes.prefix(made.1[1].byteCount / 2))
+    #expect(pixels == pixels.sorted())
+    if isLine || height > 1 { #expect(pixels.first == 0 && pixels.last == 255) }
   }
 
   @Test func `without pictures there is nothing to show`() {
