@@ -32,7 +32,7 @@ extension RunConfiguration {
 
   /// A row of a matrix lies in one frame, and a message has a bounded number of these.
   private func sliceProblem(of plan: NetworkPlan, nodes: Int) -> SliceProblem? {
-    let widest = Limits.frameBytes / 4
+    let widest = DenseCut.frameFloats
     let cut = DenseCut(plan, nodes: nodes)
     let limit = "more than the \(widest) of a message's longest row"
     func more(_ columns: Int) -> String {
@@ -65,7 +65,7 @@ extension RunConfiguration {
 
   /// Frames of the longest message of a step, when no more workers are left than must be.
   private func mostFrames(_ cut: DenseCut) -> Int {
-    let widest = Limits.frameBytes / 4
+    let widest = DenseCut.frameFloats
     func frames(_ rows: Int, _ columns: Int) -> Int {
       guard columns > 0 else { return 0 }
       let rowsEach = widest / columns

@@ -51,9 +51,6 @@ extension DenseCut {
 
 /// A column range of a row-major matrix that goes out as frames.
 struct DensePayload {
-  /// Upper bound of a frame (`Limits.frameBytes` of the protocol).
-  static let frameFloats = 4 << 20 / MemoryLayout<Float>.stride
-
   /// First row, first column.
   let source: UnsafePointer<Float>
   /// Rows of the payload.
@@ -66,12 +63,12 @@ struct DensePayload {
   /// Copies the rows into frames of whole rows, or of parts of one row if a row is too long.
   func frames(_ pool: FramePool) -> [Frame] {
     guard rows > 0, columns > 0 else { return [] }
-    let rowsPerFrame = max(1, Self.frameFloats / columns)
+    let rowsPerFrame = max(1, DenseCut.frameFloats / columns)
     var frames: [Frame] = []
     for first in Swift.stride(from: 0, to: rows, by: rowsPerFrame) {
       let count = min(rowsPerFrame, rows - first)
-      for column in Swift.stride(from: 0, to: columns, by: Self.frameFloats) {
-        let width = min(Self.frameFloats, columns - column)
+      for column in Swift.stride(from: 0, to: columns, by: DenseCut.frameFloats) {
+        let width = min(DenseCut.frameFloats, columns - column)
         let frame = pool.frame(floats: count * width) { target in
           let start = target.baseAddress.unsafelyUnwrapped
           for row in 0..<count {

@@ -65,6 +65,15 @@ package struct DenseCut: Hashable, Sendable {
     }
   }
 
+  /// Floats of the protocol's largest frame (`Limits.frameBytes`), in which a row must lie that a
+  /// worker sends or a checkpoint has.
+  package static let frameFloats = 1 << 20
+
+  /// Columns of the longest of these rows: of the features, or of a layer's weights on a node.
+  package var longestRow: Int {
+    layers.reduce(featureSlices[0].count) { max($0, $1.weightRegion(rank: 0).columns.count) }
+  }
+
   /// Floats an example that node `rank` sends to the node that mirrors its slice: of each layer's
   /// gradient of the weights, the factor that only `rank` has.
   package func mirroredColumns(of rank: Int) -> Int {

@@ -66,10 +66,14 @@ package struct Recommendation: Sendable {
   private static func candidates(
     _ plan: NetworkPlan, _ base: ClusterShape, fcNodes: Int?
   ) -> [ClusterShape] {
-    var nodes = [fcNodes ?? (base.mirrorsFC ? 2 : 1)]
+    // More could not each own something of every activation, fewer not send their rows.
+    let most = plan.narrowest.units
+    var fewest = base.mirrorsFC ? 2 : 1
+    while fewest * 2 <= most, DenseCut(plan, nodes: fewest).longestRow > DenseCut.frameFloats {
+      fewest *= 2
+    }
+    var nodes = [fcNodes ?? fewest]
     if fcNodes == nil {
-      // More could not each own something of every activation.
-      let most = plan.narrowest.units
       while let last = nodes.last, last * 2 <= min(base.workers, most) { nodes.append(last * 2) }
       if base.workers <= most, base.workers > nodes[nodes.count - 1] {
         nodes.append(base.workers)

@@ -45,10 +45,24 @@ import Testing
     #expect(found.shape.fcNodes == 2)
   }
 
+  @Test func `as many FC nodes are recommended as their slices need to go into messages`() throws {
+    let plan = try RunConfiguration.parse(
+      text: """
+        { network: { input: [3, 224, 224], layers: [
+            { type: 'conv', channels: 32, kernel: 3, padding: 1 }, { type: 'fc', units: 10 } ] },
+          cluster: { fcNodes: 2 }, dataset: { kind: 'synthetic' } }
+        """, source: "test"
+    ).networkPlan()
+    let shape = Self.shape(1, 1, link: nil)
+    let found = Recommendation(plan, shape, Speeds(plan, flops: 1e11))
+    #expect(found.shape.fcNodes == 2)
+  }
+
   @Test func `the machine alone that others are compared with has no mirror`() throws {
     let plan = try Self.alexNet()
     let speeds = Speeds(plan, flops: 1e11)
     var shape = Self.shape(4, 4, link: 119e6, layout: .beside)
+    shape.globalBatch = 32
     let plain = ScalingForecast(plan, shape, speeds, counts: [1]).single
     shape.mirrorsFC = true
     #expect(ScalingForecast(plan, shape, speeds, counts: [1]).single == plain)
