@@ -41,6 +41,8 @@ struct RunMonitor {
   /// Steps over which the status averages loss and accuracy: fewer follow faster, more are calmer.
   private static let recentSteps = 50
   private static let eventsKept = 20
+  /// What is longer would spoil the rate, microseconds: nothing was computed in that time.
+  private static let longPause: Microseconds = 5_000_000
   /// Between two snapshots on the board, microseconds.
   private static let publishingInterval: Microseconds = 250_000
 
@@ -123,6 +125,13 @@ struct RunMonitor {
     guard commit.kind.isTraining else { return }
     examplesDone += UInt64(context.plan.globalBatch)
     rate.record(total: examplesDone, at: seconds(now))
+  }
+
+  /// The server's process did not run for so long.
+  mutating func slept(_ gap: Microseconds) {
+    // Through a short pause of a busy machine the others may have worked on.
+    guard gap > Self.longPause else { return }
+    rate.slept(Double(gap) / 1_000_000)
   }
 
   mutating func measured(_ step: UInt64, _ tally: Tally, _ core: ServerCore) {

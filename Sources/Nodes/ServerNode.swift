@@ -213,7 +213,7 @@ package final class ServerNode {
   /// One pass over everything that may have happened.
   private func turn() throws {
     let present = MonotonicClock.now()
-    if let gap = pauses.look(present) { handle(.slept(gap)) }
+    if let gap = pauses.look(present) { slept(gap) }
     for reason in commands.drain() {
       handle(.stop(reason: reason))
     }
@@ -279,6 +279,12 @@ package final class ServerNode {
     if let facts = core.dataset, validation.rates.totalSteps == 0 {
       validation.rates.totalSteps = context.plan.totalSteps(facts)
     }
+  }
+
+  /// The process did not run for so long.
+  private func slept(_ gap: Microseconds) {
+    handle(.slept(gap))
+    monitor.slept(gap)
   }
 
   /// A second signal ends the process where it stands, as a kill would: its other threads may wait

@@ -1,7 +1,7 @@
 /// Examples a second over a sliding window. Time enters as an argument.
 package struct RateMeter: Sendable {
   private struct Sample {
-    let seconds: Double
+    var seconds: Double
     let total: UInt64
   }
 
@@ -40,6 +40,12 @@ package struct RateMeter: Sendable {
     while samples.count > 1, samples[1].seconds <= seconds - windowSeconds {
       samples.removeFirst()
     }
+  }
+
+  /// Nobody did anything for so long, up to now: that time does not count.
+  package mutating func slept(_ gap: Double) {
+    for index in samples.indices { samples[index].seconds += gap }
+    latest?.seconds += gap
   }
 
   /// Examples a second: what was done since the window's first sample over the time since then.

@@ -61,4 +61,14 @@ import Testing
     meter.record(total: 200, at: 11)
     #expect(meter.rate(at: 12) == 50)
   }
+
+  @Test func `a pause in which nobody did anything leaves the rate as it was`() throws {
+    var meter = RateMeter(windowSeconds: 10)
+    for second in 0...20 { meter.record(total: UInt64(second * 100), at: Double(second)) }
+    meter.slept(3600)
+    #expect(meter.rate(at: 3620) == 100)
+    for second in 21...25 { meter.record(total: UInt64(second * 100), at: Double(3600 + second)) }
+    #expect(meter.rate(at: 3625) == 100)
+    #expect(meter.secondsLeft(remaining: 1000, at: 3625) == 10)
+  }
 }
