@@ -169,7 +169,8 @@ let package = Package(
         "Kernels", "Transport", "Datasets", "Wire",
       ], swiftSettings: house),
     .testTarget(
-      name: "crosscutTests", dependencies: ["crosscut", "Configuration", "Nodes", "Training"],
+      name: "crosscutTests",
+      dependencies: ["crosscut", "Configuration", "Nodes", "Observability", "Training"],
       swiftSettings: house),
     .testTarget(
       name: "PaperTests", dependencies: ["Configuration", "Network", "Kernels", "Tensors"],

@@ -56,7 +56,7 @@ package enum Format {
   }
 
   /// A length of time in at most two units: "0.4 s", "12 s", "3 min 05 s", "2 h 07 min", "3 d 04 h".
-  static func duration(_ seconds: Double?) -> String {
+  package static func duration(_ seconds: Double?) -> String {
     guard let seconds else { return "-" }
     guard seconds.isFinite, seconds < 1e12 else { return "-" }
     if seconds > 0 && seconds < 0.05 { return "<0.1 s" }

@@ -122,7 +122,7 @@ package struct RunComparison: Sendable {
       out += "\(Format.significant(value))</text>"
       let place = right * Double(step) / 4
       out += "<text x=\"\(Format.fixed(x(place), 1))\" y=\"\(top + 280)\" text-anchor=\"middle\">"
-      out += "\(Int(place))</text>\n"
+      out += "\(Format.fixed(place.rounded(.down), 0))</text>\n"
     }
     for line in lines {
       let places = line.points.filter { $0.y.isFinite }.map {

@@ -8,7 +8,8 @@ import Observability
 final class ProgressDisplay {
   private let configuration: RunConfiguration
   private let directory: RunDirectory
-  private let isTerminal = Console.isTerminal
+  private let isTerminal: Bool
+  private let print: (String) throws -> Bool
   private let color = Console.hasColor
   /// Seconds between plain lines.
   private let interval: Double
@@ -21,7 +22,14 @@ final class ProgressDisplay {
   private var lastElapsed = 0.0
   private var readerIsGone = false
 
-  init(_ configuration: RunConfiguration, _ directory: RunDirectory) {
+  /// - Parameter print: writes to whoever reads, and says whether somebody still does.
+  init(
+    _ configuration: RunConfiguration, _ directory: RunDirectory,
+    isTerminal: Bool = Console.isTerminal,
+    print: @escaping (String) throws -> Bool = { try Console.print($0) }
+  ) {
+    self.isTerminal = isTerminal
+    self.print = print
     self.configuration = configuration
     self.directory = directory
     interval = configuration.logging.everySeconds
@@ -44,11 +52,14 @@ final class ProgressDisplay {
     if let step = record.testStep, step != lastTest, let accuracy = record.testAccuracy {
       lastTest = step
       keep(
-        "epoch \(number(record.epoch, 2)): test accuracy "
-          + "\(number(accuracy * 100, 2)) %, loss \(number(record.testLoss ?? 0, 4))")
+        "epoch \(Numbers.fixed(record.epoch, 2)): test accuracy "
+          + "\(Numbers.fixed(accuracy * 100, 2)) %, loss \(Numbers.fixed(record.testLoss ?? 0, 4))")
     }
     // A server that was started again counts its seconds anew.
-    if record.elapsedSeconds < lastElapsed { lastTrouble = -1 }
+    if record.elapsedSeconds < lastElapsed {
+      lastTrouble = -1
+      lastPlain = nil
+    }
     lastElapsed = record.elapsedSeconds
     for event in record.events where event.isTrouble && event.secondsSinceStart > lastTrouble {
       lastTrouble = event.secondsSinceStart
@@ -75,11 +86,12 @@ final class ProgressDisplay {
   func end(_ record: StatusRecord) {
     show(record)
     closeLine()
-    let steps = "\(record.step) of \(record.totalSteps) steps in \(duration(record.elapsedSeconds))"
+    let steps =
+      "\(record.step) of \(record.totalSteps) steps in \(Format.duration(record.elapsedSeconds))"
     keep(record.step == record.totalSteps ? "done: \(steps)" : "stopped: \(steps)")
     if let accuracy = record.testAccuracy {
-      let top5 = record.testTop5.map { ", top-5 \(number($0 * 100, 2)) %" } ?? ""
-      keep("test accuracy: \(number(accuracy * 100, 2)) %\(top5)")
+      let top5 = record.testTop5.map { ", top-5 \(Numbers.fixed($0 * 100, 2)) %" } ?? ""
+      keep("test accuracy: \(Numbers.fixed(accuracy * 100, 2)) %\(top5)")
     }
     if access(directory.model, F_OK) == 0 { keep("model: \(directory.model)") }
   }
@@ -98,20 +110,6 @@ final class ProgressDisplay {
   /// A reader that has gone, or a full disk behind a pipe, must not end a training.
   private func write(_ text: String) {
     guard !readerIsGone else { return }
-    readerIsGone = !((try? Console.print(text)) ?? false)
+    readerIsGone = !((try? print(text)) ?? false)
   }
-
-  private func number(_ value: Double, _ digits: Int) -> String {
-    let scale = digits == 4 ? 10_000.0 : 100
-    let whole = Int((value * scale).rounded())
-    let fraction = String(whole.magnitude % UInt(scale))
-    let zeros = String(repeating: "0", count: digits - fraction.count)
-    return "\(whole / Int(scale)).\(zeros)\(fraction)"
-  }
-
-  private func duration(_ seconds: Double) -> String {
-    let whole = Int(seconds.rounded())
-    return whole < 60 ? "\(whole) s" : "\(whole / 60) min \(whole % 60) s"
-  }
-
 }
