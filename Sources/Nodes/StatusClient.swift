@@ -6,9 +6,17 @@ package import Transport
 import Wire
 
 /// Asks a server for its status, and gives it commands; holds one connection, so that asking again is cheap.
+///
+/// Answers carry no number, so a connection has one open question at most. A status that has not come in
+/// time is waited for the next time, not asked for again: a server that was stopped for an hour would
+/// have thousands of questions to answer. Any other question is asked over a new connection then.
 package final class StatusClient {
-  private let hub: Hub
-  private let link: Hub.Link
+  private let context: Context
+  private var connection: (hub: Hub, link: Hub.Link)?
+  /// When the question was asked that nobody has answered yet.
+  private var askedAt: Microseconds?
+  /// After so long it may have been lost.
+  private static let longestQuestion: Microseconds = 30_000_000
   private let endpoint: String
   private let credentials: Credentials?
   /// How long an answer may take where nothing else is said: with the process's start and end that
@@ -23,15 +31,26 @@ package final class StatusClient {
   package init(context: Context, endpoint: String, credentials: Credentials? = nil) throws {
     self.endpoint = endpoint
     self.credentials = credentials
-    hub = try Hub(context: context, listen: nil)
-    link = try hub.dial(endpoint, with: credentials?.dialing)
+    self.context = context
+    _ = try dialed()
+  }
+
+  private func dialed() throws -> (hub: Hub, link: Hub.Link) {
+    if let connection { return connection }
+    let hub = try Hub(context: context, listen: nil)
+    let new = (hub, try hub.dial(endpoint, with: credentials?.dialing))
+    connection = new
+    return new
   }
 
   /// Asks once.
   ///
+  /// - Parameter interrupt: a descriptor; once it is readable there is something better to do.
   /// - Throws: `NodeError` if nothing, or nothing sensible, answers in time.
-  package func status(timeoutMilliseconds: Int = patienceMilliseconds) throws -> StatusRecord {
-    try ask(.statusRequest, timeoutMilliseconds) { message in
+  package func status(
+    timeoutMilliseconds: Int = patienceMilliseconds, interrupt: Int32? = nil
+  ) throws -> StatusRecord {
+    try ask(.statusRequest, timeoutMilliseconds, interrupt) { message in
       guard case .statusReply = message.body else { return nil }
       return try StatusRecord.decode(message.frames.flatMap { Array($0.bytes) })
     }
@@ -83,9 +102,37 @@ package final class StatusClient {
   }
 
   private func ask<Answer>(
-    _ body: Body, _ timeoutMilliseconds: Int, _ answer: (Message) throws -> Answer?
+    _ body: Body, _ timeoutMilliseconds: Int, _ interrupt: Int32? = nil,
+    _ answer: (Message) throws -> Answer?
   ) throws -> Answer {
-    _ = hub.send(try WireCodec.encode(Message(identity, body)), to: link)
+    let isStatus = if case .statusRequest = body { true } else { false }
+    if !isStatus, askedAt != nil { close() }
+    let (hub, link) = try dialed()
+    do {
+      if askedAt == nil {
+        askedAt = MonotonicClock.now()
+        _ = hub.send(try WireCodec.encode(Message(identity, body)), to: link)
+      }
+      let result = try wait(hub, link, timeoutMilliseconds, interrupt, answer)
+      askedAt = nil
+      return result
+    } catch {
+      // One that is dialed anew is not kept waiting by ZeroMQ's pauses between attempts.
+      let isLost = askedAt.map { MonotonicClock.now() - $0 > Self.longestQuestion } ?? true
+      if !isStatus || !(error is Overdue) || isLost || !hub.isTaken(link) { close() }
+      throw (error as? Overdue)?.error ?? error
+    }
+  }
+
+  /// There is no answer yet, and may still be one.
+  private struct Overdue: Error {
+    let error: NodeError
+  }
+
+  private func wait<Answer>(
+    _ hub: Hub, _ link: Hub.Link, _ timeoutMilliseconds: Int, _ interrupt: Int32?,
+    _ answer: (Message) throws -> Answer?
+  ) throws -> Answer {
     let deadline = MonotonicClock.now() + UInt64(timeoutMilliseconds) * 1000
     var failure: HandshakeFailure?
     while true {
@@ -95,17 +142,23 @@ package final class StatusClient {
           throw NodeError(Credentials.explain(failure, at: endpoint, with: credentials))
         }
         if hub.isTaken(link) {
-          throw NodeError(
-            "somebody at \(endpoint) takes the connection, but does not answer as a crosscut server "
-              + "(waited \(timeoutMilliseconds) ms): is the port right, or does the server hang?")
+          throw Overdue(
+            error: NodeError(
+              "somebody at \(endpoint) takes the connection, but does not answer as a crosscut server "
+                + "(waited \(timeoutMilliseconds) ms): is the port right, or does the server hang?")
+          )
         }
         throw NodeError(
           "no server answers at \(endpoint) (waited \(timeoutMilliseconds) ms): is it running, "
             + "and is the address right?")
       }
-      _ = try hub.wait(milliseconds: Int((deadline - now) / 1000) + 1, wakeUp: nil)
+      let ready = try hub.wait(
+        milliseconds: Int((deadline - now) / 1000) + 1, wakeUp: nil,
+        extraDescriptors: interrupt.map { [$0] } ?? [])
       // A hub with events that nobody has taken does not wait: this would spin.
-      for case .handshakeFailed(_, let why) in hub.takeEvents() {
+      for event in hub.takeEvents() {
+        if case .disconnected = event { throw NodeError("\(endpoint) has hung up") }
+        guard case .handshakeFailed(_, let why) = event else { continue }
         failure = why
         // A server that hangs up may start just now; ZeroMQ tries again.
         if case .hungUp = why { continue }
@@ -123,8 +176,16 @@ package final class StatusClient {
         }
         if let answer = try answer(message) { return answer }
       }
+      guard ready.isEmpty else {
+        throw Overdue(error: NodeError("interrupted before \(endpoint) answered"))
+      }
     }
   }
 
-  package func close() { hub.close(lingerMilliseconds: 0) }
+  /// Ends the connection; another question dials anew.
+  package func close() {
+    connection?.hub.close(lingerMilliseconds: 0)
+    connection = nil
+    askedAt = nil
+  }
 }

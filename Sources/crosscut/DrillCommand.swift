@@ -66,28 +66,18 @@ enum DrillCommand {
     let endpoint = try arguments.serverAddress(credentials, standard: Endpoint.standardServer)
     let context = try Context()
     defer { context.terminate() }
-    func client() throws -> StatusClient {
-      try StatusClient(context: context, endpoint: endpoint, credentials: credentials)
-    }
-    var open = try client()
-    defer { open.close() }
-    let before = try open.status()
+    let client = try StatusClient(context: context, endpoint: endpoint, credentials: credentials)
+    defer { client.close() }
+    let before = try client.status()
     let target = try target(arguments, drill, before)
-    let said = try open.command(.drill(drill, target: target))
+    let said = try client.command(.drill(drill, target: target))
     let begun = seconds()
     var report = DrillReport(drill, at: target, before: before, begun: begun)
     try Console.print("\(said): watching what comes of it\n")
     let patience = (arguments.number("patience") ?? 120) + Double(drill.milliseconds) / 1000
     while !report.isComplete(at: seconds()), seconds() - begun < patience {
       poll(nil, 0, rhythm)
-      do {
-        report.observe(try open.status(timeoutMilliseconds: 500), at: seconds())
-      } catch {
-        // One that is dialed anew is not kept waiting by the pauses between attempts.
-        report.observe(nil, at: seconds())
-        open.close()
-        open = try client()
-      }
+      report.observe(try? client.status(timeoutMilliseconds: 500), at: seconds())
     }
     try Console.print(report.text)
     return report.isComplete(at: seconds()) ? ExitCode.success : ExitCode.failure
