@@ -9,6 +9,17 @@ package enum Host {
     return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
+  /// Where the number of a process names the same one: this boot of this machine, and the container
+  /// that this process sees its processes in.
+  package static var processSpace: String {
+    var buffer = [CChar](repeating: 0, count: 256)
+    let count = max(0, readlink("/proc/self/ns/pid", &buffer, buffer.count - 1))
+    let space = String(
+      decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let boot = RunDirectory.text(of: "/proc/sys/kernel/random/boot_id") ?? ""
+    return "\(boot.split(separator: "\n").first ?? "") \(space)"
+  }
+
   /// Cores this process may use.
   package static var cores: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
 

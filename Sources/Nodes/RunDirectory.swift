@@ -1,5 +1,4 @@
 package import Configuration
-import CLinux
 import DurableFiles
 import Glibc
 import Messages
@@ -33,15 +32,32 @@ package struct RunDirectory: Hashable, Sendable {
     }
   }
 
-  /// A name for a new run: "runs/20261123-120000-fashion", by local time.
-  package static func fresh(_ configuration: RunConfiguration) -> String {
-    var now = time(nil)
+  /// A folder for a new run, which nobody else has: "runs/20261123-120000-fashion", by local time,
+  /// and with "-2" where another run began in the same second.
+  ///
+  /// - Throws: `NodeError` if it cannot be made or written to.
+  package static func fresh(
+    _ configuration: RunConfiguration, in folder: String = "runs", at unixSeconds: Int? = nil
+  ) throws(NodeError) -> RunDirectory {
+    var now = unixSeconds ?? time(nil)
     var parts = tm()
     localtime_r(&now, &parts)
     func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
     let day = "\(parts.tm_year + 1900)\(two(parts.tm_mon + 1))\(two(parts.tm_mday))"
     let clock = "\(two(parts.tm_hour))\(two(parts.tm_min))\(two(parts.tm_sec))"
-    return "runs/\(day)-\(clock)-\(configuration.network.name ?? "custom")"
+    let name = "\(folder)/\(day)-\(clock)-\(configuration.network.name ?? "custom")"
+    // A network's name may have slashes.
+    _ = try RunDirectory(String(name[..<(name.lastIndex(of: "/") ?? name.endIndex)]))
+    var path = name
+    var number = 1
+    while mkdir(path, 0o777) != 0 {
+      guard errno == EEXIST else {
+        throw NodeError("run directory \(path): cannot make it: \(reason())")
+      }
+      number += 1
+      path = "\(name)-\(number)"
+    }
+    return try RunDirectory(path)
   }
 
   package var configuration: String { path + "/config.json" }
@@ -86,36 +102,6 @@ package struct RunDirectory: Hashable, Sendable {
   /// Writes where the server listens, for who starts members beside it.
   package func write(address endpoint: String) throws(NodeError) {
     try Self.replace(address, with: endpoint + "\n")
-  }
-
-  /// The server's process, locked for as long as it lives.
-  private var serverLock: String { path + "/server.pid" }
-
-  /// Notes that this process is the run's server. The lock goes with the process, however it ends.
-  ///
-  /// - Throws: `NodeError` if another server writes into the directory.
-  package func claim() throws(NodeError) {
-    let descriptor = open(serverLock, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else { throw NodeError("cannot write \(serverLock): \(Self.reason())") }
-    guard crosscut_lock(descriptor) == 0 else {
-      close(descriptor)
-      throw NodeError("run directory \(path): the server of another run writes there")
-    }
-    let text = "\(getpid())\n"
-    guard ftruncate(descriptor, 0) == 0, Glibc.write(descriptor, text, text.utf8.count) > 0 else {
-      throw NodeError("cannot write \(serverLock): \(Self.reason())")
-    }
-    // The descriptor stays open: it is the lock.
-  }
-
-  /// The process of the run's server, if it lives and is on this machine.
-  package var serverProcess: Int32? {
-    let descriptor = open(serverLock, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return nil }
-    defer { close(descriptor) }
-    // Nobody holds the lock: whatever has that number now is not the server.
-    guard flock(descriptor, LOCK_SH | LOCK_NB) != 0 else { return nil }
-    return Self.text(of: serverLock).flatMap { Int32($0.dropLast()) }.flatMap { $0 > 1 ? $0 : nil }
   }
 
   /// Writes where the web page is; removes what an earlier run has left if there is none.
@@ -168,5 +154,5 @@ package struct RunDirectory: Hashable, Sendable {
     }
   }
 
-  private static func reason() -> String { String(cString: strerror(errno)) }
+  static func reason() -> String { String(cString: strerror(errno)) }
 }

@@ -69,8 +69,10 @@ enum ServerCommand {
       staysHere: true)
     let http = try arguments.httpOptions(standard: "off")
     let run = try RunContext(configuration)
-    let directory = try RunDirectory(
-      configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))
+    let directory =
+      try configuration.logging.runDirectory.map { path throws(NodeError) in try RunDirectory(path)
+      }
+      ?? RunDirectory.fresh(configuration)
     try ResumedRun.refuseForgotten(directory, resumed, arguments)
     try directory.claim()
     try directory.write(configuration)

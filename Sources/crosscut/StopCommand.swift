@@ -56,15 +56,21 @@ enum StopCommand {
     }
     let folder = try RunFolders.find(arguments.positional(0))
     let directory = try RunDirectory(folder)
-    guard let process = directory.serverProcess else {
-      throw NodeError("\(folder): its server does not run on this machine")
+    let process: Int32
+    switch directory.server {
+    case .here(let number): process = number
+    case .elsewhere(let host):
+      let address = RunDirectory.text(of: directory.address)?.split(separator: "\n").first
+      throw NodeError(
+        "\(folder): its server runs on \(host): crosscut stop --server \(address ?? "ENDPOINT")")
+    case nil: throw NodeError("\(folder): its server does not run on this machine")
     }
     guard kill(process, SIGTERM) == 0 else {
       throw NodeError(
         "\(folder): process \(process): \(String(cString: strerror(errno)).lowercased())")
     }
     var waited: Int32 = 0
-    while directory.serverProcess != nil {
+    while directory.server != nil {
       guard waited < patience else {
         throw NodeError("\(folder): process \(process) is still ending after a minute")
       }

@@ -90,9 +90,12 @@ enum TrainCommand {
     let context = try RunContext(configuration)
     try context.checkPrecision()
     _ = try OpenDataset(context)
-    let signals = try Signals(children: true)
-    let directory = try RunDirectory(
-      configuration.logging.runDirectory ?? RunDirectory.fresh(configuration))
+    let signals = try Signals(children: !arguments.has("in-process"))
+    let directory =
+      try configuration.logging.runDirectory.map { path throws(NodeError) in try RunDirectory(path)
+      }
+      ?? RunDirectory.fresh(configuration)
+    try directory.claimAsLauncher()
     try ResumedRun.refuseForgotten(directory, resumed, arguments)
     try directory.write(configuration)
     let keys = arguments.has("secure") ? directory.keys : nil

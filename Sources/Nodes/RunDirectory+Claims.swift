@@ -1,0 +1,70 @@
+import CLinux
+import Glibc
+
+/// Who writes into a run directory: one launcher and one server at a time.
+extension RunDirectory {
+  /// Where a process lives: of others its number means nothing here.
+  package enum Home: Hashable, Sendable {
+    /// On this machine, in this container, under this number.
+    case here(Int32)
+    /// On another host, or in a container, of that name.
+    case elsewhere(host: String)
+  }
+
+  /// The server's process, locked for as long as it lives.
+  private var serverLock: String { path + "/server.pid" }
+  /// That of `crosscut train`.
+  private var launcherLock: String { path + "/train.pid" }
+
+  /// Notes that this process is the run's server. The lock goes with the process, however it ends.
+  ///
+  /// - Throws: `NodeError` if another server writes into the directory.
+  package func claim() throws(NodeError) {
+    try lock(serverLock, "the server of another run writes there")
+  }
+
+  /// Notes that this process is the one that starts the run's processes.
+  ///
+  /// - Throws: `NodeError` if a run goes on in the directory; nothing of it has been touched then.
+  package func claimAsLauncher() throws(NodeError) {
+    try lock(launcherLock, "another crosscut train runs there; crosscut stop \(path) ends it")
+    // One that was started by hand, or whose launcher was killed.
+    guard server == nil else {
+      throw NodeError(
+        "run directory \(path): the server of another run writes there; crosscut stop \(path) "
+          + "ends it")
+    }
+  }
+
+  private func lock(_ file: String, _ objection: String) throws(NodeError) {
+    let descriptor = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw NodeError("cannot write \(file): \(Self.reason())") }
+    guard crosscut_lock(descriptor) == 0 else {
+      close(descriptor)
+      throw NodeError("run directory \(path): \(objection)")
+    }
+    let text = "\(getpid())\n\(Host.name)\n\(Host.processSpace)\n"
+    guard ftruncate(descriptor, 0) == 0, Glibc.write(descriptor, text, text.utf8.count) > 0 else {
+      throw NodeError("cannot write \(file): \(Self.reason())")
+    }
+    // The descriptor stays open: it is the lock.
+  }
+
+  /// Where the run's server is, if it lives.
+  package var server: Home? {
+    let descriptor = open(serverLock, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    // Nobody holds the lock: whatever has that number now is not the server.
+    guard flock(descriptor, LOCK_SH | LOCK_NB) != 0 else { return nil }
+    return Self.text(of: serverLock).flatMap { Self.home($0) }
+  }
+
+  /// What a lock's text says; one without an end is being written.
+  static func home(_ text: String, here: String = Host.processSpace) -> Home? {
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    if lines.count > 3, lines[2] != here { return .elsewhere(host: "\(lines[1])") }
+    guard text.contains("\n"), let process = Int32(lines[0]), process > 1 else { return nil }
+    return .here(process)
+  }
+}

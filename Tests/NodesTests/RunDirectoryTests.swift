@@ -1,0 +1,74 @@
+import Foundation
+import Testing
+
+@testable import Nodes
+
+/// Who may write into a run directory, and whose process its server is.
+@Suite final class RunDirectoryTests {
+  private let folder = NSTemporaryDirectory() + "crosscut-directory-\(UUID().uuidString)"
+
+  deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+  private func text(_ name: String) throws -> String {
+    try String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8)
+  }
+
+  @Test func `runs that begin in the same second have folders of their own`() throws {
+    let configuration = try TinyRun.configuration(["network.name=\"tiny\""])
+    let paths = try (0..<3).map { _ in
+      try RunDirectory.fresh(configuration, in: folder, at: 1_800_000_000).path
+    }
+    #expect(Set(paths).count == 3)
+    #expect(paths[0].hasPrefix(folder) && paths[0].hasSuffix("-tiny"))
+    #expect(paths[1] == paths[0] + "-2" && paths[2] == paths[0] + "-3")
+    // By their names, the newest is the last.
+    #expect(paths == paths.sorted())
+  }
+
+  @Test func `a server's process is known by its number where that means something`() throws {
+    let directory = try RunDirectory(folder)
+    #expect(directory.server == nil)
+    try directory.claim()
+    #expect(directory.server == .here(getpid()))
+    let lines = try text("server.pid").split(separator: "\n")
+    #expect(lines.count == 3)
+    #expect(lines[0] == "\(getpid())" && lines[1] == Host.name)
+    #expect(lines[2].contains("pid:["))
+  }
+
+  @Test func `a server of another host or container is no process of this one`() throws {
+    let directory = try RunDirectory(folder)
+    try directory.claim()
+    // The same number, another place; the lock is held as it would be from there.
+    let own = try text("server.pid")
+    let other = own.replacing(Host.name, with: "node17").replacing("pid:[", with: "pid:[7")
+    #expect(other != own)
+    let descriptor = open("\(folder)/server.pid", O_WRONLY | O_TRUNC)
+    #expect(write(descriptor, other, other.utf8.count) == other.utf8.count)
+    close(descriptor)
+    #expect(directory.server == .elsewhere(host: "node17"))
+  }
+
+  @Test(arguments: ["", "4711", "x\n", "0\n", "1\n", "-5\nhost\nhere\n"])
+  func `what is no process's number is none`(text: String) {
+    #expect(RunDirectory.home(text, here: "here") == nil)
+  }
+
+  @Test func `a number alone is one of here`() {
+    #expect(RunDirectory.home("4711\n", here: "here") == .here(4711))
+    #expect(RunDirectory.home("4711\na\nhere\n", here: "here") == .here(4711))
+    #expect(RunDirectory.home("4711\na\nthere\n", here: "here") == .elsewhere(host: "a"))
+  }
+
+  @Test func `a second launcher is refused, and one beside a server`() throws {
+    let directory = try RunDirectory(folder)
+    try directory.claimAsLauncher()
+    let second = #expect(throws: NodeError.self) { try directory.claimAsLauncher() }
+    #expect("\(try #require(second))".contains("another crosscut train runs there"))
+
+    let other = try RunDirectory(folder + "/by-hand")
+    try other.claim()
+    let beside = #expect(throws: NodeError.self) { try other.claimAsLauncher() }
+    #expect("\(try #require(beside))".contains("the server of another run writes there"))
+  }
+}
