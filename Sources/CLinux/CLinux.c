@@ -57,6 +57,11 @@ int crosscut_signalfd(const int *signals, int count) {
   return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
+int crosscut_is_ignored(int signal) {
+  struct sigaction set;
+  return sigaction(signal, NULL, &set) == 0 && !(set.sa_flags & SA_SIGINFO) && set.sa_handler == SIG_IGN;
+}
+
 int crosscut_signalfd_read(int fd) {
   struct signalfd_siginfo info;
   ssize_t n;

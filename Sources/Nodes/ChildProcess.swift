@@ -11,11 +11,14 @@ package final class ChildProcess {
   package enum End: Hashable, Sendable, CustomStringConvertible {
     case exited(Int32)
     case killed(signal: Int32)
+    /// Nobody knows: something else in this process has waited for it.
+    case unknown
 
     package var description: String {
       switch self {
       case .exited(let code): "exited with code \(code)"
       case .killed(let signal): "was killed by signal \(signal)"
+      case .unknown: "has ended"
       }
     }
   }
@@ -82,7 +85,8 @@ package final class ChildProcess {
     var status: Int32 = 0
     var result: pid_t
     repeat { result = waitpid(processID, &status, WNOHANG) } while result < 0 && errno == EINTR
-    guard result == processID else { return nil }
+    if result < 0, errno == ECHILD { end = .unknown }
+    guard result == processID else { return end }
     end =
       crosscut_wait_exited(status) != 0
       ? .exited(crosscut_wait_exit_status(status))

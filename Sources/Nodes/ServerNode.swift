@@ -29,7 +29,7 @@ package final class ServerNode {
   let commands: Mailbox<String>
   /// The first signal ends the run in order, the second one at once.
   private let signals: Signals?
-  private var endingSince: Microseconds?
+  private var endSignals = EndSignals()
   /// An evaluation with a lower error than all before it, of which the core is yet to hear.
   var best: UInt64?
 
@@ -219,14 +219,11 @@ package final class ServerNode {
     }
     while let number = signals?.next() {
       let name = Signals.name(number)
-      let now = MonotonicClock.now()
-      guard let first = endingSince else {
-        endingSince = now
-        handle(.stop(reason: name))
-        continue
+      switch endSignals.take(number, now: MonotonicClock.now()) {
+      case .inOrder: handle(.stop(reason: name))
+      case .nothing: break
+      case .atOnce: endAtOnce(name)
       }
-      // The kernel tells of a parent's death once a thread: that is one signal, not many.
-      if now - first > Signals.echo { endAtOnce(name) }
     }
     for event in hub.takeEvents() {
       switch event {

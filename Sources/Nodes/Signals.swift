@@ -1,4 +1,5 @@
 import CLinux
+package import Coordination
 import Glibc
 
 /// The signals that end a process in order, as a descriptor for a poll loop.
@@ -12,11 +13,22 @@ package final class Signals: Sendable {
   /// Signals that come so soon after the first, microseconds, are the same one again.
   package static let echo: UInt64 = 300_000
 
-  /// SIGINT (Ctrl-C), SIGTERM (kill, docker stop) and SIGHUP (a lost terminal); SIGPIPE is ignored
-  /// and with `children` SIGCHLD is reported too.
+  /// SIGINT (Ctrl-C), SIGTERM (kill, docker stop) and SIGHUP (a lost terminal), that one not under
+  /// `nohup`; SIGPIPE is ignored.
+  ///
+  /// - Parameter children: for who has children: SIGCHLD and SIGTSTP (Ctrl-Z) are reported too.
   package init(children: Bool = false) throws(NodeError) {
     signal(SIGPIPE, SIG_IGN)
-    let wanted = [SIGINT, SIGTERM, SIGHUP] + (children ? [SIGCHLD] : [])
+    var wanted = [SIGINT, SIGTERM]
+    // One that is blocked is kept and read even where it is ignored. `&` in a script has SIGINT
+    // ignored, and there it is still to end a run in order.
+    if crosscut_is_ignored(SIGHUP) == 0 { wanted.append(SIGHUP) }
+    if children {
+      // Where it is ignored, as whoever started this may have left it, nobody hears how a child ends.
+      signal(SIGCHLD, SIG_DFL)
+      wanted.append(SIGCHLD)
+      if crosscut_is_ignored(SIGTSTP) == 0 { wanted.append(SIGTSTP) }
+    }
     descriptor = wanted.withUnsafeBufferPointer {
       crosscut_signalfd($0.baseAddress, Int32($0.count))
     }
@@ -49,8 +61,40 @@ package final class Signals: Sendable {
     case SIGTERM: "SIGTERM"
     case SIGHUP: "SIGHUP"
     case SIGCHLD: "SIGCHLD"
+    case SIGTSTP: "SIGTSTP"
     default: "signal \(number)"
     }
+  }
+}
+
+/// Which of the signals that come is the first one to end a process, and which wants it at once.
+package struct EndSignals: Sendable {
+  /// What a signal asks for.
+  package enum Order: Sendable {
+    /// An orderly end.
+    case inOrder
+    /// Nothing new.
+    case nothing
+    /// An end where everything stands.
+    case atOnce
+  }
+
+  private var first: Microseconds?
+
+  /// One that has heard of none yet.
+  package init() {}
+
+  /// Takes a signal into account.
+  ///
+  /// A second one that comes at once is the first one's echo: a wrapper (`timeout`, a supervisor)
+  /// passes on what the terminal sends to all anyway, and the kernel tells of a parent's death once a
+  /// thread. Nor is a second SIGHUP somebody's wish: of a lost terminal the shell tells and the kernel.
+  package mutating func take(_ number: Int32, now: Microseconds) -> Order {
+    guard let first else {
+      self.first = now
+      return .inOrder
+    }
+    return number != SIGHUP && now - min(now, first) > Signals.echo ? .atOnce : .nothing
   }
 }
 

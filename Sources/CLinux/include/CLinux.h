@@ -14,6 +14,8 @@ int crosscut_set_parent_death_signal(int signal);
 int crosscut_eventfd(void);
 /* signalfd for the given signals, which are also blocked in the calling thread. */
 int crosscut_signalfd(const int *signals, int count);
+/* Whether this process ignores a signal: 1 or 0. */
+int crosscut_is_ignored(int signal);
 /* Reads one pending signal number from a signalfd; 0 when there is none. */
 int crosscut_signalfd_read(int fd);
 /* Columns of the terminal behind fd, or 0. */
