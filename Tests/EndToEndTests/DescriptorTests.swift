@@ -58,7 +58,7 @@ struct DescriptorTests {
       [
         "server", cluster.configuration, "--run-dir", cluster.run, "--listen",
         "tcp://127.0.0.1:0", "--set", "steps=1000000", "--set", "checkpoint.everySteps=20",
-      ], limit: "-n 64")
+      ], shell: "ulimit -n 64")
     let address = try cluster.address()
     let nodes = try ["worker", "worker", "fc", "fc"].map { try Program([$0, "--server", address]) }
     _ = try cluster.reach(step: 1, at: address)
@@ -91,7 +91,7 @@ struct DescriptorTests {
     let cluster = try TinyCluster()
     let server = try Program(
       ["server", cluster.configuration, "--run-dir", cluster.run, "--listen", "tcp://127.0.0.1:0"],
-      limit: "-S -n 100")
+      shell: "ulimit -S -n 100")
     _ = try cluster.address()
     let limits = try String(contentsOfFile: "/proc/\(server.processID)/limits", encoding: .utf8)
     let line = limits.split(separator: "\n").first { $0.hasPrefix("Max open files") }

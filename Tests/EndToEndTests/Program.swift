@@ -15,15 +15,15 @@ final class Program: Sendable {
 
   /// - Parameters:
   ///   - directory: where it runs; `nil`: here.
-  ///   - limit: what `ulimit` is told before, "-n 64".
+  ///   - shell: what a shell does before it becomes the program, "ulimit -n 64".
   init(
     _ arguments: [String], environment: [String: String] = [:], directory: String? = nil,
-    limit: String? = nil
+    shell: String? = nil
   ) throws {
-    process.executableURL = URL(fileURLWithPath: limit == nil ? Self.path : "/bin/sh")
+    process.executableURL = URL(fileURLWithPath: shell == nil ? Self.path : "/bin/sh")
     if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
-    let limited = limit.map { ["-c", #"ulimit \#($0) && exec "$0" "$@""#, Self.path] }
-    process.arguments = (limited ?? []) + arguments
+    let prefix = shell.map { ["-c", #"\#($0) && exec "$0" "$@""#, Self.path] }
+    process.arguments = (prefix ?? []) + arguments
     process.environment = ProcessInfo.processInfo.environment.filter {
       // Whoever runs the tests may have set up a cluster of their own.
       !$0.key.hasPrefix("CROSSCUT_")

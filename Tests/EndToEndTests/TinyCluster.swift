@@ -39,11 +39,15 @@ final class TinyCluster {
   }
 
   /// `crosscut train` on a free port.
-  func train(_ more: [String] = [], runDirectory: String? = nil) throws -> Program {
+  ///
+  /// - Parameter shell: what a shell does before.
+  func train(
+    _ more: [String] = [], runDirectory: String? = nil, shell: String? = nil
+  ) throws -> Program {
     try Program(
       [
         "train", configuration, "--run-dir", runDirectory ?? run, "--listen", "tcp://127.0.0.1:0",
-      ] + more)
+      ] + more, shell: shell)
   }
 
   /// What a file of the scratch folder holds.

@@ -1,0 +1,108 @@
+import Configuration
+import Glibc
+import Observability
+
+/// Deaths of a cluster's processes, and others in their place.
+extension LocalCluster {
+  /// How long a child that gave up is held back for the run's own reason, seconds.
+  private static let grace = 2.0
+
+  /// Tells of children that ended before the run did.
+  ///
+  /// Those that give up may do so because the run has failed, which is then said once, at the end:
+  /// they are told of when it goes on without them.
+  func watch(_ report: (Report) -> Void) {
+    let now = Self.seconds()
+    for child in children {
+      guard let end = child.poll(), end != .exited(0) else { continue }
+      let since = ends[child.processID] ?? now
+      ends[child.processID] = since
+      if case .exited = end,
+        now - since < Self.grace || directory.readSummary()?.state == .failed
+      {
+        continue
+      }
+      announce(child, end, report)
+    }
+  }
+
+  func announce(
+    _ child: ChildProcess, _ end: ChildProcess.End, _ report: (Report) -> Void
+  ) {
+    guard announced.insert(child.processID).inserted else { return }
+    report(.note("\(child.name) (process \(child.processID)) \(end)\(why(child.name, end))"))
+  }
+
+  /// What is known of why a child ended: the kernel's want of memory, or its own last line.
+  private func why(_ name: String, _ end: ChildProcess.End) -> String {
+    guard end != .killed(signal: SIGKILL) else {
+      return MemoryWatch.explanation(killsBefore: memoryKills)
+    }
+    return lastLine(of: name).map { ": \($0)" } ?? ""
+  }
+
+  /// Starts another process in the place of one that has died; before the run has begun, a death
+  /// has a reason that another start does not mend.
+  func replaceTheDead(_ report: (Report) -> Void) throws(NodeError) {
+    // Where the run has failed they follow it.
+    guard let latest, latest.state != .failed else { return }
+    for index in members.indices {
+      guard let end = members[index].process.poll(), end != .exited(0),
+        directory.readSummary() == nil
+      else { continue }
+      let name = members[index].process.name
+      if configuration.cluster.fcLoss == .recut, hasBegun {
+        // Its slice is with the others by then: only a worker is to come back.
+        if name.hasPrefix("fc") { continue }
+        members[index].arguments.removeAll { $0 == Self.withFC }
+        if name.hasPrefix("worker"), !members[index].arguments.contains(Self.withShard) {
+          members[index].arguments.removeAll(where: Self.listenHere.contains)
+        }
+      }
+      guard hasBegun, members[index].deaths.mayRestart() else {
+        guard !isNeeded(index, latest) else { throw NodeError("\(name) \(end)\(why(name, end))") }
+        if members[index].deaths.hasGivenUp, !members[index].isGivenUp {
+          members[index].isGivenUp = true
+          announce(members[index].process, end, report)
+          report(.note("\(name) is not started again: it dies within seconds each time"))
+        }
+        continue
+      }
+      announce(members[index].process, end, report)
+      members[index].process = try spawn(
+        name, members[index].arguments, threads: members[index].threads)
+      report(.note("\(name) started again (process \(members[index].process.processID))"))
+    }
+  }
+
+  /// Whether the run cannot go on without a member that is not started again.
+  private func isNeeded(_ index: Int, _ latest: StatusRecord) -> Bool {
+    let others = members.indices.filter { $0 != index }
+    let hasWorker = others.contains {
+      members[$0].process.name.hasPrefix("worker") && members[$0].process.poll() == nil
+    }
+    guard hasWorker, hasBegun else { return latest.state == .gathering || !hasWorker }
+    // It may wait for others that are on their way, who have died since or with the server.
+    return latest.state == .gathering && serverDeaths.isSettled()
+      && others.allSatisfy { members[$0].deaths.isSettled() }
+  }
+
+  /// Starts the server again after a sudden death: it goes on from its newest checkpoint, and the
+  /// members join it.
+  ///
+  /// - Returns: whether there is a server again.
+  func replaceServer(
+    _ endpoint: String, _ report: (Report) -> Void
+  ) throws(NodeError) -> Bool {
+    // It may be killed again while it starts.
+    while hasBegun, ending == nil, case .killed = server?.end, directory.readSummary() == nil,
+      serverDeaths.mayRestart()
+    {
+      unlink(directory.address)
+      guard try launchServer(endpoint, report) != nil, let server else { continue }
+      report(.note("server started again (process \(server.processID))"))
+      return true
+    }
+    return false
+  }
+}
