@@ -20,13 +20,8 @@ struct LauncherTests {
     return text?.split(separator: ")").last?.split(separator: " ").first
   }
 
-  /// `crosscut train` started by a shell that has a signal ignored, as `nohup` has SIGHUP.
-  private func train(ignoring signal: String, _ more: [String]) throws -> Program {
-    try cluster.train(more, shell: "trap '' \(signal)")
-  }
-
   @Test func `a run under nohup outlives its terminal`() throws {
-    let program = try train(ignoring: "HUP", Self.endless)
+    let program = try cluster.train(Self.endless, shell: "trap '' HUP")
     let server = try cluster.address()
     let before = try cluster.reach(step: 10, at: server)
     let members = before.nodes.map(\.processID)
@@ -43,7 +38,9 @@ struct LauncherTests {
   }
 
   @Test func `a run begun where children are not waited for comes to its end`() throws {
-    let program = try train(ignoring: "CHLD", [])
+    // The second command looks whether it is ignored, signal 17.
+    let program = try cluster.train(
+      shell: #"trap '' CHLD && grep -q 'SigIgn:.*[13579bdf]....$' /proc/self/status"#)
     #expect(program.finish() == 0, "\(program.output)")
     #expect(program.output.contains("done: 60 of 60 steps"), "\(program.output)")
     cluster.expectNoOrphans(run)

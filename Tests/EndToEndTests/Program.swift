@@ -20,7 +20,7 @@ final class Program: Sendable {
     _ arguments: [String], environment: [String: String] = [:], directory: String? = nil,
     shell: String? = nil
   ) throws {
-    process.executableURL = URL(fileURLWithPath: shell == nil ? Self.path : "/bin/sh")
+    process.executableURL = URL(fileURLWithPath: shell == nil ? Self.path : "/bin/bash")
     if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
     let prefix = shell.map { ["-c", #"\#($0) && exec "$0" "$@""#, Self.path] }
     process.arguments = (prefix ?? []) + arguments
