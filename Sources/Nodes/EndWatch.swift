@@ -10,39 +10,37 @@ enum EndWatch {
   ///
   /// - Parameters:
   ///   - signals: the process's; `nil` for a node that is a thread of another's process.
-  ///   - isEnding: whether there has been a signal already.
+  ///   - soFar: the signals that it has had.
   ///   - patience: microseconds after which the process is ended at once; `nil` for no such time.
   static func run(
-    _ signals: Signals?, isEnding: Bool, patience: Microseconds? = nil, _ log: Logger,
+    _ signals: Signals?, after soFar: EndSignals, patience: Microseconds? = nil, _ log: Logger,
     _ body: () -> Void
   ) {
     guard let signals else { return body() }
     let isOver = SharedNumber()
     // Without a thread it goes without.
-    let watch = try? watch(signals, until: isOver, isEnding, patience, log)
+    let watch = try? watch(signals, after: soFar, until: isOver, patience, log)
     body()
     isOver.value = 1
     watch?.join()
   }
 
   private static func watch(
-    _ signals: Signals, until isOver: SharedNumber, _ isEnding: Bool, _ patience: Microseconds?,
-    _ log: Logger
+    _ signals: Signals, after soFar: EndSignals, until isOver: SharedNumber,
+    _ patience: Microseconds?, _ log: Logger
   ) throws(TransportError) -> OwnedThread {
     try OwnedThread(name: "ending") {
       let start = MonotonicClock.now()
-      var heard = isEnding ? start : nil
+      var endSignals = soFar
       while isOver.value == 0 {
-        if signals.wait(milliseconds: 5) {
-          let now = MonotonicClock.now()
-          if let heard, now > heard + Signals.echo {
-            endAtOnce("told again to end: ended at once", log)
-          }
-          heard = heard ?? now
+        let now = MonotonicClock.now()
+        if let number = signals.next(), case .atOnce = endSignals.take(number, now: now) {
+          endAtOnce("told again to end: ended at once", log)
         }
-        if let patience, MonotonicClock.now() > start + patience {
+        if let patience, now > start + patience {
           endAtOnce("what it computes or reads does not end: ended at once", log)
         }
+        poll(nil, 0, 5)
       }
     }
   }

@@ -20,6 +20,6 @@ extension MemberSession {
   func endRole() {
     guard let role else { return }
     // A process that does not end stands where another could take its place. Any step is done by then.
-    EndWatch.run(signals, isEnding: leavingSince != nil, patience: 60_000_000, log) { role.stop() }
+    EndWatch.run(signals, after: endSignals, patience: 60_000_000, log) { role.stop() }
   }
 }

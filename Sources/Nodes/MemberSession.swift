@@ -22,6 +22,7 @@ package final class MemberSession {
   /// The first signal makes the node leave in order, the second one at once.
   let signals: Signals?
   var leavingSince: Microseconds?
+  var endSignals = EndSignals()
   /// Each tells the node to leave, as a signal does.
   private let orders: Mailbox<String>?
   /// Ends a node that is in no view yet: a server of this process that is gone posts here.
@@ -162,7 +163,9 @@ package final class MemberSession {
       handshakes.slept(gap)
       serverLostAt = serverLostAt.map { min(now, $0 + gap) }
     }
-    while let number = signals?.next() { leave(Signals.name(number), now) }
+    while let number = signals?.next() {
+      if endSignals.take(number, now: now) != .nothing { leave(Signals.name(number), now) }
+    }
     for reason in orders?.drain() ?? [] { leave(reason, now) }
     // A member of a view hears the server's last word; who never joined would look for it on.
     for reason in abandoned?.drain() ?? [] where role?.viewNumber ?? 0 == 0 { leave(reason, now) }

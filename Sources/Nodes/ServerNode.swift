@@ -173,7 +173,7 @@ package final class ServerNode {
     }
     monitor.state("waiting for \(Self.wanted(context))")
     defer {
-      EndWatch.run(signals, isEnding: endingSince != nil, log) {
+      EndWatch.run(signals, after: endSignals, log) {
         compute.stop()
         http?.stop()
         writer?.stop()
