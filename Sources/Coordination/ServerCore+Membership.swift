@@ -2,6 +2,10 @@ import Messages
 import Network
 
 extension ServerCore {
+  /// Examples that a data set may have, of each kind: far more than any has, and few enough to count
+  /// the turns of a run.
+  static let mostExamples: UInt64 = 1 << 32
+
   // MARK: Coming
 
   mutating func admit(
@@ -82,17 +86,19 @@ extension ServerCore {
       guard let facts = heartbeat.dataset, facts.trainingExamples > 0 else {
         return drop(.unexpected)
       }
+      guard max(facts.trainingExamples, facts.evaluationExamples) <= Self.mostExamples else {
+        let reason =
+          "\(record.name) says that it sees \(facts.trainingExamples) training and "
+          + "\(facts.evaluationExamples) evaluation examples; there may be \(Self.mostExamples)"
+        return refuse(record, reason, because: "its data set is too large", &out)
+      }
       if let known = dataset, known != facts {
-        out.append(
-          .refuse(
-            incarnation: record.incarnation,
-            reason: "\(record.name) sees another data set: \(facts.trainingExamples) training and "
-              + "\(facts.evaluationExamples) evaluation examples, fingerprint "
-              + "\(String(facts.fingerprint, radix: 16)); the run has \(known.trainingExamples) and "
-              + "\(known.evaluationExamples), \(String(known.fingerprint, radix: 16))"))
-        out.append(.note("\(record.name) refused: its data set differs"))
-        membership.remove(record.node)
-        return
+        let reason =
+          "\(record.name) sees another data set: \(facts.trainingExamples) training and "
+          + "\(facts.evaluationExamples) evaluation examples, fingerprint "
+          + "\(String(facts.fingerprint, radix: 16)); the run has \(known.trainingExamples) and "
+          + "\(known.evaluationExamples), \(String(known.fingerprint, radix: 16))"
+        return refuse(record, reason, because: "its data set differs", &out)
       }
       if dataset == nil {
         dataset = facts
@@ -116,6 +122,15 @@ extension ServerCore {
       // A late worker is taken in at the next commit, so that nobody repeats work for it.
       break
     }
+  }
+
+  /// Turns away one that has been welcomed: it is not for this run.
+  private mutating func refuse(
+    _ record: MemberRecord, _ reason: String, because why: String, _ out: inout [Directive]
+  ) {
+    out.append(.refuse(incarnation: record.incarnation, reason: reason))
+    out.append(.note("\(record.name) refused: \(why)"))
+    membership.remove(record.node)
   }
 
   func ready(_ role: Role) -> [MemberRecord] {

@@ -40,8 +40,16 @@ package struct TurnProgram: Hashable, Sendable {
     evaluationBatches == 0 ? 0 : (totalSteps + evaluateEvery - 1) / evaluateEvery
   }
 
-  /// Number of turns.
-  package var count: UInt64 { totalSteps + evaluations * evaluationBatches }
+  /// Number of turns; the largest number where there are more.
+  package var count: UInt64 { Self.sum(totalSteps, evaluations, of: evaluationBatches) }
+
+  /// `first + rounds * batches`, or the largest number: the sizes of data sets come from other
+  /// processes, and absurd ones must not trap.
+  private static func sum(_ first: UInt64, _ rounds: UInt64, of batches: UInt64) -> UInt64 {
+    let product = rounds.multipliedReportingOverflow(by: batches)
+    let sum = first.addingReportingOverflow(product.partialValue)
+    return product.overflow || sum.overflow ? .max : sum.partialValue
+  }
 
   /// What turn `index` is; `index` must be below `count`.
   package subscript(index: UInt64) -> Turn {
@@ -67,7 +75,7 @@ package struct TurnProgram: Hashable, Sendable {
   /// last of them.
   package func turn(afterSteps steps: UInt64) -> UInt64 {
     guard steps > 0 else { return 0 }
-    return steps + (steps - 1) / evaluateEvery * evaluationBatches
+    return Self.sum(steps, (steps - 1) / evaluateEvery, of: evaluationBatches)
   }
 
   /// Training steps committed before turn `index`: the version of the parameters it reads.

@@ -90,6 +90,29 @@ import Testing
   }
 
   @Test func `before the start the data set is that of the workers who are there`() {
+  @Test(
+    arguments: [50, 9_007_199_254_740_992] as [UInt64], [4_294_967_297, 9_007_199_254_740_992])
+  func `a worker whose data set is larger than any is refused with its size`(
+    training: UInt64, evaluation: UInt64
+  ) {
+    // So many evaluations of so many batches cannot be counted.
+    var plan = Fixture.plan(globalBatch: 1, steps: 1 << 40, evaluation: .everySteps(1))
+    plan.checkpointEvery = 1
+    var scene = ServerScene(plan)
+    _ = scene.join(.worker)
+    let said = scene.beat(
+      1,
+      dataset: DatasetFacts(
+        trainingExamples: training, evaluationExamples: evaluation, fingerprint: 1))
+    #expect(
+      said == [
+        "refuse 100: worker 0 says that it sees \(training) training and \(evaluation) evaluation "
+          + "examples; there may be 4294967296"
+      ])
+    #expect(scene.core.dataset == nil)
+    #expect(scene.core.membership[NodeID(1)] == nil)
+  }
+
     var scene = ServerScene()
     _ = scene.join(.worker)
     _ = scene.beat(1)

@@ -57,6 +57,15 @@ import Testing
       ])
   }
 
+  @Test func `more turns than there are numbers are as many as there are numbers`() {
+    let program = TurnProgram(
+      totalSteps: 1 << 62, evaluateEvery: 1, evaluationBatches: 1 << 53)
+    #expect(program.count == .max)
+    #expect(program.turn(afterSteps: 1 << 61) == .max)
+    #expect(program.turn(afterSteps: 2) == 2 + 1 << 53)
+    #expect(program[1] == .evaluation(round: 0, batch: 0, step: 1))
+  }
+
   @Test func `a run of a billion steps costs nothing`() {
     let program = TurnProgram(
       totalSteps: 1_000_000_000, evaluateEvery: 1000, evaluationBatches: 10)
