@@ -168,6 +168,11 @@ extension ParameterHolder {
     guard gate.admitsFromServer(message.header) else { return true }
     switch message.body {
     case .collect(let collect):
+      // Of a view whose word was lost nobody here knows which turns it passes over.
+      guard message.header.view == gate.view?.number else {
+        gate.count(.future)
+        return true
+      }
       // The turns before are committed, or the server would not ask.
       committed(below: collect.turn, &out)
       if let program, appliedSteps == program.version(at: collect.turn) {

@@ -173,6 +173,7 @@ extension ServerCore {
       skippedTurns: skippedTurns,
       holders: workers.isEmpty ? [] : deal.holders)
     announce(next, now, &out)
+    defer { settleDepartures(isBetweenTurns: true, now, &out) }
     if workers.isEmpty, present.count >= plan.minimumWorkers {
       let missing = ShardDeal.name(deal.missing)
       return out.append(
@@ -200,7 +201,8 @@ extension ServerCore {
     }
     slices = [:]
     faults = [:]
-    if collecting != nil {
+    // One whose slices are all here is finished in any view.
+    if collecting?.missing.isEmpty == false {
       collecting = nil
       out.append(.note("the checkpoint under way is given up: the view changes"))
     }
@@ -289,6 +291,7 @@ extension ServerCore {
     _ record: MemberRecord, _ reason: String, _ now: Microseconds, _ out: inout [Directive]
   ) {
     membership.remove(record.node)
+    departing[record.node] = nil
     out.append(.note("\(record.name) is gone: \(reason)"))
     let wasActive = view?.member(record.node) != nil
     switch state {

@@ -16,7 +16,6 @@ extension ServerCore {
         $0.node == lost.node || membership[$0.node]?.state == .active
       })
     else { return false }
-    departing.remove(lost.node)
     state = .paused
     collecting = nil
     outstanding = [:]

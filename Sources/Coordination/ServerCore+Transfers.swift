@@ -9,9 +9,7 @@ extension ServerCore {
     let isRegular = plan.checkpointEvery > 0 && committedSteps % plan.checkpointEvery == 0
     let isLate =
       plan.checkpointInterval > 0 && now - lastCheckpoint >= plan.checkpointInterval * 1000
-    guard isRegular || isLate || !departing.isEmpty || checkpointAsked, collecting == nil else {
-      return
-    }
+    guard isRegular || isLate || checkpointAsked, collecting == nil else { return }
     checkpointAsked = false
     beginCheckpoint(now, &out)
   }
@@ -19,9 +17,11 @@ extension ServerCore {
   mutating func beginCheckpoint(_ now: Microseconds, _ out: inout [Directive]) {
     guard collecting == nil, state == .running || state == .paused, let view else { return }
     let steps = committedSteps
+    let holders = view.parameterHolders.filter { $0.node != rescue?.lost.node }
+    // After a loss there is nothing whole to take.
+    guard holders.allSatisfy({ membership[$0.node]?.state == .active }) else { return }
     lastCheckpoint = now
     lastTransfer += 1
-    let holders = view.parameterHolders.filter { $0.node != rescue?.lost.node }
     var missing = Set(
       holders.map { CheckpointTransfer.Source(node: $0.node, transfer: lastTransfer) })
     compute(.beginCheckpoint(steps: steps), &out)
@@ -70,12 +70,13 @@ extension ServerCore {
     if collecting?.steps == steps { collecting = nil }
     if let failure {
       out.append(.note("checkpoint after \(steps) steps failed, training goes on: \(failure)"))
+      departuresFailed(steps, failure, now, &out)
     } else {
       // The run may have gone back behind it meanwhile: then it will come by again.
       if steps <= committedSteps { checkpointSteps = steps }
       out.append(.note("checkpoint after \(steps) steps"))
+      settleDepartures(now, &out)
     }
-    releaseDeparting(now, &out)
     // A full disk is no worse than no mirror.
     if let rescue, rescue.steps == steps { endRescue(now, &out) }
   }
@@ -87,45 +88,8 @@ extension ServerCore {
     guard let transfer = collecting else { return }
     collecting = nil
     out.append(.note("no checkpoint after \(transfer.steps) steps: \(why)"))
+    departuresFailed(transfer.steps, why, now, &out)
     endRescue(now, &out)
-  }
-
-  // MARK: FC nodes and shards that want to go
-
-  /// An FC node or a shard wants to go: its slice goes into a checkpoint first, so that next to nothing is
-  /// repeated when another node takes its place.
-  mutating func letGo(
-    _ record: MemberRecord, _ reason: String, _ now: Microseconds, _ out: inout [Directive]
-  ) {
-    guard plan.makesCheckpoints else {
-      // Nowhere to put a checkpoint: the run ends, with its slice in the model.
-      return end(
-        Stop(outcome: .interrupted, reason: "\(record.name) leaves: \(reason)"), now, &out)
-    }
-    // One that takes over parameters holds nothing that the checkpoint does not.
-    guard state == .running || state == .paused, record.state == .active else {
-      if case .ending = state { return }
-      return release(record, reason, now, &out)
-    }
-    guard departing.insert(record.node).inserted else { return }
-    // While the run is paused there is no commit to wait for.
-    if state == .paused { beginCheckpoint(now, &out) }
-  }
-
-  private mutating func releaseDeparting(_ now: Microseconds, _ out: inout [Directive]) {
-    for record in departing.sorted().compactMap({ membership[$0] }) {
-      release(record, "its slices are in the checkpoint", now, &out)
-    }
-    departing = []
-  }
-
-  /// Tells a member that it may go.
-  mutating func release(
-    _ record: MemberRecord, _ reason: String, _ now: Microseconds, _ out: inout [Directive]
-  ) {
-    let stop = Stop(outcome: .interrupted, reason: "left the run")
-    out.append(.send(message(.stop(stop)), to: record.node))
-    lose(record, reason, now, &out)
   }
 
   /// Gives up a checkpoint whose slices do not come.
@@ -157,7 +121,6 @@ extension ServerCore {
     _ out: inout [Directive]
   ) {
     guard plan.recutsOnLoss, lost.name.role == .fc, plan.fcNodesWanted > 1 else {
-      departing.remove(lost.node)
       let isSlice = lost.name.role == .fc
       let what = isSlice ? "slice of the fc layers" : "share of the conv parameters"
       return rollBack(
@@ -165,7 +128,10 @@ extension ServerCore {
           ? "\(lost.name) is lost, not its \(what)" : "\(lost.name)'s \(what) is lost with it",
         waiting: ", once another \(isSlice ? "fc node" : "server shard") has come", now, &out)
     }
-    out.append(.recut(fcNodes: max(1, min(ready(.fc).count, plan.fcNodesWanted - 1))))
+    // Those that are there, not those that are ready: after another loss all are being given their
+    // slices anew.
+    let left = membership.ranked(.fc).filter { departing[$0.node] == nil }.count
+    out.append(.recut(fcNodes: max(1, min(left, plan.fcNodesWanted - 1))))
     state = .over
   }
 
@@ -206,6 +172,9 @@ extension ServerCore {
       membership.update(record.node) { $0.state = .preparing }
       restore(record, &out)
     }
+    // What those have that want to go is in the checkpoint, as everything is.
+    departing = departing.mapValues { Departure(steps: checkpointSteps, failures: $0.failures) }
+    settleDepartures(now, &out)
   }
 
   /// Has an FC node or a shard take the parameters that the run goes on with.

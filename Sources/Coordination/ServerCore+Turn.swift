@@ -122,8 +122,11 @@ extension ServerCore {
     reports = reports.filter { $0.key + 1 >= turn }
     measured = measured.filter { $0 + 1 >= turn }
     if let program, turn >= program.count { return endWhenMeasured(now, &out) }
-    guard !changeIsDue else { return openView(now, &out) }
+    let changes = changeIsDue
+    if changes { openView(now, &out) }
     if kind.isTraining { beginCheckpointIfDue(now, &out) }
+    settleDepartures(isBetweenTurns: true, now, &out)
+    guard !changes else { return }
     for member in view.members {
       out.append(.send(message(.advance(Advance(turn: turn))), to: member.node))
     }

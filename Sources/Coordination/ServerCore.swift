@@ -147,7 +147,7 @@ package struct ServerCore: Sendable {
   /// out.
   package internal(set) var cuts: [NodeID: Int] = [:]
   /// FC nodes and shards that want to go and wait for a checkpoint with their slices in it.
-  var departing: Set<NodeID> = []
+  var departing: [NodeID: Departure] = [:]
   /// How often somebody has been put out for breaking the protocol, by `Membership.origin`.
   var offences: [String: Int] = [:]
   /// Who asked to join last, if it has a key: what it says of itself counts for nothing then.

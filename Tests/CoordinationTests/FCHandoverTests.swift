@@ -33,6 +33,17 @@ import Testing
     #expect(said == [])
   }
 
+  @Test func `nothing is handed in for a view that has not come here`() {
+    var scene = FCScene()
+    _ = scene.enter(Fixture.view())
+    _ = scene.run(turn: 0)
+    // The view that passes over turn 0 is lost: its step must not be taken for committed.
+    let said = scene.receive(.collect(Collect(transfer: 5, turn: 1)), view: 2)
+    #expect(said == [])
+    #expect(scene.core.appliedSteps == 0)
+    #expect(scene.core.gate.dropped[.future] == 1)
+  }
+
   @Test func `training goes on between two parts`() {
     var scene = Self.asked()
     _ = scene.finish()

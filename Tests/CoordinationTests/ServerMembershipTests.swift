@@ -1,4 +1,5 @@
 import Messages
+import Network
 import Testing
 
 @testable import Coordination
@@ -89,7 +90,6 @@ import Testing
     #expect(scene.waits.first == "1 more worker: to join")
   }
 
-  @Test func `before the start the data set is that of the workers who are there`() {
   @Test(
     arguments: [50, 9_007_199_254_740_992] as [UInt64], [4_294_967_297, 9_007_199_254_740_992])
   func `a worker whose data set is larger than any is refused with its size`(
@@ -113,6 +113,7 @@ import Testing
     #expect(scene.core.membership[NodeID(1)] == nil)
   }
 
+  @Test func `before the start the data set is that of the workers who are there`() {
     var scene = ServerScene()
     _ = scene.join(.worker)
     _ = scene.beat(1)
@@ -236,6 +237,20 @@ import Testing
     let said = scene.loseConnection(4)
     #expect(said == ["recut among 1"])
     #expect(scene.core.state == .over)
+  }
+
+  @Test func `the layers are cut among all that are left, though none of them is ready`() {
+    var plan = Fixture.plan(fcNodes: 3)
+    plan.recutsOnLoss = true
+    plan.shards = ShardMap(plan.chunks, count: 2)
+    var scene = ServerScene(plan)
+    for role in [Role.worker, .worker, .fc, .fc, .fc, .shard] { _ = scene.join(role) }
+    for node in 1...6 { _ = scene.beat(node) }
+    #expect(scene.core.state == .running)
+    // The shard's loss has everybody given its parameters anew.
+    _ = scene.loseConnection(6)
+    #expect(scene.core.ready(.fc).isEmpty)
+    #expect(scene.loseConnection(4) == ["recut among 2"])
   }
 
   @Test func `with too few workers the run pauses, and goes on when one comes`() {
