@@ -82,11 +82,15 @@ extension FCCore {
     return program[turn].isTraining
   }
 
-  /// Whether a sub-batch whose features are there may not start yet: it reads the weights that the
-  /// one before makes, and these are made with the learning rate that the server gives for the
-  /// turn. Otherwise a step is made once the turn is committed.
+  /// Whether a sub-batch whose features are there may not start yet.
+  ///
+  /// Its start is the step of the turn before, if that is not made yet, and that is made with the
+  /// learning rate that the server has given for its turn; features may overtake this on another
+  /// connection. Where every sub-batch steps, it also reads the weights that the one before makes,
+  /// with the rate of the turn itself.
   func mustWait(_ lane: Int) -> Bool {
-    stepsEachSubBatch
+    if let working, announced < working { return true }
+    return stepsEachSubBatch
       && (announced < turn || lanes[..<lane].contains { $0.stage != .done })
   }
 

@@ -44,7 +44,17 @@ extension ShardCore {
     committed(below: turn, &out)
     pushes[chunk, default: [:]][worker] = frames[0]
     clock.progressed(now: now)
-    guard let complete = pushes[chunk], complete.count == view.workers.count else { return }
+    applyIfComplete(chunk, step: step, now, &out)
+  }
+
+  /// Steps a chunk once all gradients are there and the server has said that the turn begins: with
+  /// that comes the turn's learning rate, and a push may overtake it on another connection.
+  private mutating func applyIfComplete(
+    _ chunk: Int, step: UInt64, _ now: Microseconds, _ out: inout [Directive]
+  ) {
+    guard announced >= turn, let complete = pushes[chunk],
+      complete.count == gate.view?.workers.count
+    else { return }
     applying.insert(chunk)
     pushes[chunk] = nil
     clock.enter(.compute, now: now)
@@ -52,6 +62,15 @@ extension ShardCore {
       .apply(
         chunk: chunk, gradients: complete.sorted { $0.key < $1.key }.map(\.value), step: step),
       &out)
+  }
+
+  /// The server's word that turn `next` begins.
+  mutating func advance(to next: UInt64, _ now: Microseconds, _ out: inout [Directive]) {
+    committed(below: next, &out)
+    announced = max(announced, next)
+    guard !isIdle, let program, turn < program.count, case .training(let step) = program[turn]
+    else { return }
+    for chunk in pushes.keys.sorted(by: >) { applyIfComplete(chunk, step: step, now, &out) }
   }
 
   /// A chunk has its new value: the workers get it unasked, while other chunks are still coming.

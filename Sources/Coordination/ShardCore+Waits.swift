@@ -14,9 +14,11 @@ extension ShardCore {
     guard applied.count == applying.count else {
       return [Need(.own("compute thread"), "a step of the parameters, turn \(turn)")]
     }
-    return view.workers.enumerated().compactMap { position, member in
+    let needs = view.workers.enumerated().compactMap { position, member in
       let missing = chunks.filter { !applying.contains($0) && pushes[$0]?[position] == nil }
       return plan.chunks.need(of: missing, from: member, turn: turn)
     }
+    guard needs.isEmpty, announced < turn else { return needs }
+    return [Need(.member(.server), "the beginning of turn \(turn)")]
   }
 }

@@ -61,6 +61,8 @@ package struct ShardCore: MemberCore {
   var applied: Set<Int> = []
   /// Turns below this one are known to be committed.
   var committedBelow: UInt64 = 0
+  /// The last turn that the server has said begins, and with it the learning rate.
+  var announced: UInt64 = 0
   /// A turn whose steps are all in the working version, and not yet known to be committed.
   var working: UInt64?
   /// Training steps that the committed version has seen.
@@ -104,7 +106,7 @@ package struct ShardCore: MemberCore {
     switch message.body {
     case .pull: pull(message.header.sender, &out)
     case .push(let push): take(push, message.frames, from: message.header.sender, now, &out)
-    case .advance(let advance): committed(below: advance.turn, &out)
+    case .advance(let advance): self.advance(to: advance.turn, now, &out)
     default: gate.count(.unexpected)
     }
   }
@@ -122,6 +124,7 @@ package struct ShardCore: MemberCore {
     // That all of a committed turn's steps are done the coordinator knew from this shard.
     guard resume(view, program, &out) else { return false }
     announce(view, &out)
+    announced = view.resumeTurn
     if view.isFinal {
       clock.enter(.ending, now: now)
       compute(.collect(transfer: 0), &out)

@@ -54,6 +54,20 @@ import Testing
     #expect(scene.core.gate.droppedCount == 0)
   }
 
+  @Test func `a step is made once the server has said that its turn begins, not the next`() {
+    var scene = Self.afterFirstTurn()
+    // The features are proof of the commit, and turn 0 began with the view.
+    #expect(scene.allFeatures(turn: 1).first == "apply step 0")
+    for index in 0..<3 { _ = scene.finishAll() + scene.exchange(index, turn: 1) }
+    _ = scene.finishAll()
+    #expect(scene.core.turn == 2)
+    // With the beginning of turn 1 would have come its learning rate.
+    #expect(scene.allFeatures(turn: 2) == [])
+    #expect(scene.waits == ["server: the beginning of turn 2"])
+    #expect(scene.receive(.advance(Advance(turn: 1))).first == "apply step 1")
+    #expect(scene.core.appliedSteps == 2)
+  }
+
   @Test func `one sub-batch is computed while another's exchange travels`() {
     var plan = Fixture.plan()
     plan.schedule = Schedule(subBatches: 2)
@@ -100,7 +114,7 @@ import Testing
     var scene = FCScene()
     // Steps 0 and 1 first, as the node must have applied them itself.
     _ = scene.enter(Fixture.view())
-    _ = scene.run(turn: 0)
+    _ = scene.run(turn: 0) + scene.receive(.advance(Advance(turn: 1)))
     _ = scene.run(turn: 1)
     let first = scene.run(turn: 2)
     #expect(first.contains("evaluate 4 at step 2: 0+2 2+2"))

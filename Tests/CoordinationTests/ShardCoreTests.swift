@@ -59,15 +59,32 @@ import Testing
     #expect(scene.core.appliedSteps == 1)
   }
 
+  @Test func `no step is made before the server has said that its turn begins`() {
+    var scene = Self.entered()
+    // T0 T1 E E T2 E E: the evaluation may have lowered the learning rate of turn 4.
+    _ = scene.train(turn: 0) + scene.receive(.advance(Advance(turn: 1))) + scene.train(turn: 1)
+    _ = scene.receive(.advance(Advance(turn: 3)))
+    var said = scene.train(turn: 4)
+    #expect(said == [])
+    #expect(scene.waits == ["server: the beginning of turn 4"])
+    said = scene.receive(.advance(Advance(turn: 4)))
+    #expect(
+      said == ["apply chunk 2 at step 2 from 0.0 0.0", "apply chunk 1 at step 2 from 0.0 0.0"])
+    #expect(scene.finishAll().last == "applied turn 4 -> server")
+    // A view says so too.
+    said = scene.enter(ShardScene.view(2, resumeTurn: 4)) + scene.train(turn: 4)
+    #expect(said.last == "applied turn 4 -> server")
+  }
+
   @Test func `evaluations are no turns of a shard`() {
     var scene = Self.entered()
     // T0 T1 E E T2 E E
-    _ = scene.train(turn: 0)
+    _ = scene.train(turn: 0) + scene.receive(.advance(Advance(turn: 1)))
     _ = scene.train(turn: 1)
     #expect(scene.core.turn == 4)
     #expect(scene.push(1, from: 0, turn: 2) == [])
     #expect(scene.core.gate.dropped[.stale] == 1)
-    _ = scene.receive(.advance(Advance(turn: 3)))
+    for turn in 2...4 as ClosedRange<UInt64> { _ = scene.receive(.advance(Advance(turn: turn))) }
     #expect(scene.train(turn: 4).contains("applied turn 4 -> server"))
     #expect(scene.waits == ["server: the end of the run"])
   }
