@@ -18,6 +18,7 @@ extension ServerCore {
     for record in silent {
       lose(record, "silent for \((now - record.lastHeard) / 1000) ms", now, &out)
     }
+    goOnWithFewer(now, &out)
     endWhenMeasured(now, &out)
     decideOnFaults(now, &out)
     watchCheckpoint(now, &out)
@@ -36,6 +37,7 @@ extension ServerCore {
     }
     lastProgress = later(lastProgress)
     lastStall = later(lastStall)
+    gatheringSince = later(gatheringSince)
     faultySince = later(faultySince)
     if let last = collecting?.lastPiece { collecting?.lastPiece = later(last) }
     if case .farewell(let stop, let deadline) = state {
@@ -46,6 +48,29 @@ extension ServerCore {
       .note(
         "the server's process did not run for \(gap / 1000) ms (stopped, suspended or starved); "
           + "nobody is blamed for that silence"))
+  }
+
+  /// A run that goes on does not wait for ever for as many nodes as it began with: who was lost before
+  /// may never come back. What it could go on with at any other time is enough after a while.
+  private mutating func goOnWithFewer(_ now: Microseconds, _ out: inout [Directive]) {
+    let patience = plan.timing.progressTimeout * 1000
+    guard state == .gathering, goesOn, now > gatheringSince + patience,
+      canCompute(atLeast: plan.minimumWorkers)
+    else { return }
+    let waited = "nobody else has come for \((now - gatheringSince) / 1000) ms"
+    if isWhole {
+      let workers = Self.count(ready(.worker).count, "worker")
+      out.append(.note("\(waited): the run goes on with \(workers)"))
+      state = .running
+      return openView(now, &out)
+    }
+    let left = membership.ranked(.fc).count
+    guard plan.recutsOnLoss, 0 < left, left < plan.fcNodesWanted,
+      membership.ranked(.shard).count >= plan.shardsWanted
+    else { return }
+    out.append(.note("\(waited): the run goes on with \(Self.count(left, "fc node"))"))
+    out.append(.recut(fcNodes: left))
+    state = .over
   }
 
   /// What does not move: names the culprit, and does what can be done about it.

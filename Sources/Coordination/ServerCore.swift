@@ -156,6 +156,10 @@ package struct ServerCore: Sendable {
   package internal(set) var checkpointSteps: UInt64 = 0
   /// Steps of the checkpoint that the run resumes; 0 if it starts anew.
   let resumeSteps: UInt64
+  /// Whether the run was under way before, in another life of the server.
+  let goesOn: Bool
+  /// Since when this one gathers nodes.
+  var gatheringSince: Microseconds
   var nextOperation: UInt64 = 0
   var outstanding: [OperationID: Pending] = [:]
   /// What FC nodes have found wrong with the turn, since when, and how many turns right before it
@@ -181,9 +185,13 @@ package struct ServerCore: Sendable {
   /// - Parameters:
   ///   - identity: header of the server's messages; its view is filled in.
   ///   - resumeSteps: steps of the checkpoint that the run resumes; 0 starts anew.
+  ///   - goesOn: whether the run was under way before, even if it has no checkpoint.
   package init(
-    plan: RunPlan, identity: Header, resumeSteps: UInt64 = 0, now: Microseconds
+    plan: RunPlan, identity: Header, resumeSteps: UInt64 = 0, goesOn: Bool = false,
+    now: Microseconds
   ) {
+    self.goesOn = goesOn || resumeSteps > 0
+    gatheringSince = now
     self.plan = plan
     self.identity = identity
     self.resumeSteps = resumeSteps

@@ -79,7 +79,14 @@ package struct ServerLife {
 
   private mutating func prepare(fcNodes: Int) throws {
     run = try RunContext(Self.recut(run.configuration, fcNodes), inputs: run.inputs)
+    options.goesOn = true
     guard let directory = options.runDirectory else { return }
+    do throws(NodeError) {
+      // A server that is started again would wait for the FC node that is not replaced.
+      try directory.write(run.configuration)
+    } catch {
+      log.warning("\(error)")
+    }
     options.resume = directory.newestCheckpoint { log.warning($0) } ?? options.resume
   }
 }

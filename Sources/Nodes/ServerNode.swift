@@ -97,7 +97,8 @@ package final class ServerNode {
       plan.checkpointEvery = 0
       plan.checkpointInterval = 0
     }
-    core = ServerCore(plan: plan, identity: identity, resumeSteps: resumeSteps, now: now)
+    core = ServerCore(
+      plan: plan, identity: identity, resumeSteps: resumeSteps, goesOn: options.goesOn, now: now)
     configurationText = Frame(copying: Array(run.configuration.resolvedJSON().utf8))
     facts = RunFacts(run, number: number, resumed: options.resume)
     validation = ValidationKeeper(run.configuration, facts, resumed: options.resume)

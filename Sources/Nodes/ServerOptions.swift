@@ -1,3 +1,4 @@
+import Messages
 package import Observability
 package import Training
 
@@ -12,6 +13,10 @@ package struct ServerOptions: Sendable {
   package var security: ServerSecurity?
   /// Where the run goes on; `nil` starts anew.
   package var resume: Checkpoint?
+  /// Whether the run was under way before in this run directory, even if it has no checkpoint.
+  package var goesOn = false
+  /// What operators have made of the learning rate; `nil` for what run directory and checkpoint say.
+  var rateChanges: [RateChange]?
   /// The web page and its endpoints; `nil` for none.
   package var http: HTTPServer.Options?
   /// Whether operators may have faults done to this process.

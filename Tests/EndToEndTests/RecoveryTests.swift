@@ -154,6 +154,24 @@ struct RecoveryTests {
     try expectUndisturbed(within: 1e-5)
   }
 
+  @Test func `a server that dies after a recut waits for no fc node that nobody starts`() throws {
+    let program = try cluster.train(
+      ["--set", "cluster.fcLoss=recut"] + Self.gentle)
+    let server = try cluster.address()
+    let before = try cluster.catchUp(step: 150, at: server)
+    let process = try #require(cluster.serverProcess())
+    let node = try #require(before.nodes.first { "\($0.name)" == "fc 1" })
+    kill(node.processID, SIGKILL)
+    #expect(eventually { log("server").contains("; 1 fc nodes; turn") }, "\(log("server"))")
+    kill(process, SIGKILL)
+    #expect(program.finish() == 0, "\(program.output)")
+    #expect(log("server").contains("cut anew among 1 fc nodes"), "\(log("server"))")
+    #expect(program.output.contains("server started again"), "\(program.output)")
+    // It knew from the start, and had not to wait for what does not come.
+    #expect(!log("server").contains("nobody else has come"), "\(log("server"))")
+    try expectUndisturbed(within: 1e-5)
+  }
+
   @Test func `an fc node that is told to go leaves its slice behind`() throws {
     let program = try cluster.train(Self.gentle)
     let server = try cluster.address()

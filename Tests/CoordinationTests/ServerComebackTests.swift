@@ -1,0 +1,77 @@
+import Messages
+import Testing
+
+@testable import Coordination
+
+/// A server that goes on with a run, and nodes that nobody starts again.
+@Suite struct ServerComebackTests {
+  private static func plan(recuts: Bool = false, minimumWorkers: Int = 1) -> RunPlan {
+    var plan = Fixture.plan(workers: 3, fcNodes: 3)
+    plan.recutsOnLoss = recuts
+    plan.minimumWorkers = minimumWorkers
+    return plan
+  }
+
+  /// Some have come, and are ready but for the last `preparing`; workers first.
+  private static func came(
+    workers: Int, fcNodes: Int, preparing: Int = 0, _ plan: RunPlan, goesOn: Bool = true
+  ) -> ServerScene {
+    var scene = ServerScene(plan, goesOn: goesOn)
+    for _ in 0..<workers { _ = scene.join(.worker) }
+    for _ in 0..<fcNodes { _ = scene.join(.fc) }
+    for node in 1..<workers + fcNodes + 1 {
+      _ = scene.beat(node, ready: node <= workers + fcNodes - preparing)
+    }
+    return scene
+  }
+
+  /// Nobody comes for longer than a turn may take without progress; everybody lives.
+  private static func patience(_ scene: inout ServerScene, preparing: Int = 0) -> [String] {
+    let count = scene.core.membership.records.count
+    var said: [String] = []
+    for _ in 0..<31 where scene.core.state == .gathering {
+      for node in 1..<count + 1 { said += scene.beat(node, ready: node <= count - preparing) }
+      said += scene.wait(milliseconds: 1000)
+    }
+    return said
+  }
+
+  @Test func `it opens with the workers that are there, if they are enough to go on`() {
+    var scene = Self.came(workers: 2, fcNodes: 3, Self.plan(minimumWorkers: 2))
+    #expect(scene.core.state == .gathering)
+    let said = Self.patience(&scene)
+    #expect(said.first == "view 1 at turn 0 -> node 1", "\(said)")
+    #expect(scene.core.view?.workers.count == 2)
+    #expect(scene.notes.contains { $0.hasSuffix(": the run goes on with 2 workers") })
+    var few = Self.came(workers: 1, fcNodes: 3, Self.plan(minimumWorkers: 2))
+    #expect(Self.patience(&few) == [])
+    #expect(few.core.state == .gathering)
+  }
+
+  @Test func `a run that begins waits for all`() {
+    var scene = Self.came(workers: 2, fcNodes: 3, Self.plan(), goesOn: false)
+    #expect(Self.patience(&scene) == [])
+    #expect(scene.core.state == .gathering)
+    scene = Self.came(workers: 3, fcNodes: 2, Self.plan(recuts: true), goesOn: false)
+    #expect(Self.patience(&scene) == [])
+  }
+
+  @Test func `the layers are cut among the fc nodes that are there, ready or not`() {
+    var scene = Self.came(workers: 3, fcNodes: 2, preparing: 1, Self.plan(recuts: true))
+    let said = Self.patience(&scene, preparing: 1)
+    #expect(said == ["recut among 2"])
+    #expect(scene.core.state == .over)
+    // Another is waited for where the layers are not to be cut anew, and the first one always.
+    var waiting = Self.came(workers: 3, fcNodes: 2, Self.plan())
+    #expect(Self.patience(&waiting) == [])
+    var none = Self.came(workers: 3, fcNodes: 0, Self.plan(recuts: true))
+    #expect(Self.patience(&none) == [])
+  }
+
+  @Test func `while the server does not run nobody could have come`() {
+    var scene = Self.came(workers: 2, fcNodes: 3, Self.plan())
+    _ = scene.standStill(milliseconds: 60_000)
+    #expect(scene.wait(milliseconds: 0) == [])
+    #expect(scene.core.state == .gathering)
+  }
+}
