@@ -53,6 +53,7 @@ package struct ServerLife {
       case .stop(let stop): return stop
       case .recut(let fcNodes):
         log.info("the fc layers are cut anew among \(fcNodes) fc nodes")
+        options.rateChanges = node.validation.rates.changes
         try prepare(fcNodes: fcNodes)
         node = try Rebinding.retry { try makeNode() }
       }

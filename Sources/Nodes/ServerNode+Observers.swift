@@ -130,9 +130,19 @@ extension ServerNode {
         text: "the schedule's learning rate is 0 at step \(step), which cannot be scaled to"
           + " \(rate)", ok: false)
     }
-    return CommandReply(
-      text: "learning rate \(rate) from step \(step) on (the schedule times"
-        + " \(Format.significant(factor)))", ok: true)
+    let text =
+      "learning rate \(rate) from step \(step) on (the schedule times \(Format.significant(factor)))"
+    do throws(NodeError) {
+      try options.runDirectory.map { directory throws(NodeError) in
+        try RateFile(in: directory).write(validation.rates.changes)
+      }
+    } catch {
+      return CommandReply(
+        text:
+          "\(text); a server that is started again before the next checkpoint forgets it: \(error)",
+        ok: true)
+    }
+    return CommandReply(text: text, ok: true)
   }
 
   /// Steps between a change of the learning rate and the first that goes by it.

@@ -101,7 +101,8 @@ package final class ServerNode {
       plan: plan, identity: identity, resumeSteps: resumeSteps, goesOn: options.goesOn, now: now)
     configurationText = Frame(copying: Array(run.configuration.resolvedJSON().utf8))
     facts = RunFacts(run, number: number, resumed: options.resume)
-    validation = ValidationKeeper(run.configuration, facts, resumed: options.resume)
+    validation = ValidationKeeper(
+      run.configuration, facts, resumed: options.resume, changes: options.keptRateChanges(log))
     monitor = try RunMonitor(
       run: number, context: run, directory: options.runDirectory, observer: observer, log: log,
       resumeSteps: resumeSteps, rates: validation.rates)

@@ -33,3 +33,23 @@ package struct ServerOptions: Sendable {
     self.http = http
   }
 }
+
+extension ServerOptions {
+  /// What operators have made of the learning rate in earlier lives of the server, where that is more
+  /// than the checkpoint says. What another run has left in the run directory is removed.
+  func keptRateChanges(_ log: Logger) -> [RateChange]? {
+    if let rateChanges { return rateChanges }
+    guard let directory = runDirectory else { return nil }
+    let file = RateFile(in: directory)
+    guard goesOn || resume?.path.hasPrefix(directory.checkpoints + "/") == true else {
+      file.remove()
+      return nil
+    }
+    do throws(NodeError) {
+      return try file.read()
+    } catch {
+      log.warning("\(error)")
+      return nil
+    }
+  }
+}

@@ -14,12 +14,17 @@ struct ValidationKeeper {
   private let facts: RunFacts
   private let configuration: RunConfiguration
 
-  /// - Parameter resumed: the checkpoint that the run goes on from.
-  init(_ configuration: RunConfiguration, _ facts: RunFacts, resumed: Checkpoint?) {
+  /// - Parameters:
+  ///   - resumed: the checkpoint that the run goes on from.
+  ///   - changes: what operators have made of the learning rate, where it is known from elsewhere.
+  init(
+    _ configuration: RunConfiguration, _ facts: RunFacts, resumed: Checkpoint?,
+    changes: [RateChange]? = nil
+  ) {
     self.facts = facts
     self.configuration = configuration
     progress = resumed?.manifest.validation ?? ValidationProgress()
-    rates = RateSheet(resumed?.manifest.rateChanges ?? [])
+    rates = RateSheet(changes ?? resumed?.manifest.rateChanges ?? [])
     facts.keep(progress, rates.changes, steps: resumed?.manifest.steps ?? 0)
     rates.reductions = progress.reductions
   }

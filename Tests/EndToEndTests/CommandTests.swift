@@ -47,6 +47,34 @@ struct CommandTests {
     #expect(again.finish() == 0, "\(again.output)")
   }
 
+  @Test func `a learning rate that was set outlives the server, and a recut`() throws {
+    let cluster = try TinyCluster()
+    // No checkpoint ever says anything of it.
+    let train = try cluster.train(["--set", "cluster.fcLoss=recut"] + Self.longRun)
+    let server = try cluster.address()
+    let before = try cluster.reach(step: 5, at: server)
+    let set = try Program.run("set", "lr=0.0005", "--server", server)
+    let step = try #require(
+      (set.output.firstMatch(of: /from step (\d+) on/)?.1).flatMap { UInt64($0) }, "\(set.output)")
+    let log = { cluster.text("run/server.log") }
+
+    kill(try #require(cluster.serverProcess()), SIGKILL)
+    #expect(eventually { train.output.contains("server started again") }, "\(train.output)")
+    let second = try cluster.reach(step: step + 20, at: server)
+    #expect(abs((second.learningRate ?? 0) - 0.0005) < 1e-6)
+
+    let node = try #require(second.nodes.first { "\($0.name)" == "fc 1" })
+    kill(node.processID, SIGKILL)
+    #expect(eventually { log().contains("; 1 fc nodes; turn") }, "\(log())")
+    let third = try cluster.reach(step: step + 20, at: server)
+    #expect(third.run != second.run)
+    #expect(abs((third.learningRate ?? 0) - 0.0005) < 1e-6)
+    #expect(before.learningRate != third.learningRate)
+    let end = try Program.run("stop", cluster.run)
+    #expect(end.code == 0, "\(end.output)")
+    #expect(train.finish() == 0, "\(train.output)")
+  }
+
   @Test func `commands to a server with keys need a node's key`() throws {
     let cluster = try TinyCluster()
     let server = try Program([
