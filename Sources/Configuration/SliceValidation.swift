@@ -60,7 +60,8 @@ extension RunConfiguration {
     guard frames > Limits.frames else { return nil }
     return SliceProblem(
       text: "a message would have \(frames) frames, more than \(Limits.frames)",
-      advice: "take more FC nodes, more schedule.subBatches or a smaller globalBatch")
+      advice: "take more FC nodes, more schedule.subBatches, a smaller globalBatch or a larger"
+        + " cluster.minimumWorkers")
   }
 
   /// Frames of the longest message of a step, when no more workers are left than must be.

@@ -209,9 +209,9 @@ extension RunConfiguration {
 
   private func checkDecay(at path: ConfigurationPath) throws(ConfigurationError) {
     let decay = optimizer.decay
-    guard decay.warmupEpochs < Double(epochs) else {
+    guard decay.warmupEpochs <= Double(epochs) else {
       throw path.key("warmupEpochs").error(
-        "must be below the \(epochs) epochs of the run, not \(decay.warmupEpochs.json.lineText)")
+        "must be at most the \(epochs) epochs of the run, not \(decay.warmupEpochs.json.lineText)")
     }
     guard decay.kind == .steps else {
       for (key, given) in [("atFractions", decay.atFractions), ("atEpochs", decay.atEpochs)]

@@ -62,6 +62,7 @@ extension ServerCore {
       case .shard: 1..<plan.shards.count
       case .worker, .server, .observer: 0..<Int.max
       }
+    gatheringSince = now
     let record = membership.add(
       join, incarnation: incarnation, ranks: ranks, origin: origin, now: now)
     out.append(.welcome(record.node, incarnation: incarnation))
@@ -77,6 +78,7 @@ extension ServerCore {
       $0.hasBeenReady = $0.hasBeenReady || heartbeat.ready
     }
     guard record.state == .preparing, heartbeat.ready else { return }
+    if !record.hasBeenReady { gatheringSince = now }
     // What it is to hold is being put together.
     if record.name.role.holdsParameters, rescue != nil { return }
     if record.name.role.holdsParameters, heartbeat.restored != requiredRestore {

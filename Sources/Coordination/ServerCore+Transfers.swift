@@ -68,6 +68,7 @@ extension ServerCore {
     _ steps: UInt64, _ failure: String?, _ now: Microseconds, _ out: inout [Directive]
   ) {
     if collecting?.steps == steps { collecting = nil }
+    let present = rescue
     if let failure {
       out.append(.note("checkpoint after \(steps) steps failed, training goes on: \(failure)"))
       departuresFailed(steps, failure, now, &out)
@@ -77,8 +78,11 @@ extension ServerCore {
       out.append(.note("checkpoint after \(steps) steps"))
       settleDepartures(now, &out)
     }
-    // A full disk is no worse than no mirror.
-    if let rescue, rescue.steps == steps { endRescue(now, &out) }
+    // A full disk is no worse than no mirror. One that began just now, of a node that was let go, has
+    // its own checkpoint to wait for.
+    if let present, present.steps == steps, rescue?.lost.node == present.lost.node {
+      endRescue(now, &out)
+    }
   }
 
   /// Gives up the checkpoint whose slices were to come: the next one is a new chance.
@@ -88,8 +92,9 @@ extension ServerCore {
     guard let transfer = collecting else { return }
     collecting = nil
     out.append(.note("no checkpoint after \(transfer.steps) steps: \(why)"))
+    let present = rescue?.lost.node
     departuresFailed(transfer.steps, why, now, &out)
-    endRescue(now, &out)
+    if rescue?.lost.node == present { endRescue(now, &out) }
   }
 
   /// Gives up a checkpoint whose slices do not come.

@@ -7,9 +7,11 @@ import Glibc
 package struct FileCalls: Sendable {
   /// Takes room for a file of so many bytes, where the file system can do that in advance.
   package var reserve: @Sendable (CInt, Int) -> CInt = { crosscut_reserve($0, UInt64($1)) }
-  /// Writes bytes at an offset, and returns how many.
+  /// Writes bytes at an offset, and returns how many. What has no offsets, as a pipe, takes them as
+  /// they come.
   package var write: @Sendable (CInt, UnsafeRawPointer, Int, Int) -> Int = {
-    pwrite($0, $1, $2, off_t($3))
+    let count = pwrite($0, $1, $2, off_t($3))
+    return count < 0 && errno == ESPIPE ? Glibc.write($0, $1, $2) : count
   }
   /// Waits until the disk has a file, or a folder's names.
   package var sync: @Sendable (CInt) -> CInt = { fsync($0) }

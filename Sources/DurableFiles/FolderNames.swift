@@ -7,10 +7,14 @@ package enum FolderNames {
     _ path: String, _ calls: FileCalls = FileCalls()
   ) throws(FileFailure) {
     let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    // A folder that may be written to and not read: its names get to the disk in time.
+    guard descriptor >= 0 || errno != EACCES else { return }
     guard descriptor >= 0 else { throw FileFailure(.openFolder, path) }
     defer { close(descriptor) }
     // Some network file systems cannot sync folders, and say so: there it goes without.
-    guard calls.sync(descriptor) == 0 || errno == EINVAL else { throw FileFailure(.sync, path) }
+    guard calls.sync(descriptor) == 0 || [EINVAL, ENOTSUP, ENOSYS, EBADF].contains(errno) else {
+      throw FileFailure(.sync, path)
+    }
   }
 
   /// The folder that a path lies in.

@@ -175,7 +175,9 @@ package final class LocalCluster {
   private func suspend() {
     let processes = (server.map { [$0] } ?? []) + members.map(\.process)
     for process in processes { process.send(SIGSTOP) }
-    raise(SIGSTOP)
+    // The kernel knows whether there is a shell that could have it go on: where there is none, it
+    // does not stop.
+    Signals.stopAsTold()
     // The server last: nobody is to seem silent to it.
     for process in processes.reversed() { process.send(SIGCONT) }
   }

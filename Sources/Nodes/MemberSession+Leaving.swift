@@ -20,6 +20,9 @@ extension MemberSession {
   func endRole() {
     guard let role else { return }
     // A process that does not end stands where another could take its place. Any step is done by then.
-    EndWatch.run(signals, after: endSignals, patience: 60_000_000, log) { role.stop() }
+    var patience: Microseconds? = 60_000_000
+    if case .joinAgain = result, leavingSince == nil { patience = nil }
+    let signal = EndWatch.run(signals, after: endSignals, patience: patience, log) { role.stop() }
+    if signal != nil { leavingSince = leavingSince ?? MonotonicClock.now() }
   }
 }

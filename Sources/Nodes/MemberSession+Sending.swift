@@ -68,22 +68,35 @@ extension MemberSession {
     largestGap = 0
   }
 
-  /// Notes by which link somebody speaks. Whoever was dialed is answered over that: FC nodes dial
-  /// each other, and each hears the other over the link that was accepted.
+  /// Notes by which link somebody speaks. FC nodes dial each other, and each hears the other over the
+  /// link that was accepted: whoever was dialed is answered over that, once it is there. It may never
+  /// be where only one of the two can reach the other.
   func noteRoute(of header: Header, _ link: Hub.Link) {
     guard header.sender != .server, header.run == identity.run else { return }
-    accepted[link] = link == routes[header.sender] ? nil : header.sender
-    if endpoints[header.sender] == nil { routes[header.sender] = link }
+    accepted[link] = link == dialed[header.sender] ? nil : header.sender
+    let isReached = dialed[header.sender].map { connected.contains($0) } ?? false
+    if !isReached { routes[header.sender] = link }
+  }
+
+  /// Notes that a link that was dialed is there.
+  func noteConnected(_ link: Hub.Link) {
+    guard let node = dialed.first(where: { $0.value == link })?.key else { return }
+    connected.insert(link)
+    routes[node] = link
   }
 
   /// Who is at the other end of a link, as far as it has said so.
   func node(over link: Hub.Link) -> NodeID? {
-    routes.first { $0.value == link }?.key ?? accepted[link]
+    dialed.first { $0.value == link }?.key ?? accepted[link]
   }
 
   /// Ends all connections with a node.
   func hangUp(on node: NodeID) {
-    if let link = routes.removeValue(forKey: node) { hub.hangUp(link) }
+    routes[node] = nil
+    if let link = dialed.removeValue(forKey: node) {
+      hub.hangUp(link)
+      connected.remove(link)
+    }
     for (link, owner) in accepted where owner == node {
       hub.hangUp(link)
       accepted[link] = nil
@@ -98,7 +111,9 @@ extension MemberSession {
     }
     for member in members where endpoints[member.node] == nil {
       do throws(TransportError) {
-        routes[member.node] = try hub.dial(member.endpoint)
+        let link = try hub.dial(member.endpoint)
+        dialed[member.node] = link
+        routes[member.node] = routes[member.node] ?? link
         endpoints[member.node] = member.endpoint
       } catch {
         log.error("cannot dial \(member.name) at \(member.endpoint): \(error)")

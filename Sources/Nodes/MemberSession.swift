@@ -39,7 +39,10 @@ package final class MemberSession {
   /// FC nodes and shards dialed, and members who have dialed in.
   var routes: [NodeID: Hub.Link] = [:]
   var endpoints: [NodeID: String] = [:]
-  /// Who has dialed in and is answered over another link.
+  /// FC nodes and shards that this node has dialed, and which of these links are there.
+  var dialed: [NodeID: Hub.Link] = [:]
+  var connected: Set<Hub.Link> = []
+  /// Who has dialed in.
   var accepted: [Hub.Link: NodeID] = [:]
   private var lastJoin: Microseconds?
   private var serverLostAt: Microseconds?
@@ -123,10 +126,18 @@ package final class MemberSession {
   ///
   /// - Throws: `NodeError` when the node cannot join or go on; `TransportError` from sockets.
   package func run() throws -> End {
-    defer {
-      endRole()
-      hub.close(lingerMilliseconds: 1000)
+    defer { hub.close(lingerMilliseconds: 1000) }
+    let ended = Result { try runTurns() }
+    endRole()
+    try ended.get()
+    // Whoever was told to go does not come back.
+    if leavingSince != nil, case .joinAgain(let reason) = result {
+      return .stop(Stop(outcome: .interrupted, reason: reason))
     }
+    return result ?? .stop(Stop(outcome: .failed, reason: "no result"))
+  }
+
+  private func runTurns() throws {
     while result == nil {
       let before = MonotonicClock.now()
       do {
@@ -148,11 +159,6 @@ package final class MemberSession {
     while hub.queuedBytes > 0, MonotonicClock.now() < end {
       _ = try hub.wait(milliseconds: 20, wakeUp: nil)
     }
-    // Whoever was told to go does not come back.
-    if leavingSince != nil, case .joinAgain(let reason) = result {
-      return .stop(Stop(outcome: .interrupted, reason: reason))
-    }
-    return result ?? .stop(Stop(outcome: .failed, reason: "no result"))
   }
 
   /// One pass over everything that may have happened.
@@ -335,11 +341,13 @@ package final class MemberSession {
     for event in hub.takeEvents() {
       switch event {
       case .connected(let link):
+        noteConnected(link)
         if link == control {
           serverLostAt = nil
           handshakes.connected()
         }
       case .disconnected(let link):
+        connected.remove(link)
         if link == control, serverLostAt == nil, role != nil {
           serverLostAt = now
           log.warning("lost the connection to the server, trying again")
@@ -368,7 +376,7 @@ package final class MemberSession {
   ) throws {
     guard link == control else {
       if link != bulk, complained.insert(link).inserted {
-        let node = routes.first { $0.value == link }?.key
+        let node = node(over: link)
         log.error("no connection to \(node.map { "\($0)" } ?? "a node"): \(failure)")
       }
       return

@@ -113,6 +113,17 @@ package struct RunDirectory: Hashable, Sendable {
     try Self.replace(pageAddress, with: url + "\n")
   }
 
+  /// Whether the run was under way before: its ledger has a step.
+  package var hasTakenSteps: Bool {
+    let descriptor = open(ledger, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    // A line a start that came to nothing, then the first step.
+    var beginning = [UInt8](repeating: 0, count: 1 << 16)
+    let count = read(descriptor, &beginning, beginning.count)
+    return String(decoding: beginning[..<max(0, count)], as: UTF8.self).contains(#""kind":"step""#)
+  }
+
   /// The text of a small file of the directory, or `nil` if it is not there (yet).
   package static func text(of path: String) -> String? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)

@@ -90,7 +90,8 @@ package final class ServerNode {
     recorder = FlightRecorder.open(in: options.runDirectory?.flight, role: .server, log: log)
     let now = MonotonicClock.now()
     let resumeSteps = options.resume?.manifest.steps ?? 0
-    recorder?.note(.begun, number: resumeSteps)
+    recorder?.note(
+      .begun, number: resumeSteps, text: options.goesOn ? FlightReplay.goesOn : "")
     var plan = run.plan
     // Without a run directory there is nowhere to put a checkpoint.
     if options.runDirectory == nil {
@@ -174,14 +175,24 @@ package final class ServerNode {
       monitor.event(text)
     }
     monitor.state("waiting for \(Self.wanted(context))")
-    defer {
-      EndWatch.run(signals, after: endSignals, log) {
-        compute.stop()
-        http?.stop()
-        writer?.stop()
-      }
-      hub.close(lingerMilliseconds: 1000)
+    defer { hub.close(lingerMilliseconds: 1000) }
+    let ended = Result { try runTurns() }
+    let signal = EndWatch.run(signals, after: endSignals, log) {
+      compute.stop()
+      http?.stop()
+      writer?.stop()
     }
+    let end = try ended.get()
+    guard let signal, case .recut = end else { return end }
+    // The next server would not hear of it.
+    let stop = Stop(
+      outcome: .interrupted,
+      reason: "\(Signals.name(signal)), while the fc layers were to be cut anew")
+    monitor.finish(stop, core, refusals: refusals + hub.droppedMessages)
+    return .stop(stop)
+  }
+
+  private func runTurns() throws -> End {
     while result == nil {
       try turn()
       guard result == nil else { break }

@@ -54,6 +54,16 @@ package final class Signals: Sendable {
     return next() != nil
   }
 
+  /// Does what SIGTSTP does to a process that does not look for it.
+  package static func stopAsTold() {
+    var stop = sigset_t()
+    sigemptyset(&stop)
+    sigaddset(&stop, SIGTSTP)
+    raise(SIGTSTP)
+    pthread_sigmask(SIG_UNBLOCK, &stop, nil)
+    pthread_sigmask(SIG_BLOCK, &stop, nil)
+  }
+
   /// What a signal is called: "SIGTERM".
   package static func name(_ number: Int32) -> String {
     switch number {

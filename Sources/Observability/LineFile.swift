@@ -35,11 +35,11 @@ struct LineFile: ~Copyable {
     mayBlock = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT != S_IFREG
   }
 
-  /// Whether a line can be written now without waiting for somebody to read.
-  var hasRoom: Bool {
+  /// Whether a line can be written without waiting for somebody to read for longer than that.
+  func hasRoom(within milliseconds: CInt) -> Bool {
     guard mayBlock else { return true }
     var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-    return poll(&entry, 1, 0) > 0
+    return poll(&entry, 1, milliseconds) > 0
   }
 
   deinit { if closes { close(descriptor) } }

@@ -55,7 +55,9 @@ extension CheckpointStore {
     let (aside, path) = ("\(directory)/\(name)", "\(directory)/\(own)")
     // One that was being removed has lost its manifest, or is too old once more after this write.
     guard !Folder.exists(path), let found = try? Checkpoint(path: aside, verify: false),
-      found.manifest.steps == CheckpointName.steps(of: own)
+      found.manifest.steps == CheckpointName.steps(of: own),
+      // One too many: it was to go, and must not take the room of the one that is to come.
+      ((try? checkpoints()) ?? []).count(where: { $0.steps > found.manifest.steps }) < keep
     else { return false }
     return calls.rename(aside, path) == 0
   }

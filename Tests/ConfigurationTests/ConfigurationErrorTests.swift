@@ -229,8 +229,8 @@ import Testing
       "network.sampleRate: must be above 0 and at most 1, not 1e-50"
     ),
     (
-      "{ optimizer: { decay: { warmupEpochs: 10 } } }",
-      "optimizer.decay.warmupEpochs: must be below the 10 epochs of the run, not 10"
+      "{ optimizer: { decay: { warmupEpochs: 11 } } }",
+      "optimizer.decay.warmupEpochs: must be at most the 10 epochs of the run, not 11"
     ),
     (
       "{ optimizer: { decay: { warmupEpochs: 1e30 } } }",

@@ -16,6 +16,8 @@ package struct FlightReplay {
   /// had to plan memory, and the gradient that an FC node still had to apply.
   static let configure = "configure"
   static let apply = "apply"
+  /// What the server's recorder notes first of a run that was under way before.
+  static let goesOn = "goes on"
 
   /// What came of a replay.
   package struct Finding: Hashable, Sendable {
@@ -275,7 +277,8 @@ package struct FlightReplay {
     }
     identity.view = 0
     var core = ServerCore(
-      plan: context.plan, identity: identity, resumeSteps: first.number, now: first.time)
+      plan: context.plan, identity: identity, resumeSteps: first.number,
+      goesOn: first.text == Self.goesOn, now: first.time)
     var operations: [UInt64: ServerCore.Operation] = [:]
     for record in ring.records.dropFirst() {
       var event: ServerCore.Event?
