@@ -280,7 +280,7 @@ import Testing
     (
       network("{ type: 'fc', units: 2 }", input: "[1, 1024, 1024]", "globalBatch: 1024"),
       "cluster.fcNodes: a message would have 1025 frames, more than 1024: take more FC nodes, more"
-        + " schedule.subBatches or a smaller globalBatch"
+        + " schedule.subBatches, a smaller globalBatch or a larger cluster.minimumWorkers"
     ),
     (
       network(
