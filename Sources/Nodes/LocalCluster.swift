@@ -28,7 +28,17 @@ package final class LocalCluster {
   var server: ChildProcess?
   var serverDeaths = DeathCount()
   /// Whether the run had begun: a death before has a reason that another start does not mend.
-  var hasBegun = false
+  ///
+  /// The server's status says it, and where a death was faster than the next question, the ledger.
+  var hasBegun: Bool {
+    if !isKnownToHaveBegun {
+      isKnownToHaveBegun = directory.hasTakenSteps(beyond: ledgerBefore)
+    }
+    return isKnownToHaveBegun
+  }
+  private var isKnownToHaveBegun = false
+  /// Bytes of the ledger that were there before.
+  private let ledgerBefore: Int
   var members: [Supervised] = []
   /// What the server said last.
   var latest: StatusRecord?
@@ -79,6 +89,7 @@ package final class LocalCluster {
     self.resume = resume
     self.configuration = configuration
     self.directory = directory
+    ledgerBefore = directory.ledgerLength
     self.signals = signals
   }
 
@@ -137,7 +148,7 @@ package final class LocalCluster {
   private func take(_ record: StatusRecord, _ report: (Report) -> Void) {
     latest = record
     ending?.answered()
-    if record.view > 0 { hasBegun = true }
+    if record.view > 0 { isKnownToHaveBegun = true }
     report(.status(record))
   }
 

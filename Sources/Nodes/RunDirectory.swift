@@ -113,14 +113,22 @@ package struct RunDirectory: Hashable, Sendable {
     try Self.replace(pageAddress, with: url + "\n")
   }
 
+  /// Bytes of the ledger.
+  var ledgerLength: Int {
+    var status = stat()
+    return stat(ledger, &status) == 0 ? status.st_size : 0
+  }
+
   /// Whether the run was under way before: its ledger has a step.
-  package var hasTakenSteps: Bool {
+  ///
+  /// - Parameter offset: bytes of the ledger that are another run's, or another start's.
+  package func hasTakenSteps(beyond offset: Int = 0) -> Bool {
     let descriptor = open(ledger, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return false }
     defer { close(descriptor) }
     // A line a start that came to nothing, then the first step.
     var beginning = [UInt8](repeating: 0, count: 1 << 16)
-    let count = read(descriptor, &beginning, beginning.count)
+    let count = pread(descriptor, &beginning, beginning.count, offset)
     return String(decoding: beginning[..<max(0, count)], as: UTF8.self).contains(#""kind":"step""#)
   }
 

@@ -80,7 +80,7 @@ enum ServerCommand {
     var options = ServerOptions(
       listen: listen, runDirectory: directory, resume: resumed?.checkpoint, http: http)
     options.security = try security(arguments, directory, log)
-    options.goesOn = arguments.has("continue") && directory.hasTakenSteps
+    options.goesOn = arguments.has("continue") && directory.hasTakenSteps()
     options.allowsDrills = arguments.has("allow-drills")
     if !isSecure, !Endpoint.isLocal(listen) {
       log.warning("nothing is encrypted, and whoever reaches \(listen) can join (--insecure)")

@@ -37,6 +37,26 @@ struct LauncherTests {
     cluster.expectNoOrphans(server)
   }
 
+  @Test func `a server's death before the launcher has seen the run begin does not end it`() throws
+  {
+    let program = try cluster.train(["--set", "checkpoint.everySteps=1000000"] + Self.endless)
+    let server = try cluster.address()
+    // Its last child is there: from now on it would ask for the status, and is kept from it.
+    #expect(eventually { cluster.process("worker-1") != nil })
+    program.send(SIGSTOP)
+    #expect(eventually { state(program.processID) == "T" })
+    _ = try cluster.reach(step: 5, at: server)
+    let process = try #require(cluster.serverProcess())
+    kill(process, SIGKILL)
+    #expect(eventually { state(process).map { $0 == "Z" } ?? true })
+    program.send(SIGCONT)
+    #expect(eventually { program.output.contains("server started again") }, "\(program.output)")
+    _ = try cluster.reach(step: 5, at: server)
+    program.send(SIGINT)
+    #expect(program.finish() == 0, "\(program.output)")
+    cluster.expectNoOrphans(server)
+  }
+
   @Test func `a run begun where children are not waited for comes to its end`() throws {
     // The second command looks whether it is ignored, signal 17.
     let program = try cluster.train(
