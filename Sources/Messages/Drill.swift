@@ -59,6 +59,6 @@ package struct Complaint: Hashable, Sendable {
 
   package init(node: NodeID, reason: String) {
     self.node = node
-    self.reason = reason
+    self.reason = Limits.clipped(reason)
   }
 }

@@ -60,6 +60,13 @@ package enum Limits {
   package static let sampleClasses = 5
   /// Most of a node's log that is kept for others, and sent at once.
   package static let logBytes = 64 * 1024
+
+  /// As much of a text as goes into a header: one that is too long would silence the whole message.
+  static func clipped(_ text: String) -> String {
+    guard text.utf8.count > stringBytes else { return text }
+    // Room for a character that was cut, and for the sign that something is missing.
+    return String(decoding: text.utf8.prefix(stringBytes - 8), as: UTF8.self) + "\u{2026}"
+  }
 }
 
 /// The messages, one case each.
@@ -179,7 +186,7 @@ package struct Refusal: Hashable, Sendable {
   /// Whether a new `Join` may be welcome: what is over is only the node's present membership.
   package var mayJoinAgain: Bool
   package init(reason: String, mayJoinAgain: Bool = false) {
-    self.reason = reason
+    self.reason = Limits.clipped(reason)
     self.mayJoinAgain = mayJoinAgain
   }
 }
@@ -204,7 +211,7 @@ package struct Leave: Hashable, Sendable {
   /// Whoever took its place would fare no better: the run ends, and the member goes with it.
   package var endsRun: Bool
   package init(reason: String, endsRun: Bool = false) {
-    self.reason = reason
+    self.reason = Limits.clipped(reason)
     self.endsRun = endsRun
   }
 }
@@ -223,7 +230,7 @@ package struct Stop: Hashable, Sendable {
   package var reason: String
   package init(outcome: Outcome, reason: String) {
     self.outcome = outcome
-    self.reason = reason
+    self.reason = Limits.clipped(reason)
   }
 }
 

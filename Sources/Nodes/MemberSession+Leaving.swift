@@ -16,6 +16,22 @@ extension MemberSession {
     }
   }
 
+  /// How long a member of a view waits for the last word of a server of its process that is gone.
+  private static let lastWord: Microseconds = 5_000_000
+
+  /// Notes that the server of this process is gone.
+  ///
+  /// A member of a view hears its last word, if it has said one; who never joined would look for it
+  /// on.
+  func abandon(_ reason: String, _ now: Microseconds) {
+    if role?.viewNumber ?? 0 == 0 { leave(reason, now) } else { abandonment = (reason, now) }
+  }
+
+  func endIfAbandoned(_ now: Microseconds) {
+    guard let (reason, since) = abandonment, now - since > Self.lastWord else { return }
+    result = .stop(Stop(outcome: .failed, reason: reason))
+  }
+
   /// Ends the role's threads, however long what they are at may take.
   func endRole() {
     guard let role else { return }

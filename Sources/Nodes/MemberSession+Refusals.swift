@@ -34,8 +34,23 @@ extension MemberSession {
     }
     log.warning("\(name) breaks the protocol and is not listened to any more: \(reason)")
     hangUp(on: node)
+    unheard[node] = reason
+    complain(of: node, reason)
+  }
+
+  private func complain(of node: NodeID, _ reason: String) {
     var header = identity
-    header.view = role?.viewNumber ?? 0
+    unheardView = role?.viewNumber ?? 0
+    header.view = unheardView
     send(Message(header, .complaint(Complaint(node: node, reason: reason))), over: control)
+  }
+
+  /// Complains again where another view has one who is not listened to: the complaint may have crossed
+  /// it, and of an old view the server takes none.
+  func complainAgain(_ role: any MemberRole) {
+    guard !unheard.isEmpty, role.viewNumber != unheardView else { return }
+    unheardView = role.viewNumber
+    unheard = unheard.filter { role.name(of: $0.key) != nil }
+    for (node, reason) in unheard { complain(of: node, reason) }
   }
 }

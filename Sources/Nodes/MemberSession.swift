@@ -25,8 +25,9 @@ package final class MemberSession {
   var endSignals = EndSignals()
   /// Each tells the node to leave, as a signal does.
   private let orders: Mailbox<String>?
-  /// Ends a node that is in no view yet: a server of this process that is gone posts here.
+  /// A server of this process that is gone posts here.
   private let abandoned: Mailbox<String>?
+  var abandonment: (reason: String, since: Microseconds)?
   let recorder: FlightRecorder?
 
   let control: Hub.Link
@@ -45,11 +46,14 @@ package final class MemberSession {
   /// Who has dialed in.
   var accepted: [Hub.Link: NodeID] = [:]
   private var lastJoin: Microseconds?
-  private var serverLostAt: Microseconds?
+  var serverLostAt: Microseconds?
   var refusals: UInt64 = 0
   var complained: Set<Hub.Link> = []
-  private var handshakes = HandshakeWatch()
-  private var strangers = StrangerLog()
+  /// Members that are not listened to any more, and why; and the view in which the server was told.
+  var unheard: [NodeID: String] = [:]
+  var unheardView: UInt32 = 0
+  var handshakes = HandshakeWatch()
+  var strangers = StrangerLog()
   private var news = StartingNews()
   var memory = MemoryWatch()
   var descriptors = DescriptorWatch()
@@ -157,12 +161,14 @@ package final class MemberSession {
     // Let the goodbye go out before the sockets close.
     let end = MonotonicClock.now() + 500_000
     while hub.queuedBytes > 0, MonotonicClock.now() < end {
+      // A hub with events that nobody has taken does not wait.
+      _ = hub.takeEvents()
       _ = try hub.wait(milliseconds: 20, wakeUp: nil)
     }
   }
 
   /// One pass over everything that may have happened.
-  private func turn() throws {
+  func turn() throws {
     let now = MonotonicClock.now()
     if let gap = pauses.look(now) {
       patience.slept(gap)
@@ -173,8 +179,7 @@ package final class MemberSession {
       if endSignals.take(number, now: now) != .nothing { leave(Signals.name(number), now) }
     }
     for reason in orders?.drain() ?? [] { leave(reason, now) }
-    // A member of a view hears the server's last word; who never joined would look for it on.
-    for reason in abandoned?.drain() ?? [] where role?.viewNumber ?? 0 == 0 { leave(reason, now) }
+    for reason in abandoned?.drain() ?? [] { abandon(reason, now) }
     try watch(now)
     DrillExecution.tellOfEnd(hub: hub, log: log)
     var budget = 256
@@ -184,7 +189,9 @@ package final class MemberSession {
     }
     // After the last word there is none, also of one who got ready just now.
     guard result == nil else { return }
+    endIfAbandoned(now)
     if let role {
+      complainAgain(role)
       carryOut(try role.takeReports(now: MonotonicClock.now()))
       carryOut(role.tick(now: MonotonicClock.now()))
       if hub.queuedBytes(to: bulk) == 0 { carryOut(role.drained(now: MonotonicClock.now())) }
@@ -281,7 +288,7 @@ package final class MemberSession {
 
   // MARK: What comes in
 
-  private func receive(_ link: Hub.Link, _ parts: [Frame]) throws {
+  func receive(_ link: Hub.Link, _ parts: [Frame]) throws {
     if Probe.isOne(parts) {
       _ = hub.send(parts, to: link)
       return
@@ -333,60 +340,6 @@ package final class MemberSession {
       guard role.isPrepared else { return carryOut(preparing?.handle(message)) }
       tracing.receives(message, by: identity.sender)
       carryOut(role.deliver(message, now: MonotonicClock.now()))
-    }
-  }
-
-  /// Notices a server that is gone for good.
-  private func watch(_ now: Microseconds) throws {
-    for event in hub.takeEvents() {
-      switch event {
-      case .connected(let link):
-        noteConnected(link)
-        if link == control {
-          serverLostAt = nil
-          handshakes.connected()
-        }
-      case .disconnected(let link):
-        connected.remove(link)
-        if link == control, serverLostAt == nil, role != nil {
-          serverLostAt = now
-          log.warning("lost the connection to the server, trying again")
-        }
-      case .handshakeFailed(let link, let failure): try failed(link, failure, now)
-      case .tooManyParts(let link):
-        broken(link, "a message of more than \(hub.options.mostParts) parts")
-      case .strangerRefused(let failure, let address):
-        if let line = strangers.note(failure, address: address, now: now) { log.warning(line) }
-      default: break
-      }
-    }
-    for line in strangers.overdue(now: now) { log.warning(line) }
-    if let lost = serverLostAt, result == nil,
-      now - lost > UInt64(options.serverTimeoutSeconds) * 1_000_000
-    {
-      result = .joinAgain(
-        reason: "the server at \(options.server) has been gone for "
-          + "\(options.serverTimeoutSeconds) s")
-    }
-  }
-
-  /// Says what is wrong with a connection that does not come about, and ends where it never will.
-  private func failed(
-    _ link: Hub.Link, _ failure: HandshakeFailure, _ now: Microseconds
-  ) throws {
-    guard link == control else {
-      if link != bulk, complained.insert(link).inserted {
-        let node = node(over: link)
-        log.error("no connection to \(node.map { "\($0)" } ?? "a node"): \(failure)")
-      }
-      return
-    }
-    let text = Credentials.explain(
-      failure, at: options.server, with: options.security?.credentials)
-    switch handshakes.judge(failure, now: now, isKnown: isKnown) {
-    case .wait: break
-    case .tell: log.warning(text)
-    case .giveUp: throw NodeError(text)
     }
   }
 }

@@ -209,6 +209,8 @@ package final class ServerNode {
     }
     let deadline = MonotonicClock.now() + 500_000
     while hub.queuedBytes > 0, MonotonicClock.now() < deadline {
+      // A hub with events that nobody has taken does not wait.
+      _ = hub.takeEvents()
       _ = try hub.wait(milliseconds: 20, wakeUp: nil)
     }
     return end
@@ -305,8 +307,13 @@ package final class ServerNode {
   }
 
   private func lost(_ link: Hub.Link) {
+    // Parameters take the other connection until the next push comes.
+    bulkLinks = bulkLinks.filter { $0.value != link }
+    visitors = visitors.filter { $0.value != link }
+    complained.remove(link)
     guard let node = controlLinks.first(where: { $0.value == link })?.key else { return }
     handle(.connectionLost(node))
+    if controlLinks[node] == link { controlLinks[node] = nil }
   }
 
   // MARK: What comes in

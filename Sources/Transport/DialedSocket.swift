@@ -1,58 +1,66 @@
 import CZeroMQ
 import Tensors
 
-/// A connection a hub has dialed: a DEALER, its monitor, and what ZeroMQ has not taken yet.
+/// A peer that a hub has dialed: the connection to it, a new one whenever that breaks, and what
+/// ZeroMQ has not taken yet.
+///
+/// ZeroMQ would dial again by itself, under the routing id that the broken connection had. A ROUTER
+/// that has not noticed yet that this is broken ignores the newcomer for good, without a word to
+/// either side: what is sent vanishes. So each connection has an id of its own.
 final class DialedSocket {
   let number: UInt32
   let endpoint: String
-  /// After the monitor in memory, so before it in life: see `deinit`.
-  private var monitor: SocketMonitor?
-  private var socket: Socket
+  private let options: HubOptions
+  private let security: HubSecurity.Dialing?
+  private let isControl: Bool
+  private let context: Context
+  /// A routing id that nobody has had.
+  private let newRoutingID: () -> String
+  /// `nil` for the moment before it is dialed anew.
+  private var connection: DialedConnection?
+  /// What a connection that broke had brought, as far as it could be saved.
+  private var unread: ArraySlice<[Frame]> = []
+  /// When to dial anew, monotonic milliseconds.
+  private var redial: Int?
+  /// How long it was waited for that the last time, milliseconds.
+  private var lastPause = 0
+  /// When the connection came up, monotonic milliseconds.
+  private var connectedAt = 0
   private(set) var queue = SendQueue()
   /// Whether the connection is up, as far as the monitor has told.
   private(set) var isConnected: Bool
   /// Whether somebody has taken the connection, whatever he speaks, and keeps it.
   private(set) var isTaken = false
-  /// Whether the next retry belongs to a connection that broke, not to an attempt that failed.
-  private var hasJustBroken = false
 
   var link: Hub.Link { .dialed(number) }
 
   init(
-    number: UInt32, endpoint: String, routingID: String, options: HubOptions,
+    number: UInt32, endpoint: String, newRoutingID: @escaping () -> String, options: HubOptions,
     security: HubSecurity.Dialing?, isControl: Bool, context: Context
   ) throws(TransportError) {
     self.number = number
     self.endpoint = endpoint
+    self.newRoutingID = newRoutingID
+    self.options = options
+    self.security = security
+    self.isControl = isControl
+    self.context = context
     // ZeroMQ has no events on inproc: there a connection is up at once.
     isConnected = endpoint.hasPrefix("inproc://")
-    var socket = try Socket(.dealer, context: context)
-    try options.apply(to: &socket, isControl: isControl)
-    try socket.set(ZMQ_ROUTING_ID, bytes: Array(routingID.utf8))
-    if let security { try socket.dial(with: security) }
-    let events =
-      ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED
-      | ZMQ_EVENT_CONNECT_RETRIED | handshakeFailures
-    let monitor = try SocketMonitor(socket, events: events, context: context)
-    do { try socket.connect(endpoint) } catch {
-      // The monitor must go first.
-      _ = consume monitor
-      throw error
-    }
-    self.monitor = consume monitor
-    self.socket = socket
+    connection = try DialedConnection(
+      endpoint, routingID: newRoutingID(), options: options, security: security,
+      isControl: isControl, context: context)
   }
-
-  deinit { monitor = nil }
 
   /// The handles to poll: messages, events.
-  var handles: (socket: UnsafeMutableRawPointer, monitor: UnsafeMutableRawPointer?) {
-    (socket.handle, monitor?.handle)
+  var handles: (socket: UnsafeMutableRawPointer, monitor: UnsafeMutableRawPointer?)? {
+    connection?.handles
   }
 
-  func setLinger(_ milliseconds: Int) {
-    try? socket.set(ZMQ_LINGER, milliseconds)
-  }
+  /// Whether there is something to receive that no handle tells of.
+  var hasUnread: Bool { !unread.isEmpty }
+
+  func setLinger(_ milliseconds: Int) { connection?.setLinger(milliseconds) }
 
   /// Sends or queues; false if neither is possible.
   func send(_ frames: [Frame], bound: Int, counting bytes: inout UInt64) -> Bool {
@@ -66,6 +74,10 @@ final class DialedSocket {
       }
     }
     return queue.append(frames, bound: bound)
+  }
+
+  private func trySend(_ frames: [Frame]) -> Socket.SendResult {
+    connection?.send(frames) ?? .wouldBlock
   }
 
   /// Drops what waits to be sent.
@@ -83,105 +95,68 @@ final class DialedSocket {
     }
   }
 
-  private func trySend(_ frames: [Frame]) -> Socket.SendResult {
-    for (index, frame) in frames.enumerated() {
-      let result = socket.send(frame, more: index < frames.count - 1)
-      guard result != .sent else { continue }
-      if result == .wouldBlock && index > 0 {
-        // The connection broke inside the message. ZeroMQ has taken back the parts before, and
-        // drops what follows up to the last part: it must see them, or it would drop the
-        // beginning of the next message instead.
-        for following in frames.indices.dropFirst(index + 1) {
-          _ = socket.send(frames[following], more: following < frames.count - 1)
-        }
-      }
-      return result
-    }
-    return .sent
-  }
-
   /// The next message, `nil` when there is none.
   func receive(_ hub: Hub) throws(TransportError) -> [Frame]? {
-    while let first = try socket.receivePart() {
-      if let parts = try socket.receiveRest(after: first, hub) { return parts }
-      hub.note(.tooManyParts(link))
-    }
-    return nil
+    if let parts = unread.popFirst() { return parts }
+    return try connection?.receive(hub, link)
   }
 
   /// Tells `hub` what the monitor has seen.
   func collectEvents(_ hub: Hub) throws(TransportError) {
-    while let record = try monitor?.next() {
+    while let record = try connection?.nextEvent() {
       switch record.event {
       case ZMQ_EVENT_CONNECTED: isTaken = true
       case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         isConnected = true
-        hasJustBroken = false
+        connectedAt = MonotonicClock.milliseconds()
         hub.note(.connected(link))
       case ZMQ_EVENT_DISCONNECTED:
         isTaken = false
-        hasJustBroken = isConnected
-        if isConnected { hub.note(.disconnected(link)) }
+        // Nobody knows the routing id of one that was never up: ZeroMQ may try that again.
+        guard isConnected else { break }
         isConnected = false
-      case ZMQ_EVENT_CONNECT_RETRIED:
-        if !hasJustBroken { hub.note(.connectFailed(link)) }
-        hasJustBroken = false
+        hub.note(.disconnected(link))
+        try leave(hub)
+      case ZMQ_EVENT_CONNECT_RETRIED: hub.note(.connectFailed(link))
       default:
         hub.note(.handshakeFailed(link, handshakeFailure(record)))
       }
     }
   }
-}
 
-/// The bytes of a message.
-func byteCount(_ frames: [Frame]) -> UInt64 {
-  frames.reduce(0) { $0 + UInt64($1.byteCount) }
-}
+  /// How soon a broken connection is dialed anew, at first and at most, and the life of one that
+  /// makes it soon again, milliseconds: ZeroMQ does the same between attempts.
+  private static let (pause, longestPause, life) = (100, 2_000, 2_000)
 
-/// The events by which ZeroMQ says that a peer does not speak its protocol.
-let handshakeFailures =
-  ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
-  | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
-
-/// What one of `handshakeFailures` means.
-func handshakeFailure(_ record: SocketMonitor.Record) -> HandshakeFailure {
-  switch record.event {
-  case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
-    switch record.value {
-    case ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH: .securityMismatch
-    case ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC: .wrongKey
-    default: .protocolError("0x\(String(UInt32(bitPattern: record.value), radix: 16))")
-    }
-  case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: .keyRefused
-  default:
-    .hungUp(zmq_strerror(record.value).map { String(cString: $0) } ?? "error \(record.value)")
+  /// Ends a connection that broke, before ZeroMQ has dialed it again or soon after.
+  private func leave(_ hub: Hub) throws(TransportError) {
+    // What is still there: ZeroMQ drops the unread messages of a connection that broke, a moment
+    // after it has told of it.
+    while let parts = try connection?.receive(hub, link) { unread.append(parts) }
+    connection = nil
+    let now = MonotonicClock.milliseconds()
+    let isShort = now - connectedAt < Self.life
+    lastPause = isShort ? min(max(Self.pause, 2 * lastPause), Self.longestPause) : Self.pause
+    redial = now + lastPause
   }
-}
 
-extension Socket {
-  /// The whole message whose first part is `first`; `nil` if it has too many parts and is dropped.
-  mutating func receiveRest(
-    after first: Part, _ hub: Hub
-  ) throws(TransportError) -> [Frame]? {
-    var parts = [first.frame]
-    var count = 1
-    var more = first.more
-    hub.bytesReceived += UInt64(first.frame.byteCount)
-    // ZeroMQ delivers whole messages: the parts that follow are there.
-    while more, let part = try receivePart() {
-      hub.bytesReceived += UInt64(part.frame.byteCount)
-      count += 1
-      more = part.more
-      if count <= hub.options.mostParts {
-        parts.append(part.frame)
-      } else {
-        parts = []
-      }
-    }
-    guard count <= hub.options.mostParts else {
-      hub.droppedMessages += 1
+  /// Dials anew if it is time for it.
+  ///
+  /// - Returns: milliseconds until it is, `nil` where there is no need.
+  func redialIfDue() -> Int? {
+    guard let due = redial else { return nil }
+    let left = due - MonotonicClock.milliseconds()
+    guard left <= 0 else { return left }
+    do throws(TransportError) {
+      connection = try DialedConnection(
+        endpoint, routingID: newRoutingID(), options: options, security: security,
+        isControl: isControl, context: context)
+      redial = nil
       return nil
+    } catch {
+      // Without a descriptor left, for example.
+      redial = MonotonicClock.milliseconds() + Self.longestPause
+      return Self.longestPause
     }
-    return parts
   }
 }

@@ -23,9 +23,11 @@ extension Hub {
     flush()
     sendDue()
     while true {
+      let redial = dialed.compactMap { $0.redialIfDue() }.min()
       var items = pollItems(wakeUp: wakeUp, extraDescriptors: extraDescriptors)
       var left = max(0, deadline - MonotonicClock.milliseconds())
-      if !events.isEmpty { left = 0 }
+      if !events.isEmpty || dialed.contains(where: \.hasUnread) { left = 0 }
+      if let redial { left = min(left, redial) }
       if let due = delayed.first?.due {
         left = min(left, max(0, due - MonotonicClock.milliseconds()))
       }
@@ -67,7 +69,9 @@ extension Hub {
       if let monitor = handles.monitor { add(monitor, -1, ZMQ_POLLIN) }
     }
     if let listener { add(listener.handles, wantsToSend: false) }
-    for socket in dialed { add(socket.handles, wantsToSend: !socket.queue.isEmpty) }
+    for socket in dialed {
+      if let handles = socket.handles { add(handles, wantsToSend: !socket.queue.isEmpty) }
+    }
     if let wakeUp { add(nil, wakeUp.descriptor, ZMQ_POLLIN) }
     for descriptor in extraDescriptors { add(nil, descriptor, ZMQ_POLLIN | ZMQ_POLLERR) }
     return items

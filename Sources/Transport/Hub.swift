@@ -21,7 +21,7 @@ package final class Hub {
   package enum Event: Hashable, Sendable {
     /// A dialed connection is up, for the first time or again. On inproc: at once.
     case connected(Link)
-    /// A dialed connection is down; ZeroMQ dials again by itself. Never on inproc.
+    /// A dialed connection is down; the hub dials again by itself. Never on inproc.
     case disconnected(Link)
     /// An attempt to dial failed; ZeroMQ tries again by itself.
     case connectFailed(Link)
@@ -117,9 +117,11 @@ package final class Hub {
     checkThread()
     let number = lastDialed + 1
     // Random, so that a connection half dead cannot lock out the one that replaces it.
-    let random = Self.hexadecimal(.random(in: .min ... .max))
+    let newRoutingID = { [identity, dialer] in
+      "\(identity) \(dialer)\(Self.hexadecimal(.random(in: .min ... .max)))"
+    }
     let socket = try DialedSocket(
-      number: number, endpoint: endpoint, routingID: "\(identity) \(dialer)\(random)",
+      number: number, endpoint: endpoint, newRoutingID: newRoutingID,
       options: options, security: security ?? self.security.dialing, isControl: isControl,
       context: context)
     lastDialed = number
@@ -154,6 +156,20 @@ package final class Hub {
       dialed[index].dropQueue()
     case .accepted(let routingID):
       queuedBytes -= listener?.dropQueue(of: routingID) ?? 0
+    }
+  }
+
+  /// Sends what is queued here for one link by another instead; what ZeroMQ has of it stays there.
+  package func moveQueue(from link: Link, to other: Link) {
+    checkThread()
+    guard case .dialed(let number) = link,
+      let socket = dialed.first(where: { $0.number == number })
+    else { return }
+    var queue = socket.queue
+    dropQueue(of: link)
+    while let frames = queue.first {
+      _ = dispatch(frames, to: other)
+      queue.removeFirst()
     }
   }
 
@@ -273,6 +289,8 @@ package final class Hub {
     let deadline = MonotonicClock.milliseconds() + max(0, lingerMilliseconds)
     while queuedBytes > 0 {
       let left = deadline - MonotonicClock.milliseconds()
+      // With events that nobody has taken it would not wait.
+      events = []
       guard left > 0, (try? wait(milliseconds: min(left, 10), wakeUp: nil)) != nil else { break }
     }
     closeSockets(lingerMilliseconds: max(0, deadline - MonotonicClock.milliseconds()))

@@ -47,11 +47,12 @@ package struct HubOptions: Hashable, Sendable {
     // A vanished host, and connections a NAT has forgotten. ZeroMQ's thread answers pings: they prove
     // that the process lives, not that it works. Only where messages are small and read at once: its
     // timer aborts the process if it meets a connection that has failed while more messages than the
-    // high-water mark were unread (zeromq/libzmq#4364), and only whole frames count as life.
+    // high-water mark were unread (zeromq/libzmq#4364), and only whole frames count as life. The
+    // other end gets no limit with the ping: where both processes were stopped for longer, it would
+    // look at its clock before it reads what has come meanwhile.
     if isControl {
       try socket.set(ZMQ_HEARTBEAT_IVL, heartbeatMilliseconds)
       try socket.set(ZMQ_HEARTBEAT_TIMEOUT, controlSilenceMilliseconds)
-      try socket.set(ZMQ_HEARTBEAT_TTL, controlSilenceMilliseconds)
     }
     // The same for all others, by the system: what is not acknowledged, and whoever is idle.
     try socket.set(ZMQ_TCP_MAXRT, silenceMilliseconds)

@@ -72,4 +72,20 @@ import Testing
     #expect(Limits.frames * Limits.frameBytes <= 4 << 30)
     #expect(Limits.stringBytes < Limits.headerBytes)
   }
+
+  @Test(arguments: ["", "x", "xy"])
+  func `a reason that is too long for a header is cut, at a character`(start: String) {
+    let long = start + String(repeating: "\u{20AC}", count: 2_000)
+    let cut = [
+      Refusal(reason: long).reason, Leave(reason: long).reason,
+      Stop(outcome: .failed, reason: long).reason,
+      Complaint(node: NodeID(3), reason: long).reason,
+    ]
+    for text in cut {
+      #expect((Limits.stringBytes - 12...Limits.stringBytes).contains(text.utf8.count))
+      #expect(text.hasSuffix("\u{2026}"))
+    }
+    let longest = String(repeating: "x", count: Limits.stringBytes)
+    #expect(Leave(reason: longest).reason == longest)
+  }
 }

@@ -121,4 +121,48 @@ struct MemberSessionTests {
     let end = try #require(ends.take())
     #expect(try end.get().outcome == .finished)
   }
+
+  @Test func `a server that is gone before its welcome is read is missed`() throws {
+    let context = try Context()
+    defer { context.terminate() }
+    let hub = try Hub(context: context, listen: "tcp://127.0.0.1:0")
+    var options = MemberOptions(role: .worker, server: try #require(hub.boundEndpoint))
+    options.serverTimeoutSeconds = 1
+    let session = try MemberSession(
+      context: context, options: options,
+      log: Logger(descriptor: 2, name: "member", level: .error))
+    defer { session.endRole() }
+    // Both hubs live on this thread, and the member does nothing but what it is told here.
+    let deadline = MonotonicClock.now() + 120_000_000
+    func until(_ condition: () throws -> Bool) throws {
+      while try !condition() { try #require(MonotonicClock.now() < deadline) }
+    }
+    try until {
+      try session.turn()
+      _ = try session.hub.wait(milliseconds: 10, wakeUp: nil)
+      _ = try hub.wait(milliseconds: 10, wakeUp: nil)
+      return try hub.receive() != nil
+    }
+    hub.close(lingerMilliseconds: 0)
+    try until {
+      try session.turn()
+      _ = try session.hub.wait(milliseconds: 10, wakeUp: nil)
+      return session.serverLostAt != nil
+    }
+    // What it had sent before, which is read only now.
+    let welcome = Message(
+      Header(run: 7, view: 0, sender: .server, incarnation: 9),
+      .welcome(Welcome(node: NodeID(3), rank: 0)), frames: [text(TinyRun.text)])
+    try session.receive(session.control, try WireCodec.encode(welcome))
+    try until {
+      try session.turn()
+      return session.result != nil
+    }
+    #expect(session.role != nil)
+    guard case .joinAgain(let reason) = session.result else {
+      Issue.record("\(String(describing: session.result))")
+      return
+    }
+    #expect(reason.contains("has been gone for 1 s"), "\(reason)")
+  }
 }

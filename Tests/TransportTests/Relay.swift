@@ -13,6 +13,8 @@ final class Relay {
   private let target: UInt16
   /// The descriptors of who dialed and of the connection made for it, one after the other.
   private var ends: [Int32] = []
+  /// Connections to the hub behind it whose other end is gone.
+  private var stranded: [Int32] = []
   /// What a descriptor's peer has not taken yet.
   private var waiting: [Int32: [UInt8]] = [:]
 
@@ -34,7 +36,7 @@ final class Relay {
   }
 
   deinit {
-    for end in ends { close(end) }
+    for end in ends + stranded { close(end) }
     close(listener)
   }
 
@@ -60,6 +62,21 @@ final class Relay {
     }
     for index in ends.indices where ends[index] >= 0 { pass(from: index) }
     ends.removeAll { $0 < 0 }
+  }
+
+  /// Resets all connections at the end of who dialed; the other end hears of it, or nothing any more:
+  /// so does a network that has forgotten a connection.
+  func cut(bothEnds: Bool) {
+    for index in stride(from: 0, to: ends.count, by: 2) where ends[index] >= 0 {
+      var reset = linger(l_onoff: 1, l_linger: 0)
+      for end in [ends[index]] + (bothEnds ? [ends[index + 1]] : []) {
+        setsockopt(end, SOL_SOCKET, SO_LINGER, &reset, socklen_t(MemoryLayout.size(ofValue: reset)))
+        close(end)
+        waiting[end] = nil
+      }
+      if !bothEnds { stranded.append(ends[index + 1]) }
+      (ends[index], ends[index + 1]) = (-1, -1)
+    }
   }
 
   private func pass(from index: Int) {
