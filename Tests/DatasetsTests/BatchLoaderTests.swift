@@ -57,7 +57,7 @@ private final class GatedSource: ExampleSource, @unchecked Sendable {
   func waitForReader() { condition.locked { while waiting == 0 { condition.wait() } } }
 }
 
-@Suite(.timeLimit(.minutes(10))) struct BatchLoaderTests {
+@Suite(.timeLimit(.minutes(30))) struct BatchLoaderTests {
   private static let numbers = FixedSource(
     shape: Shape(1, 1, 2), examples: (0..<10).map { [Float($0), Float($0) + 0.5] },
     labels: (0..<10).map { Int32($0) })

@@ -4,7 +4,7 @@ import Testing
 @testable import Datasets
 
 /// What takes the place of examples that cannot be read, and when they are too many.
-@Suite(.timeLimit(.minutes(10))) struct BrokenExamplesTests {
+@Suite(.timeLimit(.minutes(30))) struct BrokenExamplesTests {
   private static func source(_ count: Int, broken: Set<Int>) -> FixedSource {
     FixedSource(
       shape: Shape(1, 1, 1), examples: (0..<count).map { [Float($0)] },

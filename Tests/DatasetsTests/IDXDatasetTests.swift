@@ -148,7 +148,7 @@ import Testing
 
   @Test(
     .enabled(if: access(IDXDataset.fashionMNISTDirectory, F_OK) == 0),
-    .timeLimit(.minutes(10)))
+    .timeLimit(.minutes(30)))
   func `Fashion-MNIST is what its authors say`() throws {
     let pair = try IDXDataset.open(directory: IDXDataset.fashionMNISTDirectory)
     #expect(pair.train.count == 60_000)

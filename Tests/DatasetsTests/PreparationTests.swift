@@ -4,7 +4,7 @@ import Testing
 
 @testable import Datasets
 
-@Suite(.timeLimit(.minutes(10))) struct PreparationTests {
+@Suite(.timeLimit(.minutes(30))) struct PreparationTests {
   /// 3 classes with 5, 4 and 3 training pictures, one test picture each.
   private static func tree(broken: [String] = []) throws -> TemporaryDirectory {
     let directory = TemporaryDirectory()

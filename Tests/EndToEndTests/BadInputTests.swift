@@ -7,7 +7,7 @@ import Transport
 import Wire
 
 /// What an operator gets wrong: each is a line that says what, where and what to do.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct BadInputTests {
   private let scratch: Scratch
 

@@ -3,7 +3,7 @@ import Observability
 import Testing
 
 /// Links between real processes that lose messages or are slow, and the result they lead to.
-@Suite(.serialized, .timeLimit(.minutes(10)))
+@Suite(.serialized, .timeLimit(.minutes(30)))
 struct BadLinkTests {
   private let cluster: TinyCluster
 

@@ -5,7 +5,7 @@ import Testing
 import Training
 
 /// A folder of pictures some of which cannot be read.
-@Suite(.serialized, .timeLimit(.minutes(10)))
+@Suite(.serialized, .timeLimit(.minutes(30)))
 struct BrokenPicturesTests {
   private let cluster: TinyCluster
   private var pictures: String { "\(cluster.scratch.path)/pictures" }

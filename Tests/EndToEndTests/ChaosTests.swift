@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// Faults by chance on real processes: what scripts/chaos does for as long as one likes.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct ChaosTests {
   /// The same victims each time (Knuth's linear congruential generator).
   private struct Dice {

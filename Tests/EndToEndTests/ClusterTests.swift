@@ -4,7 +4,7 @@ import Testing
 import Training
 
 /// Real clusters of real processes over tcp, as users start and end them.
-@Suite(.serialized, .timeLimit(.minutes(10)))
+@Suite(.serialized, .timeLimit(.minutes(30)))
 struct ClusterTests {
   private let cluster: TinyCluster
   private var scratch: Scratch { cluster.scratch }

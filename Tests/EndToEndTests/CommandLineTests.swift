@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// What people see when they mistype, or when there is nothing there.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct CommandLineTests {
   @Test(arguments: [
     (["trian"], "crosscut: unknown command \"trian\"; did you mean \"train\"?\n"),

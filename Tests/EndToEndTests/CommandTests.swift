@@ -3,7 +3,7 @@ import Observability
 import Testing
 
 /// What an operator has a running server do over the network, with real processes.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct CommandTests {
   private static let longRun = [
     "--set", "steps=10000000", "--set", "evaluation.everySteps=10000000", "--set",

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// Completion and manual page, tried with the programs that read them.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct CompletionTests {
   /// Runs a script by bash; gives its code and all it prints.
   private func bash(_ script: String) throws -> (code: Int32, output: String) {

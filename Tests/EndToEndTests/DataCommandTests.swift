@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// Pictures from `data prepare` to `predict`, as users call the commands.
-@Suite(.timeLimit(.minutes(10)), .serialized) struct DataCommandTests {
+@Suite(.timeLimit(.minutes(30)), .serialized) struct DataCommandTests {
   private static let network = """
     {
       network: {

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// What becomes of a server that strangers leave no descriptor.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct DescriptorTests {
   /// Connections that say nothing. The server closes each after five seconds; another takes its
   /// place at the next call of `gather`.

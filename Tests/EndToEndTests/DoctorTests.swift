@@ -8,7 +8,7 @@ import Transport
 @testable import crosscut
 
 /// `crosscut doctor`, on this machine and against servers that are there and not.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct DoctorTests {
   @Test func `this machine can run a node, and the data set of a preset is found`() throws {
     let (code, text) = try Program.run("doctor", "fashion")

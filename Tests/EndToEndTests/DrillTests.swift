@@ -3,7 +3,7 @@ import Observability
 import Testing
 
 /// Faults on a running cluster of real processes, and what `crosscut drill` says of them.
-@Suite(.serialized, .timeLimit(.minutes(10)))
+@Suite(.serialized, .timeLimit(.minutes(30)))
 struct DrillTests {
   private let cluster: TinyCluster
   private var serverLog: String { cluster.text("run/server.log") }

@@ -4,7 +4,7 @@ import Testing
 
 /// A run whose disk is really full for a while.
 @Suite(
-  .serialized, .timeLimit(.minutes(10)),
+  .serialized, .timeLimit(.minutes(30)),
   .enabled(if: SmallDisk.isPossible, "mounting a file system in memory takes root"))
 struct FullDiskTests {
   private let cluster: TinyCluster

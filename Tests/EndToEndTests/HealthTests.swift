@@ -4,7 +4,7 @@ import Testing
 
 @testable import crosscut
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct HealthTests {
   @Test func `health is one line with the state, of the server that the environment names`() throws
   {

@@ -6,7 +6,7 @@ import Transport
 import Wire
 
 /// Those who speak in a member's name: what they need for it, each view tells to everybody.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct ImpostorTests {
   /// A process that a test plays: it joins, and says what it is told to.
   private final class Player {

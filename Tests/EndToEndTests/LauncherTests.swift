@@ -3,7 +3,7 @@ import Observability
 import Testing
 
 /// What happens to `crosscut train` itself, which watches over the processes of a cluster.
-@Suite(.serialized, .timeLimit(.minutes(10)))
+@Suite(.serialized, .timeLimit(.minutes(30)))
 struct LauncherTests {
   private let cluster: TinyCluster
   private var run: String { cluster.run }

@@ -4,7 +4,7 @@ import Testing
 import Training
 
 /// Processes that are told to go, one by one.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct LeavingTests {
   private let cluster: TinyCluster
 

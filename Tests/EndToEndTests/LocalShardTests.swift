@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// Workers that have only some shards of a prepared data set, as processes in folders of their own.
-@Suite(.timeLimit(.minutes(10)), .serialized) struct LocalShardTests {
+@Suite(.timeLimit(.minutes(30)), .serialized) struct LocalShardTests {
   private static let network = """
     {
       network: {

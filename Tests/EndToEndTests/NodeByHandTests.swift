@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// Nodes that are started by hand, one after the other, as on several machines.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct NodeByHandTests {
   private let cluster: TinyCluster
 

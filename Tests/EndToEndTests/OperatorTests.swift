@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// What an operator does with a run on this machine, with real processes.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct OperatorTests {
   @Test func `a run has a page, logs, files for TensorBoard, and is stopped in order`() throws {
     let scratch = try Scratch()

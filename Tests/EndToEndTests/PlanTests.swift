@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// `crosscut plan` as users call it; kernels by `--flops`, so that every machine prints the same.
-@Suite(.timeLimit(.minutes(10))) struct PlanTests {
+@Suite(.timeLimit(.minutes(30))) struct PlanTests {
   private static func plan(_ arguments: String...) throws -> (code: Int32, output: String) {
     let program = try Program(["plan", "--flops", "1e11"] + arguments)
     return (program.finish(), program.output)

@@ -6,7 +6,7 @@ import Testing
 import Training
 
 /// Deaths of real processes that hold something, and what comes back from checkpoints.
-@Suite(.serialized, .timeLimit(.minutes(10)))
+@Suite(.serialized, .timeLimit(.minutes(30)))
 struct RecoveryTests {
   private let cluster: TinyCluster
   private var run: String { cluster.run }

@@ -3,7 +3,7 @@ import Observability
 import Testing
 
 /// What real processes have kept of themselves, and what a replay makes of it.
-@Suite(.serialized, .timeLimit(.minutes(10)))
+@Suite(.serialized, .timeLimit(.minutes(30)))
 struct ReplayTests {
   private let cluster: TinyCluster
 

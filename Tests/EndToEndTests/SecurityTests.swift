@@ -3,7 +3,7 @@ import Observability
 import Testing
 
 /// Clusters that encrypt: who comes in, what the others are told, and that no secret gets out.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct SecurityTests {
   private static let network = """
     {

@@ -3,7 +3,7 @@ import Observability
 import Testing
 
 /// Clusters of real processes with several parameter servers: the same result as with one.
-@Suite(.serialized, .timeLimit(.minutes(10)))
+@Suite(.serialized, .timeLimit(.minutes(30)))
 struct ShardTests {
   private let cluster: TinyCluster
   private var run: String { cluster.run }

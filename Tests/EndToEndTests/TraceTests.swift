@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// The timeline of a running cluster, with real processes.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct TraceTests {
   @Test func `a trace shows every node's work and the messages between them`() throws {
     let scratch = try Scratch()

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// `verify` and `evaluate` as users call them.
-@Suite(.serialized, .timeLimit(.minutes(10)))
+@Suite(.serialized, .timeLimit(.minutes(30)))
 struct VerifyTests {
   private static let network = """
     {

@@ -31,7 +31,7 @@ import Testing
     Case(name: "vgg-a", overrides: ["network.input=[3, 32, 32]"]),
   ]
 
-  @Test(.timeLimit(.minutes(20)), arguments: cases, ConvolutionAlgorithm.allCases)
+  @Test(.timeLimit(.minutes(30)), arguments: cases, ConvolutionAlgorithm.allCases)
   func `logits and all gradients are PyTorch's`(
     _ test: Case, _ algorithm: ConvolutionAlgorithm
   ) throws {

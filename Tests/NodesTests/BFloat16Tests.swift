@@ -8,7 +8,7 @@ import Training
 
 /// `precision: "bf16"` against its fp32 twin, on CPUs where oneDNN says that it has bf16.
 @Suite(
-  .timeLimit(.minutes(10)), .serialized, .enabled(if: KernelLibrary.precisions.contains(.bf16)))
+  .timeLimit(.minutes(30)), .serialized, .enabled(if: KernelLibrary.precisions.contains(.bf16)))
 struct BFloat16Tests {
   /// Twenty steps in bf16, over the changes given.
   private func single(_ overrides: [String] = []) throws -> TinyRun.Record {
@@ -52,7 +52,7 @@ struct BFloat16Tests {
   }
 }
 
-@Suite(.timeLimit(.minutes(10)), .enabled(if: !KernelLibrary.precisions.contains(.bf16)))
+@Suite(.timeLimit(.minutes(30)), .enabled(if: !KernelLibrary.precisions.contains(.bf16)))
 struct WithoutBFloat16Tests {
   @Test func `a configuration in bf16 says what the CPU lacks and what to set`() throws {
     let context = try RunContext(TinyRun.configuration(["precision=bf16"]))

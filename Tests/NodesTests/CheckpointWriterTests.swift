@@ -11,7 +11,7 @@ import Training
 
 /// What becomes of the model where the last checkpoint meets a file system that does not do
 /// everything.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct CheckpointWriterTests {
   private let folder = NSTemporaryDirectory() + "crosscut-writer-\(UUID().uuidString)"
   private let network: NetworkPlan

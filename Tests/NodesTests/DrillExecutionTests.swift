@@ -7,7 +7,7 @@ import Transport
 
 @testable import Nodes
 
-@Suite(.timeLimit(.minutes(10))) struct DrillExecutionTests {
+@Suite(.timeLimit(.minutes(30))) struct DrillExecutionTests {
   @Test func `a node without --allow-drills does nothing of what a server asks of it`() async {
     // In a process of its own: refused or not is life or death here.
     await #expect(processExitsWith: .success) {

@@ -8,7 +8,7 @@ import Wire
 @testable import Nodes
 
 /// The socket thread of a member against a server made of its messages.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct MemberSessionTests {
   /// Runs a member on a thread of its own, until the body is over.
   private func withMember(

@@ -9,7 +9,7 @@ import Training
 @testable import Nodes
 
 /// A model that a cluster has trained, read back.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(30)), .serialized)
 struct ModelEvaluationTests {
   /// A folder of its own for each test, gone with it.
   private final class Scratch {

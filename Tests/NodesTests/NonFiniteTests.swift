@@ -11,7 +11,7 @@ import Training
 @testable import Nodes
 
 /// A picture that makes numbers infinite, in real clusters: no step with it is applied.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(30)), .serialized)
 struct NonFiniteTests {
   /// The tiny run's data, but for one picture whose values are too large for any sum of them.
   private struct Poisoned: ExampleSource {

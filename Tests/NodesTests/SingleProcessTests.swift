@@ -7,7 +7,7 @@ import Training
 @testable import Nodes
 
 /// The single process against clusters.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(30)), .serialized)
 struct SingleProcessTests {
   private func train(_ overrides: [String] = []) throws -> TinyRun.Record {
     ComputeThreads.use(1)

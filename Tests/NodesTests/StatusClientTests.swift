@@ -7,7 +7,7 @@ import Wire
 
 @testable import Nodes
 
-@Suite(.timeLimit(.minutes(10))) struct StatusClientTests {
+@Suite(.timeLimit(.minutes(30))) struct StatusClientTests {
   /// Answers once it is told to, the number of questions so far being the step, and from then on.
   ///
   /// - Parameters:

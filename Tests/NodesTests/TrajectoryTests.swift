@@ -4,7 +4,7 @@ import Testing
 
 /// The central theorem: the trajectory depends on the run configuration, never on the cluster's
 /// shape.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(30)), .serialized)
 struct TrajectoryTests {
   /// Sums in another order differ in the last bits; 20 steps at this rate amplify them to no more
   /// than this.

@@ -7,7 +7,7 @@ import Training
 @testable import Nodes
 
 /// What `crosscut verify` finds, and what it does not.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(30)), .serialized)
 struct VerificationTests {
   private static let steps = 8
 

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Observability
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct HTTPServerTests {
   /// A server on loopback with a port of its own, for the length of `body`.
   static func withServer(

@@ -11,7 +11,7 @@ import Training
 import Transport
 
 /// The bytes that the plan predicts against those that a cluster counts.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(30)), .serialized)
 struct TrafficTests {
   /// Large enough that headers and heartbeats are next to nothing.
   static let text = """

@@ -1,7 +1,7 @@
 import Testing
 
 /// The simulator bites: what is wrong on purpose is found, and what finds it can be made small.
-@Suite(.timeLimit(.minutes(20)))
+@Suite(.timeLimit(.minutes(30)))
 struct PlantedBugTests {
   /// Runs that a bug may take to be found.
   private static let patience: UInt64 = 400

@@ -4,7 +4,7 @@ import Testing
 @testable import Coordination
 
 /// Steps with numbers that are not finite, in whole clusters: never applied by anybody.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct PoisonTests {
   private func run(
     seed: Int, _ policy: RunPlan.FaultPolicy, transient: Bool = false,

@@ -5,7 +5,7 @@ import Testing
 
 /// Whole clusters against the run in one loop: every step applied exactly once, the same
 /// parameters, the end reached.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct SimulationTests {
   /// Runs a cluster and checks what must hold whatever happens. The seed is in every message.
   @discardableResult

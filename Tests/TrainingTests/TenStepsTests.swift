@@ -2,7 +2,7 @@ import Testing
 import Training
 
 /// Ten steps of SGD as PyTorch does them, by one process and by a cluster.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(30)), .serialized)
 struct TenStepsTests {
   @Test(arguments: ["pytorch", "paper-2012"])
   func `a single process does the steps of PyTorch`(rule: String) throws {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Transport
 
-@Suite(.timeLimit(.minutes(10))) struct HubConnectionTests {
+@Suite(.timeLimit(.minutes(30))) struct HubConnectionTests {
   @Test(arguments: [Scheme.ipc, .tcp])
   func `a peer's death and return are told`(scheme: Scheme) throws {
     let network = try Network()

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Transport
 
-@Suite(.timeLimit(.minutes(10))) struct HubQueueTests {
+@Suite(.timeLimit(.minutes(30))) struct HubQueueTests {
   /// Few messages fit ZeroMQ's own queue, so that the hub's has to take over.
   private static let tight: HubOptions = {
     var options = HubOptions()

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Transport
 
-@Suite(.timeLimit(.minutes(10))) struct HubTests {
+@Suite(.timeLimit(.minutes(30))) struct HubTests {
   @Test(arguments: Scheme.allCases)
   func `large messages arrive unchanged, and so do the answers`(scheme: Scheme) throws {
     let (server, client, link) = try Network().pair(scheme)

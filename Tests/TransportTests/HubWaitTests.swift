@@ -4,7 +4,7 @@ import Testing
 
 @testable import Transport
 
-@Suite(.timeLimit(.minutes(10))) struct HubWaitTests {
+@Suite(.timeLimit(.minutes(30))) struct HubWaitTests {
   @Test func `a mailbox wakes a waiting hub`() throws {
     let hub = try Network().server(.tcp)
     let mailbox = try Mailbox<Int>()

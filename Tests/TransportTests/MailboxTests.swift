@@ -2,7 +2,7 @@ import Testing
 
 @testable import Transport
 
-@Suite(.timeLimit(.minutes(10))) struct MailboxTests {
+@Suite(.timeLimit(.minutes(30))) struct MailboxTests {
   @Test func `elements come out in the order they went in`() throws {
     let mailbox = try Mailbox<Int>()
     for element in 0..<3000 { #expect(mailbox.post(element)) }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Transport
 
-@Suite(.timeLimit(.minutes(10))) struct OwnedThreadTests {
+@Suite(.timeLimit(.minutes(30))) struct OwnedThreadTests {
   @Test func `the body runs under the thread's name and is done after join`() throws {
     let names = try Mailbox<String>()
     let thread = try OwnedThread(name: "conv of worker 3") {

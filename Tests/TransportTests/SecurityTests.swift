@@ -5,7 +5,7 @@ import Testing
 @testable import Transport
 
 /// CURVE between hubs: who comes in, and what the two sides learn when somebody does not.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(30)))
 struct SecurityTests {
   private let network: Network
   private let serverKeys: KeyPair
