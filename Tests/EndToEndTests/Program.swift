@@ -10,8 +10,7 @@ final class Program: Sendable {
     .deletingLastPathComponent().appendingPathComponent("crosscut").path
 
   private let process = Process()
-  private let collected = Mutex(Data())
-  private let pipe = Pipe()
+  private let words = Words()
 
   /// - Parameters:
   ///   - directory: where it runs; `nil`: here.
@@ -29,13 +28,10 @@ final class Program: Sendable {
       !$0.key.hasPrefix("CROSSCUT_")
     }.merging(environment) { $1 }
     process.standardInput = FileHandle.nullDevice
-    process.standardOutput = pipe
-    process.standardError = pipe
-    pipe.fileHandleForReading.readabilityHandler = { [weak self] handle in
-      let data = handle.availableData
-      self?.collected.withLock { $0.append(data) }
-    }
+    process.standardOutput = words.pipe
+    process.standardError = words.pipe
     try process.run()
+    words.follow()
   }
 
   // A test that fails half-way leaves nothing running.
@@ -45,7 +41,7 @@ final class Program: Sendable {
   var isRunning: Bool { process.isRunning }
 
   /// What it has written so far, standard error included.
-  var output: String { collected.withLock { String(decoding: $0, as: UTF8.self) } }
+  var output: String { words.text }
 
   func send(_ signal: Int32) { kill(processID, signal) }
 
@@ -58,16 +54,80 @@ final class Program: Sendable {
       kill(processID, SIGKILL)
     }
     process.waitUntilExit()
-    pipe.fileHandleForReading.readabilityHandler = nil
-    let rest = (try? pipe.fileHandleForReading.readToEnd()) ?? nil
-    if let rest { collected.withLock { $0.append(rest) } }
     return process.terminationStatus
   }
 
   /// Runs a command to its end.
   static func run(_ arguments: String...) throws -> (code: Int32, output: String) {
+    try run(arguments)
+  }
+
+  static func run(_ arguments: [String]) throws -> (code: Int32, output: String) {
     let program = try Program(arguments)
     return (program.finish(), program.output)
+  }
+
+  /// Runs a command that waits for a server no longer than two seconds, until it says what it should:
+  /// on a busy machine an answer may take longer.
+  static func run(
+    _ arguments: [String], environment: [String: String] = [:],
+    until isRight: (_ code: Int32, _ output: String) -> Bool
+  ) throws -> (code: Int32, output: String) {
+    let deadline = Date(timeIntervalSinceNow: patience)
+    while true {
+      let program = try Program(arguments, environment: environment)
+      let (code, output) = (program.finish(), program.output)
+      guard !isRight(code, output), Date() < deadline else { return (code, output) }
+    }
+  }
+}
+
+/// What a process writes into a pipe.
+///
+/// It is taken out of the pipe by a thread, so that the process never has to wait, and by whoever asks
+/// for it, so that nothing written before is missing: neither the line that a server wrote before it
+/// answered, nor the last words of a process that has ended. The end of the pipe is no sign of that: a
+/// child of the process may still hold it.
+private final class Words: Sendable {
+  let pipe = Pipe()
+  private let bytes = Mutex(Data())
+
+  init() { _ = fcntl(descriptor, F_SETFL, O_NONBLOCK) }
+
+  private var descriptor: Int32 { pipe.fileHandleForReading.fileDescriptor }
+
+  /// All that was written so far.
+  var text: String {
+    take()
+    return bytes.withLock { String(decoding: $0, as: UTF8.self) }
+  }
+
+  /// Keeps the pipe empty until everybody who can write to it has ended.
+  func follow() {
+    Thread.detachNewThread {
+      while self.take() {
+        var entry = pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)
+        poll(&entry, 1, -1)
+      }
+    }
+  }
+
+  /// Takes what is in the pipe.
+  ///
+  /// - Returns: whether more may come.
+  @discardableResult
+  private func take() -> Bool {
+    bytes.withLock { bytes in
+      var buffer = [UInt8](repeating: 0, count: 1 << 16)
+      while true {
+        let count = read(descriptor, &buffer, buffer.count)
+        if count > 0 {
+          bytes.append(contentsOf: buffer[..<count])
+        } else if count == 0 || errno != EINTR {
+          return count < 0 && errno == EAGAIN
+        }
+      }
+    }
   }
 }
 
@@ -76,24 +136,26 @@ final class Program: Sendable {
 let patience = 150.0
 
 /// Looks again and again, up to a deadline, whether something has come true.
-func eventually(_ condition: () -> Bool) -> Bool {
+func eventually(_ condition: () throws -> Bool) rethrows -> Bool {
   let deadline = Date(timeIntervalSinceNow: patience)
-  while !condition() {
+  while try !condition() {
     guard Date() < deadline else { return false }
     poll(nil, 0, 20)
   }
   return true
 }
 
-/// The shortest of up to five times that something takes, seconds; it ends with the first within
-/// `bound`. What always takes longer never does, and a busy machine is not always busy.
+/// The shortest time that something takes, seconds, of as many as there is patience for; it ends with
+/// the first within `bound`. What always takes longer never does, and a busy machine is not always
+/// busy.
 func shortest(within bound: Double, _ body: () throws -> Void) rethrows -> Double {
   var shortest = Double.infinity
-  for _ in 0..<5 where shortest > bound {
+  let deadline = Date(timeIntervalSinceNow: patience)
+  repeat {
     let start = Date()
     try body()
     shortest = min(shortest, Date().timeIntervalSince(start))
-  }
+  } while shortest > bound && Date() < deadline
   return shortest
 }
 
@@ -116,7 +178,10 @@ final class Scratch {
 
   var address: String { text("server.address").trimmingCharacters(in: .whitespacesAndNewlines) }
 
-  func summary() throws -> StatusRecord { try .decode(Array(text("summary.json").utf8)) }
+  /// How the run of a folder in it ended.
+  func summary(of run: String = ".") throws -> StatusRecord {
+    try .decode(Array(text("\(run)/summary.json").utf8))
+  }
 }
 
 /// Processes of one run: they all name its folder or its server on their command lines.
