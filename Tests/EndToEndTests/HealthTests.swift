@@ -13,8 +13,10 @@ struct HealthTests {
       "server", "lenet5", "--listen", "tcp://127.0.0.1:0", "--run-dir", scratch.path,
     ])
     #expect(eventually { !scratch.address.isEmpty })
-    let health = try Program(["health"], environment: ["CROSSCUT_SERVER": scratch.address])
-    #expect(health.finish() == 0, "\(health.output)")
+    let health = try Program.run(["health"], environment: ["CROSSCUT_SERVER": scratch.address]) {
+      code, _ in code == 0
+    }
+    #expect(health.code == 0, "\(health.output)")
     #expect(health.output.hasPrefix("gathering"), "\(health.output)")
     #expect(health.output.split(separator: "\n").count == 1, "\(health.output)")
     server.send(SIGTERM)

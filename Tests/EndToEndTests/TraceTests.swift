@@ -10,6 +10,7 @@ struct TraceTests {
       "train", "lenet5", "--run-dir", scratch.path, "--listen", "tcp://127.0.0.1:0", "--workers",
       "2", "--fc-nodes", "2", "--set", "dataset={ kind: \"synthetic\", examples: 512 }", "--set",
       "steps=1000000", "--set", "evaluation.everySteps=1000000", "--set", "logging.everySteps=2",
+      "--set", "cluster.memberTimeoutMilliseconds=60000",
     ])
     #expect(
       eventually { scratch.text("metrics.jsonl").contains("\n") }, "\(train.output)")
