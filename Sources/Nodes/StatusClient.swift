@@ -22,6 +22,9 @@ package final class StatusClient {
   /// How long an answer may take where nothing else is said: with the process's start and end that
   /// makes less than two seconds.
   package static let patienceMilliseconds = 1500
+  /// How long it may take where more is wanted than to know whether the server answers: one that is
+  /// busy, or whose machine is, is no server that hangs.
+  package static let workPatienceMilliseconds = 5000
   private let identity = Header(
     run: 0, view: 0, sender: NodeID(0), incarnation: UInt64.random(in: 1...UInt64.max))
 
@@ -61,7 +64,7 @@ package final class StatusClient {
   /// - Returns: what the server says that it does.
   /// - Throws: `NodeError` with the server's reason if it does not, or if nothing answers in time.
   package func command(
-    _ command: OperatorCommand, timeoutMilliseconds: Int = 5000
+    _ command: OperatorCommand, timeoutMilliseconds: Int = workPatienceMilliseconds
   ) throws -> String {
     try ask(.commandRequest(command), timeoutMilliseconds) { message in
       guard case .commandReply(let reply) = message.body else { return nil }
@@ -88,7 +91,7 @@ package final class StatusClient {
   /// - Returns: the lines, and the last one's number.
   /// - Throws: `NodeError` with the server's reason, or if nothing answers in time.
   package func log(
-    of node: NodeName, after number: UInt64, timeoutMilliseconds: Int = 5000
+    of node: NodeName, after number: UInt64, timeoutMilliseconds: Int = workPatienceMilliseconds
   ) throws -> (text: String, last: UInt64) {
     try ask(.logRequest(LogRequest(node: node, after: number)), timeoutMilliseconds) { message in
       guard case .logReply(let reply) = message.body else { return nil }

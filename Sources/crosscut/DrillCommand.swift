@@ -68,7 +68,8 @@ enum DrillCommand {
     defer { context.terminate() }
     let client = try StatusClient(context: context, endpoint: endpoint, credentials: credentials)
     defer { client.close() }
-    let before = try client.status()
+    let before = try client.status(
+      timeoutMilliseconds: StatusClient.workPatienceMilliseconds)
     let target = try target(arguments, drill, before)
     let said = try client.command(.drill(drill, target: target))
     let begun = seconds()

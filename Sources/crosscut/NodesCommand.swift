@@ -23,7 +23,8 @@ enum NodesCommand {
     defer { context.terminate() }
     let client = try StatusClient(context: context, endpoint: endpoint, credentials: credentials)
     defer { client.close() }
-    let record = try client.status()
+    let record = try client.status(
+      timeoutMilliseconds: StatusClient.workPatienceMilliseconds)
     try Console.print(
       arguments.has("json")
         ? String(decoding: NodesTable.json(record), as: UTF8.self) + "\n"

@@ -16,7 +16,7 @@ enum RemoteLogs {
     defer { client.close() }
     var nodes = named
     if nodes.isEmpty {
-      nodes = [.server] + (try client.status()).nodes.filter { $0.state != .gone }.map(\.name)
+      nodes = try all(client)
     }
     var marks: [NodeName: UInt64] = [:]
     let lines = try news(of: nodes, client, &marks)
@@ -26,12 +26,18 @@ enum RemoteLogs {
     let signals = try Signals()
     while !signals.wait(milliseconds: 1000) {
       if named.isEmpty {
-        nodes = [.server] + (try client.status()).nodes.filter { $0.state != .gone }.map(\.name)
+        nodes = try all(client)
       }
       let lines = try news(of: nodes, client, &marks)
       guard try Console.print(lines.map { "\($0)\n" }.joined()) else { break }
     }
     return ExitCode.success
+  }
+
+  /// The server and its nodes.
+  private static func all(_ client: StatusClient) throws -> [NodeName] {
+    let record = try client.status(timeoutMilliseconds: StatusClient.workPatienceMilliseconds)
+    return [.server] + record.nodes.filter { $0.state != .gone }.map(\.name)
   }
 
   /// The lines after the marks, in the order of their times; sets the marks.

@@ -49,7 +49,8 @@ enum TraceCommand {
     let client = try StatusClient(context: context, endpoint: endpoint, credentials: credentials)
     defer { client.close() }
     // A server that is not there shall not be waited for as long as for slow steps.
-    _ = try client.status()
+    _ = try client.status(
+      timeoutMilliseconds: StatusClient.workPatienceMilliseconds)
     let (text, json) = try client.trace(
       turns: turns, timeoutMilliseconds: patienceMilliseconds)
     try OutputFile.write(json, to: path)

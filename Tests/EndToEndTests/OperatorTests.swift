@@ -16,7 +16,7 @@ struct OperatorTests {
       eventually { scratch.text("metrics.jsonl").contains("\n") }, "\(train.output)")
     let page = scratch.text("http.address").trimmingCharacters(in: .whitespacesAndNewlines)
     #expect(page.hasPrefix("http://127.0.0.1:"))
-    #expect(train.output.contains("page: \(page)"))
+    #expect(eventually { train.output.contains("page: \(page)") }, "\(train.output)")
     #expect(scratch.text("events.jsonl").contains(#""kind":"join""#))
 
     let nodes = try Program.run("nodes", "--server", scratch.address)
@@ -46,6 +46,40 @@ struct OperatorTests {
     #expect(scratch.text("curves.svg").hasPrefix("<svg "))
     let files = try FileManager.default.contentsOfDirectory(atPath: scratch.path)
     #expect(files.contains { $0.hasPrefix("events.out.tfevents.") })
+  }
+
+  @Test func `who wants more than to know whether a server answers waits for a busy one`() throws {
+    let scratch = try Scratch()
+    let server = try Program(
+      ["server", "lenet5", "--run-dir", scratch.path, "--listen", "tcp://127.0.0.1:0"]
+        + ["--allow-drills"])
+    #expect(eventually { !scratch.address.isEmpty }, "\(server.output)")
+    let commands = [
+      ["nodes"], ["logs"], ["doctor"], ["trace", "--out", "\(scratch.path)/trace.json"],
+      ["drill", "kill", "worker-7"],
+    ]
+    func ask() throws -> [String] {
+      server.send(SIGSTOP)
+      let programs = try commands.map { try Program($0 + ["--server", scratch.address]) }
+      // Longer than `status` and `health` wait.
+      poll(nil, 0, 2500)
+      server.send(SIGCONT)
+      return programs.map {
+        $0.finish()
+        return $0.output
+      }
+    }
+    func isOverdue(_ output: String) -> Bool {
+      output.contains("does not answer") || output.contains("no server answers")
+    }
+    var outputs = try ask()
+    // It may have taken longer to start them.
+    for _ in 0..<4 where outputs.contains(where: isOverdue) { outputs = try ask() }
+    for (command, output) in zip(commands, outputs) {
+      #expect(!isOverdue(output), "\(command): \(output)")
+    }
+    server.send(SIGTERM)
+    server.finish()
   }
 
   @Test(arguments: [

@@ -15,4 +15,11 @@ import Testing
     #expect(finding.state == .warning && finding.text.hasSuffix(word), "\(finding)")
     #expect(!finding.advice.isEmpty)
   }
+
+  @Test(arguments: [
+    (104.0, 0.0), (100, 0), (105, 0), (99, 1.0), (110, -5),
+  ])
+  func `an answer that took long says nothing of the clock`(theirs: Double, ahead: Double) {
+    #expect(ServerCheck.ahead(of: theirs, asked: 100, answered: 105) == ahead)
+  }
 }
