@@ -48,7 +48,11 @@ struct DrillTests {
       default: []
       }
     let (program, server) = try train(deadline)
-    let report = try drill(words, at: server)
+    var report = ""
+    // On a busy machine a fault may be over before it has hit anybody.
+    for _ in 0..<5 where report.isEmpty || report.contains("not at all: nothing had to be done") {
+      report = try drill(words, at: server)
+    }
     let lines = report.split(separator: "\n").map(String.init)
     let said = lines.first { $0.hasPrefix("  noticed") } ?? ""
     #expect(said.contains("after ") && said.contains(noticed), "\(report)")
@@ -60,7 +64,10 @@ struct DrillTests {
     let (program, server) = try train()
     let report = try drill(["delay", "fc-1", "--latency", "30", "--seconds", "2"], at: server)
     #expect(report.contains("not at all: nothing had to be done"), "\(report)")
-    #expect(cluster.text("run/fc-1.log").contains("drill: delay by 30 ms for 2000 ms"))
+    #expect(
+      eventually {
+        cluster.text("run/fc-1.log").contains("drill: delay by 30 ms for 2000 ms")
+      }, "\(cluster.text("run/fc-1.log"))")
     let hits = /drill over: it has hit (\d+) messages?/
     #expect(
       eventually {
@@ -78,7 +85,8 @@ struct DrillTests {
       /noticed   after [0-9.]+ m?s: another server answered, the one before it for the last time after [0-9.]+ m?s/
     #expect(report.contains(noticed), "\(report)")
     #expect(report.contains("training  again after"), "\(report)")
-    #expect(program.output.contains("server started again"), "\(program.output)")
+    // Training needs no launcher, who may not have had a core to say so.
+    #expect(eventually { program.output.contains("server started again") }, "\(program.output)")
     end(program)
   }
 

@@ -25,17 +25,16 @@ struct RecoveryTests {
   }
 
   @Test func `a run that is stopped and resumed gives the same bits`() throws {
-    let first = try cluster.train(Self.gentle)
-    let stopped = try cluster.catchUp(step: 150, at: try cluster.address())
-    first.send(SIGINT)
+    let stopped = try cluster.strike(at: 150) { cluster.interrupt($0) }
+    let first = stopped.program
     #expect(first.finish() == 0, "\(first.output)")
+    let steps = try cluster.scratch.summary(of: "run").step
+    #expect((150..<TinyCluster.steps).contains(steps), "\(steps)")
     let second = try Program(["train", "--resume", run, "--listen", "tcp://127.0.0.1:0"])
     #expect(second.finish() == 0, "\(second.output)")
     #expect(log("server").contains("goes on after"), "\(log("server"))")
-    let summary = try String(contentsOfFile: "\(run)/summary.json", encoding: .utf8)
-    let end = try StatusRecord.decode(Array(summary.utf8))
-    #expect(end.step == 800)
-    #expect(stopped.step < 800)
+    let end = try cluster.scratch.summary(of: "run")
+    #expect(end.step == TinyCluster.steps)
     try expectUndisturbed(within: 0)
     // The course of the run is one: its times go on where the first life ended.
     let metrics = try MetricsFile(cluster.scratch.text("run/metrics.jsonl"), name: "metrics")
@@ -66,14 +65,15 @@ struct RecoveryTests {
   }
 
   @Test func `a cluster that is killed as a whole goes on with the same bits`() throws {
-    let first = try cluster.train(Self.gentle)
-    let server = try cluster.address()
-    _ = try cluster.catchUp(step: 150, at: server)
-    // Who starts the dead again first; nobody has time for a word.
-    for process in [first.processID] + processes(of: [run, server]) { kill(process, SIGKILL) }
-    first.finish()
-    cluster.expectNoOrphans(server)
-    #expect(cluster.committedSteps < 800)
+    let killed = try cluster.strike(at: 150, hasCheckpoint: true) { running in
+      // Who starts the dead again first; nobody has time for a word.
+      for process in [running.program.processID] + processes(of: [run, running.server]) {
+        kill(process, SIGKILL)
+      }
+    }
+    killed.program.finish()
+    cluster.expectNoOrphans(killed.server)
+    #expect(cluster.committedSteps < TinyCluster.steps)
     #expect(!cluster.scratch.exists("run/summary.json"))
     let second = try cluster.train(Self.gentle + ["--continue"])
     #expect(second.finish() == 0, "\(second.output)")
@@ -84,10 +84,10 @@ struct RecoveryTests {
   @Test func `a run resumed with another number of workers and fc nodes goes on all the same`()
     throws
   {
-    let first = try cluster.train(Self.gentle)
-    _ = try cluster.catchUp(step: 150, at: try cluster.address())
-    first.send(SIGKILL)
-    first.finish()
+    try cluster.strike(at: 150, hasCheckpoint: true) { running in
+      running.program.send(SIGKILL)
+      running.program.finish()
+    }
     cluster.expectNoOrphans(run)
     let second = try Program([
       "train", "--resume", run, "--workers", "3", "--fc-nodes", "1", "--listen",
@@ -98,72 +98,64 @@ struct RecoveryTests {
   }
 
   @Test func `a killed fc node is replaced, and the run goes on from the checkpoint`() throws {
-    let program = try cluster.train(Self.gentle)
-    let server = try cluster.address()
-    let before = try cluster.catchUp(step: 150, at: server)
-    let node = try #require(before.nodes.first { "\($0.name)" == "fc 1" })
-    kill(node.processID, SIGKILL)
+    let struck = try cluster.strike(at: 150, hasCheckpoint: true) { running in
+      kill(try running.process(of: "fc 1"), SIGKILL)
+    }
+    let program = struck.program
     #expect(program.finish() == 0, "\(program.output)")
     #expect(program.output.contains("fc-1 started again"), "\(program.output)")
     #expect(log("server").contains("back to the checkpoint after"), "\(log("server"))")
     try expectUndisturbed(within: 0)
-    cluster.expectNoOrphans(server)
+    cluster.expectNoOrphans(struck.server)
   }
 
   @Test(arguments: Array(KernelLibrary.precisions))
   func `a killed fc node costs no step if its slice is mirrored`(precision: NumberFormat) throws {
-    let program = try cluster.train(
-      ["--fc-mirror"] + Self.gentle + [
-        "--set", "checkpoint.everySteps=1000000", "--set", "precision=\(precision)",
-      ])
-    let server = try cluster.address()
-    let before = try cluster.reach(step: 150, at: server)
-    let node = try #require(before.nodes.first { "\($0.name)" == "fc 1" })
-    kill(node.processID, SIGKILL)
+    let more = [
+      "--fc-mirror", "--set", "checkpoint.everySteps=1000000", "--set", "precision=\(precision)",
+    ]
+    let struck = try cluster.strike(at: 150, more) { running in
+      kill(try running.process(of: "fc 1"), SIGKILL)
+    }
+    let program = struck.program
     #expect(program.finish() == 0, "\(program.output)")
     #expect(program.output.contains("fc-1 started again"), "\(program.output)")
     #expect(log("server").contains("is taken from its mirror, fc 0"), "\(log("server"))")
     #expect(log("server").contains(", 0 steps to repeat"), "\(log("server"))")
     try expectUndisturbed(within: 0, precision)
-    cluster.expectNoOrphans(server)
+    cluster.expectNoOrphans(struck.server)
   }
 
   @Test func `a killed server comes back, and everybody joins it again`() throws {
-    let program = try cluster.train(Self.gentle)
-    let server = try cluster.address()
-    _ = try cluster.catchUp(step: 150, at: server)
-    let process = try #require(cluster.serverProcess())
-    kill(process, SIGKILL)
+    let struck = try cluster.strike(at: 150) { kill($0.serverProcess, SIGKILL) }
+    let program = struck.program
     #expect(program.finish() == 0, "\(program.output)")
     #expect(program.output.contains("server started again"), "\(program.output)")
     #expect(log("worker-0").contains("joining again"), "\(log("worker-0"))")
     try expectUndisturbed(within: 0)
-    cluster.expectNoOrphans(server)
+    cluster.expectNoOrphans(struck.server)
   }
 
   @Test(arguments: [[], ["--fc-mirror"]])
   func `with recut the fc nodes that are left share the layers`(mirror: [String]) throws {
-    let program = try cluster.train(
-      ["--set", "cluster.fcLoss=recut"] + mirror + Self.gentle)
-    let server = try cluster.address()
-    let before = try cluster.catchUp(step: 150, at: server)
-    let node = try #require(before.nodes.first { "\($0.name)" == "fc 1" })
-    kill(node.processID, SIGKILL)
+    let program = try cluster.strike(at: 150, ["--set", "cluster.fcLoss=recut"] + mirror) {
+      kill(try $0.process(of: "fc 1"), SIGKILL)
+    }.program
     #expect(program.finish() == 0, "\(program.output)")
     #expect(log("server").contains("cut anew among 1 fc nodes"), "\(log("server"))")
     try expectUndisturbed(within: 1e-5)
   }
 
   @Test func `a server that dies after a recut waits for no fc node that nobody starts`() throws {
-    let program = try cluster.train(
-      ["--set", "cluster.fcLoss=recut"] + Self.gentle)
-    let server = try cluster.address()
-    let before = try cluster.catchUp(step: 150, at: server)
-    let process = try #require(cluster.serverProcess())
-    let node = try #require(before.nodes.first { "\($0.name)" == "fc 1" })
-    kill(node.processID, SIGKILL)
-    #expect(eventually { log("server").contains("; 1 fc nodes; turn") }, "\(log("server"))")
-    kill(process, SIGKILL)
+    let program = try cluster.strike(at: 150, ["--set", "cluster.fcLoss=recut"]) { running in
+      kill(try running.process(of: "fc 1"), SIGKILL)
+      kill(running.serverProcess, SIGCONT)
+      #expect(
+        eventually {
+          log("server").contains("; 1 fc nodes; turn") || !running.program.isRunning
+        }, "\(log("server"))")
+      try cluster.hold(running.serverProcess) { kill(running.serverProcess, SIGKILL) }
+    }.program
     #expect(program.finish() == 0, "\(program.output)")
     #expect(log("server").contains("cut anew among 1 fc nodes"), "\(log("server"))")
     #expect(program.output.contains("server started again"), "\(program.output)")
@@ -173,11 +165,8 @@ struct RecoveryTests {
   }
 
   @Test func `an fc node that is told to go leaves its slice behind`() throws {
-    let program = try cluster.train(Self.gentle)
-    let server = try cluster.address()
-    let before = try cluster.catchUp(step: 130, at: server)
-    let node = try #require(before.nodes.first { "\($0.name)" == "fc 0" })
-    kill(node.processID, SIGTERM)
+    let told = try cluster.strike(at: 130) { kill(try $0.process(of: "fc 0"), SIGTERM) }
+    let (program, server) = (told.program, told.server)
     let written = eventually {
       log("server").contains("its slices are in the checkpoint")
     }
@@ -190,32 +179,32 @@ struct RecoveryTests {
 
   @Test func `a killed process takes its worker and its fc node along, and both come back`() throws
   {
-    let program = try cluster.train(["--layout", "beside"] + Self.gentle)
-    let server = try cluster.address()
-    let before = try cluster.catchUp(step: 150, at: server)
-    let worker = try #require(before.nodes.first { "\($0.name)" == "worker 1" })
-    let fc = try #require(before.nodes.first { "\($0.name)" == "fc 1" })
-    #expect(worker.processID == fc.processID)
-    kill(worker.processID, SIGKILL)
+    let beside = ["--layout", "beside"]
+    let struck = try cluster.strike(at: 150, hasCheckpoint: true, beside) { running in
+      let worker = try running.process(of: "worker 1")
+      #expect(try running.process(of: "fc 1") == worker)
+      kill(worker, SIGKILL)
+    }
+    let program = struck.program
     #expect(program.finish() == 0, "\(program.output)")
     #expect(program.output.contains("worker-1 started again"), "\(program.output)")
     #expect(log("server").contains("back to the checkpoint after"), "\(log("server"))")
     try expectUndisturbed(within: 1e-5)
-    cluster.expectNoOrphans(server)
+    cluster.expectNoOrphans(struck.server)
   }
 
   @Test func `a worker with an fc node that is told to go leaves as both`() throws {
-    let program = try cluster.train(["--layout", "beside"] + Self.gentle)
-    let server = try cluster.address()
-    let before = try cluster.catchUp(step: 130, at: server)
-    let pair = try #require(before.nodes.first { "\($0.name)" == "fc 0" })
-    kill(pair.processID, SIGTERM)
+    let told = try cluster.strike(at: 130, ["--layout", "beside"]) {
+      kill(try $0.process(of: "fc 0"), SIGTERM)
+    }
+    let (program, server) = (told.program, told.server)
+    let pair = try told.process(of: "fc 0")
     let written = eventually {
       log("server").contains("its slices are in the checkpoint")
     }
     #expect(written, "\(log("server"))")
     #expect(
-      eventually { !processes(of: [server]).contains(pair.processID) },
+      eventually { !processes(of: [server]).contains(pair) },
       "\(log("worker-0"))")
     let replacement = try Program([
       "worker", "--with-fc", "--server", server, "--listen", "tcp://127.0.0.1:0",
@@ -237,7 +226,9 @@ struct RecoveryTests {
     kill(worker.processID, SIGCONT)
     #expect(gone, "\(log("server"))")
     let back = eventually {
-      log("server").contains("view 3: worker 0, worker 1;")
+      // Others may have been silent too long as well.
+      log("server").split(separator: "worker 1 is gone").last?.contains(
+        /view \d+: worker 0, worker 1;/) == true
     }
     #expect(back, "\(log("server")) \(log("worker-1"))")
     program.send(SIGINT)
@@ -245,14 +236,13 @@ struct RecoveryTests {
   }
 
   @Test func `a cluster that is stopped as a whole blames nobody for it`() throws {
-    let program = try cluster.train(["--set", "steps=100000"] + TinyCluster.noticesSilence)
+    let program = try cluster.train(["--set", "steps=100000"] + TinyCluster.noticesLongSilence)
     let server = try cluster.address()
     let before = try cluster.reach(step: 20, at: server)
     // The server goes on first, when nobody can have said anything yet.
     let processes = [try #require(cluster.process("server"))] + before.nodes.map(\.processID)
     for process in processes { #expect(kill(process, SIGSTOP) == 0) }
-    // Longer than any silence that is borne: there is no event to wait for.
-    poll(nil, 0, 4000)
+    poll(nil, 0, TinyCluster.longSilence)
     for process in processes { kill(process, SIGCONT) }
     _ = try cluster.reach(step: before.step + 20, at: server)
     #expect(log("server").contains("the server's process did not run for"), "\(log("server"))")
@@ -262,7 +252,7 @@ struct RecoveryTests {
   }
 
   @Test func `a server that is stopped for some time keeps its members`() throws {
-    let program = try cluster.train(["--set", "steps=100000"] + TinyCluster.noticesSilence)
+    let program = try cluster.train(["--set", "steps=100000"] + TinyCluster.noticesLongSilence)
     let server = try cluster.address()
     let before = try cluster.reach(step: 20, at: server)
     let process = try #require(cluster.process("server"))

@@ -16,17 +16,17 @@ struct ShardTests {
   private func log(_ name: String) -> String { cluster.scratch.text("run/\(name).log") }
 
   @Test func `two parameter servers give the bits of one`() throws {
-    let program = try cluster.train(Self.shards + TinyCluster.gentle)
-    let server = try cluster.address()
-    let record = try cluster.reach(step: 20, at: server)
-    #expect(record.serverShardsWanted == 1)
-    let shard = try #require(record.nodes.first { "\($0.name)" == "shard 1" })
-    #expect(shard.state == .active)
+    let seen = try cluster.strike(at: 20, Self.shards) { running in
+      #expect(running.record.serverShardsWanted == 1)
+      let shard = try #require(running.record.nodes.first { "\($0.name)" == "shard 1" })
+      #expect(shard.state != .joined, "\(shard)")
+    }
+    let program = seen.program
     #expect(program.finish() == 0, "\(program.output)")
     #expect(log("shard-1").contains("ready: shard 1 of 2"), "\(log("shard-1"))")
     #expect(log("server").contains("2 server shards; turn 0"), "\(log("server"))")
     try cluster.expectUndisturbed(within: 0)
-    cluster.expectNoOrphans(server)
+    cluster.expectNoOrphans(seen.server)
   }
 
   @Test func `server shards and fc nodes beside workers give the same bits`() throws {
@@ -41,11 +41,10 @@ struct ShardTests {
   }
 
   @Test func `a killed server shard is replaced, and the run goes on from the checkpoint`() throws {
-    let program = try cluster.train(Self.shards + TinyCluster.gentle)
-    let server = try cluster.address()
-    let before = try cluster.catchUp(step: 150, at: server)
-    let shard = try #require(before.nodes.first { "\($0.name)" == "shard 1" })
-    kill(shard.processID, SIGKILL)
+    let struck = try cluster.strike(at: 150, Self.shards) {
+      kill(try $0.process(of: "shard 1"), SIGKILL)
+    }
+    let program = struck.program
     #expect(program.finish() == 0, "\(program.output)")
     #expect(program.output.contains("shard-1 started again"), "\(program.output)")
     #expect(
@@ -53,15 +52,13 @@ struct ShardTests {
         "shard 1's share of the conv parameters is lost with it: back to the "),
       "\(log("server"))")
     try cluster.expectUndisturbed(within: 0)
-    cluster.expectNoOrphans(server)
+    cluster.expectNoOrphans(struck.server)
   }
 
   @Test func `a killed coordinator comes back, and its shards join it again`() throws {
-    let program = try cluster.train(Self.shards + TinyCluster.gentle)
-    let server = try cluster.address()
-    _ = try cluster.catchUp(step: 150, at: server)
-    let process = try #require(cluster.serverProcess())
-    kill(process, SIGKILL)
+    let program = try cluster.strike(at: 150, Self.shards) {
+      kill($0.serverProcess, SIGKILL)
+    }.program
     #expect(program.finish() == 0, "\(program.output)")
     #expect(program.output.contains("server started again"), "\(program.output)")
     #expect(log("shard-1").contains("joining again"), "\(log("shard-1"))")
@@ -69,9 +66,7 @@ struct ShardTests {
   }
 
   @Test func `a run is resumed with another number of parameter servers`() throws {
-    let first = try cluster.train(Self.shards + TinyCluster.gentle)
-    _ = try cluster.catchUp(step: 150, at: try cluster.address())
-    first.send(SIGINT)
+    let first = try cluster.strike(at: 150, Self.shards) { cluster.interrupt($0) }.program
     #expect(first.finish() == 0, "\(first.output)")
     let second = try Program([
       "train", "--resume", run, "--server-shards", "3", "--listen", "tcp://127.0.0.1:0",

@@ -21,7 +21,7 @@ import Transport
     func perform(_ operation: Int) -> Bool {
       if operation == 100 {
         begun.post(true)
-        _ = mayGo.take(milliseconds: 10_000)
+        _ = mayGo.take(milliseconds: 120_000)
       }
       done.withLock { $0.append(operation) }
       return true
@@ -42,7 +42,7 @@ import Transport
       thread.submit(OperationID(number), operation)
     }
     submit(100)
-    #expect(notes.begun.take(milliseconds: 10_000) == true)
+    #expect(notes.begun.take(milliseconds: 120_000) == true)
     // What is no such operation is passed by none.
     for operation in [7, 3, 5, 60, 2, 70, 1] { submit(operation) }
     notes.mayGo.post(true)

@@ -127,7 +127,7 @@ import Testing
       let link = try client.dial(#require(server.boundEndpoint))
       #expect(client.send([text("hello")], to: link))
       try pump([client]) { client.queuedBytes == 0 }
-      client.close(lingerMilliseconds: 1_000)
+      client.close(lingerMilliseconds: 60_000)
       try pump(
         [server], events: { if case .peerClosed(let peer) = $1 { closed.append(peer) } },
         messages: { _, peer, _ in spoken.append(peer) }, until: { closed.count == round })

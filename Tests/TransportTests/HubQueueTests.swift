@@ -136,7 +136,7 @@ import Testing
     // The reader works on a thread of its own while close blocks.
     var heard = 0
     try pump([server, client], messages: { _, _, _ in heard += 1 }) { client.queuedBytes == 0 }
-    client.close(lingerMilliseconds: 5_000)
+    client.close(lingerMilliseconds: 60_000)
     try pump([server], messages: { _, _, _ in heard += 1 }, until: { heard == 20 })
   }
 }
