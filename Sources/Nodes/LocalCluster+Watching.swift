@@ -4,8 +4,9 @@ import Observability
 
 /// Deaths of a cluster's processes, and others in their place.
 extension LocalCluster {
-  /// How long a child that gave up is held back for the run's own reason, seconds.
-  private static let grace = 2.0
+  /// How long a child that gave up is held back for the run's own reason, seconds: longer than the
+  /// server of a run that has failed waits for goodbyes.
+  private static let grace = 5.0
 
   /// Tells of children that ended before the run did.
   ///
@@ -15,10 +16,11 @@ extension LocalCluster {
     let now = Self.seconds()
     for child in children {
       guard let end = child.poll(), end != .exited(0) else { continue }
-      let since = ends[child.processID] ?? now
-      ends[child.processID] = since
+      let seen = ends[child.processID] ?? Seen(seconds: now, answers: answers)
+      ends[child.processID] = seen
       if case .exited = end,
-        now - since < Self.grace || directory.readSummary()?.state == .failed
+        now - seen.seconds < Self.grace || latest?.state == .failed
+          || directory.readSummary()?.state == .failed
       {
         continue
       }
@@ -43,13 +45,18 @@ extension LocalCluster {
 
   /// Starts another process in the place of one that has died; before the run has begun, a death
   /// has a reason that another start does not mend.
-  func replaceTheDead(_ report: (Report) -> Void) throws(NodeError) {
+  ///
+  /// - Parameter isSilent: whether the server does not answer.
+  func replaceTheDead(isSilent: Bool, _ report: (Report) -> Void) throws(NodeError) {
     // Where the run has failed they follow it.
     guard let latest, latest.state != .failed else { return }
     for index in members.indices {
       guard let end = members[index].process.poll(), end != .exited(0),
         directory.readSummary() == nil
       else { continue }
+      if case .exited = end, hasBegun, !isSilent, !goesOn(without: members[index].process) {
+        continue
+      }
       let name = members[index].process.name
       if configuration.cluster.fcLoss == .recut, hasBegun {
         // Its slice is with the others by then: only a worker is to come back.
@@ -75,6 +82,12 @@ extension LocalCluster {
     }
   }
 
+  /// Whether the server has answered without a word of a failure since a child was seen to have ended:
+  /// that may only follow the run. The first answer may be to a question of before.
+  private func goesOn(without child: ChildProcess) -> Bool {
+    ends[child.processID].map { answers > $0.answers + 1 } ?? false
+  }
+
   /// Whether the run cannot go on without a member that is not started again.
   private func isNeeded(_ index: Int, _ latest: StatusRecord) -> Bool {
     let others = members.indices.filter { $0 != index }
@@ -98,6 +111,8 @@ extension LocalCluster {
     while hasBegun, ending == nil, case .killed = server?.end, directory.readSummary() == nil,
       serverDeaths.mayRestart()
     {
+      // Nobody tells of one that another has replaced.
+      watch(report)
       unlink(directory.address)
       guard try launchServer(endpoint, report) != nil, let server else { continue }
       report(.note("server started again (process \(server.processID))"))

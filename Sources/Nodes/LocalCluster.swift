@@ -48,8 +48,10 @@ package final class LocalCluster {
   var isStarting = false
   private var endSignals = EndSignals()
   var logs: [String: String] = [:]
-  /// When each child was first seen to have ended, and those that were told of, by process.
-  var ends: [pid_t: Double] = [:]
+  /// The server's answers so far.
+  private(set) var answers = 0
+  /// Children that have ended, and those that were told of, by process.
+  var ends: [pid_t: Seen] = [:]
   var announced: Set<pid_t> = []
   /// Options of the server beyond where it listens and writes.
   let serverArguments: [String]
@@ -59,6 +61,12 @@ package final class LocalCluster {
   /// Whether FC node i and server shard i are in the process of worker i; one without a worker has
   /// its own.
   let isBeside: Bool
+
+  /// When a child was first seen to have ended, and after how many of the server's answers.
+  struct Seen {
+    let seconds: Double
+    let answers: Int
+  }
 
   /// A member's process, and how to start another in its place.
   struct Supervised {
@@ -129,7 +137,7 @@ package final class LocalCluster {
         // Whoever has died is missed even if the server does not answer for long. For a moment it may
         // be about to say how the run ended.
         if ending == nil, record != nil || silence.seconds > Self.longSilence {
-          try replaceTheDead(report)
+          try replaceTheDead(isSilent: record == nil, report)
         }
       }
       try press(report)
@@ -147,6 +155,7 @@ package final class LocalCluster {
 
   private func take(_ record: StatusRecord, _ report: (Report) -> Void) {
     latest = record
+    answers += 1
     ending?.answered()
     if record.view > 0 { isKnownToHaveBegun = true }
     report(.status(record))

@@ -1,6 +1,7 @@
 import Foundation
 import Observability
 import Testing
+import Transport
 
 /// What happens to `crosscut train` itself, which watches over the processes of a cluster.
 @Suite(.serialized, .timeLimit(.minutes(30)))
@@ -13,12 +14,6 @@ struct LauncherTests {
   private static let endless = ["--set", "steps=100000"]
 
   private func log(_ name: String) -> String { cluster.scratch.text("run/\(name).log") }
-
-  /// What the kernel says that a process does: "T" of one that is stopped.
-  private func state(_ process: Int32) -> Substring? {
-    let text = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)
-    return text?.split(separator: ")").last?.split(separator: " ").first
-  }
 
   @Test func `a run under nohup outlives its terminal`() throws {
     let program = try cluster.train(Self.endless, shell: "trap '' HUP")
@@ -44,11 +39,11 @@ struct LauncherTests {
     // Its last child is there: from now on it would ask for the status, and is kept from it.
     #expect(eventually { cluster.process("worker-1") != nil })
     program.send(SIGSTOP)
-    #expect(eventually { state(program.processID) == "T" })
+    #expect(eventually { state(of: program.processID) == "T" })
     _ = try cluster.reach(step: 5, at: server)
     let process = try #require(cluster.serverProcess())
     kill(process, SIGKILL)
-    #expect(eventually { state(process).map { $0 == "Z" } ?? true })
+    #expect(eventually { state(of: process).map { $0 == "Z" } ?? true })
     program.send(SIGCONT)
     #expect(eventually { program.output.contains("server started again") }, "\(program.output)")
     _ = try cluster.reach(step: 5, at: server)
@@ -121,17 +116,16 @@ struct LauncherTests {
   }
 
   @Test func `Ctrl-Z stops the whole cluster, and fg has it go on`() throws {
-    let program = try cluster.train(Self.endless + TinyCluster.noticesSilence)
+    let program = try cluster.train(Self.endless + TinyCluster.noticesLongSilence)
     let server = try cluster.address()
     let before = try cluster.reach(step: 20, at: server)
     let all =
       [program.processID, try #require(cluster.serverProcess())] + before.nodes.map(\.processID)
     #expect(all.count == 6)
     program.send(SIGTSTP)
-    #expect(eventually { all.allSatisfy { state($0) == "T" } }, "\(all.map(state))")
-    // Longer than any silence that is borne: there is no event to wait for.
-    poll(nil, 0, 4000)
-    #expect(all.allSatisfy { state($0) == "T" }, "\(all.map(state))")
+    #expect(eventually { all.allSatisfy { state(of: $0) == "T" } }, "\(all.map(state(of:)))")
+    poll(nil, 0, TinyCluster.longSilence)
+    #expect(all.allSatisfy { state(of: $0) == "T" }, "\(all.map(state(of:)))")
     program.send(SIGCONT)
     let after = try cluster.reach(step: before.step + 20, at: server)
     #expect(after.nodes.map(\.processID) == before.nodes.map(\.processID))
@@ -179,10 +173,11 @@ struct LauncherTests {
     kill(worker.processID, SIGKILL)
     #expect(
       eventually { program.output.contains("worker-1 started again") }, "\(program.output)")
-    #expect(state(process) == "T")
+    #expect(state(of: process) == "T")
     kill(process, SIGCONT)
     #expect(
-      eventually { log("server").contains(/view \d+: worker 0, worker 1;/.dotMatchesNewlines()) })
+      eventually { log("server").contains(/view [2-9]: worker 0, worker 1;/) },
+      "\(log("server"))")
     _ = try cluster.reach(step: before.step + 50, at: server)
     program.send(SIGINT)
     #expect(program.finish() == 0, "\(program.output)")
@@ -193,36 +188,105 @@ struct LauncherTests {
     let program = try cluster.train(Self.endless + ["--set", "checkpoint.everySteps=20"])
     let server = try cluster.address()
     let before = try cluster.reach(step: 50, at: server)
-    // It has to be caught before it listens: whoever was too quick is killed once more.
-    var stopped: Int32?
-    for _ in 0..<4 where stopped == nil {
-      let old = try #require(cluster.serverProcess())
-      try FileManager.default.removeItem(atPath: "\(run)/server.address")
-      kill(old, SIGKILL)
-      var new: Int32?
-      #expect(
-        eventually {
-          new = cluster.serverProcess()
-          return new != nil && new != old
-        }, "\(program.output)")
-      let process = try #require(new)
-      #expect(kill(process, SIGSTOP) == 0)
-      if cluster.scratch.exists("run/server.address") {
-        kill(process, SIGCONT)
-      } else {
-        stopped = process
-      }
-    }
-    let process = try #require(stopped)
+    let configuration = try SlowFile(at: "\(run)/config.json")
+    kill(try #require(cluster.serverProcess()), SIGKILL)
+    try configuration.waitForReader()
     // Longer than the 20 s that a server has to start anew.
     let isTold = eventually { program.output.contains("the server still reads its checkpoint") }
     #expect(isTold, "\(program.output)")
-    #expect(state(process) == "T")
-    kill(process, SIGCONT)
+    try configuration.deliver()
     #expect(eventually { program.output.contains("server started again") }, "\(program.output)")
     _ = try cluster.reach(step: before.step + 50, at: server)
     program.send(SIGINT)
     #expect(program.finish() == 0, "\(program.output)")
     cluster.expectNoOrphans(server)
+  }
+
+  @Test func `a server that is killed while it starts again is told of`() throws {
+    let program = try cluster.train(Self.endless + ["--set", "checkpoint.everySteps=20"])
+    let server = try cluster.address()
+    let before = try cluster.reach(step: 50, at: server)
+    let configuration = try SlowFile(at: "\(run)/config.json")
+    let first = try #require(cluster.serverProcess())
+    kill(first, SIGKILL)
+    try configuration.waitForReader()
+    let second = try #require(cluster.serverProcess())
+    #expect(second != first)
+    // The next one reads a file again.
+    try configuration.restore()
+    kill(second, SIGKILL)
+    #expect(eventually { program.output.contains("server started again") }, "\(program.output)")
+    for process in [first, second] {
+      #expect(
+        program.output.contains("server (process \(process)) was killed by signal 9"),
+        "\(program.output)")
+    }
+    _ = try cluster.reach(step: before.step + 50, at: server)
+    program.send(SIGINT)
+    #expect(program.finish() == 0, "\(program.output)")
+    cluster.expectNoOrphans(server)
+  }
+}
+
+extension LauncherTests {
+  @Test func `those who end with a run that has failed are not told of one by one`() throws {
+    let program = try cluster.train(Self.endless)
+    let server = try cluster.address()
+    _ = try cluster.reach(step: 5, at: server)
+    // One who says no goodbye: the server waits for it before it says how the run has ended.
+    let context = try Context()
+    let player = try Player(context, server, incarnation: 7)
+    defer {
+      player.close()
+      context.terminate()
+    }
+    try player.joins()
+    let set = try Program.run("set", "lr=1e30", "--server", server)
+    #expect(set.code == 0, "\(set.output)")
+    #expect(program.finish() == 1, "\(program.output)")
+    #expect(program.output.contains(/the run failed: step \d+ is not applied/), "\(program.output)")
+    #expect(log("server").contains("no goodbye from worker 2"), "\(log("server"))")
+    for words in ["exited with code", "started again"] {
+      #expect(!program.output.contains(words), "\(program.output)")
+    }
+    cluster.expectNoOrphans(server)
+  }
+}
+
+/// A file in whose place there is a pipe for a while: who reads it waits until it is delivered.
+private final class SlowFile {
+  private let path: String
+  private let text: Data
+  private var pipe: Int32 = -1
+
+  init(at path: String) throws {
+    self.path = path
+    text = try #require(FileManager.default.contents(atPath: path))
+    try FileManager.default.removeItem(atPath: path)
+    try #require(mkfifo(path, 0o600) == 0)
+  }
+
+  deinit { if pipe >= 0 { close(pipe) } }
+
+  /// Waits until somebody reads the file.
+  func waitForReader() throws {
+    // A pipe that nobody reads cannot be opened so.
+    #expect(
+      eventually {
+        pipe = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)
+        return pipe >= 0
+      })
+    try #require(pipe >= 0)
+  }
+
+  /// From now on there is a file again.
+  func restore() throws { try text.write(to: URL(fileURLWithPath: path), options: .atomic) }
+
+  /// Gives the reader what it waits for.
+  func deliver() throws {
+    try restore()
+    try #require(text.withUnsafeBytes { write(pipe, $0.baseAddress, $0.count) } == text.count)
+    close(pipe)
+    pipe = -1
   }
 }
