@@ -23,6 +23,7 @@ struct FullDiskTests {
   /// Fills the disk until the ledger stands still while the run does many steps.
   private func fill(_ server: String) throws -> StatusRecord {
     var record = try cluster.reach(step: 50, at: server)
+    #expect(eventually { cluster.text("run/server.log").contains(/checkpoint after \d+ steps\n/) })
     let isFull = try (0..<20).contains { _ in
       // A checkpoint that was given up meanwhile has left room.
       disk.fill()
