@@ -63,10 +63,11 @@ struct DoctorTests {
     #expect(
       try eventually {
         let context = try Context()
-        defer { context.terminate() }
         let hub = try Hub(context: context, listen: "tcp://127.0.0.1:0")
         let text = try #require(hub.boundEndpoint?.split(separator: ":").last)
         hub.close(lingerMilliseconds: 0)
+        // Only with the context is the socket sure to be gone.
+        context.terminate()
         return MachineCheck.port(try #require(UInt16(text))).state == .good
       })
   }
