@@ -54,6 +54,21 @@ import Transport
     #expect(list.trouble == nil)
   }
 
+  @Test func `what a process of the same number left half written keeps no key from being made`()
+    throws
+  {
+    defer { clean() }
+    try FileManager.default.createDirectory(
+      atPath: keys.nodes, withIntermediateDirectories: true)
+    for path in [keys.nodeKey("node"), keys.allowedKeys, keys.serverKey] {
+      try Data("hal".utf8).write(to: URL(fileURLWithPath: "\(path).\(getpid()).new"))
+    }
+    let (_, server) = try made()
+    #expect(try NodeKeyFile(path: keys.nodeKey("node")).server == server.keys.publicKey)
+    let names = try FileManager.default.subpathsOfDirectory(atPath: folder).sorted()
+    #expect(names == ["allowed-keys", "nodes", "nodes/node.key", "server.key"])
+  }
+
   @Test func `a token holds for its time, and once if so issued`() throws {
     defer { clean() }
     let (directory, server) = try made()

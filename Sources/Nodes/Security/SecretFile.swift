@@ -46,9 +46,12 @@ enum SecretFile {
   /// - Parameter replacing: whether a file of that name may be there.
   /// - Throws: `NodeError` that names the file.
   static func write(_ path: String, _ text: String, replacing: Bool) throws(NodeError) {
+    let beside = "\(path).\(getpid()).new"
+    // A process of this number that was killed while it wrote; in a container all have the number 1.
+    unlink(beside)
     do throws(FileFailure) {
       try AtomicFile.write(
-        Array(text.utf8), to: path, beside: "\(path).\(getpid()).new", .new, permissions: 0o600,
+        Array(text.utf8), to: path, beside: beside, .new, permissions: 0o600,
         replacing: replacing)
     } catch {
       throw NodeError("cannot write \(path): \(error.words)")
