@@ -3,7 +3,7 @@ import Glibc
 /// Folders of the file system.
 package enum Folders {
   /// The folder a file is in.
-  static func parent(of path: String) -> String {
+  package static func parent(of path: String) -> String {
     guard let slash = path.lastIndex(of: "/") else { return "." }
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }

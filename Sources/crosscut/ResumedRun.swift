@@ -3,7 +3,8 @@ import Training
 
 /// A run that `--resume` or `--continue` goes on with.
 struct ResumedRun {
-  let runDirectory: String
+  /// Where it goes on if no other directory is named; `nil` for a checkpoint that lies in no run's.
+  let runDirectory: String?
   let checkpoint: Checkpoint
 
   /// What `--continue` finds in the run directory, or else what `--resume` names; `nil` if that is
@@ -25,34 +26,42 @@ struct ResumedRun {
     }
     guard let path = arguments.string("resume") else { return nil }
     try self.init(path)
+    guard runDirectory != nil || arguments.positional(0) != nil else {
+      throw UsageError(
+        command: arguments.command.name,
+        message: "\(checkpoint.path) lies in no run's directory, whose configuration could serve:"
+          + " name CONFIG")
+    }
   }
 
-  /// - Parameter path: a run directory, whose newest good checkpoint is taken, or one checkpoint.
+  /// - Parameter path: a run directory or its checkpoints folder, whose newest good checkpoint is
+  ///   taken, or one checkpoint.
   private init(_ path: String) throws {
     var path = path
     while path.count > 1, path.hasSuffix("/") { path.removeLast() }
-    guard RunDirectory.text(of: path + "/manifest.json") == nil else {
+    if RunDirectory.text(of: path + "/manifest.json") != nil {
       checkpoint = try Checkpoint(path: path)
-      // RUN/checkpoints/step-00000500
-      runDirectory = path.split(separator: "/", omittingEmptySubsequences: false).dropLast(2)
-        .joined(separator: "/")
+      runDirectory = RunFolders.run(ofCheckpoint: path)
       return
     }
-    guard let newest = try ResumedRun(newestIn: path) else {
-      throw NodeError("there is no good checkpoint in \(path)/checkpoints")
+    if let newest = try ResumedRun(newestIn: path) {
+      self = newest
+      return
     }
-    self = newest
+    let newest = CheckpointStore(directory: path, keep: 1).newestGood(Self.note)
+    guard let newest else { throw NodeError("there is no good checkpoint in \(path)") }
+    checkpoint = newest
+    runDirectory = RunFolders.run(ofCheckpoint: newest.path)
   }
 
   private init?(newestIn path: String) throws {
     guard RunDirectory.exists(path) else { return nil }
-    let newest = try RunDirectory(path).newestCheckpoint {
-      Console.printError("crosscut: \($0)")
-    }
-    guard let newest else { return nil }
+    guard let newest = try RunDirectory(path).newestCheckpoint(Self.note) else { return nil }
     runDirectory = path
     checkpoint = newest
   }
+
+  private static func note(_ line: String) { Console.printError("crosscut: \(line)") }
 
   /// Refuses to begin anew beside the checkpoints of an earlier run, which would later be taken for
   /// this one's.

@@ -1,5 +1,6 @@
 import Glibc
 import Nodes
+import Training
 
 /// Folders of runs, as commands that look at them find them.
 enum RunFolders {
@@ -18,6 +19,20 @@ enum RunFolders {
       throw NodeError("there is no run below runs/ here: name its directory")
     }
     return "runs/\(newest)"
+  }
+
+  /// RUN of "RUN/checkpoints/step-00000500"; `nil` for a checkpoint that lies anywhere else, as a
+  /// copy does.
+  static func run(ofCheckpoint path: String) -> String? {
+    var folder = Folders.parent(of: path)
+    // Of a path that begins in the midst of the run, the words do not say where that is.
+    if [".", ".."].contains(folder.split(separator: "/").last), let real = realpath(folder, nil) {
+      folder = String(cString: real)
+      free(real)
+    }
+    guard folder.split(separator: "/").last == CheckpointStore.folderName[...] else { return nil }
+    let run = Folders.parent(of: folder)
+    return access(run + "/config.json", F_OK) == 0 ? run : nil
   }
 
   private static func isFolder(_ path: String) -> Bool {

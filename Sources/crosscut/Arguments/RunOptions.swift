@@ -40,7 +40,8 @@ extension Option {
   static let resume = Option(
     name: "resume", value: .text("DIR"),
     help: "Go on from a run's newest good checkpoint, or from the one named. Without CONFIG, with"
-      + " that run's configuration; without --run-dir, in its directory.")
+      + " that run's configuration; without --run-dir, in its directory. For a copy of a checkpoint"
+      + " that lies in no run's directory, CONFIG must be named, and its directory is a new one.")
   static let goOn = Option(
     name: "continue",
     help: "Go on from the newest good checkpoint in --run-dir if there is one; otherwise start"
@@ -133,12 +134,12 @@ extension ParsedArguments {
     of resumed: ResumedRun
   ) throws(ConfigurationError) -> RunConfiguration {
     var overrides = configurationOverrides
-    if string("run-dir") == nil {
+    if string("run-dir") == nil, let directory = resumed.runDirectory {
       overrides.append(
         ConfigurationOverride(
-          "logging.runDirectory", value: .string(resumed.runDirectory), option: "--resume"))
+          "logging.runDirectory", value: .string(directory), option: "--resume"))
     }
     return try RunConfiguration.load(
-      positional(0) ?? resumed.runDirectory + "/config.json", overrides: overrides)
+      positional(0) ?? resumed.runDirectory.map { $0 + "/config.json" }, overrides: overrides)
   }
 }

@@ -1,0 +1,59 @@
+import Foundation
+import Observability
+import Testing
+
+/// Run folders as their users find, name and share them.
+@Suite(.serialized, .timeLimit(.minutes(10)))
+struct RunFolderTests {
+  private let cluster: TinyCluster
+  private var run: String { cluster.run }
+
+  init() throws { cluster = try TinyCluster() }
+
+  @Test func `a checkpoint is resumed in its run, by whatever path it is named`() throws {
+    let first = try cluster.train(["--set", "checkpoint.everySteps=30"])
+    #expect(first.finish() == 0, "\(first.output)")
+    let name = "step-00000030"
+    func plan(_ resume: String, in directory: String, _ more: String...) throws -> Program {
+      let program = try Program(
+        ["train"] + more + ["--resume", resume, "--dry-run"], directory: directory)
+      program.finish()
+      return program
+    }
+    let checkpoints = "\(run)/checkpoints"
+    for (resume, directory, expected) in [
+      (checkpoints, "/", run), ("\(checkpoints)/\(name)", "/", run),
+      ("run/checkpoints/\(name)/", cluster.scratch.path, "run"),
+      ("checkpoints/\(name)", run, "."), (name, checkpoints, run), ("./\(name)", checkpoints, run),
+      ("../\(name)", "\(checkpoints)/\(name)", run),
+    ] {
+      let program = try plan(resume, in: directory)
+      #expect(
+        program.output.contains("run directory: \(expected)\n"), "\(resume): \(program.output)")
+    }
+  }
+
+  @Test func `a copy of a checkpoint is resumed in a directory of its own`() throws {
+    let first = try cluster.train(["--set", "checkpoint.everySteps=30"])
+    #expect(first.finish() == 0, "\(first.output)")
+    let backup = "\(cluster.scratch.path)/backup"
+    let copy = "\(backup)/checkpoints/step-00000030"
+    try FileManager.default.createDirectory(
+      atPath: "\(backup)/checkpoints", withIntermediateDirectories: true)
+    try FileManager.default.copyItem(atPath: "\(run)/checkpoints/step-00000030", toPath: copy)
+    let without = try Program.run("train", "--resume", copy)
+    #expect(without.code == 2)
+    #expect(
+      without.output.contains("\(copy) lies in no run's directory")
+        && !without.output.contains("/config.json"),
+      "\(without.output)")
+    let second = try Program(
+      ["train", cluster.configuration, "--resume", copy, "--listen", "tcp://127.0.0.1:0"],
+      directory: cluster.scratch.path)
+    #expect(second.finish() == 0, "\(second.output)")
+    let runs = try FileManager.default.contentsOfDirectory(atPath: cluster.scratch.path + "/runs")
+    #expect(runs.count == 1 && runs.first?.hasSuffix("-tiny") == true, "\(runs)")
+    #expect(cluster.text("runs/\(runs.first ?? "")/server.log").contains("goes on after 30 steps"))
+    #expect(try FileManager.default.contentsOfDirectory(atPath: backup) == ["checkpoints"])
+  }
+}
