@@ -166,7 +166,7 @@ let package = Package(
       dependencies: [
         "Nodes", "Coordination", "Configuration", "Messages", "Observability", "Training",
         "Network", "Tensors",
-        "Kernels", "Transport", "Datasets", "Wire",
+        "Kernels", "Transport", "Datasets", "Wire", "DurableFiles",
       ], swiftSettings: house),
     .testTarget(
       name: "crosscutTests",

@@ -1,7 +1,8 @@
 import CLinux
 import Glibc
 
-/// The system's calls that bring files to the disk: a drill or a test plays a disk in their place.
+/// The system's calls that bring files to the disk, and keep others from them: a drill or a test
+/// plays a disk in their place.
 ///
 /// As the calls do, they return -1 and set `errno` where they fail.
 package struct FileCalls: Sendable {
@@ -19,6 +20,12 @@ package struct FileCalls: Sendable {
   package var rename: @Sendable (String, String) -> CInt = { Glibc.rename($0, $1) }
   /// Exchanges two names in one step, where the file system can.
   package var exchange: @Sendable (String, String) -> CInt = { crosscut_exchange_names($0, $1) }
+
+  /// Takes an exclusive lock of a file or folder; `errno` is `EWOULDBLOCK` where another process has
+  /// one, and something else where the file system has none to give.
+  package var lock: @Sendable (CInt) -> CInt = { crosscut_lock($0) }
+  /// The same for a lock that many may have, without waiting.
+  package var share: @Sendable (CInt) -> CInt = { flock($0, LOCK_SH | LOCK_NB) }
 
   /// The system's own.
   package init() {}

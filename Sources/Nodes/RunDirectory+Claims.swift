@@ -1,7 +1,8 @@
-import CLinux
+package import DurableFiles
 import Glibc
 
-/// Who writes into a run directory: one launcher and one server at a time.
+/// Who writes into a run directory: one launcher and one server at a time. Where the file system has
+/// no locks (a Lustre without -o flock, an NFS without a lock daemon), it goes without.
 extension RunDirectory {
   /// Where a process lives: of others its number means nothing here.
   package enum Home: Hashable, Sendable {
@@ -19,27 +20,30 @@ extension RunDirectory {
   /// Notes that this process is the run's server. The lock goes with the process, however it ends.
   ///
   /// - Throws: `NodeError` if another server writes into the directory.
-  package func claim() throws(NodeError) {
-    try lock(serverLock, "the server of another run writes there")
+  package func claim(_ calls: FileCalls = FileCalls()) throws(NodeError) {
+    try lock(serverLock, "the server of another run writes there", calls)
   }
 
   /// Notes that this process is the one that starts the run's processes.
   ///
   /// - Throws: `NodeError` if a run goes on in the directory; nothing of it has been touched then.
-  package func claimAsLauncher() throws(NodeError) {
-    try lock(launcherLock, "another crosscut train runs there; crosscut stop \(path) ends it")
+  package func claimAsLauncher(_ calls: FileCalls = FileCalls()) throws(NodeError) {
+    try lock(
+      launcherLock, "another crosscut train runs there; crosscut stop \(path) ends it", calls)
     // One that was started by hand, or whose launcher was killed.
-    guard server == nil else {
+    guard server(calls) == nil else {
       throw NodeError(
         "run directory \(path): the server of another run writes there; crosscut stop \(path) "
           + "ends it")
     }
   }
 
-  private func lock(_ file: String, _ objection: String) throws(NodeError) {
+  private func lock(
+    _ file: String, _ objection: String, _ calls: FileCalls
+  ) throws(NodeError) {
     let descriptor = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw NodeError("cannot write \(file): \(Self.reason())") }
-    guard crosscut_lock(descriptor) == 0 else {
+    guard calls.lock(descriptor) == 0 || errno != EWOULDBLOCK else {
       close(descriptor)
       throw NodeError("run directory \(path): \(objection)")
     }
@@ -51,12 +55,14 @@ extension RunDirectory {
   }
 
   /// Where the run's server is, if it lives.
-  package var server: Home? {
+  package var server: Home? { server(FileCalls()) }
+
+  private func server(_ calls: FileCalls) -> Home? {
     let descriptor = open(serverLock, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
     // Nobody holds the lock: whatever has that number now is not the server.
-    guard flock(descriptor, LOCK_SH | LOCK_NB) != 0 else { return nil }
+    guard calls.share(descriptor) != 0, errno == EWOULDBLOCK else { return nil }
     return Self.text(of: serverLock).flatMap { Self.home($0) }
   }
 

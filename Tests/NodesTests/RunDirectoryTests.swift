@@ -1,4 +1,6 @@
+import DurableFiles
 import Foundation
+import Synchronization
 import Testing
 
 @testable import Nodes
@@ -72,3 +74,22 @@ import Testing
     #expect("\(try #require(beside))".contains("the server of another run writes there"))
   }
 }
+
+  /// As flock(2) answers on a Lustre without -o flock, and on an NFS without a lock daemon.
+  @Test(arguments: [ENOSYS, ENOLCK])
+  func `where the file system has no locks, a run goes without`(code: CInt) throws {
+    let asked = Mutex(0)
+    var calls = FileCalls()
+    calls.lock = { _ in
+      asked.withLock { $0 += 1 }
+      errno = code
+      return -1
+    }
+    calls.share = calls.lock
+    let directory = try RunDirectory(folder)
+    try directory.claim(calls)
+    try directory.claimAsLauncher(calls)
+    #expect(asked.withLock { $0 } == 3)
+    #expect(try text("server.pid").hasPrefix("\(getpid())\n"))
+    #expect(try text("train.pid").hasPrefix("\(getpid())\n"))
+  }

@@ -91,6 +91,20 @@ import Transport
     #expect(expired.standing(of: second) == .node(second, name: "b"))
   }
 
+  @Test func `where the file system has no locks, the list is changed without`() throws {
+    defer { clean() }
+    let (directory, _) = try made()
+    let list = try AllowedKeys(path: directory.allowedKeys) {
+      0
+    } lock: { _ in
+      errno = ENOSYS
+      return -1
+    }
+    let key = try KeyPair.generate().publicKey
+    try list.add(.node(key, name: "second"))
+    #expect(list.standing(of: key) == .node(key, name: "second"))
+  }
+
   @Test func `a token is one word that gives it back`() throws {
     let pair = try KeyPair.generate()
     let token = JoinToken(address: "tcp://[fe80::1]:5555", server: pair.publicKey, keys: pair)

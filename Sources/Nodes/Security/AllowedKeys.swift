@@ -66,13 +66,20 @@ package final class AllowedKeys: Sendable {
 
   package let path: String
   private let now: @Sendable () -> Int
+  private let lock: @Sendable (CInt) -> CInt
   private let state = Mutex(State())
 
-  /// - Parameter now: seconds since 1970.
+  /// - Parameters:
+  ///   - now: seconds since 1970.
+  ///   - lock: waits for the lock of the folder whose descriptor it is given.
   /// - Throws: `NodeError` with path and line if the list cannot be read.
-  package init(path: String, now: @escaping @Sendable () -> Int = { time(nil) }) throws(NodeError) {
+  package init(
+    path: String, now: @escaping @Sendable () -> Int = { time(nil) },
+    lock: @escaping @Sendable (CInt) -> CInt = { flock($0, LOCK_EX) }
+  ) throws(NodeError) {
     self.path = path
     self.now = now
+    self.lock = lock
     try state.withLock { state throws(NodeError) in try refresh(&state) }
   }
 
@@ -125,9 +132,8 @@ package final class AllowedKeys: Sendable {
       throw NodeError("cannot write \(path): \(SecretFile.reason())")
     }
     defer { close(folder) }
-    while flock(folder, LOCK_EX) != 0 {
-      guard errno == EINTR else { throw NodeError("cannot lock \(path): \(SecretFile.reason())") }
-    }
+    // Where the file system has no locks it goes without.
+    while lock(folder) != 0, errno == EINTR {}
     var entries = try Self.parse(try SecretFile.read(path), path)
     let time = now()
     try body(&entries)
