@@ -32,6 +32,10 @@ package struct RunDirectory: Hashable, Sendable {
     }
   }
 
+  /// Uses the folder of a run that is there, to look at: nothing is made, and it may be one that this
+  /// process must not write to, as another user's.
+  package init(existing path: String) { self.path = path }
+
   /// A folder for a new run, which nobody else has: "runs/20261123-120000-fashion", by local time,
   /// and with "-2" where another run began in the same second.
   ///

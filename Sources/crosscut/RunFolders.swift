@@ -4,21 +4,38 @@ import Training
 
 /// Folders of runs, as commands that look at them find them.
 enum RunFolders {
-  /// The folder that an argument names, or the newest below `runs/`.
+  /// The folder that an argument names, or the newest below `runs/`: that of the run which began, or
+  /// was resumed, last.
   ///
+  /// - Parameters:
+  ///   - folder: where runs are that nobody has given a directory.
+  ///   - isPreferred: whether the newest is to be sought among such as these first.
   /// - Throws: `NodeError` if there is none.
-  static func find(_ argument: String?) throws(NodeError) -> String {
+  static func find(
+    _ argument: String?, in folder: String = "runs",
+    isPreferred: (String) -> Bool = { _ in false }
+  ) throws(NodeError) -> String {
     if let argument {
       let path = argument.count > 1 && argument.hasSuffix("/") ? "\(argument.dropLast())" : argument
       guard isFolder(path) else { throw NodeError("\(path): there is no such run directory") }
       return path
     }
-    // They are named by their times.
-    let newest = Folders.names(in: "runs").filter { isFolder("runs/\($0)") }.max()
-    guard let newest else {
-      throw NodeError("there is no run below runs/ here: name its directory")
+    // Not by their names: only some are named by their times.
+    let runs = Folders.names(in: folder).map { "\(folder)/\($0)" }.filter(isFolder)
+      .map { (time: begin($0), path: $0) }.sorted { $0 > $1 }.map(\.path)
+    guard let newest = runs.first(where: isPreferred) ?? runs.first else {
+      throw NodeError("there is no run below \(folder)/ here: name its directory")
     }
-    return "runs/\(newest)"
+    return newest
+  }
+
+  /// When one of a run's starts wrote down what it is, in nanoseconds since 1970; 0 if none has.
+  private static func begin(_ run: String) -> Int {
+    ["config.json", "server.pid"].map { name in
+      var status = stat()
+      guard stat("\(run)/\(name)", &status) == 0 else { return 0 }
+      return status.st_mtim.tv_sec * 1_000_000_000 + status.st_mtim.tv_nsec
+    }.max() ?? 0
   }
 
   /// RUN of "RUN/checkpoints/step-00000500"; `nil` for a checkpoint that lies anywhere else, as a

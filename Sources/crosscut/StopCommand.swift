@@ -12,10 +12,11 @@ enum StopCommand {
     details: [
       "Tells the run's server, as Ctrl-C in its terminal would; waits until it has collected and"
         + " saved the model. With --server it tells the server at that address, wherever it is, and"
-        + " does not wait; by itself the newest run on this machine, of this user."
+        + " does not wait; by itself the newest run under runs/ that goes on."
     ],
     positionals: [
-      Positional(name: "RUN", help: "The run's directory; by itself the newest one under runs/.")
+      Positional(
+        name: "RUN", help: "The run's directory; by itself the newest of runs/ that goes on.")
     ],
     options: [
       Option(
@@ -27,7 +28,7 @@ enum StopCommand {
         standard: "asked by the operator"),
     ],
     examples: [
-      Example(line: "crosscut stop", meaning: "The newest run."),
+      Example(line: "crosscut stop", meaning: "The newest run that goes on."),
       Example(line: "crosscut stop runs/mine", meaning: "Another one."),
       Example(
         line: "crosscut stop --server tcp://10.0.0.1:5555 --key-file node.key",
@@ -54,8 +55,10 @@ enum StopCommand {
       return try OperatorCommands.send(
         .stop(reason: arguments.string("reason") ?? "asked by the operator"), arguments)
     }
-    let folder = try RunFolders.find(arguments.positional(0))
-    let directory = try RunDirectory(folder)
+    let folder = try RunFolders.find(arguments.positional(0)) { path in
+      RunDirectory(existing: path).server != nil
+    }
+    let directory = RunDirectory(existing: folder)
     let process: Int32
     switch directory.server {
     case .here(let number): process = number

@@ -56,4 +56,21 @@ struct RunFolderTests {
     #expect(cluster.text("runs/\(runs.first ?? "")/server.log").contains("goes on after 30 steps"))
     #expect(try FileManager.default.contentsOfDirectory(atPath: backup) == ["checkpoints"])
   }
+
+  @Test func `of all runs stop ends the newest that goes on`() throws {
+    let runs = "\(cluster.scratch.path)/runs"
+    let going = try cluster.train(
+      ["--set", "steps=100000000"], runDirectory: "\(runs)/20261129-120000-tiny")
+    let hasBegun = eventually { cluster.scratch.exists("runs/20261129-120000-tiny/server.address") }
+    #expect(hasBegun, "\(going.output)")
+    let other = try cluster.train(["--set", "steps=2"], runDirectory: "\(runs)/mine")
+    #expect(other.finish() == 0, "\(other.output)")
+    let stop = try Program(["stop"], directory: cluster.scratch.path)
+    #expect(stop.finish() == 0, "\(stop.output)")
+    #expect(stop.output.contains("runs/20261129-120000-tiny: finished after "), "\(stop.output)")
+    #expect(going.finish() == 0, "\(going.output)")
+    let logs = try Program(["logs"], directory: cluster.scratch.path)
+    logs.finish()
+    #expect(logs.output.contains("all steps done"), "\(logs.output)")
+  }
 }
