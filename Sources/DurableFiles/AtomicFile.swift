@@ -38,6 +38,10 @@ package final class AtomicFile {
   /// Writes bytes behind those that were appended last.
   package func append(_ bytes: [UInt8]) throws(FileFailure) { try file.append(bytes) }
 
+  /// Gives the file the owner, the group and the permissions of what it replaces, as far as that is
+  /// allowed; everybody's are left out.
+  package func takeRights() { file.takeRights(of: path) }
+
   /// Gives the file its name, once the disk has it.
   ///
   /// - Parameter replacing: whether a file of that name may be there.

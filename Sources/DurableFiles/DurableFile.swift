@@ -74,6 +74,20 @@ package final class DurableFile {
     }
   }
 
+  /// Gives the file the owner, the group and the permissions of another, as far as that is allowed;
+  /// everybody's are left out.
+  func takeRights(of other: String) {
+    var status = stat()
+    guard stat(other, &status) == 0 else { return }
+    // Who is not root gives nothing away. A group that cannot be had must not be replaced by another
+    // that could then read the file.
+    guard
+      fchown(descriptor, status.st_uid, status.st_gid) == 0
+        || fchown(descriptor, uid_t.max, status.st_gid) == 0
+    else { return }
+    fchmod(descriptor, status.st_mode & (S_IRWXU | S_IRWXG))
+  }
+
   /// Waits until the disk has everything; the file cannot be written to any more.
   package func finish() throws(FileFailure) {
     // Never tried again: after a failed fsync the kernel may drop the pages and call the next good.

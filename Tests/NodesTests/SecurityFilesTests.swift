@@ -69,6 +69,28 @@ import Transport
     #expect(names == ["allowed-keys", "nodes", "nodes/node.key", "server.key"])
   }
 
+  /// A server reads it as a user of its own, or by a group; root adds to it by `crosscut token`.
+  @Test func `a list that is written again keeps its owner, group and permissions`() throws {
+    defer { clean() }
+    let (directory, server) = try made()
+    let path = directory.allowedKeys
+    #expect(chmod(path, 0o640) == 0)
+    let other: uid_t = geteuid() == 0 ? 12_345 : geteuid()
+    #expect(chown(path, other, geteuid() == 0 ? 23_456 : getegid()) == 0)
+    var before = stat()
+    #expect(stat(path, &before) == 0)
+    _ = try JoinToken.issue(server, address: "tcp://h:1", seconds: 60, once: false)
+    try directory.addNode("second")
+    var after = stat()
+    #expect(stat(path, &after) == 0)
+    #expect(after.st_ino != before.st_ino)
+    #expect(after.st_mode & 0o777 == 0o640)
+    #expect(after.st_uid == other && after.st_gid == before.st_gid)
+    // A key that is made anew is its owner's alone.
+    #expect(stat(directory.nodeKey("second"), &after) == 0)
+    #expect(after.st_mode & 0o777 == 0o600 && after.st_uid == geteuid())
+  }
+
   @Test func `a token holds for its time, and once if so issued`() throws {
     defer { clean() }
     let (directory, server) = try made()

@@ -41,7 +41,8 @@ enum SecretFile {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  /// Writes a file beside and renames it, readable for its owner alone.
+  /// Writes a file beside and renames it, readable for its owner alone; what it replaces leaves it
+  /// its owner, group and permissions.
   ///
   /// - Parameter replacing: whether a file of that name may be there.
   /// - Throws: `NodeError` that names the file.
@@ -50,9 +51,11 @@ enum SecretFile {
     // A process of this number that was killed while it wrote; in a container all have the number 1.
     unlink(beside)
     do throws(FileFailure) {
-      try AtomicFile.write(
-        Array(text.utf8), to: path, beside: beside, .new, permissions: 0o600,
-        replacing: replacing)
+      let file = try AtomicFile(path, beside: beside, .new, permissions: 0o600)
+      // A list that root adds to is still to be read by the server, which runs as somebody else.
+      if replacing { file.takeRights() }
+      try file.append(Array(text.utf8))
+      try file.place(replacing: replacing)
     } catch {
       throw NodeError("cannot write \(path): \(error.words)")
     }
