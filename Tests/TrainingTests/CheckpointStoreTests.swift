@@ -58,6 +58,28 @@ import Training
     #expect(try listed.map { try $0.manifest.get().steps } == [400, 300])
   }
 
+  /// `scp -r` and `kubectl cp` make a folder of the link.
+  @Test func `a copy of the best one in its link's place does not stay the best`() throws {
+    let sample = try CheckpointSample()
+    let store = CheckpointStore(directory: sample.directory, keep: 1)
+    try sample.write(100)
+    try FileManager.default.copyItem(atPath: sample.path(100), toPath: sample.directory + "/best")
+    #expect(store.best == sample.path(100))
+    try sample.write(200, keep: 1)
+    #expect(try sample.names == ["best", "step-00000100", "step-00000200"])
+    try store.mark(best: 200)
+    #expect(store.best == sample.path(200))
+    try sample.write(300, keep: 1)
+    #expect(try sample.names == ["best", "step-00000200", "step-00000300"])
+    // One that cannot be replaced leaves no new link beside it.
+    let link = sample.directory + "/best"
+    try FileManager.default.removeItem(atPath: link)
+    try FileManager.default.createDirectory(
+      atPath: link + "/mine/more", withIntermediateDirectories: true)
+    #expect(throws: CheckpointError.self) { try store.mark(best: 300) }
+    #expect(try sample.names == ["best", "step-00000200", "step-00000300"])
+  }
+
   @Test func `the best one is kept whatever its age, until another is better`() throws {
     let sample = try CheckpointSample()
     let store = CheckpointStore(directory: sample.directory, keep: 2)
