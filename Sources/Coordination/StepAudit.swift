@@ -32,7 +32,9 @@ package struct StepAudit: Sendable {
 
     package var description: String {
       switch self {
-      case .missing(let steps) where steps.count == 1: "step \(steps.lowerBound) was not applied"
+      // There may be more than an `Int` counts, of a ledger that is damaged.
+      case .missing(let steps) where steps.lowerBound + 1 == steps.upperBound:
+        "step \(steps.lowerBound) was not applied"
       case .missing(let steps):
         "steps \(steps.lowerBound) to \(steps.upperBound - 1) were not applied"
       case .repeated(let step, let times): "step \(step) was applied \(times) times"
@@ -46,7 +48,7 @@ package struct StepAudit: Sendable {
     }
 
     private static func text(_ rows: Range<Int>) -> String {
-      rows.count == 1
+      rows.lowerBound + 1 == rows.upperBound
         ? "row \(rows.lowerBound)" : "rows \(rows.lowerBound) to \(rows.upperBound - 1)"
     }
   }

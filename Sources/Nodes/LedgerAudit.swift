@@ -29,7 +29,11 @@ package struct LedgerAudit: Hashable, Sendable {
   package private(set) var findings: [String] = []
 
   /// Examples of the surviving lineage, those of skipped steps included.
-  package var examples: UInt64 { (steps - min(steps, firstStep)) * UInt64(globalBatch) }
+  package var examples: UInt64 {
+    let product = (steps - min(steps, firstStep)).multipliedReportingOverflow(
+      by: UInt64(globalBatch))
+    return product.overflow ? .max : product.partialValue
+  }
 
   /// Reads a ledger.
   ///

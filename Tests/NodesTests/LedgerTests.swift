@@ -80,6 +80,20 @@ import Testing
     #expect(damaged.findings == ["ledger: line 2: not JSON"])
   }
 
+  @Test func `numbers beyond all measure in a damaged ledger are named, and end nothing`() {
+    let far =
+      #"{"kind":"step","step":18446744073709551614,"time":1,"turn":1,"view":1,"shares":[{"node":1,"incarnation":"a1","rows":[[\#(Int.min),\#(Int.max)]]}]}"#
+    let audit = audit([start(), step(0, Self.shares), far])
+    #expect(
+      audit.findings == [
+        "steps 1 to 18446744073709551613 were not applied",
+        "step 18446744073709551614: node 1 had rows \(Int.min) to \(Int.max - 1), outside the "
+          + "global batch",
+      ])
+    #expect(audit.steps == .max)
+    #expect(audit.examples == .max)
+  }
+
   @Test func `other data, another batch and no beginning are named`() {
     func data(_ fingerprint: String) -> String {
       #""trainingExamples":9,"datasetFingerprint":"\#(fingerprint)""#
