@@ -5,7 +5,7 @@ extension Files {
   /// Puts a file in a path's place at once: whoever looks sees the old one or the new one.
   static func replace(_ path: String, with bytes: [UInt8]) throws(DatasetError) {
     try FileFailure.told(as: DatasetError.init) { () throws(FileFailure) in
-      try AtomicFile.write(bytes, to: path, beside: path + ".part", permissions: 0o666)
+      try AtomicFile.write(bytes, to: path, beside: path + ".part")
     }
   }
 

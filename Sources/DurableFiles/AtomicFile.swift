@@ -21,7 +21,7 @@ package final class AtomicFile {
   ///   - permissions: less what the process withholds (umask).
   package init(
     _ path: String, beside: String, _ opening: DurableFile.Opening = .emptied,
-    permissions: mode_t = 0o644, calls: FileCalls = FileCalls()
+    permissions: mode_t = 0o666, calls: FileCalls = FileCalls()
   ) throws(FileFailure) {
     self.path = path
     self.calls = calls
@@ -63,7 +63,7 @@ package final class AtomicFile {
   /// Puts bytes in a path's place at once: whoever looks sees the old file or the new one.
   package static func write(
     _ bytes: [UInt8], to path: String, beside: String, _ opening: DurableFile.Opening = .emptied,
-    permissions: mode_t = 0o644, replacing: Bool = true, calls: FileCalls = FileCalls()
+    permissions: mode_t = 0o666, replacing: Bool = true, calls: FileCalls = FileCalls()
   ) throws(FileFailure) {
     let file = try AtomicFile(
       path, beside: beside, opening, permissions: permissions, calls: calls)

@@ -27,7 +27,7 @@ package final class DurableFile {
   ///   - bytes: its size, if that is known. Room for it is taken now where the file system can, so
   ///     that a disk that is too small is known before there is anything to write.
   package init(
-    _ path: String, _ opening: Opening, permissions: mode_t = 0o644, reserving bytes: Int = 0,
+    _ path: String, _ opening: Opening, permissions: mode_t = 0o666, reserving bytes: Int = 0,
     calls: FileCalls = FileCalls()
   ) throws(FileFailure) {
     self.path = path

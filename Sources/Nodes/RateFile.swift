@@ -24,7 +24,7 @@ struct RateFile {
       var calls = FileCalls()
       calls.sync = { _ in 0 }
       try AtomicFile.write(
-        text, to: path, beside: path + ".new", permissions: 0o666, calls: calls)
+        text, to: path, beside: path + ".new", calls: calls)
     } catch let failure as FileFailure {
       throw NodeError("cannot write \(failure.path): \(failure.words)")
     } catch {

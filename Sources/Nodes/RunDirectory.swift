@@ -171,7 +171,7 @@ package struct RunDirectory: Hashable, Sendable {
   private static func replace(_ path: String, with text: String) throws(NodeError) {
     do throws(FileFailure) {
       try AtomicFile.write(
-        Array(text.utf8), to: path, beside: path + ".new", permissions: 0o666)
+        Array(text.utf8), to: path, beside: path + ".new")
     } catch {
       throw NodeError("cannot write \(error.path): \(error.words)")
     }

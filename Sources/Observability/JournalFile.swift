@@ -59,7 +59,7 @@ struct JournalFile: ~Copyable {
 
   /// Opens `path` for appending, and makes it if it is not there.
   init(path: String, bounds: Bounds, system: System = System()) throws(ObservabilityError) {
-    let file = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+    let file = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
     guard file >= 0 else { throw Self.failed("opened", path) }
     let end = max(0, Int(lseek(file, 0, SEEK_END)))
     let whole = Self.wholeLines(of: file, end)

@@ -13,7 +13,7 @@ struct LineFile: ~Copyable {
 
   /// Opens `path` for appending, and makes it if it is not there.
   init(path: String) throws(ObservabilityError) {
-    let opened = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+    let opened = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
     guard opened >= 0 else {
       throw ObservabilityError("\(path): cannot be opened: \(String(cString: strerror(errno)))")
     }

@@ -30,7 +30,7 @@ enum Folder {
 
   /// Makes a directory that is not there yet, in a parent that is.
   static func make(_ path: String) throws(CheckpointError) {
-    guard mkdir(path, 0o755) == 0 else { throw .system("cannot be made", path) }
+    guard mkdir(path, 0o777) == 0 else { throw .system("cannot be made", path) }
   }
 
   /// Waits until the disk has a directory's entries.

@@ -40,8 +40,7 @@ enum ReplayCommand {
 
   /// - Throws: `NodeError` if there is nothing to replay; `ConfigurationError`.
   private static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    let folder = try RunFolders.find(arguments.positional(0))
-    let directory = try RunDirectory(folder)
+    let directory = RunDirectory(existing: try RunFolders.find(arguments.positional(0)))
     let configuration = try RunConfiguration.load(directory.configuration, overrides: [])
     var rings: [FlightRing] = []
     var isSound = true

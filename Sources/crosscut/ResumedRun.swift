@@ -56,7 +56,8 @@ struct ResumedRun {
 
   private init?(newestIn path: String) throws {
     guard RunDirectory.exists(path) else { return nil }
-    guard let newest = try RunDirectory(path).newestCheckpoint(Self.note) else { return nil }
+    let directory = RunDirectory(existing: path)
+    guard let newest = directory.newestCheckpoint(Self.note) else { return nil }
     runDirectory = path
     checkpoint = newest
   }

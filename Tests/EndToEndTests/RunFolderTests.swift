@@ -73,4 +73,45 @@ struct RunFolderTests {
     logs.finish()
     #expect(logs.output.contains("all steps done"), "\(logs.output)")
   }
+
+  /// As of another user: root is stopped by no permission, but by a disk that is mounted so.
+  @Test(.enabled(if: SmallDisk.isPossible))
+  func `a run that must not be written to is replayed, resumed elsewhere, and asked to end`() throws
+  {
+    let disk = try SmallDisk(at: run, kibibytes: 262_144)
+    defer { withExtendedLifetime(disk) {} }
+    let first = try cluster.train(["--set", "checkpoint.everySteps=30"])
+    #expect(first.finish() == 0, "\(first.output)")
+    #expect(mount(nil, run, nil, UInt(MS_REMOUNT | MS_RDONLY), nil) == 0)
+    #expect(!FileManager.default.createFile(atPath: "\(run)/x", contents: nil))
+    let replay = try Program.run("replay", run)
+    #expect(replay.code == 0 && replay.output.contains("all as they were"), "\(replay.output)")
+    let stop = try Program.run("stop", run)
+    #expect(stop.output.contains("its server does not run on this machine"), "\(stop.output)")
+    let mine = "\(cluster.scratch.path)/mine"
+    let second = try Program(
+      [
+        "train", "--resume", run, "--run-dir", mine, "--listen", "tcp://127.0.0.1:0", "--set",
+        "steps=80",
+      ])
+    #expect(second.finish() == 0, "\(second.output)")
+    #expect(cluster.text("mine/server.log").contains("goes on after 60 steps"))
+    let again = try Program.run("train", "--resume", run, "--set", "steps=80")
+    #expect(again.code == 1)
+    #expect(again.output.contains("cannot write there"), "\(again.output)")
+  }
+
+  @Test func `a group's files are the group's by its umask`() throws {
+    let program = try cluster.train(["--set", "checkpoint.everySteps=30"], shell: "umask 002")
+    #expect(program.finish() == 0, "\(program.output)")
+    let names = try FileManager.default.subpathsOfDirectory(atPath: run)
+    #expect(names.contains("checkpoints/step-00000030/manifest.json"), "\(names)")
+    for name in names {
+      var status = stat()
+      #expect(stat("\(run)/\(name)", &status) == 0)
+      #expect(
+        status.st_mode & S_IWGRP != 0 && status.st_mode & S_IWOTH == 0,
+        "\(name): \(String(status.st_mode & 0o777, radix: 8))")
+    }
+  }
 }

@@ -11,7 +11,7 @@ final class ShardWriter {
 
   init(path: String) throws(DatasetError) {
     file = try FileFailure.told(as: DatasetError.init) { () throws(FileFailure) in
-      try AtomicFile(path, beside: path + ".part", permissions: 0o666)
+      try AtomicFile(path, beside: path + ".part")
     }
     buffer.reserveCapacity(2 * Self.bufferBytes)
   }

@@ -47,7 +47,7 @@ package final class FlightRecorder {
   ///   fault of memory later.
   package init(path: String, name: String, ringBytes: Int) throws(NodeError) {
     precondition(ringBytes >= 2 * FlightRecord.mostBytes, "a ring of \(ringBytes) bytes")
-    let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw Self.failure("make", path) }
     let size = FlightRing.headerBytes + ringBytes
     let code = posix_fallocate(descriptor, 0, off_t(size))
