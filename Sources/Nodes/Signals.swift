@@ -39,6 +39,16 @@ package final class Signals: Sendable {
 
   deinit { close(descriptor) }
 
+  /// Has signals end the process at once until there is a `Signals`, even where whoever started it
+  /// has left them blocked, or a script's `&` Ctrl-C ignored.
+  package static func endAtOnce() {
+    signal(SIGINT, SIG_DFL)
+    var ends = sigset_t()
+    sigemptyset(&ends)
+    for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&ends, number) }
+    pthread_sigmask(SIG_UNBLOCK, &ends, nil)
+  }
+
   /// The next signal that has come, or `nil`.
   package func next() -> Int32? {
     let number = crosscut_signalfd_read(descriptor)

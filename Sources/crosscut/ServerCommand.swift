@@ -59,9 +59,11 @@ enum ServerCommand {
   /// - Throws: `ConfigurationError`, or why the run failed.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
     if let code = try runAsShard(arguments) { return code }
-    let signals = try Signals()
     try ParentDeath.watchIfChild()
+    // To read a large checkpoint takes minutes, and before that there is nothing to be saved.
+    Signals.endAtOnce()
     let resumed = try ResumedRun(arguments)
+    let signals = try Signals()
     let configuration = try arguments.runConfiguration(resumed: resumed)
     let isSecure = arguments.has("secure") || arguments.has("key-file")
     let listen = try Endpoint.listening(

@@ -114,4 +114,24 @@ struct RunFolderTests {
         "\(name): \(String(status.st_mode & 0o777, radix: 8))")
     }
   }
+
+  @Test(arguments: [SIGTERM, SIGINT])
+  func `a server that reads a large checkpoint hears a signal`(signal: Int32) throws {
+    // A pipe that nobody writes to: a read that takes as long as one likes.
+    let checkpoint = "\(run)/checkpoints/step-00000030"
+    try FileManager.default.createDirectory(
+      atPath: checkpoint, withIntermediateDirectories: true)
+    #expect(mkfifo("\(checkpoint)/manifest.json", 0o600) == 0)
+    let server = try Program(
+      ["server", cluster.configuration, "--resume", checkpoint, "--listen", "tcp://127.0.0.1:0"])
+    var writer: Int32 = -1
+    let isReading = eventually {
+      writer = open("\(checkpoint)/manifest.json", O_WRONLY | O_NONBLOCK)
+      return writer >= 0
+    }
+    defer { close(writer) }
+    #expect(isReading, "\(server.output)")
+    server.send(signal)
+    #expect(server.finish() == signal, "\(server.output)")
+  }
 }
