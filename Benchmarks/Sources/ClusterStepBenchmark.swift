@@ -89,7 +89,7 @@ enum ClusterStepBenchmark {
       configuration, listen: "tcp://127.0.0.1:0", observer: recorder,
       log: { Logger(descriptor: 2, name: $0, level: .warning) })
     let watcher = try PauseWatcher()
-    let stop = try cluster.runToEnd { watcher.start($0) }
+    let stop = try cluster.runToEnd(started: { watcher.start($0) })
     watcher.stop()
     guard stop.outcome == .finished else { throw BenchmarkError(description: stop.reason) }
     var outcome = recorder.outcome(skipping: warmUp)

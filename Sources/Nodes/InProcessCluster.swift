@@ -65,12 +65,13 @@ package final class InProcessCluster: Sendable {
   ///
   /// - Parameters:
   ///   - signals: end the run in order when one comes.
-  ///   - page: called with the page's address if there is one.
+  ///   - page: called with the page's address, or `nil` if there is none.
   ///   - started: called with the server's endpoint once it listens.
   /// - Returns: how the run ended.
   /// - Throws: `NodeError` naming a member that failed, if the run failed with it.
   package func runToEnd(
-    signals: Signals? = nil, page: (String) -> Void = { _ in }, started: (String) -> Void = { _ in }
+    signals: Signals? = nil, page: (String?) throws -> Void = { _ in },
+    started: (String) throws -> Void = { _ in }
   ) throws -> Stop {
     let context = try Context()
     defer { context.terminate() }
@@ -86,8 +87,8 @@ package final class InProcessCluster: Sendable {
     var threads: [OwnedThread] = []
     var members: [Mailbox<String>] = []
     let result = Result {
-      try server.runToEnd(page: { address in if let address { page(address) } }) { endpoint in
-        started(endpoint)
+      try server.runToEnd(page: page) { endpoint in
+        try started(endpoint)
         for (role, ranks, count) in [
           (Role.shard, 1..<cluster.serverShards, 1), (.fc, 0..<cluster.fcNodes, cluster.fcNodes),
           (.worker, 0..<cluster.workers, cluster.workers),

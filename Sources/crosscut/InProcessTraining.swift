@@ -40,9 +40,16 @@ struct InProcessTraining {
     let credentials = try keys.map { try Credentials.keyFile(NodeKeyFile(path: $0.serverKey)) }
     let observer = try Observer(display, credentials)
     defer { observer.stop() }
-    let stop = try cluster.runToEnd(signals: signals, page: { display.note("page: \($0)") }) {
-      observer.start($0)
-    }
+    let stop = try cluster.runToEnd(
+      signals: signals,
+      page: { address in
+        try directory.write(pageAddress: address)
+        if let address { display.note("page: \(address)") }
+      },
+      started: { endpoint in
+        try directory.write(address: endpoint)
+        observer.start(endpoint)
+      })
     guard stop.outcome != .failed, let record = directory.readSummary() else {
       throw NodeError("the run failed: \(stop.reason) (logs in \(directory.path))")
     }

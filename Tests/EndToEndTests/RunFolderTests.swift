@@ -134,4 +134,13 @@ struct RunFolderTests {
     server.send(signal)
     #expect(server.finish() == signal, "\(server.output)")
   }
+
+  @Test func `a run in one process says where it listens`() throws {
+    let program = try cluster.train(
+      ["--in-process", "--http", "0", "--set", "steps=100000000"])
+    _ = try cluster.reach(step: 5, at: try cluster.address())
+    #expect(cluster.text("run/http.address").hasPrefix("http://127.0.0.1:"), "\(program.output)")
+    program.send(SIGINT)
+    #expect(program.finish() == 0, "\(program.output)")
+  }
 }
