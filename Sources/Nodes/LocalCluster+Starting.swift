@@ -7,7 +7,6 @@ extension LocalCluster {
   func startServer(listen: String?, _ report: (Report) -> Void) throws(NodeError) -> String {
     unlink(directory.address)
     unlink(directory.pageAddress)
-    unlink(directory.summary)
     let wanted = listen ?? "tcp://127.0.0.1:5555"
     var endpoint = try launchServer(wanted, report)
     if endpoint == nil, ending == nil, listen == nil,

@@ -17,11 +17,13 @@ extension RunDirectory {
   /// That of `crosscut train`.
   private var launcherLock: String { path + "/train.pid" }
 
-  /// Notes that this process is the run's server. The lock goes with the process, however it ends.
+  /// Notes that this process is the run's server, which has not ended yet, whatever an earlier one
+  /// has left. The lock goes with the process, however it ends.
   ///
   /// - Throws: `NodeError` if another server writes into the directory.
   package func claim(_ calls: FileCalls = FileCalls()) throws(NodeError) {
     try lock(serverLock, "the server of another run writes there", calls)
+    unlink(summary)
   }
 
   /// Notes that this process is the one that starts the run's processes.

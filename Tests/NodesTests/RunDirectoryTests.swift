@@ -27,6 +27,13 @@ import Testing
     #expect(paths == paths.sorted())
   }
 
+  @Test func `a server that begins forgets how an earlier one ended`() throws {
+    let directory = try RunDirectory(folder)
+    try Data("{}".utf8).write(to: URL(fileURLWithPath: directory.summary))
+    try directory.claim()
+    #expect(!RunDirectory.exists(directory.summary))
+  }
+
   @Test func `a server's process is known by its number where that means something`() throws {
     let directory = try RunDirectory(folder)
     #expect(directory.server == nil)
@@ -73,7 +80,6 @@ import Testing
     let beside = #expect(throws: NodeError.self) { try other.claimAsLauncher() }
     #expect("\(try #require(beside))".contains("the server of another run writes there"))
   }
-}
 
   /// As flock(2) answers on a Lustre without -o flock, and on an NFS without a lock daemon.
   @Test(arguments: [ENOSYS, ENOLCK])
@@ -93,3 +99,4 @@ import Testing
     #expect(try text("server.pid").hasPrefix("\(getpid())\n"))
     #expect(try text("train.pid").hasPrefix("\(getpid())\n"))
   }
+}
