@@ -136,7 +136,7 @@ extension LocalCluster {
       throw NodeError("cannot write \(path): \(String(cString: strerror(errno)))")
     }
     defer { close(log) }
-    logs[name] = path
+    logs[name] = (path, Int(lseek(log, 0, SEEK_END)))
     return try ChildProcess(
       name: name, arguments: arguments,
       environment: [

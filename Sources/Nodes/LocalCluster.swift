@@ -47,7 +47,8 @@ package final class LocalCluster {
   /// Whether the server is being waited for.
   var isStarting = false
   private var endSignals = EndSignals()
-  var logs: [String: String] = [:]
+  /// The log of each child, and where its newest life begins there.
+  var logs: [String: (path: String, begin: Int)] = [:]
   /// The server's answers so far.
   private(set) var answers = 0
   /// Children that have ended, and those that were told of, by process.
@@ -251,8 +252,10 @@ package final class LocalCluster {
       ? "; crosscut train --resume \(directory.path) goes on from its newest checkpoint" : ""
   }
 
+  /// The last thing that a child has said; `nil` if its newest life has said nothing.
   func lastLine(of name: String) -> String? {
-    guard let path = logs[name], let text = RunDirectory.text(of: path) else { return nil }
+    guard let log = logs[name], let text = RunDirectory.text(of: log.path, from: log.begin)
+    else { return nil }
     return text.split(separator: "\n").last.map(String.init)
   }
 

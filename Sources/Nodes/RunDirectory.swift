@@ -136,11 +136,13 @@ package struct RunDirectory: Hashable, Sendable {
     return String(decoding: beginning[..<max(0, count)], as: UTF8.self).contains(#""kind":"step""#)
   }
 
-  /// The text of a small file of the directory, or `nil` if it is not there (yet).
-  package static func text(of path: String) -> String? {
+  /// The text of a small file of the directory from an offset on, or `nil` if it is not there (yet).
+  package static func text(of path: String, from offset: Int = 0) -> String? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
+    // What is no file has no offsets, as a pipe.
+    if offset > 0 { lseek(descriptor, off_t(offset), SEEK_SET) }
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 65_536)
     while true {

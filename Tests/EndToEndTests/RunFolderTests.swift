@@ -143,4 +143,28 @@ struct RunFolderTests {
     program.send(SIGINT)
     #expect(program.finish() == 0, "\(program.output)")
   }
+
+  @Test func `what an earlier life has said is no reason of this one`() throws {
+    let first = try cluster.train()
+    #expect(first.finish() == 0, "\(first.output)")
+    let said = cluster.text("run/server.log")
+    #expect(said.contains("all steps done"), "\(said)")
+    // A key that takes as long to read as one likes, before the server has anything to say.
+    try FileManager.default.createDirectory(
+      atPath: "\(run)/keys", withIntermediateDirectories: true)
+    #expect(mkfifo("\(run)/keys/server.key", 0o600) == 0)
+    let second = try cluster.train(["--secure", "--continue", "--set", "steps=80"])
+    var server: Int32?
+    #expect(
+      eventually {
+        server = cluster.serverProcess()
+        return server != nil
+      }, "\(second.output)")
+    kill(try #require(server), SIGKILL)
+    #expect(second.finish() == 1, "\(second.output)")
+    #expect(
+      second.output.contains("the server did not start: see its log (\(run)/server.log)"),
+      "\(second.output)")
+    #expect(cluster.text("run/server.log") == said)
+  }
 }
