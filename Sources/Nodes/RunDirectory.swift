@@ -85,6 +85,9 @@ package struct RunDirectory: Hashable, Sendable {
   /// Whether there is a folder of that name.
   package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+  /// Whether a path leads here.
+  package func isAt(_ path: String) -> Bool { FolderNames.isSame(path, self.path) }
+
   /// Whether there is anything that `newestCheckpoint` could find.
   package var hasCheckpoints: Bool { access(checkpoints, F_OK) == 0 }
   /// The server's endpoint, while it runs.

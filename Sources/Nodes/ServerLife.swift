@@ -43,6 +43,7 @@ package struct ServerLife {
   package mutating func runToEnd(
     page: (String?) throws -> Void = { _ in }, started: (String) throws -> Void
   ) throws -> Stop {
+    try settleCheckpoints()
     var node = try makeNode()
     options.listen = node.endpoint
     if let bound = node.httpAddress { options.http?.address = bound }
@@ -81,6 +82,7 @@ package struct ServerLife {
   private mutating func prepare(fcNodes: Int) throws {
     run = try RunContext(Self.recut(run.configuration, fcNodes), inputs: run.inputs)
     options.goesOn = true
+    options.news = []
     guard let directory = options.runDirectory else { return }
     do throws(NodeError) {
       // A server that is started again would wait for the FC node that is not replaced.
@@ -89,6 +91,16 @@ package struct ServerLife {
       log.warning("\(error)")
     }
     options.resume = directory.newestCheckpoint { log.warning($0) } ?? options.resume
+    try settleCheckpoints()
+  }
+
+  /// Sees to it that a later start goes on from where this one does, and from what comes of it.
+  private mutating func settleCheckpoints() throws(CheckpointError) {
+    guard let directory = options.runDirectory, directory.hasCheckpoints else { return }
+    try CheckpointStore(directory: directory.checkpoints, keep: 1).goOn(from: options.resume) {
+      log.warning($0)
+      options.news.append($0)
+    }
   }
 }
 

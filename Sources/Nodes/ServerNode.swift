@@ -174,6 +174,7 @@ package final class ServerNode {
       log.info(text)
       monitor.event(text)
     }
+    for text in options.news { monitor.event(text, .note) }
     monitor.state("waiting for \(Self.wanted(context))")
     defer { hub.close(lingerMilliseconds: 1000) }
     let ended = Result { try runTurns() }

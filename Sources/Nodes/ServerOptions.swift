@@ -17,6 +17,8 @@ package struct ServerOptions: Sendable {
   package var goesOn = false
   /// What operators have made of the learning rate; `nil` for what run directory and checkpoint say.
   var rateChanges: [RateChange]?
+  /// What is to be read in the event log about how the run goes on.
+  var news: [String] = []
   /// The web page and its endpoints; `nil` for none.
   package var http: HTTPServer.Options?
   /// Whether operators may have faults done to this process.

@@ -5,8 +5,8 @@ import Glibc
 extension CheckpointStore {
   /// Writes a checkpoint and then removes those beyond the newest `keep`.
   ///
-  /// Never removed are the one just written, the best one, and any of a later step: who resumes from an older
-  /// checkpoint does not lose the newer ones by that. A checkpoint of the same step is replaced.
+  /// Never removed are the one just written, the best one, and any of a later step. A checkpoint of the
+  /// same step is replaced.
   ///
   /// - Parameters:
   ///   - manifest: its format and its files are filled in here.
@@ -85,7 +85,7 @@ extension CheckpointStore {
   /// Keeps two servers from writing, and cleaning up, in one directory.
   ///
   /// - Returns: a descriptor that holds the lock until it is closed.
-  private static func lock(_ directory: String) throws(CheckpointError) -> Int32 {
+  static func lock(_ directory: String) throws(CheckpointError) -> Int32 {
     let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw .system("cannot be opened", directory) }
     // Where the file system has no locks it goes without.

@@ -55,6 +55,8 @@ package struct CheckpointStore: Sendable {
   static let unfinishedSuffix = ".new"
   /// Of a directory that is being removed.
   static let removedSuffix = ".old"
+  /// In the name of a directory that the run has gone back before.
+  static let asideSuffix = ".aside"
   /// What is being written and whose step is not known yet.
   static let collecting = "collecting"
 

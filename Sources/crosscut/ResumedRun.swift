@@ -64,12 +64,14 @@ struct ResumedRun {
 
   private static func note(_ line: String) { Console.printError("crosscut: \(line)") }
 
-  /// Refuses to begin anew beside the checkpoints of an earlier run, which would later be taken for
-  /// this one's.
+  /// Refuses to begin anew, or with another run's checkpoint, beside the checkpoints of an earlier
+  /// run, which would later be taken for this one's.
   static func refuseForgotten(
     _ directory: RunDirectory, _ resumed: ResumedRun?, _ arguments: ParsedArguments
   ) throws(UsageError) {
-    guard resumed == nil, !arguments.has("continue"), directory.hasCheckpoints else { return }
+    guard !arguments.has("continue"), directory.hasCheckpoints,
+      resumed?.runDirectory.map({ !directory.isAt($0) }) ?? true
+    else { return }
     throw UsageError(
       command: arguments.command.name,
       message: "\(directory.path) holds checkpoints of an earlier run: add --continue to go on"

@@ -118,6 +118,36 @@ import Training
     #expect(try sample.names == ["step-00000200", "step-00000300", "step-00000400"])
   }
 
+  @Test func `going on from an older one puts what is newer aside, and gives it back`() throws {
+    let sample = try CheckpointSample()
+    for steps in [100, 200, 300] as [UInt64] { try sample.write(steps) }
+    let store = CheckpointStore(directory: sample.directory, keep: 9)
+    try store.mark(best: 300)
+    var notes: [String] = []
+    try store.goOn(from: Checkpoint(path: sample.path(300))) { notes.append($0) }
+    #expect(notes == [])
+    try store.goOn(from: Checkpoint(path: sample.path(100))) { notes.append($0) }
+    #expect(
+      try sample.names == ["step-00000100", "step-00000200.aside", "step-00000300.aside"])
+    #expect(
+      notes
+        == ([300, 200] as [UInt64]).map {
+          "\(sample.path($0)) is now step-00000\($0).aside: training goes on after 100 steps"
+        })
+    #expect(sample.newest().steps == 100)
+    // Another 200 of the new course, which the old one is preferred to after all.
+    try sample.write(200)
+    try store.goOn(from: Checkpoint(path: sample.path(200) + ".aside")) { _ in }
+    #expect(
+      try sample.names == [
+        "step-00000100", "step-00000200", "step-00000200.aside-2", "step-00000300.aside",
+      ])
+    // Even begun anew.
+    try store.goOn(from: nil) { _ in }
+    #expect(sample.newest().steps == nil)
+    #expect(try sample.names.count == 4)
+  }
+
   @Test func `the same step written again replaces the old one`() throws {
     let sample = try CheckpointSample()
     try sample.write(100)

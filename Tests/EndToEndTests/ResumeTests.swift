@@ -1,0 +1,87 @@
+import Foundation
+import Observability
+import Testing
+
+/// Where a run goes on that is resumed, and what it goes on with.
+@Suite(.serialized, .timeLimit(.minutes(10)))
+struct ResumeTests {
+  private let cluster: TinyCluster
+  private var run: String { cluster.run }
+
+  init() throws { cluster = try TinyCluster() }
+
+  /// Neither when one is due nor after an evaluation with a lower error.
+  private static let rare = [
+    "--set", "checkpoint.everySteps=1000000", "--set", "evaluation.everySteps=1000000",
+  ]
+  private static let endless = ["--set", "steps=100000"]
+  private static let listen = ["--listen", "tcp://127.0.0.1:0"]
+
+  private var log: String { cluster.text("run/server.log") }
+
+  private var checkpoints: [String] {
+    let names = try? FileManager.default.contentsOfDirectory(atPath: "\(run)/checkpoints")
+    return (names ?? []).sorted()
+  }
+
+  /// A run that has ended, with checkpoints after 40, 80 and 120 steps.
+  private func finished(_ more: [String] = []) throws {
+    let program = try cluster.train(
+      ["--set", "steps=120", "--set", "checkpoint.everySteps=40", "--set", "checkpoint.keep=9"]
+        + more)
+    #expect(program.finish() == 0, "\(program.output)")
+    // Besides those of evaluations that were better than all before.
+    let made = [40, 80, 120].map { String(format: "step-%08d", $0) }
+    #expect(Set(checkpoints).isSuperset(of: made), "\(checkpoints)")
+  }
+
+  private func resume(_ checkpoint: String? = nil, _ more: [String]) throws -> Program {
+    let path = checkpoint.map { "\(run)/checkpoints/\($0)" } ?? run
+    return try Program(["train", "--resume", path] + Self.listen + more)
+  }
+
+  private func stop(_ program: Program) throws {
+    program.send(SIGINT)
+    #expect(program.finish() == 0, "\(program.output)")
+    let audit = try Program.run("audit", run)
+    #expect(audit.code == 0, "\(audit.output)")
+  }
+
+  // MARK: Where
+
+  @Test func `a run gone back to an older checkpoint never goes on from a newer one of before`()
+    throws
+  {
+    try finished()
+    let program = try resume("step-00000040", Self.endless + Self.rare)
+    let server = try cluster.address()
+    let before = try cluster.reach(step: 200, at: server)
+    kill(try #require(cluster.serverProcess()), SIGKILL)
+    #expect(eventually { program.output.contains("server started again") }, "\(program.output)")
+    #expect(program.output.contains("step-00000120 is now step-00000120.aside"))
+    _ = try cluster.reach(step: before.step + 50, at: server)
+    try stop(program)
+    #expect(log.matches(of: /goes on after 40 steps of run/).count == 2, "\(log)")
+    #expect(!log.contains("goes on after 120 steps"), "\(log)")
+    #expect(checkpoints.contains("step-00000080.aside"), "\(checkpoints)")
+
+    // Whoever wants that course back has it, and then the other one is put aside.
+    let last = try #require(checkpoints.last { $0.hasPrefix("step") && !$0.hasSuffix("aside") })
+    let back = try resume("step-00000080.aside", Self.endless + Self.rare)
+    _ = try cluster.reach(step: 100, at: try cluster.address())
+    #expect(checkpoints.contains("step-00000080"), "\(checkpoints)")
+    #expect(checkpoints.contains("\(last).aside"), "\(checkpoints)")
+    try stop(back)
+    #expect(log.contains("goes on after 80 steps"), "\(log)")
+  }
+
+  @Test func `another run's checkpoint is not gone on with beside one's own`() throws {
+    try finished()
+    let other = "\(cluster.scratch.path)/other"
+    let program = try cluster.train(["--resume", run, "--set", "steps=160"], runDirectory: other)
+    #expect(program.finish() == 0, "\(program.output)")
+    let again = try cluster.train(["--resume", run, "--set", "steps=160"], runDirectory: other)
+    #expect(again.finish() == 2, "\(again.output)")
+    #expect(again.output.contains("holds checkpoints of an earlier run"), "\(again.output)")
+  }
+}
