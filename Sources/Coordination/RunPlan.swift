@@ -121,6 +121,12 @@ package struct RunPlan: Hashable, Sendable {
     }
   }
 
+  /// Why a run of so many steps does not go on from a checkpoint that has more.
+  package static func objection(toSteps total: UInt64, after steps: UInt64) -> String {
+    "the checkpoint has \(steps) steps, and the run is to have only \(total): give it more steps or"
+      + " epochs, or name an older checkpoint"
+  }
+
   /// The run's turns on a data set.
   package func program(_ facts: DatasetFacts) -> TurnProgram {
     let total = totalSteps(facts)

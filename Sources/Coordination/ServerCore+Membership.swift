@@ -106,7 +106,13 @@ extension ServerCore {
         dataset = facts
         let program = plan.program(facts)
         self.program = program
-        turn = program.turn(afterSteps: min(resumeSteps, program.totalSteps))
+        guard resumeSteps <= program.totalSteps else {
+          let stop = Stop(
+            outcome: .failed,
+            reason: RunPlan.objection(toSteps: program.totalSteps, after: resumeSteps))
+          return end(stop, now, &out)
+        }
+        turn = program.turn(afterSteps: resumeSteps)
       }
     }
     membership.update(record.node) { $0.state = .ready }

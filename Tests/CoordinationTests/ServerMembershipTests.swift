@@ -90,6 +90,28 @@ import Testing
     #expect(scene.waits.first == "1 more worker: to join")
   }
 
+  @Test func `a checkpoint with more steps than the run is to have ends it with both numbers`() {
+    var scene = ServerScene(Fixture.plan(steps: 3), resumeSteps: 4)
+    _ = scene.join(.worker)
+    _ = scene.join(.fc)
+    let said = scene.beat(1)
+    let reason =
+      "the checkpoint has 4 steps, and the run is to have only 3: give it more steps or epochs, or"
+      + " name an older checkpoint"
+    #expect(said.count == 2, "both hear it: \(said)")
+    #expect(scene.notes.contains("ending: \(reason)"), "\(scene.notes)")
+    guard case .farewell(let stop, _) = scene.core.state else {
+      Issue.record("\(scene.core.state)")
+      return
+    }
+    #expect(stop == Stop(outcome: .failed, reason: reason))
+    // One that has just as many is done.
+    var done = ServerScene(Fixture.plan(steps: 3), resumeSteps: 3)
+    _ = done.join(.worker)
+    _ = done.beat(1)
+    #expect(done.core.state == .gathering)
+  }
+
   @Test(
     arguments: [50, 9_007_199_254_740_992] as [UInt64], [4_294_967_297, 9_007_199_254_740_992])
   func `a worker whose data set is larger than any is refused with its size`(

@@ -16,10 +16,11 @@ struct ServerScene {
   private var underWay: [(id: OperationID, operation: ServerCore.Operation)] = []
   let plan: RunPlan
 
-  init(_ plan: RunPlan = Fixture.plan(), goesOn: Bool = false) {
+  init(_ plan: RunPlan = Fixture.plan(), goesOn: Bool = false, resumeSteps: UInt64 = 0) {
     self.plan = plan
     core = ServerCore(
-      plan: plan, identity: Fixture.header(.server, view: 0), goesOn: goesOn, now: 1_000_000)
+      plan: plan, identity: Fixture.header(.server, view: 0), resumeSteps: resumeSteps,
+      goesOn: goesOn, now: 1_000_000)
   }
 
   /// Everybody joins and is ready: view 1 at turn 0, the snapshot handed out.

@@ -84,4 +84,26 @@ struct ResumeTests {
     #expect(again.finish() == 2, "\(again.output)")
     #expect(again.output.contains("holds checkpoints of an earlier run"), "\(again.output)")
   }
+
+  private static let tooFew = "the checkpoint has 120 steps, and the run is to have only 50"
+
+  @Test func `a run with fewer steps than its checkpoint has is refused in one line`() throws {
+    try finished()
+    let model = try Data(contentsOf: URL(fileURLWithPath: "\(run)/model.safetensors"))
+    let fewer = try resume(nil, ["--set", "steps=50"])
+    #expect(fewer.finish() == 2, "\(fewer.output)")
+    #expect(fewer.output.contains("steps: \(Self.tooFew)"), "\(fewer.output)")
+
+    // How many steps an epoch has is known with the data.
+    let text = try String(contentsOfFile: cluster.configuration, encoding: .utf8)
+    try text.replacing("steps: 60", with: "epochs: 2").write(
+      toFile: cluster.configuration, atomically: true, encoding: .utf8)
+    let shorter = try cluster.train(["--continue"])
+    #expect(shorter.finish() == 1, "\(shorter.output)")
+    #expect(shorter.output.contains("the run failed: \(Self.tooFew)"), "\(shorter.output)")
+    #expect(!shorter.output.contains("started again"), "\(shorter.output)")
+    #expect(!shorter.output.contains("done:"), "\(shorter.output)")
+    #expect(try Data(contentsOf: URL(fileURLWithPath: "\(run)/model.safetensors")) == model)
+    cluster.expectNoOrphans(run)
+  }
 }

@@ -126,7 +126,14 @@ extension ParsedArguments {
         keyPath: "cluster.workers",
         "a run has at most \(Membership.mostWorkers) workers, not \(workers)")
     }
-    try resumed?.checkpoint.manifest.checkVelocities(for: configuration)
+    if let manifest = resumed?.checkpoint.manifest {
+      try manifest.checkVelocities(for: configuration)
+      // Where epochs are given, the server hears of the length with its first worker.
+      if let steps = configuration.steps, manifest.steps > steps {
+        throw ConfigurationError(
+          keyPath: "steps", RunPlan.objection(toSteps: UInt64(steps), after: manifest.steps))
+      }
+    }
     return configuration
   }
 
