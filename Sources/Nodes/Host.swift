@@ -23,12 +23,14 @@ package enum Host {
   /// Cores this process may use.
   package static var cores: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
 
-  /// The path of this program; `/proc/self/exe` where it cannot be read.
+  /// The path of this program; `/proc/self/exe` where it cannot be read, or where the program has been
+  /// replaced since: that still leads to the one that runs.
   package static var executable: String {
     var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
     let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
-    guard count > 0 else { return "/proc/self/exe" }
-    return String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let path = String(
+      decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return path.isEmpty || path.hasSuffix(" (deleted)") ? "/proc/self/exe" : path
   }
 
   /// A bound endpoint as other nodes can dial it: a wildcard address becomes the address this

@@ -8,12 +8,14 @@ extension LocalCluster {
     unlink(directory.address)
     unlink(directory.pageAddress)
     let wanted = listen ?? "tcp://127.0.0.1:5555"
-    var endpoint = try launchServer(wanted, report)
+    try spawnServer(wanted)
+    var endpoint = try awaitServer(report)
     if endpoint == nil, ending == nil, listen == nil,
       lastLine(of: "server")?.contains("in use") == true
     {
       report(.note("port 5555 is in use: the server takes a free one"))
-      endpoint = try launchServer("tcp://127.0.0.1:0", report)
+      try spawnServer("tcp://127.0.0.1:0")
+      endpoint = try awaitServer(report)
     }
     guard let endpoint else {
       guard ending == nil else { throw NodeError("interrupted before the server had started") }
@@ -38,20 +40,21 @@ extension LocalCluster {
     return arguments
   }
 
-  /// Starts the server and waits for its address.
-  ///
-  /// One that goes on from a checkpoint verifies it first, which takes as long as it takes.
-  func launchServer(
-    _ listen: String, _ report: (Report) -> Void
-  ) throws(NodeError) -> String? {
-    let child = try spawn(
+  func spawnServer(_ listen: String) throws(NodeError) {
+    server = try spawn(
       "server",
       [
         "server", directory.configuration, "--listen", listen, "--run-dir", directory.path,
       ] + laterServerArguments + drillArguments
         + (keys.map { ["--key-file", $0.serverKey] } ?? ["--insecure"])
         + (resume.map { ["--resume", $0] } ?? []) + (hasBegun ? ["--continue"] : []), threads: 1)
-    server = child
+  }
+
+  /// Waits for the address of the server that was started.
+  ///
+  /// One that goes on from a checkpoint verifies it first, which takes as long as it takes.
+  func awaitServer(_ report: (Report) -> Void) throws(NodeError) -> String? {
+    guard let child = server else { return nil }
     isStarting = true
     defer { isStarting = false }
     let hasLimit = resume == nil && !hasBegun

@@ -52,7 +52,7 @@ extension LocalCluster {
     guard let latest, latest.state != .failed else { return }
     for index in members.indices {
       guard let end = members[index].process.poll(), end != .exited(0),
-        directory.readSummary() == nil
+        directory.readSummary() == nil, !members[index].deaths.isHeldBack()
       else { continue }
       if case .exited = end, hasBegun, !isSilent, !goesOn(without: members[index].process) {
         continue
@@ -71,14 +71,19 @@ extension LocalCluster {
         if members[index].deaths.hasGivenUp, !members[index].isGivenUp {
           members[index].isGivenUp = true
           announce(members[index].process, end, report)
-          report(.note("\(name) is not started again: it dies within seconds each time"))
+          report(.note("\(name) is not started again: \(members[index].deaths.reason)"))
         }
         continue
       }
       announce(members[index].process, end, report)
-      members[index].process = try spawn(
-        name, members[index].arguments, threads: members[index].threads)
-      report(.note("\(name) started again (process \(members[index].process.processID))"))
+      do throws(NodeError) {
+        members[index].process = try spawn(
+          name, members[index].arguments, threads: members[index].threads)
+        members[index].deaths.hasStarted()
+        report(.note("\(name) started again (process \(members[index].process.processID))"))
+      } catch {
+        tell(members[index].deaths.couldNotStart(), error, report)
+      }
     }
   }
 
@@ -86,6 +91,11 @@ extension LocalCluster {
   /// that may only follow the run. The first answer may be to a question of before.
   private func goesOn(without child: ChildProcess) -> Bool {
     ends[child.processID].map { answers > $0.answers + 1 } ?? false
+  }
+
+  /// Says, the first time, that a process cannot be started: the others go on meanwhile.
+  private func tell(_ isNews: Bool, _ error: NodeError, _ report: (Report) -> Void) {
+    if isNews { report(.note("\(error); it is tried again every second")) }
   }
 
   /// Whether the run cannot go on without a member that is not started again.
@@ -103,18 +113,28 @@ extension LocalCluster {
   /// Starts the server again after a sudden death: it goes on from its newest checkpoint, and the
   /// members join it.
   ///
-  /// - Returns: whether there is a server again.
+  /// - Returns: whether there is a server again, or another attempt to be made.
   func replaceServer(
     _ endpoint: String, _ report: (Report) -> Void
   ) throws(NodeError) -> Bool {
     // It may be killed again while it starts.
-    while hasBegun, ending == nil, case .killed = server?.end, directory.readSummary() == nil,
-      serverDeaths.mayRestart()
-    {
+    while hasBegun, ending == nil, case .killed = server?.end, directory.readSummary() == nil {
+      guard !serverDeaths.isHeldBack() else { return true }
+      guard serverDeaths.mayRestart() else {
+        report(.note("the server is not started again: \(serverDeaths.reason)"))
+        return false
+      }
       // Nobody tells of one that another has replaced.
       watch(report)
       unlink(directory.address)
-      guard try launchServer(endpoint, report) != nil, let server else { continue }
+      do throws(NodeError) {
+        try spawnServer(endpoint)
+        serverDeaths.hasStarted()
+      } catch {
+        tell(serverDeaths.couldNotStart(), error, report)
+        continue
+      }
+      guard try awaitServer(report) != nil, let server else { continue }
       report(.note("server started again (process \(server.processID))"))
       return true
     }

@@ -289,4 +289,53 @@ private final class SlowFile {
     close(pipe)
     pipe = -1
   }
+
+  @Test func `whoever dies after the program was replaced is started again`() throws {
+    // As an upgrade does it: another file under the same name.
+    let copy = "\(cluster.scratch.path)/crosscut"
+    try FileManager.default.copyItem(atPath: Program.path, toPath: copy)
+    let program = try cluster.train(Self.endless, shell: #"exec '\#(copy)' "$@""#)
+    let server = try cluster.address()
+    let before = try cluster.reach(step: 20, at: server)
+    try FileManager.default.copyItem(atPath: "/bin/false", toPath: copy + ".new")
+    #expect(rename(copy + ".new", copy) == 0)
+    let worker = try #require(before.nodes.first { "\($0.name)" == "worker 0" })
+    kill(worker.processID, SIGKILL)
+    #expect(eventually { program.output.contains("worker-0 started again") }, "\(program.output)")
+    kill(try #require(cluster.serverProcess()), SIGKILL)
+    #expect(eventually { program.output.contains("server started again") }, "\(program.output)")
+    _ = try cluster.reach(step: 20, at: server)
+    #expect(!program.output.contains("exited with code"), "\(program.output)")
+    program.send(SIGINT)
+    #expect(program.finish() == 0, "\(program.output)")
+    cluster.expectNoOrphans(server)
+  }
+
+  @Test func `a process that cannot be started again is tried again, and costs nobody else`() throws
+  {
+    let program = try cluster.train(Self.endless + ["--set", "checkpoint.everySteps=20"])
+    let server = try cluster.address()
+    let before = try cluster.reach(step: 50, at: server)
+    let manager = FileManager.default
+    for (name, process) in [
+      ("worker-1", before.nodes.first { "\($0.name)" == "worker 1" }?.processID),
+      ("server", cluster.serverProcess()),
+    ] {
+      // No permission stops root, a folder in its log's place does.
+      try manager.moveItem(atPath: "\(run)/\(name).log", toPath: "\(run)/\(name).log.old")
+      try manager.createDirectory(atPath: "\(run)/\(name).log", withIntermediateDirectories: false)
+      kill(try #require(process), SIGKILL)
+      #expect(
+        eventually { program.output.contains("\(name).log: Is a directory; it is tried again") },
+        "\(program.output)")
+      if name == "worker-1" { _ = try cluster.reach(step: before.step + 50, at: server) }
+      try manager.removeItem(atPath: "\(run)/\(name).log")
+      #expect(
+        eventually { program.output.contains("\(name) started again") }, "\(program.output)")
+    }
+    _ = try cluster.reach(step: before.step + 50, at: server)
+    program.send(SIGINT)
+    #expect(program.finish() == 0, "\(program.output)")
+    cluster.expectNoOrphans(server)
+  }
 }
