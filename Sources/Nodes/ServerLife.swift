@@ -47,8 +47,13 @@ package struct ServerLife {
     var node = try makeNode()
     options.listen = node.endpoint
     if let bound = node.httpAddress { options.http?.address = bound }
-    try page(node.pageAddress)
-    try started(node.endpoint)
+    do {
+      try page(node.pageAddress)
+      try started(node.endpoint)
+    } catch {
+      node.abandon()
+      throw error
+    }
     while true {
       switch try node.run() {
       case .stop(let stop): return stop

@@ -122,35 +122,54 @@ package final class ServerNode {
       }
     }
     let facts = facts
-    writer = try store.map { [path = options.runDirectory?.ledger, sync = ledger?.sync] store in
-      try CheckpointWriter(store, run.network) { steps in
-        facts.manifest(steps: steps)
-      } confirm: { () throws(CheckpointError) in
-        // No checkpoint on the disk of steps that the ledger there does not have.
-        guard let reason = sync?() else { return }
-        throw CheckpointError(path: path ?? "", reason: reason)
+    do {
+      writer = try store.map { [path = options.runDirectory?.ledger, sync = ledger?.sync] store in
+        try CheckpointWriter(store, run.network) { steps in
+          facts.manifest(steps: steps)
+        } confirm: { () throws(CheckpointError) in
+          // No checkpoint on the disk of steps that the ledger there does not have.
+          guard let reason = sync?() else { return }
+          throw CheckpointError(path: path ?? "", reason: reason)
+        }
       }
+    } catch {
+      http?.stop()
+      throw error
     }
     let metadata = [
       "format": "pt", "framework": "crosscut \(Version.text)",
       "network": run.configuration.network.name ?? "custom", "run": Version.runName(number),
       "seed": "\(run.configuration.seed)",
     ]
-    compute = try ComputeThread(
-      name: "compute", threads: options.threads, recorder: spans,
-      label: { $0.traceLabel(run.plan) },
-      // Of the chunks whose gradients are all there, the next forward pass wants the first layers'.
-      need: { if case .apply(let chunk, _, _) = $0 { chunk } else { nil } }
-    ) {
-      [rates = validation.rates, writer, options] in
-      let archive = ServerArchive(
-        context: run, modelPath: options.runDirectory?.model, metadata: metadata,
-        checkpoints: store, resumed: options.resume, writer: writer, onModel: onModel)
-      let compute = try ServerCompute(
-        context: run, archive: archive, resumeSteps: resumeSteps, probe: probe,
-        board: board, tensorBoard: tensorBoard, rates: rates)
-      return (compute, true)
+    do {
+      compute = try ComputeThread(
+        name: "compute", threads: options.threads, recorder: spans,
+        label: { $0.traceLabel(run.plan) },
+        // Of the chunks whose gradients are all there, the next forward pass wants the first layers'.
+        need: { if case .apply(let chunk, _, _) = $0 { chunk } else { nil } }
+      ) {
+        [rates = validation.rates, writer, options] in
+        let archive = ServerArchive(
+          context: run, modelPath: options.runDirectory?.model, metadata: metadata,
+          checkpoints: store, resumed: options.resume, writer: writer, onModel: onModel)
+        let compute = try ServerCompute(
+          context: run, archive: archive, resumeSteps: resumeSteps, probe: probe,
+          board: board, tensorBoard: tensorBoard, rates: rates)
+        return (compute, true)
+      }
+    } catch {
+      writer?.stop()
+      http?.stop()
+      throw error
     }
+  }
+
+  /// Ends a server that is not to run: its threads would otherwise outlive it.
+  func abandon() {
+    compute.stop()
+    http?.stop()
+    writer?.stop()
+    hub.close(lingerMilliseconds: 0)
   }
 
   /// Where the server listens, with the port the system picked.

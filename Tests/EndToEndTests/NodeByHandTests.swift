@@ -34,6 +34,22 @@ struct NodeByHandTests {
     #expect(Set(lines).count == lines.count, "\(worker.output)")
   }
 
+  @Test(arguments: [("server.address", []), ("http.address", ["--http", "127.0.0.1:0"])])
+  func `a server that cannot say where it is ends in one line`(file: String, more: [String]) throws
+  {
+    try FileManager.default.createDirectory(
+      atPath: "\(cluster.run)/\(file)/x", withIntermediateDirectories: true)
+    let server = try Program(
+      [
+        "server", cluster.configuration, "--run-dir", cluster.run, "--listen",
+        "tcp://127.0.0.1:0",
+      ] + more)
+    #expect(server.finish() == 1, "\(server.output)")
+    let lines = server.output.split(separator: "\n")
+    #expect(lines.count == 1, "\(server.output)")
+    #expect(lines.last?.contains("cannot write \(cluster.run)/\(file): ") == true)
+  }
+
   @Test func `the server gives the logs of all its nodes, without a secret in them`() throws {
     let server = try Program([
       "server", cluster.configuration, "--secure", "--run-dir", cluster.run, "--listen",
