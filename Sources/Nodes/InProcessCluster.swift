@@ -17,6 +17,7 @@ package final class InProcessCluster: Sendable {
   private let run: RunContext
   private let runDirectory: RunDirectory?
   private let resume: Checkpoint?
+  private let goesOn: Bool
   private let makeLog: @Sendable (String) throws -> Logger
   private let probe: (any StepProbe)?
   private let observer: (any RunObserver)?
@@ -34,13 +35,14 @@ package final class InProcessCluster: Sendable {
   ///   - listen: the server's endpoint; `nil` keeps the cluster to itself (inproc).
   ///   - http: the server's web page; `nil` for none.
   ///   - security: keys, should `listen` be reachable from elsewhere.
+  ///   - goesOn: whether the run was under way before in this run directory.
   ///   - probe: sees every gradient before it is applied.
   ///   - onModel: sees the trained parameters at the end, on the server's compute thread.
   ///   - log: makes the log of a node by its name.
   package init(
     _ configuration: RunConfiguration, inputs: RunInputs = RunInputs(), listen: String? = nil,
     http: HTTPServer.Options? = nil, security: ServerSecurity? = nil,
-    runDirectory: RunDirectory? = nil, resume: Checkpoint? = nil,
+    runDirectory: RunDirectory? = nil, resume: Checkpoint? = nil, goesOn: Bool = false,
     probe: (any StepProbe)? = nil, observer: (any RunObserver)? = nil,
     onModel: (@Sendable (ModelTensors) -> Void)? = nil,
     log makeLog: @escaping @Sendable (String) throws -> Logger
@@ -52,6 +54,7 @@ package final class InProcessCluster: Sendable {
     self.security = security
     self.runDirectory = runDirectory
     self.resume = resume
+    self.goesOn = goesOn
     self.probe = probe
     self.observer = observer
     self.onModel = onModel
@@ -79,6 +82,7 @@ package final class InProcessCluster: Sendable {
       listen: listen ?? "inproc://server", runDirectory: runDirectory, resume: resume,
       threads: threads(of: 1), http: http)
     options.security = security
+    options.goesOn = goesOn
     var server = ServerLife(
       context: context, run: run, options: options,
       log: try makeLog("server"), commands: serverCommands, signals: signals, probe: probe,

@@ -47,7 +47,8 @@ extension LocalCluster {
         "server", directory.configuration, "--listen", listen, "--run-dir", directory.path,
       ] + laterServerArguments + drillArguments
         + (keys.map { ["--key-file", $0.serverKey] } ?? ["--insecure"])
-        + (resume.map { ["--resume", $0] } ?? []) + (hasBegun ? ["--continue"] : []), threads: 1)
+        + (resume.map { ["--resume", $0] } ?? []) + (hasBegun || goesOn ? ["--continue"] : []),
+      threads: 1)
   }
 
   /// Waits for the address of the server that was started.
@@ -57,7 +58,7 @@ extension LocalCluster {
     guard let child = server else { return nil }
     isStarting = true
     defer { isStarting = false }
-    let hasLimit = resume == nil && !hasBegun
+    let hasLimit = resume == nil && !hasBegun && !(goesOn && directory.hasCheckpoints)
     var waited = LivedTime()
     var isTold = false
     while true {

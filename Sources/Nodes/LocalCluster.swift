@@ -25,6 +25,8 @@ package final class LocalCluster {
   /// The keys of a cluster that encrypts.
   let keys: KeyDirectory?
   let resume: String?
+  /// Whether the run was under way before in this run directory.
+  let goesOn: Bool
   var server: ChildProcess?
   var serverDeaths = DeathCount()
   /// Whether the run had begun: a death before has a reason that another start does not mend.
@@ -81,6 +83,7 @@ package final class LocalCluster {
 
   /// - Parameters:
   ///   - resume: a checkpoint to go on from.
+  ///   - goesOn: whether the run goes on in its directory, where a newer checkpoint counts.
   ///   - signals: with SIGCHLD; made before any thread.
   ///   - serverArguments: further options of `crosscut server`.
   ///   - allowsDrills: whether operators may have faults done to the processes.
@@ -88,7 +91,8 @@ package final class LocalCluster {
   ///   - isBeside: puts FC node i and server shard i into the process of worker i.
   package init(
     _ configuration: RunConfiguration, directory: RunDirectory, resume: String? = nil,
-    signals: Signals, serverArguments: [String] = [], allowsDrills: Bool = false,
+    goesOn: Bool = false, signals: Signals, serverArguments: [String] = [],
+    allowsDrills: Bool = false,
     keys: KeyDirectory? = nil, isBeside: Bool = false
   ) {
     self.isBeside = isBeside
@@ -96,6 +100,7 @@ package final class LocalCluster {
     drillArguments = allowsDrills ? ["--allow-drills"] : []
     self.keys = keys
     self.resume = resume
+    self.goesOn = goesOn
     self.configuration = configuration
     self.directory = directory
     ledgerBefore = directory.ledgerLength

@@ -39,7 +39,7 @@ package struct ServerOptions: Sendable {
 extension ServerOptions {
   /// What operators have made of the learning rate in earlier lives of the server, where that is more
   /// than the checkpoint says. What another run has left in the run directory is removed; so is it
-  /// where somebody goes back to a checkpoint on purpose, perhaps to undo just that.
+  /// where somebody names a checkpoint to go back to, perhaps to undo just that.
   func keptRateChanges(_ log: Logger) -> [RateChange]? {
     if let rateChanges { return rateChanges }
     guard let directory = runDirectory else { return nil }

@@ -12,11 +12,13 @@ struct InProcessTraining {
   private let signals: Signals
   private let keys: KeyDirectory?
   private let resume: Checkpoint?
+  private let goesOn: Bool
 
   init(
     _ configuration: RunConfiguration, _ directory: RunDirectory, _ signals: Signals,
-    keys: KeyDirectory?, resume: Checkpoint?
+    keys: KeyDirectory?, resume: Checkpoint?, goesOn: Bool
   ) {
+    self.goesOn = goesOn
     self.keys = keys
     self.resume = resume
     self.configuration = configuration
@@ -33,7 +35,7 @@ struct InProcessTraining {
     let cluster = try InProcessCluster(
       configuration, listen: listen ?? "tcp://127.0.0.1:0", http: http,
       security: try keys.map { try ServerSecurity(keyFile: $0.serverKey) },
-      runDirectory: directory, resume: resume,
+      runDirectory: directory, resume: resume, goesOn: goesOn && directory.hasTakenSteps(),
       log: { name in
         try Logger(path: directory.log(name.replacing(" ", with: "-")), name: name)
       })

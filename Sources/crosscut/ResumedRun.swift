@@ -6,6 +6,8 @@ struct ResumedRun {
   /// Where it goes on if no other directory is named; `nil` for a checkpoint that lies in no run's.
   let runDirectory: String?
   let checkpoint: Checkpoint
+  /// What was the newest of that directory, good or not; `nil` for a checkpoint that was named.
+  private let newest: String?
 
   /// What `--continue` finds in the run directory, or else what `--resume` names; `nil` if that is
   /// nothing.
@@ -42,24 +44,55 @@ struct ResumedRun {
     if RunDirectory.text(of: path + "/manifest.json") != nil {
       checkpoint = try Checkpoint(path: path)
       runDirectory = RunFolders.run(ofCheckpoint: path)
+      newest = nil
       return
     }
-    if let newest = try ResumedRun(newestIn: path) {
-      self = newest
+    if let found = try ResumedRun(newestIn: path) {
+      self = found
       return
     }
-    let newest = CheckpointStore(directory: path, keep: 1).newestGood(Self.note)
-    guard let newest else { throw NodeError("there is no good checkpoint in \(path)") }
-    checkpoint = newest
-    runDirectory = RunFolders.run(ofCheckpoint: newest.path)
+    let store = CheckpointStore(directory: path, keep: 1)
+    guard let found = store.newestGood(Self.note) else {
+      throw NodeError("there is no good checkpoint in \(path)")
+    }
+    checkpoint = found
+    runDirectory = RunFolders.run(ofCheckpoint: found.path)
+    newest = runDirectory == nil ? nil : store.list().first?.path
   }
 
   private init?(newestIn path: String) throws {
     guard RunDirectory.exists(path) else { return nil }
     let directory = RunDirectory(existing: path)
-    guard let newest = directory.newestCheckpoint(Self.note) else { return nil }
+    newest = Self.newest(in: directory)
+    guard let found = directory.newestCheckpoint(Self.note) else { return nil }
     runDirectory = path
-    checkpoint = newest
+    checkpoint = found
+  }
+
+  private static func newest(in directory: RunDirectory) -> String? {
+    CheckpointStore(directory: directory.checkpoints, keep: 1).list().first?.path
+  }
+
+  /// Whether a run goes on in a directory where it has come to, and not with a checkpoint that
+  /// somebody has named, perhaps to undo what came later.
+  static func goesOn(
+    _ resumed: ResumedRun?, in directory: RunDirectory, _ arguments: ParsedArguments
+  ) -> Bool {
+    arguments.has("continue")
+      || resumed?.newest != nil && resumed?.runDirectory.map { directory.isAt($0) } ?? false
+  }
+
+  /// What the run goes on from now that nobody else writes into its directory: the server before may
+  /// have still written a newer checkpoint after it was looked for.
+  ///
+  /// - Returns: `nil` if that is what was found.
+  static func newer(
+    than resumed: ResumedRun?, in directory: RunDirectory, _ arguments: ParsedArguments
+  ) throws -> ResumedRun? {
+    guard goesOn(resumed, in: directory, arguments), newest(in: directory) != resumed?.newest else {
+      return nil
+    }
+    return try ResumedRun(newestIn: directory.path)
   }
 
   private static func note(_ line: String) { Console.printError("crosscut: \(line)") }

@@ -62,27 +62,33 @@ enum ServerCommand {
     try ParentDeath.watchIfChild()
     // To read a large checkpoint takes minutes, and before that there is nothing to be saved.
     Signals.endAtOnce()
-    let resumed = try ResumedRun(arguments)
+    var resumed = try ResumedRun(arguments)
     let signals = try Signals()
-    let configuration = try arguments.runConfiguration(resumed: resumed)
+    var configuration = try arguments.runConfiguration(resumed: resumed)
     let isSecure = arguments.has("secure") || arguments.has("key-file")
     let listen = try Endpoint.listening(
       arguments, standard: ("tcp://*:5555", Endpoint.standardServer), isSecure: isSecure,
       staysHere: true)
     let http = try arguments.httpOptions(standard: "off")
-    let run = try RunContext(configuration)
+    var run = try RunContext(configuration)
     let directory =
       try configuration.logging.runDirectory.map { path throws(NodeError) in try RunDirectory(path)
       }
       ?? RunDirectory.fresh(configuration)
     try ResumedRun.refuseForgotten(directory, resumed, arguments)
     try directory.claim()
+    if let newer = try ResumedRun.newer(than: resumed, in: directory, arguments) {
+      resumed = newer
+      configuration = try arguments.runConfiguration(resumed: newer)
+      run = try RunContext(configuration)
+    }
     try directory.write(configuration)
     let log = Logger(descriptor: 2, name: "server", level: NodeCommand.level(arguments))
     var options = ServerOptions(
       listen: listen, runDirectory: directory, resume: resumed?.checkpoint, http: http)
     options.security = try security(arguments, directory, log)
-    options.goesOn = arguments.has("continue") && directory.hasTakenSteps()
+    options.goesOn =
+      ResumedRun.goesOn(resumed, in: directory, arguments) && directory.hasTakenSteps()
     options.allowsDrills = arguments.has("allow-drills")
     if !isSecure, !Endpoint.isLocal(listen) {
       log.warning("nothing is encrypted, and whoever reaches \(listen) can join (--insecure)")

@@ -55,8 +55,8 @@ enum TrainCommand {
 
   /// - Throws: `ConfigurationError`, or why the run failed.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    let resumed = try ResumedRun(arguments)
-    let configuration = try arguments.runConfiguration(resumed: resumed)
+    var resumed = try ResumedRun(arguments)
+    var configuration = try arguments.runConfiguration(resumed: resumed)
     let layout = try arguments.layout()
     if layout == .beside, arguments.has("in-process") {
       throw UsageError(
@@ -97,6 +97,11 @@ enum TrainCommand {
       ?? RunDirectory.fresh(configuration)
     try directory.claimAsLauncher()
     try ResumedRun.refuseForgotten(directory, resumed, arguments)
+    if let newer = try ResumedRun.newer(than: resumed, in: directory, arguments) {
+      resumed = newer
+      configuration = try arguments.runConfiguration(resumed: newer)
+    }
+    let goesOn = ResumedRun.goesOn(resumed, in: directory, arguments)
     try directory.write(configuration)
     let keys = arguments.has("secure") ? directory.keys : nil
     try keys?.create()
@@ -105,11 +110,12 @@ enum TrainCommand {
     let record: StatusRecord
     if arguments.has("in-process") {
       record = try InProcessTraining(
-        configuration, directory, signals, keys: keys, resume: resumed?.checkpoint
+        configuration, directory, signals, keys: keys, resume: resumed?.checkpoint, goesOn: goesOn
       ).run(listen: arguments.string("listen"), http: http, display)
     } else {
       record = try LocalCluster(
-        configuration, directory: directory, resume: resumed?.checkpoint.path, signals: signals,
+        configuration, directory: directory, resume: resumed?.checkpoint.path, goesOn: goesOn,
+        signals: signals,
         serverArguments: arguments.httpServerArguments(http), allowsDrills: allowsDrills,
         keys: keys, isBeside: layout == .beside
       ).run(

@@ -37,7 +37,21 @@ struct ResumeTests {
 
   private func resume(_ checkpoint: String? = nil, _ more: [String]) throws -> Program {
     let path = checkpoint.map { "\(run)/checkpoints/\($0)" } ?? run
+    forgetAddress()
     return try Program(["train", "--resume", path] + Self.listen + more)
+  }
+
+  /// So that nobody takes the address of the run before for that of the next one.
+  private func forgetAddress() {
+    try? FileManager.default.removeItem(atPath: "\(run)/server.address")
+  }
+
+  /// Everybody dies at once, as when the power fails.
+  private func killAll(_ program: Program, _ server: String) {
+    for process in [program.processID] + processes(of: [run, server]) { kill(process, SIGKILL) }
+    program.finish()
+    cluster.expectNoOrphans(server)
+    forgetAddress()
   }
 
   private func stop(_ program: Program) throws {
@@ -105,5 +119,54 @@ struct ResumeTests {
     #expect(!shorter.output.contains("done:"), "\(shorter.output)")
     #expect(try Data(contentsOf: URL(fileURLWithPath: "\(run)/model.safetensors")) == model)
     cluster.expectNoOrphans(run)
+  }
+
+  @Test(arguments: [[], ["step-00000040.new"]])
+  func `--continue begins where no checkpoint is good yet`(left: [String]) throws {
+    for name in [""] + left {
+      try FileManager.default.createDirectory(
+        atPath: "\(run)/checkpoints/\(name)", withIntermediateDirectories: true)
+    }
+    let program = try cluster.train(["--continue"])
+    #expect(program.finish() == 0, "\(program.output)")
+    #expect(program.output.contains("done: 60 of 60 steps"), "\(program.output)")
+  }
+
+  // MARK: With what
+
+  enum GoingOn: CaseIterable { case again, newest, oneProcess, named }
+
+  /// The rate counts where the run goes on, and not where somebody goes back on purpose.
+  @Test(arguments: GoingOn.allCases)
+  func `a learning rate that was set outlives all processes`(how: GoingOn) throws {
+    let options = Self.endless + Self.rare
+    let first = try cluster.train(options)
+    let server = try cluster.address()
+    let before = try cluster.reach(step: 5, at: server)
+    #expect(try Program.run("checkpoint", "now", "--server", server).code == 0)
+    #expect(eventually { cluster.text("run/events.jsonl").contains("checkpoint after") })
+    let set = try Program.run("set", "lr=0.0005", "--server", server)
+    let step = try #require(
+      (set.output.firstMatch(of: /from step (\d+) on/)?.1).flatMap { UInt64($0) }, "\(set.output)")
+    killAll(first, server)
+    let lives = log.matches(of: /listens at/).count
+    let named = try #require(checkpoints.first { $0.hasPrefix("step-") })
+    let second =
+      switch how {
+      case .again: try cluster.train(options + ["--continue"])
+      case .newest: try resume(nil, [])
+      case .oneProcess: try cluster.train(options + ["--continue", "--in-process"])
+      case .named: try resume(named, [])
+      }
+    #expect(eventually { log.matches(of: /listens at/).count > lives }, "\(second.output)")
+    let address = try #require(log.matches(of: /listens at (tcp:\S+)/).last?.1)
+    let after = try cluster.reach(step: step + 20, at: String(address))
+    let rate = try #require(after.learningRate)
+    if how == .named {
+      #expect(abs(rate - (before.learningRate ?? 0)) < 1e-6, "\(rate)")
+    } else {
+      #expect(abs(rate - 0.0005) < 1e-6, "\(rate)")
+    }
+    try stop(second)
   }
 }
