@@ -169,4 +169,17 @@ struct ResumeTests {
     }
     try stop(second)
   }
+
+  @Test func `a run without a checkpoint goes on with its own configuration`() throws {
+    let first = try cluster.train(Self.endless + Self.rare)
+    let server = try cluster.address()
+    _ = try cluster.reach(step: 5, at: server)
+    killAll(first, server)
+    #expect(checkpoints == [])
+    let second = try Program(
+      ["train", "--continue", "--run-dir", run, "--set", "steps=50"] + Self.listen)
+    #expect(second.finish() == 0, "\(second.output)")
+    #expect(second.output.hasPrefix("tiny on "), "\(second.output)")
+    #expect(second.output.contains("done: 50 of 50 steps"), "\(second.output)")
+  }
 }

@@ -1,5 +1,6 @@
 import Configuration
 import Coordination
+import Nodes
 import Training
 
 extension Option {
@@ -45,7 +46,8 @@ extension Option {
   static let goOn = Option(
     name: "continue",
     help: "Go on from the newest good checkpoint in --run-dir if there is one; otherwise start"
-      + " anew. For servers that are started again by themselves.")
+      + " anew. Without CONFIG, with that run's configuration. For servers that are started again by"
+      + " themselves.")
   static let record = Option(
     name: "record", value: .text("DIR"),
     help: "Keep the headers of the last messages in a file there, for crosscut replay.",
@@ -119,7 +121,12 @@ extension ParsedArguments {
     resumed: ResumedRun?
   ) throws(ConfigurationError) -> RunConfiguration {
     let configuration =
-      if let resumed { try configuration(of: resumed) } else { try runConfiguration() }
+      if let resumed {
+        try configuration(of: resumed)
+      } else {
+        try RunConfiguration.load(
+          positional(0) ?? configurationToContinue, overrides: configurationOverrides)
+      }
     let workers = configuration.cluster.workers
     guard workers <= Membership.mostWorkers else {
       throw ConfigurationError(
@@ -135,6 +142,14 @@ extension ParsedArguments {
       }
     }
     return configuration
+  }
+
+  /// The configuration of a run that is to go on and has no checkpoint yet.
+  private var configurationToContinue: String? {
+    guard has("continue"), let path = string("run-dir").map({ $0 + "/config.json" }),
+      RunDirectory.exists(path)
+    else { return nil }
+    return path
   }
 
   private func configuration(
