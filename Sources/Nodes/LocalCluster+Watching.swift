@@ -126,7 +126,7 @@ extension LocalCluster {
       }
       // Nobody tells of one that another has replaced.
       watch(report)
-      unlink(directory.address)
+      directory.takeBackAddress()
       do throws(NodeError) {
         try spawnServer(endpoint)
         serverDeaths.hasStarted()

@@ -50,7 +50,10 @@ extension RunDirectory {
       throw NodeError("run directory \(path): \(objection)")
     }
     let text = "\(getpid())\n\(Host.name)\n\(Host.processSpace)\n"
-    guard ftruncate(descriptor, 0) == 0, Glibc.write(descriptor, text, text.utf8.count) > 0 else {
+    // Over what is there first: a full disk has no room for what was cut.
+    guard pwrite(descriptor, text, text.utf8.count, 0) == text.utf8.count,
+      ftruncate(descriptor, off_t(text.utf8.count)) == 0
+    else {
       throw NodeError("cannot write \(file): \(Self.reason())")
     }
     // The descriptor stays open: it is the lock.

@@ -107,8 +107,25 @@ package struct RunDirectory: Hashable, Sendable {
   }
 
   /// Writes where the server listens, for who starts members beside it.
+  ///
+  /// Where the disk has no room for that, over what the server before has written.
   package func write(address endpoint: String) throws(NodeError) {
-    try Self.replace(address, with: endpoint + "\n")
+    do throws(NodeError) {
+      try Self.replace(address, with: endpoint + "\n")
+    } catch {
+      guard Self.overwrite(address, from: 0, with: endpoint + "\n") else { throw error }
+    }
+  }
+
+  /// Makes the address of a server that has died unfinished, for which a reader waits. Its file stays: on
+  /// a full disk there is no room for another.
+  func takeBackAddress() {
+    guard let text = Self.text(of: address), text.hasSuffix("\n"),
+      Self.overwrite(address, from: text.utf8.count - 1, with: " ")
+    else {
+      unlink(address)
+      return
+    }
   }
 
   /// Writes where the web page is; removes what an earlier run has left if there is none.
@@ -174,12 +191,28 @@ package struct RunDirectory: Hashable, Sendable {
 
   /// Writes a small file beside and renames it, so that a reader never sees half of it.
   private static func replace(_ path: String, with text: String) throws(NodeError) {
+    // Takes no room on a disk that has none.
+    guard Self.text(of: path) != text else { return }
     do throws(FileFailure) {
       try AtomicFile.write(
         Array(text.utf8), to: path, beside: path + ".new")
     } catch {
       throw NodeError("cannot write \(error.path): \(error.words)")
     }
+  }
+
+  /// Writes over a file's own bytes, which takes no room, and cuts it behind them.
+  ///
+  /// - Returns: whether there were as many.
+  private static func overwrite(_ path: String, from offset: Int, with text: String) -> Bool {
+    let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    var status = stat()
+    let (count, end) = (text.utf8.count, offset + text.utf8.count)
+    return fstat(descriptor, &status) == 0 && status.st_size >= end
+      && pwrite(descriptor, text, count, off_t(offset)) == count
+      && ftruncate(descriptor, off_t(end)) == 0
   }
 
   static func reason() -> String { String(cString: strerror(errno)) }

@@ -70,6 +70,26 @@ struct FullDiskTests {
     try expectProof(ofAtLeast: full.step)
   }
 
+  @Test func `a server that is killed while the disk is full comes back before there is room`()
+    throws
+  {
+    let program = try cluster.train(["--set", "steps=1000000"] + Self.options)
+    let server = try cluster.address()
+    let full = try fill(server)
+    disk.fill()
+    kill(try #require(cluster.serverProcess()), SIGKILL)
+    #expect(eventually { program.output.contains("server started again") }, "\(program.output)")
+    let again = try cluster.reach(step: 100, at: server)
+    #expect(again.run != full.run)
+    #expect(try cluster.address() == server)
+    disk.makeRoom()
+    let record = try cluster.reach(step: again.step + 100, at: server)
+    #expect(eventually { cluster.committedSteps >= record.step })
+    program.send(SIGINT)
+    #expect(program.finish() == 0, "\(program.output)")
+    try expectProof(ofAtLeast: record.step)
+  }
+
   @Test func `who is killed while the disk is full goes on, cut lines and all`() throws {
     let first = try cluster.train(["--set", "steps=1000000"] + Self.options)
     let server = try cluster.address()

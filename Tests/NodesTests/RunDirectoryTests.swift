@@ -45,6 +45,34 @@ import Testing
     #expect(lines[2].contains("pid:["))
   }
 
+  /// On a full disk there is room for what is there and for nothing else.
+  @Test func `an address is taken back and given again in its own file`() throws {
+    let directory = try RunDirectory(folder)
+    try directory.write(address: "tcp://127.0.0.1:5555")
+    // As a full disk does: no file can be made beside.
+    try FileManager.default.createDirectory(
+      atPath: directory.address + ".new", withIntermediateDirectories: false)
+    directory.takeBackAddress()
+    #expect(try text("server.address") == "tcp://127.0.0.1:5555 ")
+    try directory.write(address: "tcp://127.0.0.1:5555")
+    #expect(try text("server.address") == "tcp://127.0.0.1:5555\n")
+    directory.takeBackAddress()
+    try directory.write(address: "tcp://127.0.0.1:9")
+    #expect(try text("server.address") == "tcp://127.0.0.1:9\n")
+    // A longer one takes more than is there.
+    #expect(throws: NodeError.self) { try directory.write(address: "tcp://127.0.0.1:5555") }
+    #expect(try text("server.address") == "tcp://127.0.0.1:9\n")
+  }
+
+  @Test func `what a server before has left behind its number is cut off`() throws {
+    let directory = try RunDirectory(folder)
+    try String(repeating: "9\n", count: 500).write(
+      toFile: "\(folder)/server.pid", atomically: false, encoding: .utf8)
+    try directory.claim()
+    #expect(try text("server.pid").split(separator: "\n").count == 3)
+    #expect(directory.server == .here(getpid()))
+  }
+
   @Test func `a server of another host or container is no process of this one`() throws {
     let directory = try RunDirectory(folder)
     try directory.claim()
