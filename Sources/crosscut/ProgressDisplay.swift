@@ -61,7 +61,9 @@ final class ProgressDisplay {
       lastPlain = nil
     }
     lastElapsed = record.elapsedSeconds
-    for event in record.events where event.isTrouble && event.secondsSinceStart > lastTrouble {
+    // Several may have come at the same time.
+    let known = lastTrouble
+    for event in record.events where event.isTrouble && event.secondsSinceStart > known {
       lastTrouble = event.secondsSinceStart
       keep(event.text)
     }
@@ -86,9 +88,11 @@ final class ProgressDisplay {
   func end(_ record: StatusRecord) {
     show(record)
     closeLine()
+    // Nobody knows how many where no worker has come yet.
+    let isDone = record.totalSteps > 0 && record.step == record.totalSteps
     let steps =
       "\(record.step) of \(record.totalSteps) steps in \(Format.duration(record.elapsedSeconds))"
-    keep(record.step == record.totalSteps ? "done: \(steps)" : "stopped: \(steps)")
+    keep(isDone ? "done: \(steps)" : "stopped: \(steps)")
     if let accuracy = record.testAccuracy {
       let top5 = record.testTop5.map { ", top-5 \(Numbers.fixed($0 * 100, 2)) %" } ?? ""
       keep("test accuracy: \(Numbers.fixed(accuracy * 100, 2)) %\(top5)")

@@ -31,6 +31,25 @@ import Testing
     return record
   }
 
+  @Test func `a run stopped before its length is known is not done`() throws {
+    var record = record(step: 0, at: 3)
+    record.totalSteps = 0
+    try display().end(record)
+    #expect(shown.contains("stopped: 0 of 0 steps"), "\(shown)")
+    #expect(!shown.contains("done"), "\(shown)")
+  }
+
+  @Test func `troubles that come at the same time are all shown, once`() throws {
+    var record = record(step: 5, at: 1)
+    record.events = ["one", "two"].map {
+      EventRecord(secondsSinceStart: 0.5, text: "\($0): training goes on")
+    }
+    let display = try display()
+    display.show(record)
+    display.show(record)
+    #expect(shown.matches(of: /(one|two): training goes on\n/).count == 2, "\(shown)")
+  }
+
   @Test(arguments: [
     (Double.nan, "loss nan"), (.infinity, "loss inf"), (1e300, "loss 1e+300"),
     (-1e18, "loss -1e+18"), (9.3e14, "loss 930000000000000.0"), (0.12345, "loss 0.1235"),
