@@ -137,8 +137,7 @@ extension ServerNode {
         try RateFile(in: directory).write(validation.rates.changes)
       }
     } catch {
-      // What it has is less than the next checkpoint.
-      options.runDirectory.map { RateFile(in: $0).remove() }
+      // The changes before are still there.
       return CommandReply(
         text:
           "\(text); a server that is started again before the next checkpoint forgets it: \(error)",

@@ -49,7 +49,11 @@ extension ServerOptions {
       return nil
     }
     do throws(NodeError) {
-      return try file.read()
+      let known = resume?.manifest.rateChanges ?? []
+      // A change for which the disk had no room may be in a checkpoint since.
+      return try file.read().map { changes in
+        changes + known.filter { $0.firstStep > changes.last?.firstStep ?? 0 }
+      }
     } catch {
       log.warning("\(error)")
       return nil

@@ -182,4 +182,24 @@ struct ResumeTests {
     #expect(second.output.hasPrefix("tiny on "), "\(second.output)")
     #expect(second.output.contains("done: 50 of 50 steps"), "\(second.output)")
   }
+
+  @Test func `a learning rate that cannot be kept does not take the one before along`() throws {
+    let program = try cluster.train(Self.endless + Self.rare)
+    let server = try cluster.address()
+    _ = try cluster.reach(step: 5, at: server)
+    let first = try Program.run("set", "lr=0.0005", "--server", server)
+    #expect(first.output.contains("learning rate 0.0005 from step"), "\(first.output)")
+    // What no permission stops root from.
+    try FileManager.default.createDirectory(
+      atPath: "\(run)/rates.json.new", withIntermediateDirectories: true)
+    let second = try Program.run("set", "lr=0.0001", "--server", server)
+    let step = try #require(
+      (second.output.firstMatch(of: /from step (\d+) on/)?.1).flatMap { UInt64($0) })
+    #expect(second.output.contains("before the next checkpoint forgets it"), "\(second.output)")
+    kill(try #require(cluster.serverProcess()), SIGKILL)
+    #expect(eventually { program.output.contains("server started again") }, "\(program.output)")
+    let after = try cluster.reach(step: step + 20, at: server)
+    #expect(abs((after.learningRate ?? 0) - 0.0005) < 1e-6, "\(after)")
+    try stop(program)
+  }
 }

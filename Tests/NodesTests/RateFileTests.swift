@@ -2,6 +2,7 @@ import Foundation
 import Messages
 import Observability
 import Testing
+import Training
 
 @testable import Nodes
 
@@ -35,6 +36,29 @@ import Testing
     #expect(recut.keptRateChanges(log) == Array(Self.changes.prefix(1)))
     #expect(options(goesOn: false).keptRateChanges(log) == nil)
     #expect(options(goesOn: true).keptRateChanges(log) == nil)
+  }
+
+  /// The disk had no room for the second change, and has since taken a checkpoint.
+  @Test func `a change that only the checkpoint has is not forgotten for the file's sake`() throws {
+    defer { try? FileManager.default.removeItem(atPath: directory.path) }
+    var manifest = CheckpointManifest(
+      run: "01", software: "crosscut", network: "tiny", steps: 95, epoch: 0, seed: 1,
+      globalBatch: 8, trainingExamples: 32, evaluationExamples: 8, datasetFingerprint: "02",
+      workers: 1, fcNodes: 1, view: 1)
+    manifest.rateChanges = Self.changes
+    let values: [Float] = [1, 2]
+    let path = try values.withUnsafeBufferPointer { values in
+      try CheckpointStore(directory: directory.checkpoints, keep: 9).write(
+        manifest,
+        tensors: [CheckpointTensor(name: "bias", shape: [2], value: values, velocity: values)])
+    }
+    try RateFile(in: directory).write(Array(Self.changes.prefix(1)))
+    var options = options(goesOn: true)
+    options.resume = try Checkpoint(path: path)
+    #expect(options.keptRateChanges(log) == Self.changes)
+    let more = Self.changes + [RateChange(firstStep: 99, factor: 2)]
+    try RateFile(in: directory).write(more)
+    #expect(options.keptRateChanges(log) == more)
   }
 
   @Test(arguments: [
