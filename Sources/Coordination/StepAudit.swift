@@ -53,12 +53,20 @@ package struct StepAudit: Sendable {
     }
   }
 
-  private let globalBatch: Int
+  /// How a step was dealt with.
+  private struct Applied: Sendable {
+    /// `nil` where it was passed over.
+    let record: CommitRecord?
+    /// Examples that it was to have.
+    let globalBatch: Int
+  }
+
+  /// Examples in each step from here on: a run that is resumed may have others than before.
+  package var globalBatch: Int
   private let firstStep: UInt64
-  /// How each step was dealt with; `nil` where it was passed over.
-  private var applied: [UInt64: [CommitRecord?]] = [:]
+  private var applied: [UInt64: [Applied]] = [:]
   /// What was given up, the latest of each step: a checkpoint made of it may outlive that.
-  private var givenUp: [UInt64: [CommitRecord?]] = [:]
+  private var givenUp: [UInt64: [Applied]] = [:]
   private var late: Set<UInt64> = []
   /// Steps of the surviving lineage so far.
   package private(set) var steps: UInt64
@@ -66,7 +74,7 @@ package struct StepAudit: Sendable {
   package private(set) var discarded = 0
 
   /// - Parameters:
-  ///   - globalBatch: examples in each step.
+  ///   - globalBatch: examples in each step, at first.
   ///   - firstStep: the ledger begins here; what was before is not its matter.
   package init(globalBatch: Int, firstStep: UInt64 = 0) {
     self.globalBatch = globalBatch
@@ -100,13 +108,26 @@ package struct StepAudit: Sendable {
 
   private mutating func add(_ record: CommitRecord?, to step: UInt64) {
     if step < steps, applied[step] == nil { late.insert(step) }
-    applied[step, default: []].append(record)
+    applied[step, default: []].append(Applied(record: record, globalBatch: globalBatch))
     steps = max(steps, step == .max ? step : step + 1)
   }
 
   /// Steps of the surviving lineage that were passed over.
   package var skipped: Set<UInt64> {
-    Set(applied.filter { $0.value.contains { $0 == nil } }.keys)
+    Set(applied.filter { $0.value.contains { $0.record == nil } }.keys)
+  }
+
+  /// Examples in each step of the surviving lineage, by their number.
+  package var globalBatches: [Int] {
+    Set(applied.values.compactMap { $0.last?.globalBatch }).sorted()
+  }
+
+  /// Examples of the surviving lineage, those of skipped steps included; at most the largest number.
+  package var examples: UInt64 {
+    applied.values.reduce(0) { sum, of in
+      let (sum, overflow) = sum.addingReportingOverflow(UInt64(of.last?.globalBatch ?? 0))
+      return overflow ? .max : sum
+    }
   }
 
   /// Everything that is wrong, by step; empty is the proof.
@@ -118,13 +139,17 @@ package struct StepAudit: Sendable {
       next = step == .max ? step : step + 1
       if late.contains(step) { found.append(.late(step: step)) }
       if records.count > 1 { found.append(.repeated(step: step, times: records.count)) }
-      for case let record? in records { found += findings(step, record) }
+      for one in records {
+        if let record = one.record { found += findings(step, record, one.globalBatch) }
+      }
     }
     if next < steps { found.append(.missing(steps: next..<steps)) }
     return found
   }
 
-  private func findings(_ step: UInt64, _ record: CommitRecord) -> [Finding] {
+  private func findings(
+    _ step: UInt64, _ record: CommitRecord, _ globalBatch: Int
+  ) -> [Finding] {
     let shares = record.shares.flatMap { node, ranges in ranges.map { (node: node, rows: $0) } }
       .filter { !$0.rows.isEmpty }
       .sorted { ($0.rows.lowerBound, $0.node) < ($1.rows.lowerBound, $1.node) }

@@ -9,7 +9,9 @@ package struct LedgerAudit: Hashable, Sendable {
   package private(set) var firstStep: UInt64 = 0
   /// Steps of the surviving lineage.
   package private(set) var steps: UInt64 = 0
+  /// Examples in each step that was begun last, and in any of the lineage.
   package private(set) var globalBatch = 0
+  package private(set) var globalBatches: [Int] = []
   package private(set) var trainingExamples: UInt64?
   package private(set) var datasetFingerprint: String?
   /// Servers that wrote the ledger.
@@ -29,11 +31,7 @@ package struct LedgerAudit: Hashable, Sendable {
   package private(set) var findings: [String] = []
 
   /// Examples of the surviving lineage, those of skipped steps included.
-  package var examples: UInt64 {
-    let product = (steps - min(steps, firstStep)).multipliedReportingOverflow(
-      by: UInt64(globalBatch))
-    return product.overflow ? .max : product.partialValue
-  }
+  package private(set) var examples: UInt64 = 0
 
   /// Reads a ledger.
   ///
@@ -62,6 +60,8 @@ package struct LedgerAudit: Hashable, Sendable {
     }
     findings += audit.findings().map { "\($0)" }
     steps = audit.steps
+    examples = audit.examples
+    globalBatches = audit.globalBatches
     discarded = audit.discarded
     skipped = audit.skipped.sorted()
     workers = reader.incarnations.count
@@ -99,9 +99,8 @@ package struct LedgerAudit: Hashable, Sendable {
       lives += 1
       ended = nil
       reader.shares = [:]
-      if let batch = line.globalBatch, batch != globalBatch {
-        findings.append("\(place): global batch \(batch), before it was \(globalBatch)")
-      }
+      globalBatch = max(line.globalBatch ?? globalBatch, 0)
+      audit.globalBatch = globalBatch
       if lives > 1 { audit.take(.wentOn(afterSteps: line.step)) }
     case .step:
       audit.take(

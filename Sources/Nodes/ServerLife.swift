@@ -44,6 +44,10 @@ package struct ServerLife {
     page: (String?) throws -> Void = { _ in }, started: (String) throws -> Void
   ) throws -> Stop {
     try settleCheckpoints()
+    for line in options.resume?.manifest.differences(from: run.configuration) ?? [] {
+      log.warning(line)
+      options.news.append(line)
+    }
     var node = try makeNode()
     options.listen = node.endpoint
     if let bound = node.httpAddress { options.http?.address = bound }

@@ -1,10 +1,22 @@
 import Coordination
 import Messages
 import Observability
+import Training
 import Transport
 
 /// Whose connections are whose.
 extension ServerNode {
+  /// The first worker has said what the data set is.
+  func learned(_ facts: DatasetFacts) {
+    validation.rates.totalSteps = context.plan.totalSteps(facts)
+    let difference = options.resume?.manifest.difference(
+      fromTraining: facts.trainingExamples, evaluation: facts.evaluationExamples,
+      fingerprint: Version.runName(facts.fingerprint))
+    guard let difference else { return }
+    log.warning(difference)
+    monitor.event(difference, .note)
+  }
+
   /// From where a member has joined.
   struct Home {
     let link: Hub.Link

@@ -309,7 +309,7 @@ package final class ServerNode {
       http.wake()
     }
     if let facts = core.dataset, validation.rates.totalSteps == 0 {
-      validation.rates.totalSteps = context.plan.totalSteps(facts)
+      learned(facts)
     }
   }
 

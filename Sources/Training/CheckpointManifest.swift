@@ -117,6 +117,33 @@ package struct CheckpointManifest: Codable, Hashable, Sendable {
         + " misread; go on with \"\(velocityRule)\"")
   }
 
+  /// What is different about a run that goes on from here, should that not be meant: a line each.
+  package func differences(from configuration: RunConfiguration) -> [String] {
+    var lines: [String] = []
+    if configuration.globalBatch != globalBatch {
+      lines.append(
+        "the checkpoint's steps are of \(globalBatch) examples: training goes on with steps of "
+          + "\(configuration.globalBatch)")
+    }
+    if configuration.seed != seed {
+      lines.append(
+        "the checkpoint is of seed \(seed): training goes on with seed \(configuration.seed)")
+    }
+    return lines
+  }
+
+  /// The same of the data set, which is known with the first worker.
+  ///
+  /// - Parameter fingerprint: as checkpoints have it.
+  package func difference(
+    fromTraining training: UInt64, evaluation: UInt64, fingerprint: String
+  ) -> String? {
+    guard fingerprint != datasetFingerprint, !datasetFingerprint.isEmpty else { return nil }
+    return "the checkpoint is of another data set, \(trainingExamples) training and "
+      + "\(evaluationExamples) evaluation examples, fingerprint \(datasetFingerprint): training goes "
+      + "on with \(training) and \(evaluation), \(fingerprint)"
+  }
+
   /// Bytes of the files together; at most the largest number where a manifest claims more.
   package var bytes: UInt64 {
     files.reduce(0) {

@@ -46,9 +46,12 @@ enum AuditCommand {
       "\(number) \(number == 1 ? noun : plural ?? noun + "s")"
     }
     var lines = [path]
+    let batches = (audit.globalBatches.isEmpty ? [audit.globalBatch] : audit.globalBatches).map {
+      "\($0)"
+    }
     lines.append(
       "  \(count(audit.steps - min(audit.steps, audit.firstStep), "step")) of "
-        + "\(audit.globalBatch) examples"
+        + "\(batches.joined(separator: " and ")) examples"
         + (audit.firstStep > 0
           ? ", after the first \(audit.firstStep), which another ledger has" : ""))
     if let all = audit.trainingExamples, all > 0 {

@@ -202,4 +202,36 @@ struct ResumeTests {
     #expect(abs((after.learningRate ?? 0) - 0.0005) < 1e-6, "\(after)")
     try stop(program)
   }
+
+  @Test func `other batches than the checkpoint's are said once, and are no fault of the ledger`()
+    throws
+  {
+    try finished()
+    let program = try resume(nil, ["--set", "steps=160", "--set", "globalBatch=20"])
+    #expect(program.finish() == 0, "\(program.output)")
+    let line = "the checkpoint's steps are of 16 examples: training goes on with steps of 20"
+    #expect(program.output.split(separator: "\n").count { $0 == line } == 1, "\(program.output)")
+    #expect(!program.output.contains("another data set"), "\(program.output)")
+    let audit = try Program.run("audit", run)
+    #expect(audit.code == 0, "\(audit.output)")
+    #expect(audit.output.contains("160 steps of 16 and 20 examples"), "\(audit.output)")
+  }
+
+  @Test func `another seed or data set than the checkpoint's is said, and the audit names it`()
+    throws
+  {
+    try finished()
+    let program = try resume(
+      nil, ["--set", "steps=160", "--set", "dataset.examples=500", "--seed", "7"])
+    #expect(program.finish() == 0, "\(program.output)")
+    let line = "the checkpoint is of seed 1: training goes on with seed 7"
+    #expect(program.output.split(separator: "\n").count { $0 == line } == 1, "\(program.output)")
+    #expect(
+      program.output.contains(
+        /the checkpoint is of another data set, 400 training and 64 evaluation .* with 500 and 64,/),
+      "\(program.output)")
+    let audit = try Program.run("audit", run)
+    #expect(audit.code == 1, "\(audit.output)")
+    #expect(audit.output.contains(/data set \w+, before it was \w+/), "\(audit.output)")
+  }
 }

@@ -53,6 +53,27 @@ import Testing
       ])
   }
 
+  @Test func `a run that is resumed with another global batch is proved by each`() {
+    let eight = #""shares":[{"node":1,"incarnation":"a1","rows":[[0,8]]}]"#
+    let audit = audit([
+      start(), step(0, Self.shares), step(1), step(2), start(2, batch: 8), step(2, eight), step(3),
+      line("end", 4),
+    ])
+    #expect(audit.findings == [])
+    #expect(audit.globalBatches == [6, 8])
+    #expect(audit.examples == 28)
+  }
+
+  @Test func `numbers that no run can have are named and trap nobody`() {
+    let batch = Int.max
+    let audit = audit([
+      start(batch: batch), step(0, Self.shares), step(1), step(2),
+      #"{"kind":"step","step":18446744073709551614,"time":1,"turn":9,"view":1}"#,
+    ])
+    #expect(audit.findings.contains("steps 3 to 18446744073709551613 were not applied"))
+    #expect(audit.examples == .max)
+  }
+
   @Test func `a step before anybody has a share is not covered`() {
     // A server that begins anew says anew who has what.
     let audit = audit([start(), step(0, Self.shares), start(1), step(1)])
@@ -103,8 +124,6 @@ import Testing
       step(1, Self.shares + "," + data("bb")),
     ])
     #expect(other.findings == ["ledger: line 4: data set bb, before it was aa"])
-    let batch = audit([start(), step(0, Self.shares), start(1, batch: 7)])
-    #expect(batch.findings == ["ledger: line 3: global batch 7, before it was 6"])
     #expect(audit([step(0)]).findings == ["ledger does not begin with the start of a server"])
     #expect(audit([]).findings.count == 1)
   }
