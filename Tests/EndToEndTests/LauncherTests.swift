@@ -251,44 +251,6 @@ extension LauncherTests {
     }
     cluster.expectNoOrphans(server)
   }
-}
-
-/// A file in whose place there is a pipe for a while: who reads it waits until it is delivered.
-private final class SlowFile {
-  private let path: String
-  private let text: Data
-  private var pipe: Int32 = -1
-
-  init(at path: String) throws {
-    self.path = path
-    text = try #require(FileManager.default.contents(atPath: path))
-    try FileManager.default.removeItem(atPath: path)
-    try #require(mkfifo(path, 0o600) == 0)
-  }
-
-  deinit { if pipe >= 0 { close(pipe) } }
-
-  /// Waits until somebody reads the file.
-  func waitForReader() throws {
-    // A pipe that nobody reads cannot be opened so.
-    #expect(
-      eventually {
-        pipe = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)
-        return pipe >= 0
-      })
-    try #require(pipe >= 0)
-  }
-
-  /// From now on there is a file again.
-  func restore() throws { try text.write(to: URL(fileURLWithPath: path), options: .atomic) }
-
-  /// Gives the reader what it waits for.
-  func deliver() throws {
-    try restore()
-    try #require(text.withUnsafeBytes { write(pipe, $0.baseAddress, $0.count) } == text.count)
-    close(pipe)
-    pipe = -1
-  }
 
   @Test func `whoever dies after the program was replaced is started again`() throws {
     // As an upgrade does it: another file under the same name.
@@ -337,5 +299,43 @@ private final class SlowFile {
     program.send(SIGINT)
     #expect(program.finish() == 0, "\(program.output)")
     cluster.expectNoOrphans(server)
+  }
+}
+
+/// A file in whose place there is a pipe for a while: who reads it waits until it is delivered.
+private final class SlowFile {
+  private let path: String
+  private let text: Data
+  private var pipe: Int32 = -1
+
+  init(at path: String) throws {
+    self.path = path
+    text = try #require(FileManager.default.contents(atPath: path))
+    try FileManager.default.removeItem(atPath: path)
+    try #require(mkfifo(path, 0o600) == 0)
+  }
+
+  deinit { if pipe >= 0 { close(pipe) } }
+
+  /// Waits until somebody reads the file.
+  func waitForReader() throws {
+    // A pipe that nobody reads cannot be opened so.
+    #expect(
+      eventually {
+        pipe = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)
+        return pipe >= 0
+      })
+    try #require(pipe >= 0)
+  }
+
+  /// From now on there is a file again.
+  func restore() throws { try text.write(to: URL(fileURLWithPath: path), options: .atomic) }
+
+  /// Gives the reader what it waits for.
+  func deliver() throws {
+    try restore()
+    try #require(text.withUnsafeBytes { write(pipe, $0.baseAddress, $0.count) } == text.count)
+    close(pipe)
+    pipe = -1
   }
 }
