@@ -113,10 +113,12 @@ extension ServerCore {
     _ lost: MemberRecord, _ now: Microseconds, _ out: inout [Directive]
   ) {
     if beginRescue(of: lost, now, &out) { return }
-    // A second one is gone: what was left of the first cannot be had.
+    // A second one is gone: what was left of the first cannot be had. Where the layers are cut anew
+    // nobody comes in the first one's place, whoever the second is.
+    let first = rescue?.lost
     if rescue != nil { collecting = nil }
     rescue = nil
-    goBack(without: lost, now, &out)
+    goBack(without: plan.recutsOnLoss ? first ?? lost : lost, now, &out)
   }
 
   /// Goes on from the last checkpoint: with the lost node's slice as it was, or without the steps

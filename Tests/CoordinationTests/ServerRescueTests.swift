@@ -125,4 +125,24 @@ import Testing
     let said = scene.loseConnection(4)
     #expect(said.first == "roll back to 0 steps", "\(said)")
   }
+
+  /// A host with an FC node and a shard that vanishes, seen one after the other.
+  @Test func `a shard that dies in a rescue does not make the cutting anew forgotten`() {
+    var plan = Fixture.plan(fcNodes: 3, evaluation: .never)
+    plan.mirrorsFC = true
+    plan.recutsOnLoss = true
+    plan.checkpointEvery = 100
+    plan.shards = ShardMap(plan.chunks, count: 2)
+    var scene = ServerScene(plan)
+    for role in [Role.worker, .worker, .fc, .fc, .fc, .shard] { _ = scene.join(role) }
+    for node in 1...6 { _ = scene.beat(node) }
+    _ = scene.finishAll()
+    for worker in 1...2 { _ = scene.push(0, from: worker, turn: 0) }
+    _ = scene.finishAll()
+    for node in 3...6 { _ = scene.receive(.applied(Applied(turn: 0)), from: node) }
+    #expect(scene.core.committedSteps == 1)
+    _ = scene.loseConnection(4)
+    #expect(scene.core.rescue != nil)
+    #expect(scene.loseConnection(6).last == "recut among 2")
+  }
 }
