@@ -62,11 +62,20 @@ extension ServerCore {
       case .shard: 1..<plan.shards.count
       case .worker, .server, .observer: 0..<Int.max
       }
-    gatheringSince = now
     let record = membership.add(
       join, incarnation: incarnation, ranks: ranks, origin: origin, now: now)
+    noteGathered(now)
     out.append(.welcome(record.node, incarnation: incarnation))
     out.append(.note("\(record.name) joined: \(join.host), process \(join.processID)"))
+  }
+
+  /// Somebody has come, or is ready for the first time. Who comes in the place of one who has gone
+  /// brings the run no nearer to its beginning: a process that dies again and again does not.
+  private mutating func noteGathered(_ now: Microseconds) {
+    let count = membership.records.values.reduce(0) { $0 + ($1.hasBeenReady ? 2 : 1) }
+    guard count > mostGathered else { return }
+    mostGathered = count
+    gatheringSince = now
   }
 
   mutating func take(
@@ -78,7 +87,7 @@ extension ServerCore {
       $0.hasBeenReady = $0.hasBeenReady || heartbeat.ready
     }
     guard record.state == .preparing, heartbeat.ready else { return }
-    if !record.hasBeenReady { gatheringSince = now }
+    if !record.hasBeenReady { noteGathered(now) }
     // What it is to hold is being put together.
     if record.name.role.holdsParameters, rescue != nil { return }
     if record.name.role.holdsParameters, heartbeat.restored != requiredRestore {

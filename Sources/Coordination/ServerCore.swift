@@ -158,8 +158,10 @@ package struct ServerCore: Sendable {
   let resumeSteps: UInt64
   /// Whether the run was under way before, in another life of the server.
   let goesOn: Bool
-  /// Since when this one gathers nodes.
+  /// When the gathering of nodes came further than ever before, and how far: members, those that have
+  /// been ready twice.
   var gatheringSince: Microseconds
+  var mostGathered = 0
   var nextOperation: UInt64 = 0
   var outstanding: [OperationID: Pending] = [:]
   /// What FC nodes have found wrong with the turn, since when, and how many turns right before it

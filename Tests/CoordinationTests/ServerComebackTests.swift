@@ -74,4 +74,47 @@ import Testing
     #expect(scene.wait(milliseconds: 0) == [])
     #expect(scene.core.state == .gathering)
   }
+
+  @Test func `one that comes and dies again and again does not keep the run from going on`() {
+    var scene = Self.came(workers: 2, fcNodes: 3, Self.plan(minimumWorkers: 2))
+    var guest = 5
+    for second in 0..<60 where scene.core.state == .gathering {
+      if second % 10 == 0 {
+        _ = scene.join(.worker)
+        guest += 1
+      }
+      if second % 10 == 5 { _ = scene.loseConnection(guest) }
+      for node in 1...5 { _ = scene.beat(node) }
+      if second % 10 < 5 { _ = scene.beat(guest, ready: false) }
+      _ = scene.wait(milliseconds: 1000)
+    }
+    #expect(guest > 7)
+    #expect(scene.core.state == .running)
+    #expect(scene.core.view?.workers.count == 2)
+  }
+
+  @Test func `who brings the run nearer to its beginning is waited for anew`() {
+    var scene = Self.came(workers: 1, fcNodes: 3, Self.plan())
+    for _ in 0..<20 {
+      for node in 1...4 { _ = scene.beat(node) }
+      _ = scene.wait(milliseconds: 1000)
+    }
+    _ = scene.join(.worker)
+    for _ in 0..<20 {
+      for node in 1...5 { _ = scene.beat(node, ready: node < 5) }
+      _ = scene.wait(milliseconds: 1000)
+    }
+    // 40 s after the first, but not 30 s after the last one.
+    #expect(scene.core.state == .gathering)
+    for _ in 0..<20 {
+      for node in 1...5 { _ = scene.beat(node) }
+      _ = scene.wait(milliseconds: 1000)
+    }
+    #expect(scene.core.state == .gathering)
+    for _ in 0..<15 where scene.core.state == .gathering {
+      for node in 1...5 { _ = scene.beat(node) }
+      _ = scene.wait(milliseconds: 1000)
+    }
+    #expect(scene.core.view?.workers.count == 2)
+  }
 }
