@@ -72,6 +72,13 @@ extension ServerCore {
     release(record, reason, now, &out)
   }
 
+  /// Workers that go with the next commit: there is none to come, and may be none for long.
+  mutating func releaseLeavingWorkers(_ now: Microseconds, _ out: inout [Directive]) {
+    for record in membership.ranked(.worker) where record.state == .leaving {
+      release(record, "the run pauses", now, &out)
+    }
+  }
+
   mutating func release(
     _ record: MemberRecord, _ reason: String, _ now: Microseconds, _ out: inout [Directive]
   ) {

@@ -25,6 +25,7 @@ extension ServerCore {
     out.append(
       .note("\(lost.name)'s slice of the fc layers is taken from its mirror, \(mirror.name)"))
     beginCheckpoint(now, &out)
+    releaseLeavingWorkers(now, &out)
     return true
   }
 

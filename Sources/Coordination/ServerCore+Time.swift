@@ -15,7 +15,8 @@ extension ServerCore {
     let limit = plan.timing.memberTimeout * 1000
     let silent = membership.records.values.filter { now > $0.lastHeard + limit }
       .sorted { $0.node < $1.node }
-    for record in silent {
+    // What the loss of one leads to may have released another.
+    for record in silent where membership[record.node] != nil {
       lose(record, "silent for \((now - record.lastHeard) / 1000) ms", now, &out)
     }
     goOnWithFewer(now, &out)

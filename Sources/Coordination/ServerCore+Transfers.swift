@@ -179,6 +179,7 @@ extension ServerCore {
       membership.update(record.node) { $0.state = .preparing }
       restore(record, &out)
     }
+    releaseLeavingWorkers(now, &out)
     // What those have that want to go is in the checkpoint, as everything is.
     departing = departing.mapValues { Departure(steps: checkpointSteps, failures: $0.failures) }
     settleDepartures(now, &out)

@@ -156,4 +156,25 @@ import Testing
     #expect(scene.core.collecting == nil)
     #expect(scene.core.checkpointSteps == 1)
   }
+
+  @Test func `a worker that waits for its commit is let go when there is none to come`() {
+    var scene = Self.trained()
+    _ = scene.leave(1)
+    #expect(scene.core.membership[NodeID(1)]?.state == .leaving)
+    var said = scene.loseConnection(4)
+    #expect(Self.isReleased(said, 1), "\(said)")
+    #expect(scene.core.membership[NodeID(1)] == nil)
+    #expect(scene.core.state == .paused)
+    // Likewise while the lost slice is taken from its mirror.
+    var plan = Self.plan()
+    plan.mirrorsFC = true
+    var mirrored = ServerScene.started(plan)
+    _ = mirrored.train(turn: 0)
+    for node in 3...4 { _ = mirrored.receive(.applied(Applied(turn: 0)), from: node) }
+    _ = mirrored.leave(1)
+    said = mirrored.loseConnection(4)
+    #expect(mirrored.core.rescue != nil)
+    #expect(Self.isReleased(said, 1), "\(said)")
+    #expect(!Self.isReleased(said, 2), "\(said)")
+  }
 }
