@@ -18,6 +18,8 @@ final class CheckpointWriter: Sendable {
     case piece(ParameterPiece)
     case finish(steps: UInt64, answer: Mailbox<Result<String, CheckpointError>>?)
     case saveModel(path: String, metadata: [String: String], answer: Mailbox<SafeTensorsError?>)
+    /// Remove what is too old beside the one that was written there.
+    case tidy(path: String)
     /// Only look whether this is the best one.
     case keep(best: UInt64)
   }
@@ -34,6 +36,8 @@ final class CheckpointWriter: Sendable {
   private let thread: OwnedThread
   /// Steps of the parameters with the lowest validation error.
   private let best = SharedNumber()
+  /// Steps of the checkpoint that the run goes back to if it has to.
+  private let needed = SharedNumber()
 
   /// - Parameters:
   ///   - manifest: makes the description of a checkpoint from its steps.
@@ -48,7 +52,7 @@ final class CheckpointWriter: Sendable {
     let reports = try Mailbox<Report>()
     self.jobs = jobs
     self.reports = reports
-    let best = best
+    let (best, needed) = (best, needed)
     thread = try OwnedThread(name: "checkpoints") {
       var bench = WriterBench(store, network)
       while let job = jobs.take() {
@@ -59,7 +63,9 @@ final class CheckpointWriter: Sendable {
         case .own(let part): bench.put(part.chunks, of: part.version)
         case .piece(let piece): bench.put(piece)
         case .finish(let steps, let answer):
-          let result = bench.finish(manifest(steps), best: best.value, confirm)
+          // The run's last one need spare nobody, of any other the run does not know yet.
+          let spared = answer == nil ? needed.value : nil
+          let result = bench.finish(manifest(steps), best: best.value, sparing: spared, confirm)
           if let answer {
             answer.post(result)
           } else {
@@ -68,6 +74,7 @@ final class CheckpointWriter: Sendable {
           }
         case .saveModel(let path, let metadata, let answer):
           answer.post(bench.saveModel(to: path, metadata))
+        case .tidy(let path): store.removeOld(before: path, sparing: needed.value)
         case .keep(let steps):
           // That it cannot be marked is no news: it may not be written yet.
           try? store.mark(best: steps)
@@ -129,6 +136,16 @@ final class CheckpointWriter: Sendable {
   func keep(best steps: UInt64) {
     best.value = steps
     jobs.post(.keep(best: steps))
+  }
+
+  /// Keeps the checkpoint after `steps` steps, which the run goes back to if it has to, however few
+  /// are to be kept; until it says another.
+  ///
+  /// - Parameter written: where the one is that has just been written, beside which others may be
+  ///   too old now.
+  func spare(_ steps: UInt64, since written: String? = nil) {
+    needed.value = steps
+    if let written { jobs.post(.tidy(path: written)) }
   }
 
   /// Ends the thread after what it is writing.

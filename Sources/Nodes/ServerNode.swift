@@ -136,6 +136,7 @@ package final class ServerNode {
       http?.stop()
       throw error
     }
+    writer?.spare(resumeSteps)
     let metadata = [
       "format": "pt", "framework": "crosscut \(Version.text)",
       "network": run.configuration.network.name ?? "custom", "run": Version.runName(number),
@@ -260,6 +261,7 @@ package final class ServerNode {
       case .atOnce: endAtOnce(name)
       }
     }
+    takeCheckpoints()
     for event in hub.takeEvents() {
       switch event {
       case .peerClosed(let link): lost(link)
@@ -277,11 +279,6 @@ package final class ServerNode {
       case .finished(let id, let outcome):
         handle(.computed(id, outcome))
       }
-    }
-    for report in writer?.reports.drain() ?? [] {
-      var failure: String?
-      if case .failure(let error) = report.result { failure = "\(error)" }
-      handle(.checkpointed(steps: report.steps, failure: failure))
     }
     var budget = 256
     while budget > 0, result == nil, let (link, parts) = try hub.receive() {
@@ -310,6 +307,19 @@ package final class ServerNode {
     }
     if let facts = core.dataset, validation.rates.totalSteps == 0 {
       learned(facts)
+    }
+  }
+
+  /// Before any loss is heard of: what the run goes back to then is the newest that there is.
+  private func takeCheckpoints() {
+    for report in writer?.reports.drain() ?? [] {
+      switch report.result {
+      case .failure(let error):
+        handle(.checkpointed(steps: report.steps, failure: "\(error)"))
+      case .success(let path):
+        handle(.checkpointed(steps: report.steps, failure: nil))
+        writer?.spare(core.checkpointSteps, since: path)
+      }
     }
   }
 

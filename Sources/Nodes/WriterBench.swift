@@ -87,14 +87,15 @@ struct WriterBench {
   }
 
   mutating func finish(
-    _ manifest: CheckpointManifest, best: UInt64, _ confirm: () throws(CheckpointError) -> Void
+    _ manifest: CheckpointManifest, best: UInt64, sparing spared: UInt64?,
+    _ confirm: () throws(CheckpointError) -> Void
   ) -> Result<String, CheckpointError> {
     if let problem { return .failure(problem) }
     do throws(CheckpointError) {
       guard let draft else {
         throw CheckpointError(path: store.directory, reason: "nothing was collected")
       }
-      let path = try draft.finish(manifest, confirm)
+      let path = try draft.finish(manifest, sparing: spared, confirm)
       finished = path
       // The checkpoint is there: where it cannot be marked (a file system without symbolic links) it
       // is kept as any other.

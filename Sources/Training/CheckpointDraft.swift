@@ -64,12 +64,14 @@ package final class CheckpointDraft {
   ///
   /// - Parameters:
   ///   - manifest: its format and its files are filled in here.
+  ///   - spared: the step of a checkpoint that is not removed.
   ///   - confirm: asked once all of it is on the disk; throws if it is not to count nevertheless.
   /// - Returns: the checkpoint's directory.
   /// - Throws: `CheckpointError` if something was not written, a value is infinite or not a number,
   ///   or the disk fails, and whatever `confirm` throws; see `CheckpointStore.write`.
   package func finish(
-    _ manifest: CheckpointManifest, _ confirm: () throws(CheckpointError) -> Void = {}
+    _ manifest: CheckpointManifest, sparing spared: UInt64? = nil,
+    _ confirm: () throws(CheckpointError) -> Void = {}
   ) throws(CheckpointError) -> String {
     let path = "\(store.directory)/\(CheckpointName.ofStep(manifest.steps))"
     var manifest = manifest
@@ -94,7 +96,7 @@ package final class CheckpointDraft {
     try store.place(folder, as: path)
     // What has the draft's name now, if anything, is the checkpoint of old.
     isPlaced = true
-    try store.settle(path, for: folder)
+    try store.settle(path, for: folder, sparing: spared)
     return path
   }
 

@@ -71,15 +71,17 @@ extension CheckpointStore {
   }
 
   /// Waits until the disk has the name that `place` gave, then removes what stood there before and
-  /// those that are too many.
+  /// those that are too many, but not the one of step `spared`.
   ///
   /// - Throws: `CheckpointError` if nobody knows whether the disk has it. Nothing is removed then:
   ///   whichever of the two it has under the name, it has all of it.
-  func settle(_ path: String, for beside: String) throws(CheckpointError) {
+  func settle(
+    _ path: String, for beside: String, sparing spared: UInt64?
+  ) throws(CheckpointError) {
     try Folder.sync(directory, calls)
     Folder.remove(beside)
     Folder.remove(path + Self.removedSuffix)
-    removeOld(before: path)
+    removeOld(before: path, sparing: spared)
   }
 
   /// Keeps two servers from writing, and cleaning up, in one directory.
@@ -101,17 +103,22 @@ extension CheckpointStore {
   ///
   /// What cannot be removed now is tried again after the next write: the checkpoint is written,
   /// and that is what the caller asked for.
-  private func removeOld(before path: String) {
+  ///
+  /// - Parameters:
+  ///   - path: what was written last.
+  ///   - spared: the step of one that stays, because somebody may yet go back to it.
+  package func removeOld(before path: String, sparing spared: UInt64?) {
     guard let found = try? checkpoints(), let own = found.firstIndex(where: { $0.path == path })
     else { return }
     func isComplete(_ path: String) -> Bool { (try? Checkpoint(path: path, verify: false)) != nil }
     var kept = found[..<own].count { isComplete($0.path) } + 1
     let best = best
-    for (_, older) in found[(own + 1)...] where older != best {
+    for (steps, older) in found[(own + 1)...] where older != best {
       if kept < keep {
         if isComplete(older) { kept += 1 }
         continue
       }
+      guard steps != spared else { continue }
       // Renamed first, so that a half removed one is never taken for a checkpoint.
       let aside = older + Self.removedSuffix
       guard calls.rename(older, aside) == 0 else { continue }

@@ -6,6 +6,7 @@ import Network
 import Tensors
 import Testing
 import Training
+import Transport
 
 @testable import Nodes
 
@@ -23,11 +24,11 @@ struct CheckpointWriterTests {
 
   private var checkpoints: String { folder + "/checkpoints" }
 
-  private func writer(diskIsFull: @escaping @Sendable () -> Bool = { false }) throws
-    -> CheckpointWriter
-  {
+  private func writer(
+    keep: Int = 2, diskIsFull: @escaping @Sendable () -> Bool = { false }
+  ) throws -> CheckpointWriter {
     try CheckpointWriter(
-      CheckpointStore(directory: checkpoints, keep: 2, diskIsFull: diskIsFull), network
+      CheckpointStore(directory: checkpoints, keep: keep, diskIsFull: diskIsFull), network
     ) { steps in
       CheckpointManifest(
         run: "0123456789abcdef", software: "crosscut", network: "tiny", steps: steps, epoch: 1,
@@ -69,6 +70,41 @@ struct CheckpointWriterTests {
     #expect(try Checkpoint(path: path).manifest.steps == 7)
     #expect(FileManager.default.fileExists(atPath: checkpoints + "/best/full"))
     #expect(try model(writer).allSatisfy { $0 == 1 })
+  }
+
+  /// Writes one as in the middle of a run, and waits for its report.
+  private func write(_ steps: UInt64, _ writer: CheckpointWriter) throws -> String {
+    writer.begin(steps: steps)
+    put(1, velocity: false, writer)
+    put(2, velocity: true, writer)
+    writer.finish(steps: steps)
+    return try #require(writer.reports.take()).result.get()
+  }
+
+  private var steps: [UInt64] {
+    CheckpointStore(directory: checkpoints, keep: 9).list().map(\.steps)
+  }
+
+  @Test func `what the run may go back to stays until it knows of the next`() throws {
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let writer = try writer(keep: 1)
+    defer { writer.stop() }
+    writer.spare(100, since: try write(100, writer))
+    let second = try write(200, writer)
+    // The run hears of it only now.
+    #expect(steps == [200, 100])
+    writer.spare(200, since: second)
+    #expect(writer.beginNow() == nil)
+    #expect(steps == [200])
+    // One that has gone back meanwhile does without the newer one.
+    let third = try write(300, writer)
+    writer.spare(200, since: third)
+    #expect(writer.beginNow() == nil)
+    #expect(steps == [300, 200])
+    put(1, velocity: false, writer)
+    put(2, velocity: true, writer)
+    _ = try writer.finishNow(steps: 400).get()
+    #expect(steps == [400])
   }
 
   @Test func `without room for the velocities there is a model, and no checkpoint`() throws {
