@@ -101,8 +101,13 @@ extension ParameterHolder {
 
   /// What it waits for while no turn is under way, or while there is nobody to have one with.
   var needBetweenTurns: Need {
-    guard gate.view != nil, let program else { return Need(.member(.server), "the next view") }
+    if let restoring {
+      let what = "\(Self.holding) of the checkpoint after \(restoring.steps) steps"
+      return Need(.member(.server), what)
+    }
+    guard let view = gate.view, let program else { return Need(.member(.server), "the next view") }
     if isIdle, isHandingIn { return Need(.own("compute thread"), Self.holding) }
+    if isIdle, !view.isFinal { return Need(.member(.server), "the next view") }
     return isIdle || turn >= program.count
       ? Need(.member(.server), "the end of the run")
       : Need(.member(.server), "a view with workers")

@@ -83,4 +83,22 @@ import Testing
     _ = scene.enter(Fixture.view(2))
     #expect(scene.drained() == [])
   }
+
+  @Test func `what it says that it waits for while it is given slices is what it waits for`() {
+    var scene = FCScene()
+    _ = scene.enter(Fixture.view())
+    _ = scene.receive(.restore(Restore(transfer: 3, steps: 5, isInitial: false)))
+    #expect(scene.waits == ["server: its slices of the checkpoint after 5 steps"])
+    let slice = Slice(
+      transfer: 3, number: 0, part: .value, key: 0, firstRow: 0, rows: 1, firstColumn: 0,
+      columns: 2, isLast: true)
+    _ = scene.receive(.slice(slice), frames: [Fixture.floats(2)])
+    #expect(scene.waits == ["server: the next view"])
+    _ = scene.enter(Fixture.view(2, resumeTurn: 7, isFinal: true)) + scene.finishAll()
+    #expect(scene.waits == ["server: the end of the run"])
+    // So too one that has been in no view.
+    var fresh = FCScene()
+    _ = fresh.receive(.restore(Restore(transfer: 1, steps: 5, isInitial: false)))
+    #expect(fresh.waits == ["server: its slices of the checkpoint after 5 steps"])
+  }
 }
