@@ -25,8 +25,10 @@ extension ServerCore {
     }
     // One that takes over parameters holds nothing that the checkpoint does not.
     guard state == .running || state == .paused, record.state == .active else {
-      if case .ending = state { return }
-      return release(record, reason, now, &out)
+      guard case .ending = state else { return release(record, reason, now, &out) }
+      // Its slices are for the model. The end may be taken back: then it is to go all the same.
+      departing[record.node] = Departure(steps: committedSteps)
+      return
     }
     guard departing[record.node] == nil else { return }
     departing[record.node] = Departure(steps: committedSteps)

@@ -177,4 +177,22 @@ import Testing
     #expect(Self.isReleased(said, 1), "\(said)")
     #expect(!Self.isReleased(said, 2), "\(said)")
   }
+
+  @Test func `who asked in an end that was taken back is let go`() {
+    var plan = Fixture.plan(steps: 1, evaluation: .never)
+    plan.checkpointEvery = 100
+    var scene = ServerScene.started(plan)
+    _ = scene.train(turn: 0) + scene.report(from: 3, turn: 0) + scene.report(from: 4, turn: 0)
+    _ = scene.finishAll()
+    guard case .ending = scene.core.state else {
+      Issue.record("\(scene.core.state)")
+      return
+    }
+    // Its slices are for the model: it goes with the run.
+    #expect(scene.leave(3) == [])
+    let said = scene.loseConnection(4)
+    #expect(said.contains("roll back to 0 steps"), "\(said)")
+    #expect(Self.isReleased(said), "\(said)")
+    #expect(scene.core.departing.isEmpty)
+  }
 }
