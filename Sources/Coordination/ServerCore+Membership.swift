@@ -132,7 +132,7 @@ extension ServerCore {
         openView(now, &out)
       }
     case .paused:
-      if isWhole, canCompute(atLeast: plan.minimumWorkers) {
+      if isWhole, isDone || canCompute(atLeast: plan.minimumWorkers) {
         openView(now, &out)
       }
     case .running, .ending, .farewell, .over:
@@ -175,8 +175,7 @@ extension ServerCore {
   /// Numbers a new view of everybody who is ready and starts it at the first uncommitted turn; a
   /// view without workers is a pause.
   mutating func openView(_ now: Microseconds, _ out: inout [Directive]) {
-    guard let dataset, let program else { return }
-    let isDone = turn >= program.count
+    guard let dataset else { return }
     let done = Stop(outcome: .finished, reason: "all steps done")
     // Nobody is needed for another turn, even if nobody is left.
     if view != nil, isDone { return end(done, now, &out) }

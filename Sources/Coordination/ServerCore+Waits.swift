@@ -22,8 +22,8 @@ extension ServerCore {
         + missing(.shard, of: plan.shardsWanted)
     case .paused where rescue != nil: return rescueNeeds
     case .paused:
-      return missingWorkers(of: plan.minimumWorkers) + missing(.fc, of: plan.fcNodesWanted)
-        + missing(.shard, of: plan.shardsWanted)
+      return (isDone ? [] : missingWorkers(of: plan.minimumWorkers))
+        + missing(.fc, of: plan.fcNodesWanted) + missing(.shard, of: plan.shardsWanted)
     case .running: return turnNeeds + busy
     case .ending:
       let needs = (view?.parameterHolders ?? []).filter { !hasHandedIn($0.node) }.map {

@@ -211,6 +211,9 @@ package struct ServerCore: Sendable {
   /// Optimizer steps committed so far.
   package var committedSteps: UInt64 { program?.version(at: turn) ?? 0 }
 
+  /// Whether every turn is committed: then nobody is needed but for his slices.
+  var isDone: Bool { program.map { turn >= $0.count } ?? false }
+
   /// Takes one event at time `now` and says what to do about it.
   package mutating func handle(_ event: Event, now: Microseconds) -> [Directive] {
     guard state != .over else { return [] }

@@ -272,4 +272,28 @@ import Testing
     #expect(said == ["exit, finished: all steps done"])
     #expect(scene.notes.last == "no goodbye from fc 0, fc 1")
   }
+
+  @Test func `a run whose steps are all done needs no workers to end after a loss`() {
+    var plan = Fixture.plan(steps: 1, evaluation: .never)
+    plan.mirrorsFC = true
+    plan.checkpointEvery = 100
+    var scene = ServerScene.started(plan)
+    _ = scene.train(turn: 0)
+    for node in 3...4 { _ = scene.receive(.applied(Applied(turn: 0)), from: node) }
+    _ = scene.wait(milliseconds: 1001)
+    guard case .ending = scene.core.state else {
+      Issue.record("\(scene.core.state)")
+      return
+    }
+    // An fc node dies before it has handed in, and the workers have nothing to stay for.
+    _ = scene.loseConnection(4)
+    #expect(scene.core.rescue != nil)
+    _ = scene.slice(from: 3, transfer: 1) + scene.slice(from: 3, transfer: 2)
+    _ = scene.checkpointed(steps: 1) + scene.leave(1) + scene.leave(2)
+    #expect(scene.core.membership.ranked(.worker).isEmpty)
+    #expect(scene.waits == ["fc 0: to be ready", "1 more fc node: to join"])
+    _ = scene.join(.fc) + scene.beat(5) + scene.finishAll()
+    let said = scene.beat(3, restored: 3) + scene.beat(5, restored: 3)
+    #expect(said == [3, 5].map { "view 3 (final) at turn 1 -> node \($0)" })
+  }
 }
