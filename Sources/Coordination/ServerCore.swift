@@ -237,6 +237,12 @@ package struct ServerCore: Sendable {
       guard plan.makesCheckpoints, steps == committedSteps, steps != checkpointSteps, let program,
         turn < program.count
       else { break }
+      if let earlier = collecting?.steps, earlier != steps {
+        out.append(
+          .note(
+            "the parameters after \(steps) steps, the best so far, are not kept: the checkpoint "
+              + "after \(earlier) steps is still being written"))
+      }
       beginCheckpoint(now, &out)
     case .stop(let reason):
       end(Stop(outcome: .interrupted, reason: reason), now, &out)

@@ -73,4 +73,18 @@ import Testing
     _ = without.train(turn: 0)
     #expect(without.foundBest(steps: 1) == [])
   }
+
+  @Test func `the best parameters that a slow disk leaves no time for are told of`() {
+    var scene = ServerScene.started(plan(every: 1, interval: 0))
+    _ = scene.train(turn: 0)
+    _ =
+      scene.slice(from: 3, transfer: 1, columns: 4) + scene.slice(from: 4, transfer: 1, columns: 4)
+    _ = scene.train(turn: 1)
+    _ = scene.evaluate(turn: 2, examples: 4) + scene.evaluate(turn: 3, examples: 4)
+    #expect(scene.foundBest(steps: 2) == [])
+    #expect(
+      scene.notes.last
+        == "the parameters after 2 steps, the best so far, are not kept: the checkpoint after "
+        + "1 steps is still being written")
+  }
 }
