@@ -112,6 +112,7 @@ extension ServerCore {
     let record = CommitRecord(turn: turn, kind: kind, view: view.number, shares: shares)
     lastCommit = record
     skippedTurns = 0
+    faults = [:]
     out.append(.committed(record))
     turn += 1
     lastProgress = now

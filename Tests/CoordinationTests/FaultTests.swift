@@ -174,4 +174,13 @@ import Testing
     _ = scene.enter(Fixture.view(4, resumeTurn: 2, skipped: 1))
     #expect(scene.core.appliedSteps == 2)
   }
+
+  @Test func `a fault of a turn that is committed nevertheless is none of the next`() {
+    var scene = ServerScene.started(plan(.skip))
+    let report = Report(turn: 0, subBatch: 0, lossSum: .nan, examples: 4)
+    _ = scene.receive(.report(report), frames: [Fixture.integers(4)], from: 3)
+    #expect(scene.train(turn: 0).contains("committed turn 0"))
+    #expect(scene.wait(milliseconds: 600) == [])
+    #expect(scene.core.turn == 1)
+  }
 }
