@@ -1,5 +1,6 @@
 import Configuration
 import Glibc
+import Messages
 import Observability
 
 /// Deaths of a cluster's processes, and others in their place.
@@ -58,7 +59,7 @@ extension LocalCluster {
         continue
       }
       let name = members[index].process.name
-      if configuration.cluster.fcLoss == .recut, hasBegun {
+      if configuration.cluster.fcLoss == .recut, hasBegun, hasOtherFC(than: index) {
         // Its slice is with the others by then: only a worker is to come back.
         if name.hasPrefix("fc") { continue }
         members[index].arguments.removeAll { $0 == Self.withFC }
@@ -96,6 +97,13 @@ extension LocalCluster {
   /// Says, the first time, that a process cannot be started: the others go on meanwhile.
   private func tell(_ isNews: Bool, _ error: NodeError, _ report: (Report) -> Void) {
     if isNews { report(.note("\(error); it is tried again every second")) }
+  }
+
+  /// Whether there is somebody to share the FC layers if a member dies.
+  private func hasOtherFC(than index: Int) -> Bool {
+    members.indices.contains {
+      $0 != index && members[$0].roles.contains(.fc) && members[$0].process.poll() == nil
+    }
   }
 
   /// Whether the run cannot go on without a member that is not started again.

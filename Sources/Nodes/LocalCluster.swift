@@ -1,5 +1,6 @@
 package import Configuration
 import Glibc
+import Messages
 package import Observability
 import Transport
 
@@ -79,6 +80,18 @@ package final class LocalCluster {
     var deaths = DeathCount()
     /// Whether somebody has been told that it is not started again.
     var isGivenUp = false
+    /// What it is in the run, also before and after its life.
+    var roles: Set<Role> {
+      var roles: Set<Role> = []
+      if process.name.hasPrefix("worker") { roles.insert(.worker) }
+      if process.name.hasPrefix("fc") || arguments.contains(LocalCluster.withFC) {
+        roles.insert(.fc)
+      }
+      if process.name.hasPrefix("shard") || arguments.contains(LocalCluster.withShard) {
+        roles.insert(.shard)
+      }
+      return roles
+    }
   }
 
   /// - Parameters:
