@@ -110,11 +110,11 @@ extension LocalCluster {
   private func isNeeded(_ index: Int, _ latest: StatusRecord) -> Bool {
     let others = members.indices.filter { $0 != index }
     let hasWorker = others.contains {
-      members[$0].process.name.hasPrefix("worker") && members[$0].process.poll() == nil
+      members[$0].process.name.hasPrefix("worker") && !members[$0].isLost
     }
     guard hasWorker, hasBegun else { return latest.state == .gathering || !hasWorker }
     // It may wait for others that are on their way, who have died since or with the server.
-    return latest.state == .gathering && serverDeaths.isSettled()
+    return vainWait.isLong(for: members[index].roles) && serverDeaths.isSettled()
       && others.allSatisfy { members[$0].deaths.isSettled() }
   }
 

@@ -45,6 +45,8 @@ package final class LocalCluster {
   var members: [Supervised] = []
   /// What the server said last.
   var latest: StatusRecord?
+  /// Whether the run waits for those who do not come.
+  var vainWait: VainWait
   /// The orderly end, once it is under way.
   var ending: OrderlyEnd?
   /// Whether the server is being waited for.
@@ -80,6 +82,9 @@ package final class LocalCluster {
     var deaths = DeathCount()
     /// Whether somebody has been told that it is not started again.
     var isGivenUp = false
+    /// Whether it has ended, and nobody starts it again.
+    var isLost: Bool { deaths.hasGivenUp || process.end == .exited(0) }
+
     /// What it is in the run, also before and after its life.
     var roles: Set<Role> {
       var roles: Set<Role> = []
@@ -115,6 +120,7 @@ package final class LocalCluster {
     self.resume = resume
     self.goesOn = goesOn
     self.configuration = configuration
+    vainWait = VainWait(configuration.cluster)
     self.directory = directory
     ledgerBefore = directory.ledgerLength
     self.signals = signals
@@ -175,6 +181,7 @@ package final class LocalCluster {
   private func take(_ record: StatusRecord, _ report: (Report) -> Void) {
     latest = record
     answers += 1
+    vainWait.take(record)
     ending?.answered()
     if record.view > 0 { isKnownToHaveBegun = true }
     report(.status(record))

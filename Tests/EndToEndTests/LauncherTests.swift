@@ -136,10 +136,8 @@ struct LauncherTests {
     cluster.expectNoOrphans(server)
   }
 
-  @Test func `a worker that dies at once each time is given up, and the run goes on`() throws {
-    let program = try cluster.train(Self.endless)
-    let server = try cluster.address()
-    _ = try cluster.reach(step: 5, at: server)
+  /// Kills worker-1 as soon as it is there, until nobody starts it again.
+  private func giveUpWorker(_ program: Program) {
     var killed: Set<Int32> = []
     let isGivenUp = eventually {
       if let worker = cluster.process("worker-1"), killed.insert(worker).inserted {
@@ -149,6 +147,13 @@ struct LauncherTests {
     }
     #expect(isGivenUp, "\(program.output)")
     #expect(killed.count >= 6)
+  }
+
+  @Test func `a worker that dies at once each time is given up, and the run goes on`() throws {
+    let program = try cluster.train(Self.endless)
+    let server = try cluster.address()
+    _ = try cluster.reach(step: 5, at: server)
+    giveUpWorker(program)
     // Longer than the life that shows that a process works: there is no event to wait for.
     poll(nil, 0, 6000)
     let record = try cluster.reach(step: 10, at: server)
@@ -158,6 +163,46 @@ struct LauncherTests {
       $0.contains("worker-1 is not started again")
     }
     #expect(said == 1, "\(program.output)")
+    program.send(SIGINT)
+    #expect(program.finish() == 0, "\(program.output)")
+    cluster.expectNoOrphans(server)
+  }
+
+  @Test func `a server that dies after a worker was given up goes on without it`() throws {
+    let program = try cluster.train(
+      Self.endless + [
+        "--set", "cluster.progressTimeoutSeconds=5", "--set", "checkpoint.everySteps=100",
+      ])
+    let server = try cluster.address()
+    _ = try cluster.reach(step: 5, at: server)
+    giveUpWorker(program)
+    let before = try cluster.reach(step: 200, at: server)
+    kill(try #require(cluster.serverProcess()), SIGKILL)
+    #expect(eventually { program.output.contains("server started again") }, "\(program.output)")
+    #expect(
+      eventually { log("server").contains(": the run goes on with 1 worker") }, "\(log("server"))")
+    _ = try cluster.reach(step: before.step + 50, at: server)
+    program.send(SIGINT)
+    #expect(program.finish() == 0, "\(program.output)")
+    cluster.expectNoOrphans(server)
+  }
+
+  @Test func `a pause of others does not end a run in which a worker was given up`() throws {
+    let program = try cluster.train(
+      Self.endless + TinyCluster.noticesSilence + ["--set", "checkpoint.everySteps=100"])
+    let server = try cluster.address()
+    _ = try cluster.reach(step: 5, at: server)
+    giveUpWorker(program)
+    // After a minute nobody is taken for one that is still on its way: there is no event to wait for.
+    poll(nil, 0, 61_000)
+    let before = try cluster.reach(step: 200, at: server)
+    let node = try #require(before.nodes.first { "\($0.name)" == "fc 0" })
+    #expect(kill(node.processID, SIGSTOP) == 0)
+    #expect(eventually { log("server").contains("fc 0 is gone: silent for") }, "\(log("server"))")
+    // The launcher has asked for the status meanwhile, and more than once.
+    poll(nil, 0, 2000)
+    kill(node.processID, SIGCONT)
+    _ = try cluster.reach(step: before.step + 50, at: server)
     program.send(SIGINT)
     #expect(program.finish() == 0, "\(program.output)")
     cluster.expectNoOrphans(server)
