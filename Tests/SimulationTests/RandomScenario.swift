@@ -17,6 +17,9 @@ struct RandomScenario: CustomStringConvertible {
     case sharded
     /// FC nodes whose slices are mirrored, and which die more often.
     case mirrored
+    /// FC nodes that are left share the layers when one is lost; some runs pause below more workers
+    /// than one, have several parameter servers, or mirrors.
+    case recut
   }
 
   /// - Parameters:
@@ -94,6 +97,7 @@ struct RandomScenario: CustomStringConvertible {
     options.schedule.updatesEachSubBatch = oneIn(2)
     self.options = options
     if variant == .mirrored { mirror(span: span) }
+    if variant == .recut { recut(span: span) }
     if isHarsh {
       addHardship(span: span)
       addFreezes(span: span)
@@ -133,6 +137,35 @@ struct RandomScenario: CustomStringConvertible {
       options.faults.append((Microseconds(below(span)), fault))
       options.faults.append((Microseconds(below(2 * span)), .add(.fc)))
     }
+  }
+
+  private mutating func recut(span: Int) {
+    var random = RandomSequence(RandomStream(seed: seed, purpose: .simulation, first: 7))
+    func below(_ bound: Int) -> Int { Int(RandomStream.below(UInt32(bound), random.nextWord())) }
+    options.recutsOnLoss = true
+    options.fcNodes = 2 + below(2)
+    options.mirrorsFC = below(2) == 0
+    options.minimumWorkers = 1 + below(options.workers)
+    options.checkpointEvery = UInt64(1 + below(6))
+    options.shards = 1 + below(3) * below(2)
+    for _ in 0..<below(4) {
+      let isShard = options.shards > 1 && below(2) == 0
+      let node =
+        isShard
+        ? NodeName(.shard, 1 + below(options.shards - 1)) : NodeName(.fc, below(options.fcNodes))
+      // At the same time, where a host vanishes with both, or not.
+      let time = Microseconds(below(span))
+      let fault: SimulatedCluster.Fault =
+        below(4) == 0 ? .leave(node) : .kill(node, connectionCloses: below(3) > 0)
+      options.faults.append((time, fault))
+      let second = NodeName(.fc, below(options.fcNodes))
+      if below(4) == 0 {
+        options.faults.append((time + delay(below(3)), .kill(second, connectionCloses: true)))
+      }
+      if isShard { options.faults.append((Microseconds(below(2 * span)), .add(.shard))) }
+    }
+    for _ in 0..<4 where options.shards > 1 { options.faults.append((Self.late, .add(.shard))) }
+    func delay(_ kind: Int) -> Microseconds { [0, 5000, 60_000][kind] }
   }
 
   /// Drawn from a sequence of its own: a seed that is known for something stays what it was.
@@ -188,7 +221,7 @@ struct RandomScenario: CustomStringConvertible {
 
   var description: String {
     """
-    CROSSCUT_SIMULATION_SEED=\(seed): \(options.workers) workers, \(options.fcNodes) fc nodes\(options.mirrorsFC ? ", mirrored" : ""), \(options.shards) shards, \
+    CROSSCUT_SIMULATION_SEED=\(seed): \(options.workers) workers, \(options.fcNodes) fc nodes\(options.mirrorsFC ? ", mirrored" : "")\(options.recutsOnLoss ? ", cut anew" : ""), at least \(options.minimumWorkers) workers, \(options.shards) shards, \
     \(options.steps) steps of \(options.globalBatch), evaluation of \
     \(options.evaluationExamples) every \(options.evaluateEvery), delays up to \
     \(options.maximumDelay) us, \(options.schedule.subBatches) sub-batches \
@@ -243,8 +276,11 @@ struct RandomScenario: CustomStringConvertible {
     _ = attempt { $0.preparation.first = 0 }
     _ = attempt { $0.preparation.later = 0 }
     _ = attempt { $0.mirrorsFC = false }
+    _ = attempt { $0.minimumWorkers = 1 }
     _ = attempt { $0.evaluationExamples = 0 }
-    while smallest.options.workers > 1, attempt({ $0.workers -= 1 }) {}
+    while smallest.options.workers > smallest.options.minimumWorkers,
+      attempt({ $0.workers -= 1 })
+    {}
     while smallest.options.steps > 1, attempt({ $0.steps -= 1 }) {}
     return smallest
   }

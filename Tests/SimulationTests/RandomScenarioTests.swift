@@ -95,6 +95,7 @@ struct RandomScenarioTests {
     #expect(happened.faults > 2 * Int(count), "\(happened)")
     #expect(tally.culprits > Int(count) / 20)
     #expect(happened.serverDeaths > Int(count) / 10)
+    #expect(happened.recuts > (variant == .recut ? Int(count) / 5 : -1), "\(happened)")
     for (kind, times) in [
       ("kills", happened.kills), ("hangs", happened.hangs), ("break-downs", happened.breakDowns),
       ("leaves", happened.leaves), ("joins", happened.joins), ("full disks", happened.fullDisks),

@@ -50,6 +50,8 @@ extension SimulatedCluster {
     var leaves = 0
     var joins = 0
     var serverDeaths = 0
+    /// Times that the FC layers were cut anew.
+    var recuts = 0
     var freezes = 0
     /// Ends that an operator asked for.
     var stops = 0
@@ -75,7 +77,7 @@ extension SimulatedCluster {
       for count in [
         \Happened.kills, \.resets, \.hangs, \.breakDowns, \.leaves, \.joins, \.serverDeaths,
         \.freezes, \.stops, \.blackouts, \.cuts, \.fullDisks, \.lostMessages, \.doubledMessages,
-        \.delayedMessages,
+        \.delayedMessages, \.recuts,
       ] { sum[keyPath: count] += right[keyPath: count] }
       return sum
     }

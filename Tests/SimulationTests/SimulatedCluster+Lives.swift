@@ -42,6 +42,18 @@ extension SimulatedCluster {
     return isServers
   }
 
+  /// The server's life is over: another one follows at once, of a run with fewer FC nodes.
+  mutating func recut(among count: Int) {
+    happened.recuts += 1
+    if !options.recutsOnLoss || count >= plan.fcNodesWanted || count < 1 {
+      violations.append("\(now) \(plan.fcNodesWanted) fc nodes, cut anew among \(count)")
+    }
+    server.alive = false
+    cutLinks(from: .server)
+    plan = Self.plan(options, network, fcNodes: count)
+    schedule(after: delay(20_000), .revive)
+  }
+
   /// The server is started again, from what is on its disk, with a run number of its own. Members
   /// notice by and by and join it anew; those whose computation hangs do not.
   mutating func revive() {
@@ -57,8 +69,9 @@ extension SimulatedCluster {
       cutLinks(from: id)
     }
     server = SimulatedNode(
-      server: ServerCore(plan: plan, identity: life, resumeSteps: steps, now: now), model, facts,
-      disk)
+      server: ServerCore(
+        plan: plan, identity: life, resumeSteps: steps, goesOn: !commits.isEmpty, now: now), model,
+      facts, disk)
     server.bug = bug
     nodes = [.server: server]
     faulty = [:]

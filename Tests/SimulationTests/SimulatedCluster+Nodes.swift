@@ -103,7 +103,7 @@ extension SimulatedCluster {
       evaluations.append((step, tally))
       if options.keepsBest { best = step }
     case .note(let text): notes.append("\(now) server: \(text)")
-    case .recut(let count): violations.append("recut among \(count), which nobody asked for")
+    case .recut(let count): recut(among: count)
     case .exit(let stop): exit = stop
     }
   }

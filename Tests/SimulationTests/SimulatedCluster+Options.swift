@@ -1,5 +1,6 @@
 import Coordination
 import Messages
+import Network
 
 extension SimulatedCluster {
   struct Options {
@@ -9,6 +10,10 @@ extension SimulatedCluster {
     var shards = 1
     /// Whether each FC node's slice is kept by the next one too.
     var mirrorsFC = false
+    /// Whether the FC nodes that are left share the layers when one is lost.
+    var recutsOnLoss = false
+    /// With fewer workers the run pauses.
+    var minimumWorkers = 1
     var steps: UInt64 = 5
     var globalBatch = 7
     var evaluateEvery: UInt64 = 2
@@ -33,6 +38,29 @@ extension SimulatedCluster {
     var onFault = RunPlan.FaultPolicy.stop
     /// (time, what), in any order.
     var faults: [(Microseconds, Fault)] = []
+  }
+
+  /// A run of `fcNodes` FC nodes: after a loss there may be fewer than at first.
+  static func plan(_ options: Options, _ network: NetworkPlan, fcNodes: Int) -> RunPlan {
+    let cut = DenseCut(network, nodes: fcNodes)
+    let chunks = ChunkTable(stages: network.stages, maximumElements: 4)
+    var timing = RunPlan.Timing()
+    timing.progressTimeout = 5000
+    var plan = RunPlan(
+      globalBatch: options.globalBatch, workersWanted: options.workers, fcNodesWanted: fcNodes,
+      chunks: chunks, featureSlices: cut.featureSlices,
+      trainingSegments: cut.segmentCount(training: true),
+      evaluationSegments: cut.segmentCount(training: false), length: .steps(options.steps),
+      evaluation: .everySteps(options.evaluateEvery), timing: timing)
+    plan.checkpointEvery = options.checkpointEvery
+    plan.schedule = options.schedule
+    plan.shards = ShardMap(chunks, count: options.shards)
+    plan.onFault = options.onFault
+    // The last one has no other to keep its slice too.
+    plan.mirrorsFC = options.mirrorsFC && fcNodes > 1
+    plan.recutsOnLoss = options.recutsOnLoss
+    plan.minimumWorkers = options.minimumWorkers
+    return plan
   }
 
   /// The longest that processes take to open data and plan memory after their welcome; 0 for none.

@@ -69,7 +69,7 @@ extension SimulatedCluster {
         now: now)
     case .fc, .server, .observer:
       var sizes = Array(
-        repeating: Array(repeating: 4, count: options.fcNodes),
+        repeating: Array(repeating: 4, count: plan.fcNodesWanted),
         count: plan.trainingSegments - 1)
       if plan.mirrorsFC { sizes.append(plan.featureSlices.ranges.map { 4 * $0.count }) }
       node.fc = FCCore(

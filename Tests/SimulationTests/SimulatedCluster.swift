@@ -44,7 +44,9 @@ struct SimulatedCluster {
 
   let options: Options
   let model: ToyModel
-  let plan: RunPlan
+  let network: NetworkPlan
+  /// Of the server's present life.
+  var plan: RunPlan
   let facts: DatasetFacts
   /// The server's present life, and what outlives it.
   var server: SimulatedNode
@@ -113,24 +115,11 @@ struct SimulatedCluster {
     do { network = try NetworkPlan(input: Shape(1, 3, 3), layers: spec) } catch {
       preconditionFailure("\(error)")
     }
-    let cut = DenseCut(network, nodes: options.fcNodes)
-    let chunks = ChunkTable(stages: network.stages, maximumElements: 4)
-    var timing = RunPlan.Timing()
-    timing.progressTimeout = 5000
-    var plan = RunPlan(
-      globalBatch: options.globalBatch, workersWanted: options.workers,
-      fcNodesWanted: options.fcNodes, chunks: chunks, featureSlices: cut.featureSlices,
-      trainingSegments: cut.segmentCount(training: true),
-      evaluationSegments: cut.segmentCount(training: false), length: .steps(options.steps),
-      evaluation: .everySteps(options.evaluateEvery), timing: timing)
-    plan.checkpointEvery = options.checkpointEvery
-    plan.schedule = options.schedule
-    plan.shards = ShardMap(chunks, count: options.shards)
-    plan.onFault = options.onFault
-    plan.mirrorsFC = options.mirrorsFC
+    let plan = Self.plan(options, network, fcNodes: options.fcNodes)
+    self.network = network
     self.plan = plan
     model = ToyModel(
-      columns: network.features, chunkSizes: chunks.chunks.map(\.range.count),
+      columns: network.features, chunkSizes: plan.chunks.chunks.map(\.range.count),
       globalBatch: options.globalBatch)
     facts = DatasetFacts(
       trainingExamples: 50, evaluationExamples: options.evaluationExamples, fingerprint: 1)
