@@ -61,6 +61,8 @@ enum PlantedBug: String, CaseIterable {
   case shardForgetsToCommit
   /// A server shard forgets what the first worker pushes in a view that runs a turn again.
   case shardForgetsPushes
+  /// The server forgets that the FC layers were to be cut anew when a shard dies too.
+  case forgetsToRecut
 }
 
 extension PlantedBug {
@@ -71,6 +73,7 @@ extension PlantedBug {
     case .shardCountsTwice, .shardReleasesEarly, .shardForgetsToCommit,
       .shardForgetsPushes:
       .sharded
+    case .forgetsToRecut: .recut
     default: .plain
     }
   }
@@ -211,6 +214,12 @@ extension SimulatedCluster {
       for node in core.membership.records.keys {
         core.membership.update(node) { $0.hasBeenReady = true }
       }
+      server.server = core
+    }
+    if bug == .forgetsToRecut, case .connectionLost(let node) = event,
+      core.membership[node]?.name.role == .shard
+    {
+      core.rescue = nil
       server.server = core
     }
     guard core.state == .running else { return }

@@ -147,25 +147,26 @@ struct RandomScenario: CustomStringConvertible {
     options.mirrorsFC = below(2) == 0
     options.minimumWorkers = 1 + below(options.workers)
     options.checkpointEvery = UInt64(1 + below(6))
-    options.shards = 1 + below(3) * below(2)
-    for _ in 0..<below(4) {
-      let isShard = options.shards > 1 && below(2) == 0
-      let node =
-        isShard
+    options.shards = 1 + below(3)
+    func anybody(_ role: Role) -> NodeName {
+      role == .shard && options.shards > 1
         ? NodeName(.shard, 1 + below(options.shards - 1)) : NodeName(.fc, below(options.fcNodes))
-      // At the same time, where a host vanishes with both, or not.
+    }
+    for _ in 0..<below(4) {
       let time = Microseconds(below(span))
+      let node = anybody(below(3) == 0 ? .shard : .fc)
       let fault: SimulatedCluster.Fault =
         below(4) == 0 ? .leave(node) : .kill(node, connectionCloses: below(3) > 0)
       options.faults.append((time, fault))
-      let second = NodeName(.fc, below(options.fcNodes))
-      if below(4) == 0 {
-        options.faults.append((time + delay(below(3)), .kill(second, connectionCloses: true)))
+      // A host that vanishes may have had another.
+      if below(2) == 0 {
+        let other = anybody(below(2) == 0 ? .shard : .fc)
+        let later = Microseconds([0, 5000, 60_000][below(3)])
+        options.faults.append((time + later, .kill(other, connectionCloses: below(3) > 0)))
       }
-      if isShard { options.faults.append((Microseconds(below(2 * span)), .add(.shard))) }
+      options.faults.append((Microseconds(below(2 * span)), .add(.shard)))
     }
-    for _ in 0..<4 where options.shards > 1 { options.faults.append((Self.late, .add(.shard))) }
-    func delay(_ kind: Int) -> Microseconds { [0, 5000, 60_000][kind] }
+    for _ in 0..<4 { options.faults.append((Self.late, .add(.shard))) }
   }
 
   /// Drawn from a sequence of its own: a seed that is known for something stays what it was.

@@ -90,6 +90,7 @@ extension SimulatedCluster {
   mutating func apply(_ fault: Fault) {
     switch fault {
     case .add(let role):
+      guard role != .fc || !isLeftToTheOthers else { return }
       happened.joins += 1
       join(role, rank: -1)
     case .stop:
@@ -100,7 +101,9 @@ extension SimulatedCluster {
       happened.stops += 1
       if isUnderWay {
         stopRequested = true
-        if holderFaults.isEmpty { violations.append("had to be given up: \(serverCore.state)") }
+        if holderFaults.isEmpty || waitsForNothing {
+          violations.append("had to be given up: \(serverCore.state)")
+        }
       }
       requestStop()
     case .blackout(let length, let probability):

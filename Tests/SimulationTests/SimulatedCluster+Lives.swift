@@ -54,6 +54,26 @@ extension SimulatedCluster {
     schedule(after: delay(20_000), .revive)
   }
 
+  private var able: [SimulatedNode] {
+    nodes.values.filter { $0.isRunning && !$0.hung && !$0.broken && $0.preparing == nil }
+  }
+
+  /// Whether the FC layers are cut anew rather than that somebody starts an FC node.
+  var isLeftToTheOthers: Bool {
+    options.recutsOnLoss && (serverCore.view != nil || !commits.isEmpty)
+      && nodes.values.contains { $0.isRunning && !$0.columns.isEmpty }
+  }
+
+  /// Whether the run stands still although those are there who could go on with it.
+  var waitsForNothing: Bool {
+    guard options.recutsOnLoss, !commits.isEmpty, !options.schedule.followsHolders,
+      serverCore.state == .gathering || serverCore.state == .paused
+    else { return false }
+    let able = able
+    return able.contains { $0.fc != nil } && able.count { $0.shard != nil } >= options.shards - 1
+      && able.count { $0.worker != nil } >= options.minimumWorkers
+  }
+
   /// The server is started again, from what is on its disk, with a run number of its own. Members
   /// notice by and by and join it anew; those whose computation hangs do not.
   mutating func revive() {
