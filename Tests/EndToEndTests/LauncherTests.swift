@@ -89,7 +89,7 @@ struct LauncherTests {
     _ = try cluster.reach(step: 5, at: server)
     let configuration = cluster.text("run/config.json")
     for more in [["--seed", "77"], ["--seed", "77", "--in-process"], ["--continue"]] {
-      let second = try cluster.train(more)
+      let second = try cluster.train(more + Self.endless)
       #expect(second.finish() == 1, "\(second.output)")
       #expect(second.output.contains("another crosscut train runs there"), "\(second.output)")
     }

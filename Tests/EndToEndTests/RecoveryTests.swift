@@ -149,18 +149,18 @@ struct RecoveryTests {
   /// Nobody is left to share its layers.
   @Test(arguments: [["--fc-nodes", "1"], [], ["--layout", "beside"]])
   func `with recut an fc node that dies as the last one is started again`(more: [String]) throws {
-    let program = try cluster.train(["--fc-loss", "recut"] + more + Self.gentle)
-    let server = try cluster.address()
-    let before = try cluster.catchUp(step: 150, at: server)
-    let nodes = before.nodes.filter { "\($0.name)".hasPrefix("fc") }
-    #expect(nodes.count == (more.contains("1") ? 1 : 2))
-    for node in nodes { kill(node.processID, SIGKILL) }
+    let running = try cluster.strike(at: 150, ["--fc-loss", "recut"] + more) { running in
+      let nodes = running.record.nodes.filter { "\($0.name)".hasPrefix("fc") }
+      #expect(nodes.count == (more.contains("1") ? 1 : 2))
+      for node in nodes { kill(node.processID, SIGKILL) }
+    }
+    let program = running.program
     #expect(program.finish() == 0, "\(program.output)")
     #expect(program.output.contains(/(fc|worker)-0 started again/), "\(program.output)")
     #expect(!program.output.contains("fc-1 started again"), "\(program.output)")
     #expect(log("server").contains("; 1 fc nodes; turn"), "\(log("server"))")
     try expectUndisturbed(within: 1e-5)
-    cluster.expectNoOrphans(server)
+    cluster.expectNoOrphans(running.server)
   }
 
   @Test func `a server that dies after a recut waits for no fc node that nobody starts`() throws {

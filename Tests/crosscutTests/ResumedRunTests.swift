@@ -11,6 +11,8 @@ import Training
 
   init() throws {
     directory = try RunDirectory(NSTemporaryDirectory() + "crosscut-resumed-\(UUID().uuidString)")
+    // A run's directory has one.
+    try "{}".write(toFile: directory.configuration, atomically: true, encoding: .utf8)
     try write(40)
   }
 
