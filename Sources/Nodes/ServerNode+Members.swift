@@ -67,4 +67,15 @@ extension ServerNode {
     homes = homes.filter { core.membership[$0.key] != nil }
     homes[node] = Home(link: link, caller: caller(link))
   }
+
+  /// Forgets a connection that is closed; a member's by which it hears is a member lost.
+  func lost(_ link: Hub.Link) {
+    // Parameters take the other connection until the next push comes.
+    bulkLinks = bulkLinks.filter { $0.value != link }
+    visitors = visitors.filter { $0.value != link }
+    complained.remove(link)
+    guard let node = controlLinks.first(where: { $0.value == link })?.key else { return }
+    handle(.connectionLost(node))
+    if controlLinks[node] == link { controlLinks[node] = nil }
+  }
 }

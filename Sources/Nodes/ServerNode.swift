@@ -56,7 +56,7 @@ package final class ServerNode {
   var trace: TraceCollection?
   /// A drill at the server itself, and when it begins.
   var pendingDrill: (drill: Drill, time: UInt64)?
-  private var pauses = PauseWatch()
+  var pauses = PauseWatch()
   /// Until when checkpoints fail for a drill, monotonic microseconds.
   let diskFullUntil = SharedNumber()
 
@@ -248,8 +248,6 @@ package final class ServerNode {
 
   /// One pass over everything that may have happened.
   private func turn() throws {
-    let present = MonotonicClock.now()
-    if let gap = pauses.look(present) { slept(gap) }
     for reason in commands.drain() {
       handle(.stop(reason: reason))
     }
@@ -323,91 +321,10 @@ package final class ServerNode {
     }
   }
 
-  /// The process did not run for so long.
-  private func slept(_ gap: Microseconds) {
-    handle(.slept(gap))
-    monitor.slept(gap)
-  }
-
   /// A second signal ends the process where it stands, as a kill would: its other threads may wait
   /// for a disk for ever. Nothing that is half written has its final name.
   private func endAtOnce(_ signal: String) -> Never {
     log.error("\(signal) again: ended at once, nothing more was saved")
     _exit(1)
-  }
-
-  private func lost(_ link: Hub.Link) {
-    // Parameters take the other connection until the next push comes.
-    bulkLinks = bulkLinks.filter { $0.value != link }
-    visitors = visitors.filter { $0.value != link }
-    complained.remove(link)
-    guard let node = controlLinks.first(where: { $0.value == link })?.key else { return }
-    handle(.connectionLost(node))
-    if controlLinks[node] == link { controlLinks[node] = nil }
-  }
-
-  // MARK: What comes in
-
-  private func receive(_ link: Hub.Link, _ parts: [Frame]) {
-    guard takesAnswers(link) else { return }
-    guard !isForKeyDesk(link, parts) else { return }
-    if Probe.isOne(parts) {
-      _ = hub.send(parts, to: link)
-      return
-    }
-    let message: Message
-    do throws(WireError) {
-      message = try WireCodec.decode(parts)
-    } catch {
-      broken(link, "\(error)")
-      if case .version = error { refuse(link, "\(error)") }
-      return
-    }
-    let header = message.header
-    switch message.body {
-    case .statusRequest:
-      return reply(to: link)
-    case .commandRequest(let command): return obey(command, link)
-    case .logRequest(let request): return reply(to: request, link)
-    case .join(let join):
-      if let known = core.membership.find(incarnation: header.incarnation),
-        !belongs(link, to: known.node)
-      {
-        return refuseImpostor(link, as: known)
-      }
-      visitors[header.incarnation] = link
-      guard join.softwareVersion == Version.text else {
-        return refuse(
-          link,
-          "it is crosscut \(join.softwareVersion), the server is \(Version.text): all nodes of a run"
-            + " need the same version")
-      }
-      noteCaller(link, incarnation: header.incarnation)
-    default:
-      guard header.run == identity.run else {
-        refuseOnce(link, "a message of run \(Version.runName(header.run)), which is not this one")
-        // A survivor of another run on this address: tell it, so that it does not wait for ever.
-        if case .heartbeat = message.body {
-          refuse(
-            link, "the server here runs \(Version.runName(identity.run)), not its run",
-            mayJoinAgain: true)
-        }
-        return
-      }
-      guard let record = core.membership[header.sender], record.incarnation == header.incarnation
-      else {
-        refuseOnce(link, "a message of \(header.sender), which is no member")
-        if case .heartbeat = message.body {
-          refuse(link, "it is no longer a member of the run", mayJoinAgain: true)
-        }
-        return
-      }
-      guard belongs(link, to: header.sender) else { return refuseImpostor(link, as: record) }
-      remember(link, of: message)
-      if takeAside(message) { return }
-      spans.note(message, from: header.sender, to: .server, isArrival: true, context.plan)
-    }
-    recorder?.note(.received, parts)
-    handle(.message(message))
   }
 }

@@ -44,6 +44,13 @@ import Testing
         telemetry: filled, waits: waits, heldGroups: heldGroups))
   }
 
+  /// A reason that has not been cut to its length.
+  private static var longRefusal: Refusal {
+    var refusal = Refusal(reason: "")
+    refusal.reason = String(repeating: "x", count: 4097)
+    return refusal
+  }
+
   /// What breaks the contract, and the field it is to be blamed on.
   private static let broken: [(field: String, body: Body, frames: [Frame])] = [
     ("activations.block.rows", activations(0, 0, 3), [labels]),
@@ -154,7 +161,7 @@ import Testing
     ),
     ("goodbye.frames", .goodbye, [labels]),
     ("welcome.frames", .welcome(Welcome(node: .server, rank: 0)), []),
-    ("refusal.reason", .refusal(Refusal(reason: String(repeating: "x", count: 4097))), []),
+    ("refusal.reason", .refusal(longRefusal), []),
     ("leave.reason", .leave(Leave(reason: "cut\0here")), []),
     (
       "join.preferred rank",

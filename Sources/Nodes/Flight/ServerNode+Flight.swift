@@ -4,8 +4,26 @@ import Messages
 extension ServerNode {
   /// Gives the core an event and carries out what it says.
   func handle(_ event: ServerCore.Event) {
+    take(event, now: noticePause())
+  }
+
+  /// Tells the core if the process did not run for a while. It may be stopped anywhere, also in the
+  /// middle of a turn: whatever is judged after that has to know of it.
+  ///
+  /// - Returns: the time up to which the process is known to have run.
+  @discardableResult
+  func noticePause() -> Microseconds {
+    let now = MonotonicClock.now()
+    if let gap = pauses.look(now) {
+      take(.slept(gap), now: now)
+      monitor.slept(gap)
+    }
+    return now
+  }
+
+  private func take(_ event: ServerCore.Event, now: Microseconds) {
     record(event)
-    carryOut(core.handle(event, now: MonotonicClock.now()))
+    carryOut(core.handle(event, now: now))
   }
 
   /// Notes an event in the flight recorder; messages are noted as they come.
