@@ -384,5 +384,9 @@ private func text(
   guard let string = String(validatingCString: pointer) else {
     throw .invalid(field: "\(field)", found: "not UTF-8")
   }
+  // Here, as what a message says of its own accord is cut to this.
+  guard string.utf8.count <= Limits.stringBytes else {
+    throw .invalid(field: "\(field)", found: "\(string.utf8.count) bytes")
+  }
   return string
 }
