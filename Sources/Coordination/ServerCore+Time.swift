@@ -39,6 +39,7 @@ extension ServerCore {
     lastProgress = later(lastProgress)
     lastStall = later(lastStall)
     gatheringSince = later(gatheringSince)
+    tooFewSince = tooFewSince.map(later)
     faultySince = later(faultySince)
     if let last = collecting?.lastPiece { collecting?.lastPiece = later(last) }
     if case .farewell(let stop, let deadline) = state {
@@ -55,9 +56,15 @@ extension ServerCore {
   /// may never come back. What it could go on with at any other time is enough after a while.
   private mutating func goOnWithFewer(_ now: Microseconds, _ out: inout [Directive]) {
     let patience = plan.timing.progressTimeout * 1000
-    guard state == .gathering, goesOn, now > gatheringSince + patience,
-      canCompute(atLeast: plan.minimumWorkers)
-    else { return }
+    guard state == .gathering, goesOn else { return }
+    guard canCompute(atLeast: plan.minimumWorkers) else {
+      tooFewSince = tooFewSince ?? now
+      return
+    }
+    // After so long without them, others may be on their way back as well.
+    if let since = tooFewSince, now > since + patience { gatheringSince = now }
+    tooFewSince = nil
+    guard now > gatheringSince + patience else { return }
     let waited = "nobody else has come for \((now - gatheringSince) / 1000) ms"
     if isWhole {
       let workers = Self.count(ready(.worker).count, "worker")

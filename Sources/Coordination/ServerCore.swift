@@ -162,6 +162,8 @@ package struct ServerCore: Sendable {
   /// been ready twice.
   var gatheringSince: Microseconds
   var mostGathered = 0
+  /// Since when there are fewer workers than the run may go on with.
+  var tooFewSince: Microseconds?
   var nextOperation: UInt64 = 0
   var outstanding: [OperationID: Pending] = [:]
   /// What FC nodes have found wrong with the turn, since when, and how many turns right before it

@@ -67,7 +67,9 @@ extension MemberSession {
   /// link that was accepted: whoever was dialed is answered over that, once it is there. It may never
   /// be where only one of the two can reach the other.
   func noteRoute(of header: Header, _ link: Hub.Link) {
-    guard header.sender != .server, header.run == identity.run else { return }
+    guard header.sender != .server, header.run == identity.run, !closed.contains(link) else {
+      return
+    }
     accepted[link] = link == dialed[header.sender] ? nil : header.sender
     let isReached = dialed[header.sender].map { connected.contains($0) } ?? false
     guard !isReached, routes[header.sender] != link else { return }
@@ -81,6 +83,9 @@ extension MemberSession {
   /// Notes that the connection of somebody who dialed in is closed.
   func forget(_ link: Hub.Link) {
     complained.remove(link)
+    // No other connection has its id.
+    closed.append(link)
+    if closed.count > 64 { closed.removeFirst() }
     guard let node = accepted.removeValue(forKey: link), routes[node] == link else { return }
     routes[node] = dialed[node]
   }

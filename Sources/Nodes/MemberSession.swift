@@ -45,6 +45,8 @@ package final class MemberSession {
   var connected: Set<Hub.Link> = []
   /// Who has dialed in.
   var accepted: [Hub.Link: NodeID] = [:]
+  /// Those whose connections are closed; what they had sent may still come. The last ones.
+  var closed: [Hub.Link] = []
   private var lastJoin: Microseconds?
   var serverLostAt: Microseconds?
   var refusals: UInt64 = 0
@@ -137,6 +139,10 @@ package final class MemberSession {
     // Whoever was told to go does not come back.
     if leavingSince != nil, case .joinAgain(let reason) = result {
       return .stop(Stop(outcome: .interrupted, reason: reason))
+    }
+    // Nor does who has nobody to come back to.
+    if let abandonment, case .joinAgain = result {
+      return .stop(Stop(outcome: .failed, reason: abandonment.reason))
     }
     return result ?? .stop(Stop(outcome: .failed, reason: "no result"))
   }

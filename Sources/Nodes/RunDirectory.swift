@@ -120,12 +120,9 @@ package struct RunDirectory: Hashable, Sendable {
   /// Makes the address of a server that has died unfinished, for which a reader waits. Its file stays: on
   /// a full disk there is no room for another.
   func takeBackAddress() {
-    guard let text = Self.text(of: address), text.hasSuffix("\n"),
-      Self.overwrite(address, from: text.utf8.count - 1, with: " ")
-    else {
-      unlink(address)
-      return
-    }
+    // Taken back already, by an attempt that came to nothing.
+    guard let text = Self.text(of: address), text.hasSuffix("\n") else { return }
+    if !Self.overwrite(address, from: text.utf8.count - 1, with: " ") { unlink(address) }
   }
 
   /// Writes where the web page is; removes what an earlier run has left if there is none.

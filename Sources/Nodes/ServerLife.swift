@@ -1,6 +1,7 @@
 import Configuration
 import Glibc
 package import Messages
+import Network
 package import Observability
 package import Training
 package import Transport
@@ -43,15 +44,18 @@ package struct ServerLife {
   package mutating func runToEnd(
     page: (String?) throws -> Void = { _ in }, started: (String) throws -> Void
   ) throws -> Stop {
-    try settleCheckpoints()
     for line in options.resume?.manifest.differences(from: run.configuration) ?? [] {
       log.warning(line)
       options.news.append(line)
     }
+    try options.resume?.check(against: run.network.parameters)
     var node = try makeNode()
     options.listen = node.endpoint
     if let bound = node.httpAddress { options.http?.address = bound }
     do {
+      // Not before the run is sure to begin: another port, another network, and nothing has happened.
+      try settleCheckpoints()
+      node.news = options.news
       try page(node.pageAddress)
       try started(node.endpoint)
     } catch {

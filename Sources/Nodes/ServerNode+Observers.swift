@@ -21,7 +21,8 @@ extension ServerNode {
     if let objection = objection(to: link) { return fail(objection) }
     if request.node.role == .server {
       let (reply, frames) = log.reply(to: request)
-      return send(Message(identity, .logReply(reply), frames: frames), over: link)
+      send(Message(identity, .logReply(reply), frames: frames), over: link)
+      return
     }
     let member = core.membership.records.values.first { $0.name == request.node }
     guard let member, let way = controlLinks[member.node] else {

@@ -20,8 +20,12 @@ extension ServerNode {
         // Parameters take the bulk connection, once it is known: until a worker's first push they
         // may as well take the other.
         spans.note(message, from: .server, to: node, isArrival: false, context.plan)
-        var link = controlLinks[node]
-        if case .parameters = message.body { link = bulkLinks[node] ?? link }
+        let link = controlLinks[node]
+        if case .parameters = message.body, let bulk = bulkLinks[node] {
+          guard !send(message, over: bulk), hub.queuedBytes(to: bulk) == 0 else { continue }
+          // It is closed, whatever was read of it since.
+          bulkLinks[node] = nil
+        }
         if let link { send(message, over: link) }
         if case .refusal(let refusal) = message.body, !refusal.mayJoinAgain { hangUp(on: node) }
       case .welcome(let node, let incarnation): welcome(node, incarnation)
@@ -85,15 +89,18 @@ extension ServerNode {
   }
 
   /// Encodes and sends; what cannot be sent is said in the log.
-  func send(_ message: Message, over link: Hub.Link) {
+  ///
+  /// - Returns: whether it is on its way.
+  @discardableResult
+  func send(_ message: Message, over link: Hub.Link) -> Bool {
     do throws(WireError) {
       let parts = try WireCodec.encode(message)
       recorder?.note(.sent, parts)
-      if !hub.send(parts, to: link, sparing: message.isSpared) {
-        log.warning("a message could not be sent: the peer is gone or its queue is full")
-      }
+      if hub.send(parts, to: link, sparing: message.isSpared) { return true }
+      log.warning("a message could not be sent: the peer is gone or its queue is full")
     } catch {
       log.warning("a message could not be encoded: \(error)")
     }
+    return false
   }
 }

@@ -13,6 +13,8 @@ import Wire
 package final class ServerNode {
   let context: RunContext
   let options: ServerOptions
+  /// What is said of the run's beginning, on its page too.
+  var news: [String]
   let hub: Hub
   let log: Logger
   private let incarnation: UInt64
@@ -77,6 +79,7 @@ package final class ServerNode {
   ) throws {
     context = run
     self.options = options
+    news = options.news
     self.log = log
     self.commands = commands
     self.signals = signals
@@ -194,7 +197,7 @@ package final class ServerNode {
       log.info(text)
       monitor.event(text)
     }
-    for text in options.news { monitor.event(text, .note) }
+    for text in news { monitor.event(text, .note) }
     monitor.state("waiting for \(Self.wanted(context))")
     defer { hub.close(lingerMilliseconds: 1000) }
     let ended = Result { try runTurns() }

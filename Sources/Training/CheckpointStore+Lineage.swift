@@ -19,10 +19,16 @@ extension CheckpointStore {
     let path = checkpoint?.path ?? ""
     // Where they cannot be read nobody takes one of them for the newest.
     let found = (try? checkpoints()) ?? []
-    let others = found.filter { $0.steps >= steps && !FolderNames.isSame($0.path, path) }
     let own = "\(directory)/\(CheckpointName.ofStep(steps))"
     let wasAside =
-      path.contains(Self.asideSuffix) && FolderNames.isSame(FolderNames.folder(of: path), directory)
+      Folder.name(of: path).contains(Self.asideSuffix)
+      && FolderNames.isSame(FolderNames.folder(of: path), directory)
+    let others = found.filter { other in
+      guard other.steps >= steps, !FolderNames.isSame(other.path, path) else { return false }
+      guard other.steps == steps, !wasAside, let checkpoint else { return true }
+      // Of a copy, as `best` may be one, the original serves as well.
+      return (try? Checkpoint(path: other.path))?.manifest != checkpoint.manifest
+    }
     guard !others.isEmpty || wasAside else { return }
     let lock = try Self.lock(directory)
     defer { close(lock) }

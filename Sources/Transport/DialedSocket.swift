@@ -80,6 +80,9 @@ final class DialedSocket {
     connection?.send(frames) ?? .wouldBlock
   }
 
+  /// Drops the oldest message that waits to be sent.
+  func dropFirst() { queue.removeFirst() }
+
   /// Drops what waits to be sent.
   func dropQueue() { queue = SendQueue() }
 
@@ -97,7 +100,11 @@ final class DialedSocket {
 
   /// The next message, `nil` when there is none.
   func receive(_ hub: Hub) throws(TransportError) -> [Frame]? {
-    if let parts = unread.popFirst() { return parts }
+    if let parts = unread.popFirst() {
+      // A slice keeps what has been taken from it.
+      if unread.isEmpty { unread = [] }
+      return parts
+    }
     return try connection?.receive(hub, link)
   }
 

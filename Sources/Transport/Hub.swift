@@ -159,18 +159,16 @@ package final class Hub {
     }
   }
 
-  /// Sends what is queued here for one link by another instead; what ZeroMQ has of it stays there.
+  /// Sends what is queued here for one link by another instead, as far as that takes it; what ZeroMQ
+  /// has of it stays there.
   package func moveQueue(from link: Link, to other: Link) {
     checkThread()
     guard case .dialed(let number) = link,
       let socket = dialed.first(where: { $0.number == number })
     else { return }
-    var queue = socket.queue
-    dropQueue(of: link)
-    while let frames = queue.first {
-      _ = dispatch(frames, to: other)
-      queue.removeFirst()
-    }
+    let before = socket.queue.byteCount
+    while let frames = socket.queue.first, dispatch(frames, to: other) { socket.dropFirst() }
+    queuedBytes += socket.queue.byteCount - before
   }
 
   /// Sends a message of one or more frames; never blocks. The frames are kept until ZeroMQ has

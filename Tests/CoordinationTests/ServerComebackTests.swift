@@ -93,6 +93,25 @@ import Testing
     #expect(scene.core.view?.workers.count == 2)
   }
 
+  @Test func `others are waited for once the workers have come back after a long time`() {
+    var scene = Self.came(
+      workers: 2, fcNodes: 2, Self.plan(recuts: true, minimumWorkers: 2))
+    for worker in 1...2 { _ = scene.loseConnection(worker) }
+    func beats(_ nodes: ClosedRange<Int>, seconds: Int) -> [String] {
+      var said: [String] = []
+      for _ in 0..<seconds where scene.core.state == .gathering {
+        for node in nodes { said += scene.beat(node) }
+        said += scene.wait(milliseconds: 1000)
+      }
+      return said
+    }
+    #expect(beats(3...4, seconds: 100) == [])
+    for _ in 0..<2 { _ = scene.join(.worker) }
+    _ = beats(3...6, seconds: 25)
+    #expect(scene.core.state == .gathering)
+    #expect(beats(3...6, seconds: 10) == ["recut among 2"])
+  }
+
   @Test func `who brings the run nearer to its beginning is waited for anew`() {
     var scene = Self.came(workers: 1, fcNodes: 3, Self.plan())
     for _ in 0..<20 {

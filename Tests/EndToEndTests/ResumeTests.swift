@@ -3,7 +3,7 @@ import Observability
 import Testing
 
 /// Where a run goes on that is resumed, and what it goes on with.
-@Suite(.serialized, .timeLimit(.minutes(10)))
+@Suite(.serialized, .timeLimit(.minutes(30)))
 struct ResumeTests {
   private let cluster: TinyCluster
   private var run: String { cluster.run }
@@ -87,6 +87,31 @@ struct ResumeTests {
     #expect(checkpoints.contains("\(last).aside"), "\(checkpoints)")
     try stop(back)
     #expect(log.contains("goes on after 80 steps"), "\(log)")
+  }
+
+  @Test func `a run that does not begin leaves all checkpoints their names`() throws {
+    try finished()
+    let before = checkpoints
+    let path = "\(run)/checkpoints/step-00000040"
+    let neighbour = try TinyCluster()
+    let server = try Program(
+      ["server", "lenet5", "--run-dir", neighbour.run] + Self.listen)
+    let noPort = try Program([
+      "train", "--resume", path, "--listen", try neighbour.address(), "--set", "steps=130",
+    ])
+    #expect(noPort.finish() == 1, "\(noPort.output)")
+    #expect(noPort.output.contains("in use"), "\(noPort.output)")
+    #expect(checkpoints == before)
+    server.send(SIGTERM)
+    server.finish()
+    let other = try Program(
+      [
+        "train", "lenet5", "--resume", path, "--set", "steps=130", "--set",
+        "dataset.kind=synthetic",
+      ]
+        + Self.listen)
+    #expect(other.finish() != 0, "\(other.output)")
+    #expect(checkpoints == before, "\(other.output)")
   }
 
   @Test func `another run's checkpoint is not gone on with beside one's own`() throws {

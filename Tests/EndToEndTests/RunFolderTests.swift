@@ -3,7 +3,7 @@ import Observability
 import Testing
 
 /// Run folders as their users find, name and share them.
-@Suite(.serialized, .timeLimit(.minutes(10)))
+@Suite(.serialized, .timeLimit(.minutes(30)))
 struct RunFolderTests {
   private let cluster: TinyCluster
   private var run: String { cluster.run }

@@ -56,7 +56,8 @@ import Testing
     #expect(try text("server.address") == "tcp://127.0.0.1:5555 ")
     try directory.write(address: "tcp://127.0.0.1:5555")
     #expect(try text("server.address") == "tcp://127.0.0.1:5555\n")
-    directory.takeBackAddress()
+    // Twice, where one that was to take its place dies before it has one.
+    for _ in 0..<2 { directory.takeBackAddress() }
     try directory.write(address: "tcp://127.0.0.1:9")
     #expect(try text("server.address") == "tcp://127.0.0.1:9\n")
     // A longer one takes more than is there.

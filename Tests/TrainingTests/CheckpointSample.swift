@@ -5,14 +5,16 @@ import Foundation
 
 /// A directory with small checkpoints, gone with it.
 final class CheckpointSample {
-  let url = FileManager.default.temporaryDirectory
-    .appendingPathComponent("crosscut-\(UUID().uuidString)")
+  let url: URL
   let weight: [Float] = [1, -2.5, .leastNonzeroMagnitude, -0.0, .greatestFiniteMagnitude, 6]
   let bias: [Float] = [7, 8]
   let weightVelocity: [Float] = [0.5, 0, -1, 2, 3, 4]
   let biasVelocity: [Float] = [-9, 10]
 
-  init() throws {
+  /// - Parameter suffix: how its folder's name ends.
+  init(suffix: String = "") throws {
+    url = FileManager.default.temporaryDirectory
+      .appendingPathComponent("crosscut-\(UUID().uuidString)\(suffix)")
     try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
   }
 

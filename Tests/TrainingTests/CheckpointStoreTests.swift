@@ -148,6 +148,23 @@ import Training
     #expect(try sample.names.count == 4)
   }
 
+  @Test
+  func `going on from a copy of a checkpoint puts nothing aside, whatever the folder is called`()
+    throws
+  {
+    let sample = try CheckpointSample(suffix: ".aside")
+    for steps in [100, 200] as [UInt64] { try sample.write(steps) }
+    let copy = "\(sample.directory)/best"
+    try FileManager.default.copyItem(atPath: sample.path(200), toPath: copy)
+    let store = CheckpointStore(directory: sample.directory, keep: 9)
+    var notes: [String] = []
+    for path in [copy, sample.path(200)] {
+      try store.goOn(from: Checkpoint(path: path)) { notes.append($0) }
+    }
+    #expect(notes == [])
+    #expect(sample.newest().steps == 200)
+  }
+
   @Test func `the same step written again replaces the old one`() throws {
     let sample = try CheckpointSample()
     try sample.write(100)
