@@ -230,12 +230,12 @@ final class Listener {
     }
   }
 
-  /// The IP address at the other end, `nil` for a connection that is closed already or has none.
   /// The IP address of the connection by which a peer last spoke; `nil` if that is not known.
   func address(of routingID: [UInt8]) -> String? {
     peerOfDescriptor.first { $0.value == routingID }.flatMap { addresses[$0.key] }
   }
 
+  /// The IP address at the other end, `nil` for a connection that is closed already or has none.
   private func peerAddress(of descriptor: Int32) -> String? {
     var address = sockaddr_storage()
     var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
