@@ -44,6 +44,12 @@ package struct FileFailure: Error, Hashable, Sendable {
   /// Whether a reason goes away when somebody frees space.
   package static func isLackOfSpace(_ code: CInt) -> Bool { code == ENOSPC || code == EDQUOT }
 
+  /// Whether a reason says nothing of the file itself: rights, limits of the process, or a file server
+  /// that does not answer. A disk that cannot read a block (EIO) has lost it.
+  package static func passes(_ code: CInt) -> Bool {
+    [EACCES, EPERM, EMFILE, ENFILE, ENOMEM, ESTALE, ETIMEDOUT, ENOTCONN, EHOSTDOWN].contains(code)
+  }
+
   /// Runs a body and throws its failure as the caller's error.
   package static func told<Result, Failure: Error>(
     as words: (FileFailure) -> Failure, _ body: () throws(FileFailure) -> Result

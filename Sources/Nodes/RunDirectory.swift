@@ -77,9 +77,10 @@ package struct RunDirectory: Hashable, Sendable {
   /// The newest checkpoint of this directory whose every byte is as it was written.
   ///
   /// - Parameter note: is given a line for each that was passed over.
-  package func newestCheckpoint(_ note: (String) -> Void) -> Checkpoint? {
+  /// - Throws: `CheckpointError` if one that may be good cannot be read now.
+  package func newestCheckpoint(_ note: (String) -> Void) throws(CheckpointError) -> Checkpoint? {
     guard hasCheckpoints else { return nil }
-    return CheckpointStore(directory: checkpoints, keep: 1).newestGood(note)
+    return try CheckpointStore(directory: checkpoints, keep: 1).newestGood(note)
   }
 
   /// Whether there is a folder of that name.

@@ -103,7 +103,7 @@ package struct ServerLife {
     } catch {
       log.warning("\(error)")
     }
-    options.resume = directory.newestCheckpoint { log.warning($0) } ?? options.resume
+    options.resume = try directory.newestCheckpoint { log.warning($0) } ?? options.resume
     try settleCheckpoints()
   }
 

@@ -7,15 +7,25 @@ package struct CheckpointError: Error, Hashable, Sendable, CustomStringConvertib
   package let path: String
   /// What is wrong with it, or what failed and why.
   package let reason: String
+  /// Whether nobody knows what the file is, because this process may not or cannot read it now: it
+  /// may be as good as ever.
+  let isUnreadable: Bool
 
   /// An error about one file or directory.
   package init(path: String, reason: String) {
+    self.init(path: path, reason: reason, isUnreadable: false)
+  }
+
+  private init(path: String, reason: String, isUnreadable: Bool) {
     self.path = path
     self.reason = reason
+    self.isUnreadable = isUnreadable
   }
 
   /// An error about a tensor file, as one about the checkpoint that it belongs to.
-  init(_ error: SafeTensorsError) { self.init(path: error.path, reason: error.reason) }
+  init(_ error: SafeTensorsError) {
+    self.init(path: error.path, reason: error.reason, isUnreadable: error.isUnreadable)
+  }
 
   /// The error of a file or directory that did not reach the disk.
   init(_ failure: FileFailure) {
@@ -39,7 +49,8 @@ package struct CheckpointError: Error, Hashable, Sendable, CustomStringConvertib
     let advice =
       FileFailure.isLackOfSpace(code) ? ": free some there before the next is due" : ""
     return CheckpointError(
-      path: path, reason: "\(failure): \(String(cString: strerror(code)).lowercased())\(advice)")
+      path: path, reason: "\(failure): \(String(cString: strerror(code)).lowercased())\(advice)",
+      isUnreadable: FileFailure.passes(code))
   }
 
   /// "path: reason" on one line, whatever a damaged file has put into it.

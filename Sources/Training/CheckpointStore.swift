@@ -100,7 +100,9 @@ package struct CheckpointStore: Sendable {
   /// The newest checkpoint whose every byte is as it was written.
   ///
   /// - Parameter note: is given a line for each that was passed over: its file, and why.
-  package func newestGood(_ note: (String) -> Void) -> Checkpoint? {
+  /// - Throws: `CheckpointError` if one that may be good cannot be read now: to pass it over would take
+  ///   back steps that are not lost.
+  package func newestGood(_ note: (String) -> Void) throws(CheckpointError) -> Checkpoint? {
     let found: [(steps: UInt64, path: String)]
     do throws(CheckpointError) {
       for name in try Folder.entries(of: directory) where Self.isLeftOver(name) {
@@ -108,6 +110,7 @@ package struct CheckpointStore: Sendable {
       }
       found = try checkpoints()
     } catch {
+      guard !error.isUnreadable else { throw error }
       note("\(error)")
       return nil
     }
@@ -115,6 +118,11 @@ package struct CheckpointStore: Sendable {
       do throws(CheckpointError) {
         return try Checkpoint(path: path)
       } catch {
+        guard !error.isUnreadable else {
+          throw CheckpointError(
+            path: error.path,
+            reason: error.reason + "; it may be good: make it readable, or --resume an older one")
+        }
         note("\(error)")
       }
     }

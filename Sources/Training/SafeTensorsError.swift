@@ -7,18 +7,26 @@ package struct SafeTensorsError: Error, Hashable, Sendable, CustomStringConverti
   package let path: String
   /// What is wrong with it, or which call failed and why.
   package let reason: String
+  /// Whether it says nothing of what is in the file.
+  let isUnreadable: Bool
 
   /// An error about one file.
   package init(path: String, reason: String) {
+    self.init(path: path, reason: reason, isUnreadable: false)
+  }
+
+  private init(path: String, reason: String, isUnreadable: Bool) {
     self.path = path
     self.reason = reason
+    self.isUnreadable = isUnreadable
   }
 
   /// The error of a C call that has just failed: "open: No such file or directory".
   static func system(_ call: String, _ path: String, _ code: CInt = errno) -> SafeTensorsError {
     let advice = FileFailure.isLackOfSpace(code) ? ": free some there" : ""
     return SafeTensorsError(
-      path: path, reason: "\(call): \(String(cString: strerror(code)))\(advice)")
+      path: path, reason: "\(call): \(String(cString: strerror(code)))\(advice)",
+      isUnreadable: FileFailure.passes(code))
   }
 
   /// The error of a file that could not be written.

@@ -114,15 +114,6 @@ enum DrillCommand {
       }
       return last.name
     }
-    if word == "server" { return .server }
-    let parts = word.split(separator: "-")
-    guard parts.count == 2, let role = Role(rawValue: String(parts[0])),
-      role == .worker || role == .fc,
-      let rank = Int(parts[1]), (0...4095).contains(rank)
-    else {
-      throw UsageError(
-        command: "drill", message: "\"\(word)\" is no node: worker-0, fc-0 or server")
-    }
-    return NodeName(role, rank)
+    return try arguments.node(named: word)
   }
 }

@@ -11,6 +11,7 @@ enum HealthCommand {
       "Prints the run's state in one line and ends within two seconds, whatever happens: made for"
         + " health checks."
     ],
+    positionals: [.observedRun],
     options: [.observedServer, .keyFile, .join],
     examples: [
       Example(

@@ -7,6 +7,7 @@ enum NodesCommand {
   static let command = Command(
     words: ["nodes"],
     summary: "list the nodes of a running cluster",
+    positionals: [.observedRun],
     options: [.observedServer, .keyFile, .join, .json],
     examples: [
       Example(line: "crosscut nodes", meaning: "Of the run on this machine."),

@@ -17,6 +17,7 @@ enum OperatorCommands {
     words: ["checkpoint", "now"],
     summary: "have a running cluster make a checkpoint after the next step",
     details: [rights],
+    positionals: [.observedRun],
     options: [.observedServer, .keyFile, .join],
     examples: [
       Example(line: "crosscut checkpoint now", meaning: "Of the run on this machine.")

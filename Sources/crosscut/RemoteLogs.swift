@@ -7,7 +7,7 @@ import Transport
 enum RemoteLogs {
   /// - Throws: `UsageError` for a name that is no node's; why there is no log.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    let named = try arguments.positionals.map(name)
+    let named = try arguments.positionals.map { try arguments.node(named: $0) }
     let credentials = try arguments.credentials()
     let endpoint = try arguments.serverAddress(credentials, standard: Endpoint.standardServer)
     let context = try Context()
@@ -53,18 +53,5 @@ enum RemoteLogs {
       lines += text.split(separator: "\n")
     }
     return nodes.count > 1 ? lines.sorted { $0.prefix(24) < $1.prefix(24) } : lines
-  }
-
-  /// "worker-1" or "worker 1" as the node's name.
-  static func name(_ text: String) throws(UsageError) -> NodeName {
-    if text == "server" { return .server }
-    let parts = text.replacing(" ", with: "-").split(separator: "-", maxSplits: 1)
-    guard parts.count == 2, let role = Role(rawValue: String(parts[0])),
-      role == .worker || role == .fc, let rank = Int(parts[1]), (0...1_000_000).contains(rank)
-    else {
-      throw UsageError(
-        command: "logs", message: "\"\(text)\" is no node: server, worker-0, fc-0")
-    }
-    return NodeName(role, rank)
   }
 }

@@ -41,6 +41,7 @@ struct ResumedRun {
   private init(_ path: String) throws {
     var path = path
     while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+    guard RunDirectory.exists(path) else { throw NodeError("\(path): there is no such directory") }
     if RunDirectory.text(of: path + "/manifest.json") != nil {
       checkpoint = try Checkpoint(path: path)
       runDirectory = RunFolders.run(ofCheckpoint: path)
@@ -52,7 +53,7 @@ struct ResumedRun {
       return
     }
     let store = CheckpointStore(directory: path, keep: 1)
-    guard let found = store.newestGood(Self.note) else {
+    guard let found = try store.newestGood(Self.note) else {
       throw NodeError("there is no good checkpoint in \(path)")
     }
     checkpoint = found
@@ -64,7 +65,7 @@ struct ResumedRun {
     guard RunDirectory.exists(path) else { return nil }
     let directory = RunDirectory(existing: path)
     newest = Self.newest(in: directory)
-    guard let found = directory.newestCheckpoint(Self.note) else { return nil }
+    guard let found = try directory.newestCheckpoint(Self.note) else { return nil }
     runDirectory = path
     checkpoint = found
   }

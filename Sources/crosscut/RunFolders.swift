@@ -1,5 +1,6 @@
 import Glibc
 import Nodes
+import Observability
 import Training
 
 /// Folders of runs, as commands that look at them find them.
@@ -36,6 +37,34 @@ enum RunFolders {
       guard stat("\(run)/\(name)", &status) == 0 else { return 0 }
       return status.st_mtim.tv_sec * 1_000_000_000 + status.st_mtim.tv_nsec
     }.max() ?? 0
+  }
+
+  /// Where to reach the server of a run from here.
+  ///
+  /// - Throws: `NodeError` if there is no such run, or it does not go on.
+  static func server(of run: String) throws(NodeError) -> String {
+    let folder = try find(run)
+    let directory = RunDirectory(existing: folder)
+    guard let home = directory.server else {
+      let record = directory.readSummary()
+      let end = record.map { ": \($0.state.rawValue) after \($0.step) of \($0.totalSteps) steps" }
+      throw NodeError("\(folder): its server does not run\(end ?? "")")
+    }
+    let bound = try boundAddress(of: folder)
+    guard Endpoint.isWildcard(bound) else { return bound }
+    let port = bound.split(separator: ":").last ?? "5555"
+    switch home {
+    case .here: return "tcp://127.0.0.1:\(port)"
+    case .elsewhere(let host): return "tcp://\(host):\(port)"
+    }
+  }
+
+  /// Where the server of a run listens, as it has written it down.
+  static func boundAddress(of run: String) throws(NodeError) -> String {
+    guard let text = RunDirectory.text(of: RunDirectory(existing: run).address),
+      text.hasSuffix("\n")
+    else { throw NodeError("\(run)/server.address cannot be read: has its server started?") }
+    return String(text.dropLast())
   }
 
   /// RUN of "RUN/checkpoints/step-00000500"; `nil` for a checkpoint that lies anywhere else, as a

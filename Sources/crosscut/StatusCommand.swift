@@ -7,6 +7,7 @@ enum StatusCommand {
   static let command = Command(
     words: ["status"],
     summary: "show what a running cluster does, node by node",
+    positionals: [.observedRun],
     options: [
       .observedServer, .keyFile, .join,
       Option(name: "watch", help: "Show it again every second until Ctrl-C."),
@@ -16,6 +17,7 @@ enum StatusCommand {
     ],
     examples: [
       Example(line: "crosscut status --watch", meaning: "Follow the run on this machine."),
+      Example(line: "crosscut status runs/mine", meaning: "Of the run in that directory."),
       Example(
         line: "crosscut status --server tcp://10.0.0.1:5555 --why",
         meaning: "Why does the run over there not move?"),

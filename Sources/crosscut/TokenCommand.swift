@@ -65,10 +65,7 @@ enum TokenCommand {
       throw UsageError(
         command: "token", message: "missing --server ENDPOINT: the token has to say where to go")
     }
-    guard let text = RunDirectory.text(of: run + "/server.address"), text.hasSuffix("\n") else {
-      throw NodeError("\(run)/server.address cannot be read: has its server started?")
-    }
-    let bound = String(text.dropLast())
+    let bound = try RunFolders.boundAddress(of: run)
     guard !Endpoint.isWildcard(bound) else {
       // The machine's name: what others call it is not known here.
       let port = bound.split(separator: ":").last ?? "5555"

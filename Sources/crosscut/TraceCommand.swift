@@ -15,6 +15,7 @@ enum TraceCommand {
       "A server with keys takes it from those who have a node's key; one without keys from its own"
         + " machine only.",
     ],
+    positionals: [.observedRun],
     options: [
       .observedServer, .keyFile, .join,
       Option(

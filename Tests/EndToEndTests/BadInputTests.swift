@@ -88,7 +88,7 @@ struct BadInputTests {
     token: String
   ) throws {
     expectOneLine(
-      try Program(["worker", "--join", token]), code: 1,
+      try Program(["worker", "--join", token]), code: 2,
       ["no token, or not all of it", "crosscut token prints one"])
   }
 

@@ -99,6 +99,7 @@ struct CommandTests {
     (["set", "lr=0"], "a learning rate is a number above 0"),
     (["set", "momentum=0.5"], "only the learning rate can be set"),
     (["stop", "runs/mine", "--server", "tcp://127.0.0.1:1"], "exclude each other"),
+    (["status", "runs/mine", "--server", "tcp://127.0.0.1:1"], "exclude each other"),
   ])
   func `a wrong command is refused before anything is sent`(
     arguments: [String], expected: String

@@ -29,6 +29,10 @@ struct OperatorTests {
     #expect(unknown.output.contains("there are fc-0, server, worker-0"), "\(unknown.output)")
     let second = try Program.run("server", "lenet5", "--run-dir", scratch.path)
     #expect(second.code == 1 && second.output.contains("another run writes there"))
+    for command in [["status"], ["nodes"], ["health"], ["checkpoint", "now"]] {
+      let named = try Program(command + [scratch.path])
+      #expect(named.finish() == 0, "\(command): \(named.output)")
+    }
 
     let stop = try Program.run("stop", scratch.path)
     #expect(stop.code == 0, "\(stop.output)")
@@ -37,6 +41,10 @@ struct OperatorTests {
     #expect(scratch.exists("model.safetensors"))
     let again = try Program.run("stop", scratch.path)
     #expect(again.code == 1 && again.output.contains("does not run on this machine"))
+    let status = try Program.run("status", scratch.path)
+    #expect(
+      status.code == 1 && status.output.contains("its server does not run: finished after"),
+      "\(status.output)")
 
     let metrics = try Program.run("metrics", scratch.path)
     #expect(metrics.code == 0 && metrics.output.hasPrefix("kind,step,"))

@@ -259,4 +259,21 @@ struct ResumeTests {
     #expect(audit.code == 1, "\(audit.output)")
     #expect(audit.output.contains(/data set \w+, before it was \w+/), "\(audit.output)")
   }
+
+  @Test func `a checkpoint that cannot be read now is not passed over`() throws {
+    try finished()
+    let before = checkpoints
+    // The second file of the newest one has no descriptor to be read by.
+    let program = try Program(["train", "--resume", run] + Self.listen, shell: "ulimit -n 4")
+    #expect(program.finish() == 1)
+    #expect(program.output.contains("optimizer.safetensors: open: Too many"), "\(program.output)")
+    #expect(program.output.contains("it may be good: make it readable"), "\(program.output)")
+    #expect(checkpoints == before)
+  }
+
+  @Test func `where there is nothing to resume is said`() throws {
+    let program = try Program.run("train", "--resume", cluster.scratch.path + "/rnu")
+    #expect(program.code == 1)
+    #expect(program.output.contains("rnu: there is no such directory"), "\(program.output)")
+  }
 }

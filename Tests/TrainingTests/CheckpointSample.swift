@@ -86,7 +86,12 @@ final class CheckpointSample {
   /// The newest good one's steps, and what was said of the others.
   func newest() -> (steps: UInt64?, notes: [String]) {
     var notes: [String] = []
-    let found = CheckpointStore(directory: directory, keep: 2).newestGood { notes.append($0) }
-    return (found?.manifest.steps, notes)
+    do throws(CheckpointError) {
+      let store = CheckpointStore(directory: directory, keep: 2)
+      let found = try store.newestGood { notes.append($0) }
+      return (found?.manifest.steps, notes)
+    } catch {
+      return (nil, notes + ["\(error)"])
+    }
   }
 }

@@ -141,7 +141,8 @@ import Testing
         + " parameters; a smaller cluster.chunkBytes makes more of them"
     ),
     ("verify fashion --step 3", "crosscut verify: unknown option --step; did you mean --steps?"),
-    ("status now", "crosscut status: unexpected argument \"now\""),
+    ("status runs/a now", "crosscut status: unexpected argument \"now\""),
+    ("status now", "now: there is no such run directory"),
     (
       "model show fashoin",
       "fashoin: neither a file nor a preset; did you mean \"fashion\"?"

@@ -139,7 +139,7 @@ import Testing
 
   @Test(arguments: CommandLineInterface.allCommands.map(\.name))
   func `the help of every option names its variable`(name: String) throws {
-    let page = try CommandLineInterfaceTests.run("help \(name)", width: 400).text
+    let page = try CommandLineInterfaceTests.run("help \(name)", width: 1000).text
     let command = try #require(CommandLineInterface.allCommands.first { $0.name == name })
     for option in command.options {
       let variable = try #require(option.variable)

@@ -38,17 +38,25 @@ extension ParsedArguments {
         command: command.name,
         message: "\(label("key-file")) and \(label("join")) exclude each other")
     }
-    if takesToken { return .token(try JoinToken(text: try joinText())) }
+    if takesToken { return .token(try joinToken()) }
     guard let path = string("key-file") else { return nil }
     try Self.wait(for: path, seconds: seconds, note)
     return .keyFile(try NodeKeyFile(path: path))
   }
 
-  private func joinText() throws -> String {
+  private func joinToken() throws -> JoinToken {
     let text = string("join") ?? ""
-    if text == "-" { return try TextFile.read(descriptor: STDIN_FILENO, name: "standard input") }
-    if text.hasPrefix("@") { return try TextFile.read(path: String(text.dropFirst())) }
-    return text
+    if text == "-" {
+      return try JoinToken(text: TextFile.read(descriptor: STDIN_FILENO, name: "standard input"))
+    }
+    if text.hasPrefix("@") {
+      return try JoinToken(text: TextFile.read(path: String(text.dropFirst())))
+    }
+    do throws(NodeError) {
+      return try JoinToken(text: text)
+    } catch {
+      throw UsageError(command: command.name, message: "\(error)")
+    }
   }
 
   /// In a container the server makes the keys, and may come up later than its members.
@@ -62,7 +70,7 @@ extension ParsedArguments {
     }
   }
 
-  /// The server's address: --server, or what the token says.
+  /// The server's address: that of RUN, --server, or what the token says.
   ///
   /// - Parameters:
   ///   - standard: where there is neither.
@@ -70,6 +78,13 @@ extension ParsedArguments {
   func serverAddress(
     _ credentials: Credentials?, standard: String? = nil, option name: String = "server"
   ) throws -> String {
+    if let run = observedRun {
+      guard !has(name) || isInherited(name) else {
+        throw UsageError(
+          command: command.name, message: "RUN and \(label(name)) exclude each other")
+      }
+      return try RunFolders.server(of: run)
+    }
     if let given = string(name) {
       try Endpoint.check(given, written: label(name), command: command.name)
       return given

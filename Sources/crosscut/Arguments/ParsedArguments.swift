@@ -183,6 +183,11 @@ struct ParsedArguments: Sendable {
 
   func number(_ name: String) -> Double? { string(name).flatMap { Double($0) } }
 
+  /// The run directory whose server is to be asked, of commands that take one.
+  var observedRun: String? {
+    command.positionals.firstIndex { $0.name == Positional.observedRun.name }.flatMap(positional)
+  }
+
   /// The positional at `index`, or `nil` if there are fewer.
   func positional(_ index: Int) -> String? {
     index < positionals.count ? positionals[index] : nil

@@ -41,7 +41,8 @@ extension Option {
   static let resume = Option(
     name: "resume", value: .text("DIR"),
     help: "Go on from a run's newest good checkpoint, or from the one named. Without CONFIG, with"
-      + " that run's configuration; without --run-dir, in its directory. For a copy of a checkpoint"
+      + " that run's configuration; without --run-dir, in its directory, where newer checkpoints are"
+      + " put aside: step-N.aside, which can be resumed too. For a copy of a checkpoint"
       + " that lies in no run's directory, CONFIG must be named, and its directory is a new one.")
   static let goOn = Option(
     name: "continue",
@@ -66,6 +67,8 @@ extension Option {
 }
 
 extension Positional {
+  static let observedRun = Positional(
+    name: "RUN", help: "The run's directory, whose server is asked, instead of --server.")
   static let configuration = Positional(
     name: "CONFIG", help: "A JSON5 file, or the name of a preset (default: fashion).",
     variable: Environment.variable(of: "CONFIG"))
