@@ -15,6 +15,21 @@ extension Body {
 }
 
 extension MemberSession {
+  /// Does what a refusal by the server means.
+  ///
+  /// - Throws: `NodeError` if it is final.
+  func refused(_ refusal: Refusal) throws(NodeError) {
+    let text = "the server refused this \(options.role.rawValue): \(refusal.reason)"
+    if role != nil, refusal.mayJoinAgain {
+      return result = .joinAgain(
+        reason: "the server let this \(options.role.rawValue) go: \(refusal.reason)")
+    }
+    // The server may still take the former life of this process for alive, whose place it wants.
+    guard role == nil, isKnown else { throw NodeError(text) }
+    if self.refusal != text { log.warning("\(text); asking again") }
+    self.refusal = text
+  }
+
   /// Refuses what cannot be a message. A member that sends such a thing is not listened to any
   /// more, and the server hears of it; a server that does is left.
   func broken(_ link: Hub.Link, _ reason: String) {

@@ -65,7 +65,10 @@ package final class MemberSession {
   private var patience: Patience
   /// Whether the server has let this process in, in this session or one before.
   private(set) var isKnown: Bool
+  /// Why the server does not let it in again yet.
+  var refusal: String?
   private var pauses = PauseWatch()
+  private var silence: ServerSilence
 
   /// How a session ended.
   package enum End: Sendable {
@@ -118,6 +121,7 @@ package final class MemberSession {
     self.abandoned = abandoned
     patience = Patience(
       options.server, seconds: options.joinTimeoutSeconds, since: MonotonicClock.now())
+    silence = ServerSilence(options.server, since: MonotonicClock.now())
     incarnation = UInt64.random(in: 1...UInt64.max)
     identity = Header(run: 0, view: 0, sender: NodeID(0), incarnation: incarnation)
     let security = options.security
@@ -178,6 +182,7 @@ package final class MemberSession {
     let now = MonotonicClock.now()
     if let gap = pauses.look(now) {
       patience.slept(gap)
+      silence.slept(gap)
       handshakes.slept(gap)
       serverLostAt = serverLostAt.map { min(now, $0 + gap) }
     }
@@ -197,6 +202,9 @@ package final class MemberSession {
     guard result == nil else { return }
     endIfAbandoned(now)
     if let role {
+      let (asks, line) = silence.look(now)
+      if let line { log.warning(line) }
+      if asks { send(Message(identity, .statusRequest), over: control) }
       complainAgain(role)
       carryOut(try role.takeReports(now: MonotonicClock.now()))
       carryOut(role.tick(now: MonotonicClock.now()))
@@ -217,10 +225,10 @@ package final class MemberSession {
   // MARK: Joining
 
   private func askToJoin(_ now: Microseconds) throws {
-    let trouble = handshakes.trouble(now: now).map {
+    let handshake = handshakes.trouble(now: now).map {
       Credentials.explain($0, at: options.server, with: options.security?.credentials)
     }
-    if let line = try patience.look(now, trouble: trouble) { log.info(line) }
+    if let line = try patience.look(now, trouble: handshake ?? refusal) { log.info(line) }
     guard lastJoin.map({ now - $0 >= 1_000_000 }) ?? true else { return }
     if lastJoin == nil { log.info("looking for the server at \(options.server)") }
     lastJoin = now
@@ -312,16 +320,12 @@ package final class MemberSession {
     else { return broken(link, "it speaks as the server") }
     recorder?.note(.received, parts)
     noteRoute(of: message.header, link)
+    if link == control || link == bulk { silence.heard(MonotonicClock.now()) }
     switch message.body {
     case .welcome(let welcome): try welcomed(message, welcome)
     case .refusal(let refusal):
       guard message.header.sender == .server else { return }
-      if refusal.mayJoinAgain, role != nil {
-        return result = .joinAgain(
-          reason: "the server let this \(options.role.rawValue) go: "
-            + refusal.reason)
-      }
-      throw NodeError("the server refused this \(options.role.rawValue): \(refusal.reason)")
+      try refused(refusal)
     case .traceRequest(let request):
       guard let role, message.header.run == identity.run, message.header.sender == .server,
         message.header.incarnation == serverIncarnation

@@ -118,12 +118,12 @@ final class DialedSocket {
         connectedAt = MonotonicClock.milliseconds()
         hub.note(.connected(link))
       case ZMQ_EVENT_DISCONNECTED:
+        // Of one that was never up here the other end may still know the routing id: it has it
+        // before its own part of the handshake arrives.
         isTaken = false
-        // Nobody knows the routing id of one that was never up: ZeroMQ may try that again.
-        guard isConnected else { break }
-        isConnected = false
-        hub.note(.disconnected(link))
+        if isConnected { hub.note(.disconnected(link)) }
         try leave(hub)
+        isConnected = false
       case ZMQ_EVENT_CONNECT_RETRIED: hub.note(.connectFailed(link))
       default:
         hub.note(.handshakeFailed(link, handshakeFailure(record)))
@@ -142,7 +142,7 @@ final class DialedSocket {
     while let parts = try connection?.receive(hub, link) { unread.append(parts) }
     connection = nil
     let now = MonotonicClock.milliseconds()
-    let isShort = now - connectedAt < Self.life
+    let isShort = !isConnected || now - connectedAt < Self.life
     lastPause = isShort ? min(max(Self.pause, 2 * lastPause), Self.longestPause) : Self.pause
     redial = now + lastPause
   }

@@ -5,6 +5,11 @@ package struct HubOptions: Hashable, Sendable {
   /// Messages ZeroMQ queues for a peer in each direction before it would block. Larger hides a
   /// slow peer longer and pins more memory; smaller wakes the socket thread more often.
   package var highWaterMark = 64
+  /// Messages of one who has dialed in that ZeroMQ holds until they are read; 0, as many as come. With
+  /// a bound, a peer that is pinged by ZMTP's own command, which anybody may send, and goes while so
+  /// many are unread takes the process along (zeromq/libzmq#4364). What honest peers have under way the
+  /// cores bound; what others send is read and refused as fast as it comes.
+  package var unreadMessages = 0
   /// Largest part a peer may send, bytes: a bulk frame and a margin. ZeroMQ drops the connection
   /// of a peer that announces more (not on inproc).
   package var largestPartBytes = 4 * 1024 * 1024 + 64 * 1024
@@ -12,14 +17,12 @@ package struct HubOptions: Hashable, Sendable {
   package var mostParts = 1 + 1024
   /// Most bytes a hub queues for one peer behind ZeroMQ's own queue.
   package var queuedBytesPerLink = 256 * 1024 * 1024
-  /// ZeroMQ's ping over connections of small messages, ms.
-  package var heartbeatMilliseconds = 2_000
-  /// Whose pings of that kind are not answered for this long is disconnected, ms, so that a server
-  /// whose host has vanished is looked for anew. Smaller finds it sooner where its name has moved to
-  /// another address; larger bears a server that was stopped or suspended for longer.
-  package var controlSilenceMilliseconds = 30_000
   /// Whose system takes nothing of what is sent for this long is disconnected, ms.
   package var silenceMilliseconds = 90_000
+  /// The same of connections of small messages, which the system of a process that is stopped takes
+  /// for hours: nobody but the network loses those. Where a network was away for a while, the system
+  /// says what was lost once more only after as long again; a new connection tries every few seconds.
+  package var controlUnacknowledgedMilliseconds = 10_000
 
   package init() {}
 
@@ -44,18 +47,13 @@ package struct HubOptions: Hashable, Sendable {
     try socket.set(ZMQ_CONNECT_TIMEOUT, 5_000)
     // Somebody who connects and does not speak ZMTP.
     try socket.set(ZMQ_HANDSHAKE_IVL, 5_000)
-    // A vanished host, and connections a NAT has forgotten. ZeroMQ's thread answers pings: they prove
-    // that the process lives, not that it works. Only where messages are small and read at once: its
-    // timer aborts the process if it meets a connection that has failed while more messages than the
-    // high-water mark were unread (zeromq/libzmq#4364), and only whole frames count as life. The
-    // other end gets no limit with the ping: where both processes were stopped for longer, it would
-    // look at its clock before it reads what has come meanwhile.
-    if isControl {
-      try socket.set(ZMQ_HEARTBEAT_IVL, heartbeatMilliseconds)
-      try socket.set(ZMQ_HEARTBEAT_TIMEOUT, controlSilenceMilliseconds)
-    }
-    // The same for all others, by the system: what is not acknowledged, and whoever is idle.
-    try socket.set(ZMQ_TCP_MAXRT, silenceMilliseconds)
+    // A vanished host, and connections a NAT has forgotten, the system notices: by what is not
+    // acknowledged, and where nothing is under way by asking. Not ZeroMQ's ping: it is answered
+    // between whole frames only, and both who sends it and who is sent it abort where a connection
+    // fails while more messages than the high-water mark are unread (zeromq/libzmq#4364), as after
+    // the process was stopped for a while.
+    try socket.set(
+      ZMQ_TCP_MAXRT, isControl ? controlUnacknowledgedMilliseconds : silenceMilliseconds)
     try socket.set(ZMQ_TCP_KEEPALIVE, 1)
     try socket.set(ZMQ_TCP_KEEPALIVE_IDLE, 60)
     try socket.set(ZMQ_TCP_KEEPALIVE_INTVL, 10)

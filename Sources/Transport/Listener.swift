@@ -34,6 +34,7 @@ final class Listener {
     let lock = try EndpointLock.take(for: endpoint)
     var socket = try Socket(.router, context: context)
     try options.apply(to: &socket)
+    try socket.set(ZMQ_RCVHWM, options.unreadMessages)
     // To an unknown peer `send` fails, and to a slow one it would block; otherwise both messages
     // would be dropped without a word.
     try socket.set(ZMQ_ROUTER_MANDATORY, 1)

@@ -82,6 +82,40 @@ struct MemberSessionTests {
     }
   }
 
+  @Test func `one that was in before asks again while its former life has its place`() throws {
+    let context = try Context()
+    defer { context.terminate() }
+    let hub = try Hub(context: context, listen: "inproc://server")
+    defer { hub.close(lingerMilliseconds: 0) }
+    var options = MemberOptions(role: .fc, server: "inproc://server")
+    options.listen = "inproc://fc"
+    try withMember(context, options) { ends in
+      let header = Header(run: 7, view: 0, sender: .server, incarnation: 9)
+      let welcome = Message(
+        header, .welcome(Welcome(node: NodeID(3), rank: 0)), frames: [text(TinyRun.text)])
+      func refusal(_ reason: String, mayJoinAgain: Bool) -> Message {
+        Message(header, .refusal(Refusal(reason: reason, mayJoinAgain: mayJoinAgain)))
+      }
+      let taken = refusal("all 1 fc slices are taken", mayJoinAgain: false)
+      var asked: [UInt64] = []
+      for _ in 0..<100 where asked.count < 4 {
+        _ = try hub.wait(milliseconds: 1000, wakeUp: nil)
+        guard let (server, parts) = try hub.receive() else { continue }
+        let message = try WireCodec.decode(parts)
+        guard case .join = message.body else { continue }
+        asked.append(message.header.incarnation)
+        let answers =
+          switch asked.count {
+          case 1: [welcome, refusal("silent for 3 s", mayJoinAgain: true)]
+          default: [taken]
+          }
+        for answer in answers { #expect(hub.send(try WireCodec.encode(answer), to: server)) }
+      }
+      #expect(asked.count == 4)
+      #expect(Set(asked.dropFirst()).count == 1 && asked[0] != asked[1], "\(asked)")
+    }
+  }
+
   @Test func `one who is not prepared hears the end of the run`() throws {
     let context = try Context()
     defer { context.terminate() }

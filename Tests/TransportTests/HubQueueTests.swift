@@ -9,6 +9,7 @@ import Testing
   private static let tight: HubOptions = {
     var options = HubOptions()
     options.highWaterMark = 4
+    options.unreadMessages = 4
     return options
   }()
 

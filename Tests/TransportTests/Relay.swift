@@ -8,6 +8,8 @@ final class Relay {
   let endpoint: String
   /// Bytes that may still pass on any connection, in either direction.
   var allowance = Int.max
+  /// Bytes of those that may pass back to who dialed.
+  var allowanceBack = Int.max
 
   private let listener: Int32
   private let target: UInt16
@@ -82,14 +84,17 @@ final class Relay {
   private func pass(from index: Int) {
     let (source, sink) = (ends[index], ends[index ^ 1])
     var bytes = [UInt8](repeating: 0, count: 65536)
-    while allowance > 0 {
+    let isBack = index % 2 == 1
+    while min(allowance, isBack ? allowanceBack : .max) > 0 {
+      let most = min(bytes.count, allowance, isBack ? allowanceBack : .max)
       var left = waiting.removeValue(forKey: source) ?? []
       if left.isEmpty {
-        let count = recv(source, &bytes, min(bytes.count, allowance), Int32(MSG_DONTWAIT))
+        let count = recv(source, &bytes, most, Int32(MSG_DONTWAIT))
         guard count != 0 else { return hangUp(index) }
         guard count > 0 else { return errno == EAGAIN ? () : hangUp(index) }
         left = Array(bytes[..<count])
         allowance -= count
+        if isBack { allowanceBack -= count }
       }
       let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
       let sent = send(sink, left, left.count, flags)
