@@ -1,8 +1,9 @@
 /* The view change of docs/design.md: one server, W workers, F FC nodes, FIFO links, STEPS steps;
- * up to CRASHES workers die at any moment. Assertions: each FC node and the server apply every
- * step exactly once and in order. No invalid end state: nobody waits for ever. A claim turns the
- * search for end states off, hence -DNOCLAIM:
- *   spin -a view.pml && gcc -O2 -DCOLLAPSE -DNOCLAIM -o pan pan.c && ./pan -m1000000
+ * up to CRASHES workers die at any moment. An FC node makes a step once the features of the next
+ * turn are here, which say that it is committed, and the server's word that begins that turn, which
+ * has its learning rate: these come by other links. Assertions: each FC node and the server apply
+ * every step exactly once and in order. No invalid end state: nobody waits for ever.
+ *   spin -a view.pml && gcc -O2 -DCOLLAPSE -o pan pan.c && ./pan -m1000000
  */
 #ifndef W
 #define W 2
@@ -19,7 +20,7 @@
 #define CAP 4
 #define ALL ((1<<W)-1)
 
-mtype = { VIEW, PARAMS, X, DX, PUSH, PART };
+mtype = { VIEW, ADVANCE, PARAMS, X, DX, PUSH, PART };
 /* view, step, members */
 chan s2w[W] = [CAP] of { mtype, byte, byte, byte };
 chan s2f[F] = [CAP] of { mtype, byte, byte, byte };
@@ -52,6 +53,7 @@ proctype Server() {
         atomic {
           assert(serverApplied == step - 1); serverApplied = step; step++; got = 0;
           for (i : 0 .. W-1) { if :: (smembers >> i) & 1 -> s2w[i]!PARAMS(sview, step, smembers) :: else fi }
+          for (i : 0 .. F-1) { s2f[i]!ADVANCE(sview, step, smembers) }
         }
      :: else
      fi
@@ -88,7 +90,7 @@ proctype Worker(byte id) {
 
 proctype FC(byte id) {
   byte view = 0; byte members = ALL; byte committed = 0; byte working = 0; bool complete = false;
-  byte v, s, m, i; byte got = 0; byte stage = 0; bool part = false; byte cur = 1; bool over = false;
+  byte v, s, m, i; byte got = 0; byte stage = 0; bool part = false; byte cur = 1; byte announced = 1;
   endfc: do
   :: s2f[id]?VIEW(v,s,m) ->
        /* resume at step s: my working step is s-1 (commit) or s (discard) */
@@ -98,19 +100,22 @@ proctype FC(byte id) {
        :: else -> skip
        fi;
        assert(committed == s-1);
-       working = 0; view = v; members = m; cur = s; got = 0; stage = 0; part = false
+       working = 0; view = v; members = m; cur = s; got = 0; stage = 0; part = false; announced = s
+  :: s2f[id]?ADVANCE(v,s,m) -> if :: v == view -> announced = s :: else fi
   :: w2f[0*F+id]?[X(v,s)] ->
        w2f[0*F+id]?<X(v,s)>;
        if
        :: v < view -> w2f[0*F+id]?X(v,s)
-       :: v == view -> w2f[0*F+id]?X(v,s); goto takeX0; backX0: skip
+       :: v == view && announced >= s -> w2f[0*F+id]?X(v,s); goto takeX0; backX0: skip
+       :: v == view && announced < s -> len(s2f[id]) > 0   /* the word that begins its turn is on the way */
        :: v > view -> len(s2f[id]) > 0          /* keep it until the view arrives */
        fi
   :: w2f[1*F+id]?[X(v,s)] ->
        w2f[1*F+id]?<X(v,s)>;
        if
        :: v < view -> w2f[1*F+id]?X(v,s)
-       :: v == view -> w2f[1*F+id]?X(v,s); goto takeX1; backX1: skip
+       :: v == view && announced >= s -> w2f[1*F+id]?X(v,s); goto takeX1; backX1: skip
+       :: v == view && announced < s -> len(s2f[id]) > 0   /* the word that begins its turn is on the way */
        :: v > view -> len(s2f[id]) > 0
        fi
   :: F > 1 && f2f[(F-1-id)*F+id]?[PART(v,s)] ->
@@ -133,5 +138,3 @@ proctype FC(byte id) {
 }
 
 init { atomic { run Server(); run Worker(0); run Worker(1); run FC(0); if :: F > 1 -> run FC(1) :: else fi } }
-
-ltl done { <> (finished && fcApplied[0] == STEPS && fcApplied[F-1] == STEPS) }

@@ -21,6 +21,8 @@ final class RunFacts: Sendable {
       seed: configuration.seed, globalBatch: configuration.globalBatch, trainingExamples: 0,
       evaluationExamples: 0, datasetFingerprint: "", workers: 0, fcNodes: 0, view: 0)
     manifest.velocityRule = configuration.optimizer.rule.rawValue
+    let servers = configuration.cluster.serverShards
+    manifest.serverShards = servers > 1 ? servers : nil
     if let resumed {
       manifest.history =
         resumed.manifest.history + [
@@ -56,9 +58,9 @@ final class RunFacts: Sendable {
 
   /// Adds to the history that checkpoints carry what is worth it of the server's own words.
   func remember(_ text: String, steps: UInt64) {
-    let isFault =
-      text.contains("is gone") || text.contains("back to") || text.contains("is not applied")
-    guard isFault || text.contains(" joined") || text.hasPrefix("view ") else { return }
+    let isFault = text.contains("is gone") || text.contains("is not applied")
+    let isNews = text.contains("back to") || text.contains(" joined") || text.hasPrefix("view ")
+    guard isFault || isNews else { return }
     template.withLock {
       if isFault { $0.faultsSurvived = ($0.faultsSurvived ?? 0) + 1 }
       $0.history.append("after \(steps) steps: \(text)")

@@ -56,6 +56,9 @@ package struct CheckpointManifest: Codable, Hashable, Sendable {
   package var workers: Int
   /// FC nodes in the view that did the last step.
   package var fcNodes: Int
+  /// Servers that shared the conv parameters; absent where there was one,
+  /// and in checkpoints of earlier versions.
+  package var serverShards: Int?
   /// That view's number.
   package var view: UInt32
   /// Mean loss of the last step or interval, if there was one.
@@ -66,8 +69,8 @@ package struct CheckpointManifest: Codable, Hashable, Sendable {
   package var validation: ValidationProgress?
   /// What operators have made of the learning rate; absent where they have let it alone.
   package var rateChanges: [RateChange]?
-  /// Nodes lost, goings back and steps that were not applied, earlier lives included; absent where
-  /// there were none.
+  /// Nodes lost, steps that were not applied and deaths of the server, earlier lives included; absent
+  /// where there were none.
   package var faultsSurvived: Int?
   /// `optimizer.rule` of the velocities: one has the learning rate in them, the other has not. Absent
   /// in checkpoints of earlier versions.

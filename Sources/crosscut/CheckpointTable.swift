@@ -99,7 +99,8 @@ struct CheckpointTable {
       ),
       (
         "cluster",
-        "workers \(manifest.workers), FC nodes \(manifest.fcNodes), view \(manifest.view)"
+        "workers \(manifest.workers), FC nodes \(manifest.fcNodes), "
+          + (manifest.serverShards.map { "servers \($0), " } ?? "") + "view \(manifest.view)"
       ),
       ("survived", "faults: \(manifest.faultsSurvived ?? 0)"),
     ])
