@@ -6,7 +6,8 @@ import Training
 /// What checkpoints say of the run they are of.
 struct RunFactsTests {
   @Test func `each fault counts once, whatever is said of it`() throws {
-    let facts = RunFacts(try RunContext(TinyRun.configuration(["cluster.serverShards=2"])), number: 7, resumed: nil)
+    let facts = RunFacts(
+      try RunContext(TinyRun.configuration(["cluster.serverShards=2"])), number: 7, resumed: nil)
     let lines = [
       "worker 0 joined: vm, process 1", "view 1: worker 0; 1 fc nodes; turn 0",
       "fc 0 is gone: silent for 2812 ms",
