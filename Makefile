@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 # Passed on to `crosscut train` and to the benchmarks: make train ARGS="--workers 4"
 ARGS ?=
 # How long `make chaos`, `fuzz` and `soak` take; how many clusters `make cold-starts` starts, how many
-# schedules `make simulate` runs, and the first one's seed.
+# seeds `make simulate` runs (each with four kinds of cluster), and the first of them.
 SECONDS ?=
 COUNT ?=
 SEED ?= 0
@@ -86,7 +86,7 @@ bench-large-head: build ## measure last layers of up to a million classes; ARGS=
 	@scripts/bench-large-head $(ARGS)
 
 .PHONY: simulate
-simulate: development-packages ## run COUNT (20000) schedules of simulated clusters with faults from SEED (0)
+simulate: development-packages ## run simulated clusters with faults, COUNT (20000) of each of four kinds, from SEED (0)
 	@$(SWIFT) build --build-tests
 	@CROSSCUT_SIMULATION_SEEDS=$(or $(COUNT),20000) CROSSCUT_SIMULATION_FIRST=$(SEED) \
 	  $(SWIFT) test --skip-build --disable-xctest --filter 'SimulationTests'

@@ -63,15 +63,21 @@ enum PlantedBug: String, CaseIterable {
   case shardForgetsPushes
   /// The server forgets that the FC layers were to be cut anew when a shard dies too.
   case forgetsToRecut
+  /// An FC node makes a step before it has the word that begins its turn, and the learning rate.
+  case stepsBeforeItsTurn
+  /// So does a server shard.
+  case shardStepsBeforeItsTurn
+  /// An FC node hands its slices in when it is asked to in a view that it has not heard of.
+  case handsInForUnknownViews
 }
 
 extension PlantedBug {
   /// The clusters that can have it.
   var variant: RandomScenario.Variant {
     switch self {
-    case .forgetsToMirror, .givesToTheUnprepared: .mirrored
+    case .forgetsToMirror, .givesToTheUnprepared, .handsInForUnknownViews: .mirrored
     case .shardCountsTwice, .shardReleasesEarly, .shardForgetsToCommit,
-      .shardForgetsPushes:
+      .shardForgetsPushes, .shardStepsBeforeItsTurn:
       .sharded
     case .forgetsToRecut: .recut
     default: .plain
@@ -99,6 +105,8 @@ extension SimulatedCluster {
       {
         return nil
       }
+    case (.handsInForUnknownViews, .collect):
+      if node.fc != nil, let view { message.header.view = view.number }
     case (.isDeafUnprepared, .stop):
       if node.preparing != nil { return nil }
     case (.waitsWithoutNames, .heartbeat(var beat)):
@@ -118,20 +126,22 @@ extension SimulatedCluster {
     case .forgetsToCommit: node.fc?.working = nil
     case .shardForgetsToCommit: node.shard?.working = nil
     case .appliesSkipped where view.skippedTurns > 0:
-      message.body = .view(changed(view, resumeTurn: view.resumeTurn, skippedTurns: 0))
+      var changed = view
+      changed.skippedTurns = 0
+      message.body = .view(changed)
     case .resumesTooLate where isLater:
-      message.body = .view(
-        changed(view, resumeTurn: view.resumeTurn + 1, skippedTurns: view.skippedTurns))
+      message.body = .view(resuming(view, at: view.resumeTurn + 1))
     default: break
     }
     return message
   }
 
-  private func changed(_ view: View, resumeTurn: UInt64, skippedTurns: UInt64) -> View {
+  private func resuming(_ view: View, at turn: UInt64) -> View {
     View(
-      number: view.number, resumeTurn: resumeTurn, workers: view.workers, fcNodes: view.fcNodes,
-      dataset: view.dataset, isFinal: view.isFinal, skippedTurns: skippedTurns,
-      holders: view.holders)
+      number: view.number, resumeTurn: turn, workers: view.workers, fcNodes: view.fcNodes,
+      shards: view.shards, dataset: view.dataset, isFinal: view.isFinal,
+      rateReductions: view.rateReductions, rateChanges: view.rateChanges,
+      skippedTurns: view.skippedTurns, holders: view.holders)
   }
 
   /// What an FC node with the bug does about an event.
@@ -247,8 +257,10 @@ extension SimulatedCluster {
     server.server = core
   }
 
-  /// Changes what a shard's core holds before a message.
+  /// Changes what a member's core holds before a message.
   func tamper(with node: SimulatedNode, before message: Message) {
+    if bug == .stepsBeforeItsTurn { node.fc?.announced = .max }
+    if bug == .shardStepsBeforeItsTurn { node.shard?.announced = .max }
     guard bug == .shardReleasesEarly, case .push(let push) = message.body, let core = node.shard,
       let chunk = push.chunk, core.chunks.contains(chunk), push.turn == core.turn,
       let workers = core.gate.view?.workers, workers.count > 1,

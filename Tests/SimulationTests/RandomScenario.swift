@@ -22,12 +22,21 @@ struct RandomScenario: CustomStringConvertible {
     case recut
   }
 
-  /// - Parameters:
-  ///   - isHarsh: besides what happens to members: deaths of the server, links that are cut one way
-  ///     or flap, a full disk, numbers that are not finite.
-  ///   - preparesAtOnce: whether a process is ready when it is welcomed.
+  /// What a seed draws has become more with time: one that is kept for what it once found goes
+  /// without the largest of what came later.
+  enum Age: Comparable {
+    /// Weights step once a step, processes are ready when they are welcomed.
+    case stepsOnce
+    /// FC weights may step once a sub-batch.
+    case preparesAtOnce
+    /// Processes take time before they are ready, servers are stopped, operators set the rate.
+    case present
+  }
+
+  /// - Parameter isHarsh: besides what happens to members: deaths and stops of the server, links that
+  ///   are cut one way or flap, a full disk, numbers that are not finite.
   init(
-    seed: UInt64, _ variant: Variant = .plain, isHarsh: Bool = true, preparesAtOnce: Bool = false
+    seed: UInt64, _ variant: Variant = .plain, isHarsh: Bool = true, age: Age = .present
   ) {
     self.seed = seed
     var random = RandomSequence(RandomStream(seed: seed, purpose: .simulation, first: 1))
@@ -94,15 +103,28 @@ struct RandomScenario: CustomStringConvertible {
       }
       for _ in 0..<4 { options.faults.append((Self.late, .add(.shard))) }
     }
-    options.schedule.updatesEachSubBatch = oneIn(2)
+    options.schedule.updatesEachSubBatch = age > .stepsOnce && oneIn(2)
     self.options = options
     if variant == .mirrored { mirror(span: span) }
     if variant == .recut { recut(span: span) }
+    if isHarsh { addHardship(span: span) }
+    guard age == .present else { return }
     if isHarsh {
-      addHardship(span: span)
       addFreezes(span: span)
+      addCutShards(span: span)
     }
-    if !preparesAtOnce { addPreparation() }
+    addRates(span: span)
+    addPreparation()
+  }
+
+  /// In one run of two the operator sets the learning rate, once or a few times.
+  private mutating func addRates(span: Int) {
+    var random = RandomSequence(RandomStream(seed: seed, purpose: .simulation, first: 8))
+    func below(_ bound: Int) -> Int { Int(RandomStream.below(UInt32(bound), random.nextWord())) }
+    guard below(2) == 0 else { return }
+    for _ in 0...below(3) {
+      options.faults.append((Microseconds(below(span)), .setRate(Double(2 + below(6)) / 4)))
+    }
   }
 
   /// Some clusters are ready at once, in others it takes longer than heartbeats, or than a silence
@@ -217,6 +239,22 @@ struct RandomScenario: CustomStringConvertible {
     for _ in 0...below(2) {
       let length = [600_000, 4_000_000, 12_000_000][below(3)]
       options.faults.append((Microseconds(below(span)), .freezeServer(Microseconds(length))))
+    }
+  }
+
+  /// Of two runs with several parameter servers, links between these are cut one way in one.
+  private mutating func addCutShards(span: Int) {
+    var random = RandomSequence(RandomStream(seed: seed, purpose: .simulation, first: 9))
+    func below(_ bound: Int) -> Int { Int(RandomStream.below(UInt32(bound), random.nextWord())) }
+    guard options.shards > 1, below(2) == 0 else { return }
+    for _ in 0...below(2) {
+      let shard = NodeName(.shard, 1 + below(options.shards - 1))
+      let isOutward = below(3) == 0
+      let server = NodeName(.server, 0)
+      let cut = SimulatedCluster.Cut(
+        from: isOutward ? shard : server, to: isOutward ? server : shard, loses: below(3) == 0)
+      let length = Microseconds(50_000 + below(4_000_000))
+      options.faults.append((Microseconds(below(span)), .cut(cut, length)))
     }
   }
 

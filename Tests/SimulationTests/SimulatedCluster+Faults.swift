@@ -18,6 +18,8 @@ extension SimulatedCluster {
     case add(Role)
     /// The server's operator ends the run.
     case stop
+    /// The server's operator sets the learning rate, to the schedule's times this.
+    case setRate(Double)
     /// The operator loses patience. With no fc node or shard hanging the run must have ended by itself.
     case giveUp
     /// The server's process dies and is started again after a while.
@@ -50,6 +52,10 @@ extension SimulatedCluster {
     var leaves = 0
     var joins = 0
     var serverDeaths = 0
+    /// Times that an operator set the learning rate.
+    var rateChanges = 0
+    /// Times that an evaluation lowered it.
+    var rateReductions = 0
     /// Times that the FC layers were cut anew.
     var recuts = 0
     var freezes = 0
@@ -77,7 +83,8 @@ extension SimulatedCluster {
       for count in [
         \Happened.kills, \.resets, \.hangs, \.breakDowns, \.leaves, \.joins, \.serverDeaths,
         \.freezes, \.stops, \.blackouts, \.cuts, \.fullDisks, \.lostMessages, \.doubledMessages,
-        \.delayedMessages, \.recuts,
+        \.delayedMessages, \.recuts, \.rateChanges,
+        \.rateReductions,
       ] { sum[keyPath: count] += right[keyPath: count] }
       return sum
     }
@@ -106,6 +113,7 @@ extension SimulatedCluster {
         }
       }
       requestStop()
+    case .setRate(let factor): setRate(factor)
     case .blackout(let length, let probability):
       happened.blackouts += 1
       blackout = (now + length, probability)

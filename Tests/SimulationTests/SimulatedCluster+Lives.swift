@@ -35,7 +35,7 @@ extension SimulatedCluster {
       case .deliver(_, let receiver, _): receiver == .server
       case .compute(_, let id, _), .tick(let id, _): id == .server
       case .drained(let sender, _, _): sender == .server
-      case .lost, .checkpointed, .fault(.stop), .fault(.giveUp): true
+      case .lost, .checkpointed, .fault(.stop), .fault(.giveUp), .fault(.setRate): true
       case .prepared, .fault, .revive, .thaw: false
       }
     if isServers { frozen?.backlog.append(what) }
@@ -93,6 +93,7 @@ extension SimulatedCluster {
         plan: plan, identity: life, resumeSteps: steps, goesOn: !commits.isEmpty, now: now), model,
       facts, disk)
     server.bug = bug
+    server.rates.changes = rateChanges
     nodes = [.server: server]
     faulty = [:]
     let old = names

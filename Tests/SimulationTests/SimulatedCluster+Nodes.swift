@@ -35,16 +35,18 @@ extension SimulatedCluster {
     case .message(let message):
       guard let message = tampered(message, at: node) else { return }
       if id == .server { return tellServer(.message(message)) }
+      // What is under way to a process of the server's life before does not reach this one.
+      if message.header.run == life.run { node.rates.follow(message) }
       for directive in node.worker?.handle(.message(message), now: now) ?? [] {
         perform(directive, of: id)
       }
+      if bug != nil { tamper(with: node, before: message) }
       // Held only for the bug: a second holder would make every change a copy.
       let kept = bug == .hoardsMessages ? node.fc?.inbox ?? [:] : [:]
       for directive in tampered(node.fc?.handle(.message(message), now: now) ?? []) {
         perform(directive, of: id)
       }
       tamper(with: node, keeping: kept)
-      if bug != nil { tamper(with: node, before: message) }
       for directive in tampered(node.shard?.handle(.message(message), now: now) ?? []) {
         perform(directive, of: id)
       }
@@ -81,11 +83,12 @@ extension SimulatedCluster {
 
   mutating func perform(_ directive: ServerCore.Directive) {
     switch directive {
-    case .send(let message, let to): transmit(message, from: .server, to: to)
+    case .send(let message, let to): transmit(stamped(message), from: .server, to: to)
     case .welcome(let node, let incarnation): welcome(node, incarnation)
     case .refuse(let incarnation, let reason):
       notes.append("\(now) server refuses \(incarnation): \(reason)")
     case .compute(let operation, let work):
+      noteRates(of: work)
       if case .rollBack(let steps) = work {
         audit.take(.wentOn(afterSteps: steps == .max ? serverCore.committedSteps : steps))
         goingsBack += 1
@@ -101,6 +104,7 @@ extension SimulatedCluster {
     case .measured(let turn, _, _): measured.append(turn)
     case .evaluated(let step, let tally):
       evaluations.append((step, tally))
+      noteEvaluation(after: step)
       if options.keepsBest { best = step }
     case .note(let text): notes.append("\(now) server: \(text)")
     case .recut(let count): recut(among: count)

@@ -55,7 +55,9 @@ struct SimulatedCluster {
   /// What a process is called, by its number in the present life of the server.
   var names: [NodeID: NodeName] = [:]
   var incarnations: [NodeID: UInt64] = [:]
-  let trajectory: Trajectory
+  var trajectory: Trajectory
+  /// What operators have made of the learning rate: it outlives the server.
+  var rateChanges: [RateChange] = []
   let poison: PoisonBox
   var random: RandomSequence
   var preparations: RandomSequence

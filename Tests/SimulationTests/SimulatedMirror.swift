@@ -9,7 +9,7 @@ extension SimulatedNode {
   struct Mirror {
     let columns: Range<Int>
     private(set) var weights: [Int32]
-    /// What the turn under way has made of them.
+    /// What the turn under way has made of them, where they step once a sub-batch; else its gradient.
     private var next: [Int32]
 
     init(_ columns: Range<Int>, _ model: ToyModel) {
@@ -19,7 +19,11 @@ extension SimulatedNode {
     }
 
     mutating func step(_ next: [Int32]) { self.next = next }
-    mutating func apply() { weights = next }
+    mutating func apply(_ model: ToyModel, _ plan: RunPlan, rate: Int32) {
+      weights =
+        plan.schedule.updatesEachSubBatch
+        ? next : zip(weights, next).map { model.step($0, $1, rate: rate) }
+    }
     mutating func place(_ value: Int32, _ column: Int) {
       weights[column - columns.lowerBound] = value
     }
@@ -37,7 +41,7 @@ extension SimulatedNode {
   }
 
   /// The neighbour's step, of its features and the logits that all have.
-  func mirrorStep(_ received: [[Frame]]) {
+  func mirrorStep(_ received: [[Frame]], rate: Int32) {
     guard let mirror else { return }
     let width = mirror.columns.count
     let features = received.map { matrix(values($0), columns: width) }
@@ -47,11 +51,11 @@ extension SimulatedNode {
     var next = mirror.weights
     if plan.schedule.updatesEachSubBatch {
       for lane in features.indices {
-        next = next.indices.map { model.step(next[$0], gradient($0, lane)) }
+        next = next.indices.map { model.step(next[$0], gradient($0, lane), rate: rate) }
       }
     } else {
       next = next.indices.map { column in
-        model.step(next[column], features.indices.reduce(0) { $0 &+ gradient(column, $1) })
+        features.indices.reduce(0) { $0 &+ gradient(column, $1) }
       }
     }
     self.mirror?.step(next)

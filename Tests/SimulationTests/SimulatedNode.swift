@@ -29,6 +29,8 @@ final class SimulatedNode {
   var computeFree: Microseconds = 0
   var poison: SimulatedCluster.PoisonBox?
   var bug: PlantedBug?
+  var rates = ToyRates()
+  var validation = ToyValidation()
 
   /// Every chunk of the convolutional parameters; at the server and the shards the committed
   /// version, of which those of others mean nothing.
@@ -67,7 +69,8 @@ final class SimulatedNode {
 
   /// What outlives a server: checkpoints by their steps.
   final class Disk {
-    var archive: [UInt64: (chunks: [[Int32]], weights: [Int32])] = [:]
+    var archive: [UInt64: (chunks: [[Int32]], weights: [Int32], progress: ToyValidation.Progress)] =
+      [:]
     /// Steps of the newest checkpoint; 0 if there is none.
     var newest: UInt64 { archive.keys.max() ?? 0 }
   }
@@ -83,6 +86,8 @@ final class SimulatedNode {
     chunks =
       disk.archive[source]?.chunks ?? model.chunkSizes.indices.map(model.initialChunk)
     working = chunks
+    validation = ToyValidation(disk.archive[source]?.progress ?? .init(), steps: source)
+    rates.reductions = validation.progress.reductions
     stored = Array(repeating: nil, count: model.columns)
     storedChunks = model.chunkSizes.map { Array(repeating: 0, count: $0) }
   }
@@ -112,11 +117,11 @@ final class SimulatedNode {
 
   func perform(_ operation: ServerCore.Operation) -> ServerCore.Outcome {
     switch operation {
-    case .apply(let chunk, let gradients, _):
+    case .apply(let chunk, let gradients, let at):
       if let worker = gradients.firstIndex(where: { values([$0]).contains(ToyModel.notFinite) }) {
         return .notFinite(worker: worker, what: "its gradient is nan")
       }
-      return .applied(frame(step(chunk, gradients)))
+      return .applied(frame(step(chunk, gradients, at: at)))
     case .commit:
       swap(&chunks, &working)
       return .done
@@ -149,7 +154,9 @@ final class SimulatedNode {
       )
       return .done
     case .finishCheckpoint(let steps):
-      disk.archive[steps] = staged
+      disk.archive[steps] = (
+        staged.chunks, staged.weights, validation.progress(afterSteps: steps)
+      )
       return .done
     case .rollBack(.max): return .done
     case .rollBack(let steps):
@@ -170,7 +177,7 @@ final class SimulatedNode {
       saved = (steps, whole, stored)
       let weights = stored.compactMap { $0 }
       if plan.makesCheckpoints, weights.count == stored.count {
-        disk.archive[steps] = (whole, weights)
+        disk.archive[steps] = (whole, weights, validation.progress(afterSteps: steps))
       }
       return .saved(problem: nil)
     }
@@ -275,25 +282,28 @@ final class SimulatedNode {
         }
       }
       return .done
-    case .stepSubBatch(_, let lane):
+    case .stepSubBatch(let step, let lane):
+      let rate = rates.rate(at: step)
       workingWeights = weights.indices.map { column in
         model.step(
           currentWeights[column],
-          model.weightGradient(features[lane] ?? [], logits[lane] ?? [], column: column))
+          model.weightGradient(features[lane] ?? [], logits[lane] ?? [], column: column),
+          rate: rate)
       }
       return .done
-    case .mirror(_, let received):
-      mirrorStep(received)
+    case .mirror(let step, let received):
+      mirrorStep(received, rate: rates.rate(at: step))
       return .done
-    case .apply:
-      mirror?.apply()
+    case .apply(let step):
+      let rate = rates.rate(at: step)
+      mirror?.apply(model, plan, rate: rate)
       if plan.schedule.updatesEachSubBatch {
         swap(&weights, &workingWeights)
         readsWorking = false
         return .done
       }
       for index in weights.indices {
-        weights[index] = model.step(weights[index], weightGradient[index])
+        weights[index] = model.step(weights[index], weightGradient[index], rate: rate)
       }
       return .done
     case .collect(let transfer, let isMirrored):

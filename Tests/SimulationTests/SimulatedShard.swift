@@ -8,11 +8,11 @@ extension SimulatedNode {
   func perform(_ operation: ShardCore.Operation) -> ShardCore.Outcome {
     if broken { return .failed("simulated: out of memory") }
     switch operation {
-    case .apply(let chunk, let gradients, _):
+    case .apply(let chunk, let gradients, let at):
       if let worker = gradients.firstIndex(where: { values([$0]).contains(ToyModel.notFinite) }) {
         return .notFinite(worker: worker, what: "its gradient is nan")
       }
-      return .applied(frame(step(chunk, gradients)))
+      return .applied(frame(step(chunk, gradients, at: at)))
     case .commit:
       swap(&chunks, &working)
       return .done
@@ -33,12 +33,13 @@ extension SimulatedNode {
   private var owned: [Int] { shard?.chunks ?? [] }
 
   /// Steps a chunk into the working version.
-  func step(_ chunk: Int, _ gradients: [Frame]) -> [Int32] {
+  func step(_ chunk: Int, _ gradients: [Frame], at step: UInt64) -> [Int32] {
     var sum = Array(repeating: Int32(0), count: model.chunkSizes[chunk])
     for gradient in gradients {
       for (index, value) in values([gradient]).enumerated() { sum[index] &+= value }
     }
-    working[chunk] = zip(chunks[chunk], sum).map { model.step($0, $1) }
+    let rate = rates.rate(at: step)
+    working[chunk] = zip(chunks[chunk], sum).map { model.step($0, $1, rate: rate) }
     return working[chunk]
   }
 

@@ -1,3 +1,4 @@
+import Messages
 import Network
 import Tensors
 
@@ -63,19 +64,30 @@ struct ToyModel: Sendable {
     }
   }
 
-  func step(_ value: Int32, _ gradient: Int32) -> Int32 { value &* 3 &- gradient }
+  /// - Parameter rate: odd, the learning rate.
+  func step(_ value: Int32, _ gradient: Int32, rate: Int32) -> Int32 {
+    value &* 3 &- gradient &* rate
+  }
 
   /// The run's first `steps` steps in one loop: what every simulated cluster must reproduce.
   ///
-  /// - Parameter skipped: those of them that are passed over.
+  /// - Parameters:
+  ///   - changes: what an operator has made of the learning rate.
+  ///   - skipped: those of them that are passed over.
   func reference(
-    _ plan: RunPlan, _ program: TurnProgram, steps: UInt64, skipped: Set<UInt64> = []
+    _ plan: RunPlan, _ program: TurnProgram, _ changes: [RateChange], steps: UInt64,
+    skipped: Set<UInt64> = []
   ) -> (chunks: [[Int32]], weights: [Int32]) {
+    var rates = ToyRates(changes: changes)
     var chunks = chunkSizes.indices.map(initialChunk)
     var weights = (0..<columns).map(initialWeight)
     for turn in 0..<program.count {
+      if case .evaluation(_, let batch, _) = program[turn], batch + 1 == program.evaluationBatches {
+        rates.reductions += 1
+      }
       guard case .training(let step) = program[turn], step < steps, !skipped.contains(step)
       else { continue }
+      let rate = rates.rate(at: step)
       let features = features(
         isTraining: true, firstPosition: plan.firstPosition(of: program[turn]), rows: globalBatch,
         chunks: chunks)
@@ -87,13 +99,15 @@ struct ToyModel: Sendable {
         let logits = partialLogits(part, weights)
         gradients += featureGradient(logits, weights)
         weights = weights.indices.map { column in
-          self.step(weights[column], weightGradient(part, logits, column: column))
+          self.step(
+            weights[column], weightGradient(part, logits, column: column), rate: rate)
         }
       }
       for chunk in chunks.indices {
         let gradient = chunkGradient(chunk, gradients)
         for index in chunks[chunk].indices {
-          chunks[chunk][index] = self.step(chunks[chunk][index], gradient[index])
+          chunks[chunk][index] = self.step(
+            chunks[chunk][index], gradient[index], rate: rate)
         }
       }
     }
@@ -105,8 +119,10 @@ struct ToyModel: Sendable {
 struct Trajectory {
   private var versions: [(chunks: [[Int32]], weights: [Int32])] = []
 
-  init(_ model: ToyModel, _ plan: RunPlan, _ program: TurnProgram) {
-    versions = (0...program.totalSteps).map { model.reference(plan, program, steps: $0) }
+  init(
+    _ model: ToyModel, _ plan: RunPlan, _ program: TurnProgram, _ changes: [RateChange] = []
+  ) {
+    versions = (0...program.totalSteps).map { model.reference(plan, program, changes, steps: $0) }
   }
 
   subscript(steps: UInt64) -> (chunks: [[Int32]], weights: [Int32]) {

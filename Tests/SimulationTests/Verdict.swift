@@ -54,7 +54,8 @@ extension SimulatedCluster {
       evaluations.allSatisfy { $0.tally.examples == Int(options.evaluationExamples) },
       "an evaluation of other examples: \(evaluations)")
     if let saved = server.saved {
-      let reference = model.reference(plan, program, steps: steps, skipped: audit.skipped)
+      let reference = model.reference(
+        plan, program, rateChanges, steps: steps, skipped: audit.skipped)
       expect(saved.steps == steps, "a model of \(saved.steps) steps after \(steps)")
       expect(saved.chunks == reference.chunks, "the conv parameters are others")
       expect(
