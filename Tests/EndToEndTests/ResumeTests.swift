@@ -1,6 +1,7 @@
 import Foundation
 import Observability
 import Testing
+import Training
 
 /// Where a run goes on that is resumed, and what it goes on with.
 @Suite(.serialized, .timeLimit(.minutes(30)))
@@ -258,6 +259,37 @@ struct ResumeTests {
     let audit = try Program.run("audit", run)
     #expect(audit.code == 1, "\(audit.output)")
     #expect(audit.output.contains(/data set \w+, before it was \w+/), "\(audit.output)")
+  }
+
+  @Test func `a damaged newest checkpoint is passed over by name, and put aside`() throws {
+    try finished()
+    let file = "step-00000120/optimizer.safetensors"
+    let newest = URL(fileURLWithPath: "\(run)/checkpoints/\(file)")
+    let before = try #require(checkpoints.last { $0.hasPrefix("step") && $0 < "step-00000120" })
+    let steps = try #require(Int(before.dropFirst("step-".count)))
+    var bytes = try Data(contentsOf: newest)
+    bytes[bytes.count / 2] ^= 0x10
+    try bytes.write(to: newest)
+
+    let program = try resume(nil, ["--set", "steps=160"])
+    #expect(program.finish() == 0, "\(program.output)")
+    #expect(program.output.contains("\(file): "), "\(program.output)")
+    #expect(program.output.contains("step-00000120 is now step-00000120.aside"))
+    #expect(log.contains("goes on after \(steps) steps"), "\(log)")
+    #expect(try cluster.scratch.summary(of: "run").step == 160)
+    #expect(checkpoints.contains("step-00000120.aside"), "\(checkpoints)")
+    // The course is the one of a run that nothing has damaged.
+    let whole = "\(cluster.scratch.path)/whole"
+    let calm = try cluster.train(["--set", "steps=160"], runDirectory: whole)
+    #expect(calm.finish() == 0, "\(calm.output)")
+    let found = try SafeTensorsReader(path: "\(run)/model.safetensors")
+    let expected = try SafeTensorsReader(path: "\(whole)/model.safetensors")
+    #expect(found.names == expected.names)
+    for name in expected.names {
+      #expect(try found.tensor(named: name).values == expected.tensor(named: name).values)
+    }
+    let audit = try Program.run("audit", run)
+    #expect(audit.code == 0, "\(audit.output)")
   }
 
   @Test func `a checkpoint that cannot be read now is not passed over`() throws {
