@@ -66,6 +66,10 @@ bench: build ## run the benchmarks that need no data, or one with its options: A
 chaos: build ## kill and stop random processes and cut links of training clusters for SECONDS (60)
 	@scripts/chaos $(or $(SECONDS),60) $(ARGS)
 
+.PHONY: measure-faults
+measure-faults: build ## measure how soon faults are noticed and repaired, as root (40 min); ARGS="--only killed --times 5"
+	@scripts/measure-faults $(ARGS)
+
 .PHONY: soak
 soak: build ## train for an hour (SECONDS=3600) and fail if a process of the cluster grows
 	@scripts/soak $(or $(SECONDS),3600) $(ARGS)
