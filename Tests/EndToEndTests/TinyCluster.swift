@@ -140,37 +140,72 @@ extension TinyCluster {
     "steps=\(steps)",
   ]
 
-  /// The parameters at the end of the gentle run that nothing disturbs: the same for all tests.
-  private static let undisturbed = Result { try model(.fp32) }
-  private static let undisturbedInHalf = Result { try model(.bf16) }
+  /// What the gentle run comes to that nothing disturbs: the same for all tests.
+  private struct Outcome {
+    let parameters: [(name: String, values: [Float])]
+    let evaluations: [MetricsLog.Evaluation]
 
-  private static func model(
-    _ precision: NumberFormat
-  ) throws -> [(name: String, values: [Float])] {
-    let cluster = try TinyCluster()
-    let program = try cluster.train(gentle + ["--set", "precision=\(precision)"])
-    #expect(program.finish() == 0, "\(program.output)")
-    let model = try SafeTensorsReader(path: "\(cluster.run)/model.safetensors")
-    return try model.names.map { (name: $0, values: try model.tensor(named: $0).values) }
+    init(_ precision: NumberFormat) throws {
+      let cluster = try TinyCluster()
+      let program = try cluster.train(gentle + ["--set", "precision=\(precision)"])
+      #expect(program.finish() == 0, "\(program.output)")
+      let model = try SafeTensorsReader(path: "\(cluster.run)/model.safetensors")
+      parameters = try model.names.map { (name: $0, values: try model.tensor(named: $0).values) }
+      evaluations = cluster.evaluations
+      // After each thirtieth step, and at the end.
+      #expect(evaluations.count == 27, "\(evaluations)")
+    }
   }
 
-  /// Checks that the run's model is that of the undisturbed one.
+  private static let undisturbed = Result { try Outcome(.fp32) }
+  private static let undisturbedInHalf = Result { try Outcome(.bf16) }
+
+  /// All evaluations of the run, also those that were done again after a death.
+  private var evaluations: [MetricsLog.Evaluation] {
+    text("run/metrics.jsonl").split(separator: "\n").compactMap {
+      // Its kind says which it is; a line that a killed server left torn says nothing.
+      let line = try? JSONDecoder().decode(MetricsLog.Evaluation.self, from: Data($0.utf8))
+      return line?.kind == "evaluation" ? line : nil
+    }
+  }
+
+  /// Checks that the run's model is that of the undisturbed one, and that it got there the same way.
   func expectUndisturbed(
     within tolerance: Float, _ precision: NumberFormat = .fp32,
     _ location: SourceLocation = #_sourceLocation
   ) throws {
     let found = try SafeTensorsReader(path: "\(run)/model.safetensors")
     let expected = try (precision == .fp32 ? Self.undisturbed : Self.undisturbedInHalf).get()
-    #expect(found.names == expected.map(\.name), sourceLocation: location)
-    for (name, values) in expected {
+    #expect(found.names == expected.parameters.map(\.name), sourceLocation: location)
+    for (name, values) in expected.parameters {
       let difference = zip(values, try found.tensor(named: name).values).map { abs($0 - $1) }.max()
       #expect(difference ?? 0 <= tolerance, "\(name)", sourceLocation: location)
     }
+    expectCurve(expected.evaluations, within: Double(tolerance), location)
     let audit = try Program.run("audit", run)
     #expect(audit.code == 0, "\(audit.output)", sourceLocation: location)
     #expect(
       audit.output.contains("every example of every step was applied exactly once"),
       "\(audit.output)", sourceLocation: location)
     #expect(audit.output.contains("\(Self.steps) steps of 16"), sourceLocation: location)
+  }
+
+  /// Checks the test loss and accuracy after each evaluated step, as often as it was evaluated.
+  private func expectCurve(
+    _ expected: [MetricsLog.Evaluation], within tolerance: Double, _ location: SourceLocation
+  ) {
+    let found = evaluations
+    #expect(
+      Set(found.map(\.step)) == Set(expected.map(\.step)), "other steps were evaluated",
+      sourceLocation: location)
+    // All parameters together have a part in the loss, and may turn one example of 64.
+    let example = tolerance == 0 ? 0 : 1.0 / 64
+    for one in found {
+      guard let calm = expected.first(where: { $0.step == one.step }) else { continue }
+      #expect(
+        abs(one.loss - calm.loss) <= 10 * tolerance
+          && abs(one.accuracy - calm.accuracy) <= example,
+        "\(one) instead of \(calm)", sourceLocation: location)
+    }
   }
 }
