@@ -50,6 +50,11 @@ package struct FileFailure: Error, Hashable, Sendable {
     [EACCES, EPERM, EMFILE, ENFILE, ENOMEM, ESTALE, ETIMEDOUT, ENOTCONN, EHOSTDOWN].contains(code)
   }
 
+  /// Whether such a reason goes without anybody's doing, as rights do not.
+  package static func passesByItself(_ code: CInt) -> Bool {
+    passes(code) && code != EACCES && code != EPERM
+  }
+
   /// Runs a body and throws its failure as the caller's error.
   package static func told<Result, Failure: Error>(
     as words: (FileFailure) -> Failure, _ body: () throws(FileFailure) -> Result

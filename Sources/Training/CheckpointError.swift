@@ -9,22 +9,27 @@ package struct CheckpointError: Error, Hashable, Sendable, CustomStringConvertib
   package let reason: String
   /// Whether nobody knows what the file is, because this process may not or cannot read it now: it
   /// may be as good as ever.
-  let isUnreadable: Bool
+  var isUnreadable: Bool { obstacle != nil }
+  /// Whether it may be readable in a moment, without anybody's doing.
+  var passesByItself: Bool { obstacle.map(FileFailure.passesByItself) ?? false }
+  /// The system's number of why it cannot be read now.
+  let obstacle: CInt?
 
   /// An error about one file or directory.
   package init(path: String, reason: String) {
-    self.init(path: path, reason: reason, isUnreadable: false)
+    self.init(path: path, reason: reason, obstacle: nil)
   }
 
-  private init(path: String, reason: String, isUnreadable: Bool) {
+  /// An error that says nothing of the file itself, if it has an obstacle.
+  init(path: String, reason: String, obstacle: CInt?) {
     self.path = path
     self.reason = reason
-    self.isUnreadable = isUnreadable
+    self.obstacle = obstacle
   }
 
   /// An error about a tensor file, as one about the checkpoint that it belongs to.
   init(_ error: SafeTensorsError) {
-    self.init(path: error.path, reason: error.reason, isUnreadable: error.isUnreadable)
+    self.init(path: error.path, reason: error.reason, obstacle: error.obstacle)
   }
 
   /// The error of a file or directory that did not reach the disk.
@@ -50,7 +55,7 @@ package struct CheckpointError: Error, Hashable, Sendable, CustomStringConvertib
       FileFailure.isLackOfSpace(code) ? ": free some there before the next is due" : ""
     return CheckpointError(
       path: path, reason: "\(failure): \(String(cString: strerror(code)).lowercased())\(advice)",
-      isUnreadable: FileFailure.passes(code))
+      obstacle: FileFailure.passes(code) ? code : nil)
   }
 
   /// "path: reason" on one line, whatever a damaged file has put into it.

@@ -4,9 +4,12 @@ extension CheckpointStore {
 
   /// The checkpoints that a path stands for: a run directory's, a checkpoints folder's, or one.
   ///
+  /// - Parameter withAside: whether those are wanted too that were put aside, after the others.
   /// - Returns: newest first; at least one, which may be refused.
   /// - Throws: `CheckpointError` if there is no such directory, or no checkpoint in it.
-  package static func find(_ path: String) throws(CheckpointError) -> [Listing] {
+  package static func find(
+    _ path: String, withAside: Bool = false
+  ) throws(CheckpointError) -> [Listing] {
     let path = Folder.trimmed(path)
     let entries = try Folder.entries(of: path)
     guard Folder.exists(path) else {
@@ -18,7 +21,8 @@ extension CheckpointStore {
     }
     let below = "\(path)/\(folderName)"
     let directory = Folder.exists(below) ? below : path
-    let found = CheckpointStore(directory: directory, keep: 1).list()
+    let store = CheckpointStore(directory: directory, keep: 1)
+    let found = store.list() + (withAside ? store.listAside() : [])
     guard !found.isEmpty else {
       throw CheckpointError(path: directory, reason: "there is no checkpoint")
     }

@@ -39,6 +39,9 @@ package struct CheckpointStore: Sendable {
     /// Whether it has the lowest validation error of the run.
     package let isBest: Bool
 
+    /// Whether the run has gone back before it.
+    package var isAside: Bool { Folder.name(of: path).contains(CheckpointStore.asideSuffix) }
+
     /// A checkpoint, after it was looked at.
     package init(
       path: String, steps: UInt64, manifest: Result<CheckpointManifest, CheckpointError>,
@@ -83,6 +86,16 @@ package struct CheckpointStore: Sendable {
     self.calls = calls
   }
 
+  /// Those that the run has gone back before, newest first: they have lost their names, not their files.
+  package func listAside() -> [Listing] {
+    let names = (try? Folder.entries(of: directory)) ?? []
+    return names.compactMap { name in
+      name.firstRange(of: Self.asideSuffix).flatMap { suffix in
+        CheckpointName.steps(of: String(name[..<suffix.lowerBound])).map { ($0, name) }
+      }
+    }.sorted { $0 > $1 }.map { Self.listing(of: "\(directory)/\($1)", steps: $0) }
+  }
+
   /// All checkpoints, newest first; each is looked at, but its data is not read.
   ///
   /// A directory that is not there has none. One that cannot be read is listed itself, refused.
@@ -121,7 +134,8 @@ package struct CheckpointStore: Sendable {
         guard !error.isUnreadable else {
           throw CheckpointError(
             path: error.path,
-            reason: error.reason + "; it may be good: make it readable, or --resume an older one")
+            reason: error.reason + "; it may be good: make it readable, or --resume an older one",
+            obstacle: error.obstacle)
         }
         note("\(error)")
       }

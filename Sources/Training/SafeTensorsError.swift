@@ -7,18 +7,18 @@ package struct SafeTensorsError: Error, Hashable, Sendable, CustomStringConverti
   package let path: String
   /// What is wrong with it, or which call failed and why.
   package let reason: String
-  /// Whether it says nothing of what is in the file.
-  let isUnreadable: Bool
+  /// The system's number of a reason that says nothing of what is in the file.
+  let obstacle: CInt?
 
   /// An error about one file.
   package init(path: String, reason: String) {
-    self.init(path: path, reason: reason, isUnreadable: false)
+    self.init(path: path, reason: reason, obstacle: nil)
   }
 
-  private init(path: String, reason: String, isUnreadable: Bool) {
+  private init(path: String, reason: String, obstacle: CInt?) {
     self.path = path
     self.reason = reason
-    self.isUnreadable = isUnreadable
+    self.obstacle = obstacle
   }
 
   /// The error of a C call that has just failed: "open: No such file or directory".
@@ -26,7 +26,7 @@ package struct SafeTensorsError: Error, Hashable, Sendable, CustomStringConverti
     let advice = FileFailure.isLackOfSpace(code) ? ": free some there" : ""
     return SafeTensorsError(
       path: path, reason: "\(call): \(String(cString: strerror(code)))\(advice)",
-      isUnreadable: FileFailure.passes(code))
+      obstacle: FileFailure.passes(code) ? code : nil)
   }
 
   /// The error of a file that could not be written.

@@ -11,8 +11,8 @@ enum CheckpointCommand {
     words: ["checkpoint", "list"],
     summary: "list the checkpoints of a run",
     details: [
-      "Newest first. Manifests, sizes and headers are looked at; crosscut checkpoint verify reads"
-        + " the data too."
+      "Newest first, after them those that the run has gone back before: step-N.aside. Manifests,"
+        + " sizes and headers are looked at; crosscut checkpoint verify reads the data too."
     ],
     positionals: [directory], options: [.json],
     examples: [
@@ -53,7 +53,8 @@ enum CheckpointCommand {
 
   /// - Throws: `CheckpointError` if there is none.
   private static func runList(_ arguments: ParsedArguments) throws -> Int32 {
-    let table = CheckpointTable(try listings(arguments))
+    let table = CheckpointTable(
+      try CheckpointStore.find(arguments.positional(0) ?? "", withAside: true))
     try Console.print(arguments.has("json") ? table.json.prettyText : table.text)
     return ExitCode.success
   }

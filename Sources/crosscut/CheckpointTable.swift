@@ -66,7 +66,7 @@ struct CheckpointTable {
             .init("loss", manifest.loss.map(JSONValue.double) ?? .null),
             .init("testAccuracy", manifest.testAccuracy.map(JSONValue.double) ?? .null),
             .init("bytes", .int(Int(clamping: manifest.bytes))),
-            .init("best", .bool(listing.isBest)),
+            .init("best", .bool(listing.isBest)), .init("aside", .bool(listing.isAside)),
             .init("run", .string(manifest.run)), .init("network", .string(manifest.network)),
           ])
         case .failure(let error):

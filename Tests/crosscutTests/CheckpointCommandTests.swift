@@ -56,6 +56,20 @@ import Training
     #expect(try CheckpointStore.find(run.path + "/best").map(\.steps) == [200])
   }
 
+  @Test func `what was put aside is listed, and marked`() throws {
+    let run = try Run()
+    try FileManager.default.moveItem(atPath: run.newest, toPath: run.newest + ".aside-2")
+    #expect(try CheckpointStore.find(run.path).map(\.steps) == [100])
+    let table = CheckpointTable(try CheckpointStore.find(run.path, withAside: true))
+    let lines = table.text.split(separator: "\n").map { $0.split(separator: " ").prefix(2) }
+    #expect(
+      lines.dropFirst() == [["step-00000100", "100"], ["step-00000200.aside-2", "200"]],
+      "\(table.text)")
+    let marks = table.json.prettyText.split(separator: "\n").filter { $0.contains("aside\"") }
+    #expect(marks.map { $0.contains("true") } == [false, true], "\(marks)")
+    #expect(table.isGood)
+  }
+
   @Test func `where there is no checkpoint, or no directory, that is said`() throws {
     let run = try Run()
     for command in [CheckpointCommand.list, CheckpointCommand.verify, CheckpointCommand.show].map(
