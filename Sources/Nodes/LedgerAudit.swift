@@ -5,7 +5,7 @@ import Observability
 /// Proves from `ledger.jsonl` that every example of every step was applied exactly once, across
 /// deaths, repetitions and resumes; or names what was not.
 package struct LedgerAudit: Hashable, Sendable {
-  /// The lineage that the ledger begins with: above 0 where the run was resumed from elsewhere.
+  /// Where the surviving lineage begins in this ledger: above 0 where it comes from another run.
   package private(set) var firstStep: UInt64 = 0
   /// Steps of the surviving lineage.
   package private(set) var steps: UInt64 = 0
@@ -44,10 +44,13 @@ package struct LedgerAudit: Hashable, Sendable {
       findings = ["\(name) does not begin with the start of a server"]
       return
     }
-    firstStep = first.step
-    globalBatch = max(first.globalBatch ?? 0, 0)
+    let starts = lines.compactMap { try? $0.line.get() }.filter { $0.kind == .start }
+    let lineage = Self.lineage(of: starts)
+    let root = lineage.min().map { starts[$0] } ?? first
+    firstStep = root.step
+    globalBatch = max(root.globalBatch ?? 0, 0)
     var audit = StepAudit(globalBatch: globalBatch, firstStep: firstStep)
-    var reader = Reader()
+    var reader = Reader(lineage: lineage)
     for (index, entry) in lines.enumerated() {
       switch entry.line {
       case .success(let line): take(line, entry.number, name, &reader, &audit)
@@ -62,12 +65,31 @@ package struct LedgerAudit: Hashable, Sendable {
     steps = audit.steps
     examples = audit.examples
     globalBatches = audit.globalBatches
-    discarded = audit.discarded
+    discarded += audit.discarded
     skipped = audit.skipped.sorted()
     workers = reader.incarnations.count
   }
 
+  /// The lives of servers that the last one's parameters come from, by their place among all.
+  private static func lineage(of starts: [LedgerLine]) -> Set<Int> {
+    var lineage: Set<Int> = []
+    var next = starts.indices.last
+    while let life = next, lineage.insert(life).inserted {
+      let start = starts[life]
+      if let from = start.from {
+        next = starts[..<life].lastIndex { $0.run == from }
+      } else {
+        // A ledger of before that was written: from the life before, but for who begins anew.
+        next = start.step > 0 && life > 0 ? life - 1 : nil
+      }
+    }
+    return lineage
+  }
+
   private struct Reader {
+    let lineage: Set<Int>
+    var isInLineage = false
+    var hasBegun = false
     var shares: [NodeID: [Range<Int>]] = [:]
     var incarnations: Set<String> = []
   }
@@ -87,6 +109,16 @@ package struct LedgerAudit: Hashable, Sendable {
         }
       }
     }
+    if line.kind == .start {
+      reader.isInLineage = reader.lineage.contains(lives)
+      lives += 1
+      ended = nil
+      reader.shares = [:]
+    }
+    guard reader.isInLineage else {
+      if line.kind == .step || line.kind == .skip { discarded += 1 }
+      return
+    }
     if let fingerprint = line.datasetFingerprint {
       if let known = datasetFingerprint, known != fingerprint {
         findings.append("\(place): data set \(fingerprint), before it was \(known)")
@@ -96,12 +128,10 @@ package struct LedgerAudit: Hashable, Sendable {
     }
     switch line.kind {
     case .start:
-      lives += 1
-      ended = nil
-      reader.shares = [:]
       globalBatch = max(line.globalBatch ?? globalBatch, 0)
       audit.globalBatch = globalBatch
-      if lives > 1 { audit.take(.wentOn(afterSteps: line.step)) }
+      if reader.hasBegun { audit.take(.wentOn(afterSteps: line.step)) }
+      reader.hasBegun = true
     case .step:
       audit.take(
         .committed(

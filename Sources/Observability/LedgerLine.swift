@@ -45,6 +45,9 @@ package struct LedgerLine: Codable, Hashable, Sendable {
   package var shares: [Share]?
   /// Of a `start`: the run, 16 hexadecimal digits; its global batch and FC nodes.
   package var run: String?
+  /// Of a `start` that goes on from a checkpoint: the run that has written it, perhaps of another
+  /// ledger.
+  package var from: String?
   package var globalBatch: Int?
   package var fcNodes: Int?
   /// Of the first `step` of a life: what it trains on.

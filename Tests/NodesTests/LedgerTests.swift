@@ -93,6 +93,49 @@ import Testing
     #expect(audit.examples == 12)
   }
 
+  /// The start of a run that goes on from a checkpoint of another, or begins anew.
+  private func start(_ steps: Int, run: String, from: String? = nil) -> String {
+    let origin = from.map { #","from":"\#($0)""# } ?? ""
+    return
+      #"{"kind":"start","step":\#(steps),"time":1,"run":"\#(run)","globalBatch":6,"fcNodes":1\#(origin)}"#
+  }
+
+  @Test func `what an attempt did that the run does not come from is neither proof nor fault`() {
+    // It forgot where it was to go on from, and left no checkpoint.
+    let attempt = [start(0, run: "a1"), step(0, Self.shares), step(1)]
+    let begun = [start(3, run: "a2", from: "ff"), step(3, Self.shares), step(4), line("end", 5)]
+    for lines in [attempt + begun, attempt + [step(2), step(3), step(4)] + begun] {
+      let audit = audit(lines)
+      #expect(audit.findings == [])
+      #expect(audit.firstStep == 3 && audit.steps == 5)
+      #expect(audit.examples == 12)
+      #expect(audit.discarded == lines.count - begun.count - 1)
+    }
+    // The other way about: it begins anew, and has nothing of the steps of before.
+    let anew = audit([
+      start(3, run: "a1", from: "ff"), step(3, Self.shares), start(0, run: "a2"),
+      step(0, Self.shares), step(1), line("end", 2),
+    ])
+    #expect(anew.findings == [])
+    #expect(anew.firstStep == 0 && anew.steps == 2)
+  }
+
+  @Test func `a course is proved by its own steps, not by those of another`() {
+    let hole = #""shares":[{"node":1,"incarnation":"a1","rows":[[0,4]]}]"#
+    let first = [
+      start(0, run: "a1"), step(0, Self.shares), step(1), step(2, hole), step(3, Self.shares),
+    ]
+    // Gone back on purpose, and then on from the newer checkpoint after all.
+    let second = [start(1, run: "a2", from: "a1"), step(1, Self.shares), step(2)]
+    let third = [start(4, run: "a3", from: "a1"), step(4, Self.shares)]
+    #expect(audit(first + second).findings == [])
+    #expect(audit(first + second + third).findings == ["step 2: nobody had rows 4 to 5"])
+    // A server that came back from the same checkpoint twice.
+    let again = [start(1, run: "a4", from: "a1"), step(1, Self.shares), step(2)]
+    let back = audit(first + second + again)
+    #expect(back.findings == [] && back.lives == 3 && back.discarded == 5)
+  }
+
   @Test func `a line that a killed server left torn is passed over, any other is named`() {
     #expect(audit([start(), step(0, Self.shares)], torn: #"{"kind":"st"#).findings == [])
     let resumed = audit([start(), step(0, Self.shares), #"{"kind":"st"#, start(1)])
