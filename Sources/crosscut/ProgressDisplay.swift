@@ -9,7 +9,7 @@ final class ProgressDisplay {
   private let configuration: RunConfiguration
   private let directory: RunDirectory
   private let isTerminal: Bool
-  private let print: (String) throws -> Bool
+  private let print: (String, _ isPassing: Bool) -> Bool
   private let color = Console.hasColor
   /// Seconds between plain lines.
   private let interval: Double
@@ -20,13 +20,13 @@ final class ProgressDisplay {
   /// When the last trouble that was shown came, and the last record, by the server's clock.
   private var lastTrouble = -1.0
   private var lastElapsed = 0.0
-  private var readerIsGone = false
 
-  /// - Parameter print: writes to whoever reads, and says whether somebody still does.
+  /// - Parameter print: has a text written without waiting for that, and says whether it will be; one
+  ///   that is passing is worth nothing later.
   init(
     _ configuration: RunConfiguration, _ directory: RunDirectory,
     isTerminal: Bool = Console.isTerminal,
-    print: @escaping (String) throws -> Bool = { try Console.print($0) }
+    print: @escaping (String, _ isPassing: Bool) -> Bool
   ) {
     self.isTerminal = isTerminal
     self.print = print
@@ -36,7 +36,7 @@ final class ProgressDisplay {
   }
 
   /// Says what is about to happen.
-  func begin(inProcess: Bool) throws {
+  func begin(inProcess: Bool) {
     let cluster = configuration.cluster
     keep(
       "\(configuration.network.name ?? "custom network") on \(configuration.dataset.title), batch "
@@ -69,8 +69,8 @@ final class ProgressDisplay {
     }
     if isTerminal {
       let columns = max(20, Console.terminalColumns - 1)
-      write("\r\u{1B}[K" + ProgressLine.render(record, columns: columns, color: color))
-      lineIsOpen = true
+      let line = ProgressLine.render(record, columns: columns, color: color)
+      if print("\r\u{1B}[K" + line, true) { lineIsOpen = true }
       return
     }
     let now = record.elapsedSeconds
@@ -78,7 +78,7 @@ final class ProgressDisplay {
     guard isNews || lastPlain.map({ now - $0 >= interval }) ?? true else { return }
     lastPlain = now
     lastMessage = record.message
-    write(PlainLine.render(record) + "\n")
+    _ = print(PlainLine.render(record) + "\n", false)
   }
 
   /// Shows a line that stays.
@@ -102,18 +102,12 @@ final class ProgressDisplay {
 
   private func keep(_ text: String) {
     closeLine()
-    write(text + "\n")
+    _ = print(text + "\n", false)
   }
 
   private func closeLine() {
     guard lineIsOpen else { return }
-    write("\r\u{1B}[K")
+    _ = print("\r\u{1B}[K", false)
     lineIsOpen = false
-  }
-
-  /// A reader that has gone, or a full disk behind a pipe, must not end a training.
-  private func write(_ text: String) {
-    guard !readerIsGone else { return }
-    readerIsGone = !((try? print(text)) ?? false)
   }
 }

@@ -23,20 +23,22 @@ enum RunFolders {
     }
     // Not by their names: only some are named by their times.
     let runs = Folders.names(in: folder).map { "\(folder)/\($0)" }.filter(isFolder)
-      .map { (time: begin($0), path: $0) }.sorted { $0 > $1 }.map(\.path)
+      .map { (time: begin($0), path: $0) }
+      .sorted { ($0.time.0, $0.time.1, $0.path) > ($1.time.0, $1.time.1, $1.path) }.map(\.path)
     guard let newest = runs.first(where: isPreferred) ?? runs.first else {
       throw NodeError("there is no run below \(folder)/ here: name its directory")
     }
     return newest
   }
 
-  /// When one of a run's starts wrote down what it is, in nanoseconds since 1970; 0 if none has.
-  private static func begin(_ run: String) -> Int {
+  /// When one of a run's starts wrote down what it is, in seconds and nanoseconds since 1970, which no
+  /// number has room for together; 0 if none has.
+  private static func begin(_ run: String) -> (Int, Int) {
     ["config.json", "server.pid"].map { name in
       var status = stat()
-      guard stat("\(run)/\(name)", &status) == 0 else { return 0 }
-      return status.st_mtim.tv_sec * 1_000_000_000 + status.st_mtim.tv_nsec
-    }.max() ?? 0
+      guard stat("\(run)/\(name)", &status) == 0 else { return (0, 0) }
+      return (status.st_mtim.tv_sec, status.st_mtim.tv_nsec)
+    }.max { $0 < $1 } ?? (0, 0)
   }
 
   /// Where to reach the server of a run from here.

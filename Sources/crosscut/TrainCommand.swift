@@ -1,4 +1,5 @@
 import Configuration
+import Glibc
 import Nodes
 import Observability
 import Planning
@@ -105,8 +106,10 @@ enum TrainCommand {
     try directory.write(configuration)
     let keys = arguments.has("secure") ? directory.keys : nil
     try keys?.create()
-    let display = ProgressDisplay(configuration, directory)
-    try display.begin(inProcess: arguments.has("in-process"))
+    let output = try OutputThread(STDOUT_FILENO)
+    defer { output.finish() }
+    let display = ProgressDisplay(configuration, directory) { output.write($0, isPassing: $1) }
+    display.begin(inProcess: arguments.has("in-process"))
     let record: StatusRecord
     if arguments.has("in-process") {
       record = try InProcessTraining(

@@ -1,6 +1,7 @@
 import Configuration
 import Glibc
 
+Console.fillClosedDescriptors()
 Console.ignoreBrokenPipes()
 
 SecretArguments.hide()
@@ -19,12 +20,12 @@ let interface = CommandLineInterface(
 do {
   exit(try interface.run(Array(CommandLine.arguments.dropFirst())))
 } catch let error as UsageError {
-  Console.printError("\(error)")
+  Console.printLastError("\(error)")
   exit(ExitCode.usage)
 } catch let error as ConfigurationError {
-  Console.printError("crosscut: \(error)")
+  Console.printLastError("crosscut: \(error)")
   exit(ExitCode.usage)
 } catch {
-  Console.printError("crosscut: \(error)")
+  Console.printLastError("crosscut: \(error)")
   exit(ExitCode.failure)
 }

@@ -16,7 +16,8 @@ import Testing
   private func display() throws -> ProgressDisplay {
     var configuration = try RunConfiguration.preset(named: "fashion")
     configuration.logging.everySeconds = 10
-    return ProgressDisplay(configuration, try RunDirectory(folder), isTerminal: false) { text in
+    return ProgressDisplay(configuration, try RunDirectory(folder), isTerminal: false) {
+      text, _ in
       self.shown += text
       return true
     }

@@ -21,6 +21,13 @@ import Testing
       [.modificationDate: Date(timeIntervalSince1970: Double(second))], ofItemAtPath: path)
   }
 
+  /// As a clock leaves it that has once gone wrong: there are no so many nanoseconds in a number.
+  @Test func `a time of after 2262 is a time`() throws {
+    try make("far", begun: 10_413_792_000)
+    try make("mine", begun: 1_000)
+    #expect(try RunFolders.find(nil, in: folder) == "\(folder)/far")
+  }
+
   @Test func `the newest run is the one that began last, whatever it is called`() throws {
     try make("mine", begun: 1_000)
     try make("20261129-120000-fashion", begun: 3_000)

@@ -33,6 +33,22 @@ enum Console {
   /// Writes one line to standard error; there is nowhere to report that this failed.
   static func printError(_ line: String) { _ = write(line + "\n", to: STDERR_FILENO) }
 
+  /// The last line of a process, which does not wait for a terminal that takes nothing.
+  static func printLastError(_ line: String) {
+    guard let output = try? OutputThread(STDERR_FILENO) else { return printError(line) }
+    output.write(line + "\n")
+    output.finish()
+  }
+
+  /// Has whoever closed a standard descriptor keep it: the first file that is opened would get its
+  /// number, and what is written there. Reading and writing fail as before.
+  static func fillClosedDescriptors() {
+    for descriptor in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO]
+    where fcntl(descriptor, F_GETFD) < 0 {
+      _ = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
+    }
+  }
+
   /// Columns for help and tables: the terminal's up to 100, or 80 where output is piped.
   static var width: Int {
     let columns = Int(crosscut_terminal_columns(STDOUT_FILENO))
