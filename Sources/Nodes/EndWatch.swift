@@ -44,7 +44,7 @@ enum EndWatch {
         if let number = signals.next() {
           switch endSignals.take(number, now: now) {
           case .inOrder: first.value = UInt64(number)
-          case .nothing: break
+          case .nothing, .again: break
           case .atOnce: endAtOnce("told again to end: ended at once", log)
           }
         }

@@ -1,6 +1,7 @@
 import Configuration
 import Glibc
 import Observability
+import Training
 
 /// Starting the processes of a cluster.
 extension LocalCluster {
@@ -8,13 +9,15 @@ extension LocalCluster {
     unlink(directory.address)
     unlink(directory.pageAddress)
     let wanted = listen ?? "tcp://127.0.0.1:5555"
-    try spawnServer(wanted)
+    let proposal = try directory.propose(configuration, from: resume)
+    defer { directory.forgetProposal() }
+    try spawnServer(wanted, proposal)
     var endpoint = try awaitServer(report)
     if endpoint == nil, ending == nil, listen == nil,
       lastLine(of: "server")?.contains("in use") == true
     {
       report(.note("port 5555 is in use: the server takes a free one"))
-      try spawnServer("tcp://127.0.0.1:0")
+      try spawnServer("tcp://127.0.0.1:0", proposal)
       endpoint = try awaitServer(report)
     }
     guard let endpoint else {
@@ -40,14 +43,16 @@ extension LocalCluster {
     return arguments
   }
 
-  func spawnServer(_ listen: String) throws(NodeError) {
+  /// - Parameter proposal: what it is to begin with; `nil` for what the one before has left.
+  func spawnServer(_ listen: String, _ proposal: String? = nil) throws(NodeError) {
     server = try spawn(
       "server",
       [
-        "server", directory.configuration, "--listen", listen, "--run-dir", directory.path,
+        "server", proposal ?? directory.configuration, "--listen", listen, "--run-dir",
+        directory.path,
       ] + laterServerArguments + drillArguments
         + (keys.map { ["--key-file", $0.serverKey] } ?? ["--insecure"])
-        + (resume.map { ["--resume", $0] } ?? []) + (hasBegun || goesOn ? ["--continue"] : []),
+        + (resume.map { ["--resume", $0.path] } ?? []) + (hasBegun || goesOn ? ["--continue"] : []),
       threads: 1)
   }
 
@@ -65,7 +70,7 @@ extension LocalCluster {
       waited.look()
       // What is looked for after the time cannot have come unseen before the time was over.
       if let text = RunDirectory.text(of: directory.address), text.hasSuffix("\n") {
-        if ending != nil { child.send(SIGTERM) }
+        if ending != nil { child.send(Signals.orderly) }
         return String(text.dropLast())
       }
       if child.poll() != nil { return nil }

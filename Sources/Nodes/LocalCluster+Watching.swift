@@ -68,7 +68,12 @@ extension LocalCluster {
         }
       }
       guard hasBegun, members[index].deaths.mayRestart() else {
-        guard !isNeeded(index, latest) else { throw NodeError("\(name) \(end)\(why(name, end))") }
+        guard !isNeeded(index, latest) else {
+          let deaths = members[index].deaths
+          throw NodeError(
+            "\(name) \(end)\(why(name, end))"
+              + (deaths.hasGivenUp ? ", and is not started again: \(deaths.reason)" : ""))
+        }
         if members[index].deaths.hasGivenUp, !members[index].isGivenUp {
           members[index].isGivenUp = true
           announce(members[index].process, end, report)

@@ -2,6 +2,7 @@ package import Configuration
 import Glibc
 import Messages
 package import Observability
+package import Training
 import Transport
 
 /// A cluster of child processes on this machine: S parameter servers, K workers, M FC nodes.
@@ -25,7 +26,7 @@ package final class LocalCluster {
   let memoryKills = ControlGroup.memoryKills
   /// The keys of a cluster that encrypts.
   let keys: KeyDirectory?
-  let resume: String?
+  let resume: Checkpoint?
   /// Whether the run was under way before in this run directory.
   let goesOn: Bool
   var server: ChildProcess?
@@ -49,6 +50,8 @@ package final class LocalCluster {
   var vainWait: VainWait
   /// The orderly end, once it is under way.
   var ending: OrderlyEnd?
+  /// Why the run has failed, where the launcher ends it.
+  private var failure: NodeError?
   /// Whether the server is being waited for.
   var isStarting = false
   private var endSignals = EndSignals()
@@ -108,7 +111,7 @@ package final class LocalCluster {
   ///   - keys: encrypts everything with them.
   ///   - isBeside: puts FC node i and server shard i into the process of worker i.
   package init(
-    _ configuration: RunConfiguration, directory: RunDirectory, resume: String? = nil,
+    _ configuration: RunConfiguration, directory: RunDirectory, resume: Checkpoint? = nil,
     goesOn: Bool = false, signals: Signals, serverArguments: [String] = [],
     allowsDrills: Bool = false,
     keys: KeyDirectory? = nil, isBeside: Bool = false
@@ -150,7 +153,8 @@ package final class LocalCluster {
         ending = OrderlyEnd()
       }
       let isOver = server?.poll() != nil
-      if isOver, members.allSatisfy({ $0.process.poll() != nil }) { break }
+      // Without an end another server is still to be started.
+      if isOver, ending != nil, members.allSatisfy({ $0.process.poll() != nil }) { break }
       if !isOver {
         let record = try? client.status(
           timeoutMilliseconds: 300, interrupt: signals.descriptor)
@@ -162,18 +166,35 @@ package final class LocalCluster {
         // Whoever has died is missed even if the server does not answer for long. For a moment it may
         // be about to say how the run ended.
         if ending == nil, record != nil || silence.seconds > Self.longSilence {
-          try replaceTheDead(isSilent: record == nil, report)
+          do throws(NodeError) {
+            try replaceTheDead(isSilent: record == nil, report)
+          } catch {
+            try fail(error, report)
+          }
         }
       }
       try press(report)
       var entry = pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0)
       poll(&entry, 1, 200)
     }
+    if let failure {
+      throw NodeError("the run failed: \(failure) (logs in \(directory.path)\(resuming))")
+    }
     let record = try result()
     for child in children {
       if let end = child.poll(), end != .exited(0) { announce(child, end, report) }
     }
     return record
+  }
+
+  /// Ends a run that does not go on without a process which nobody starts again: what its server has,
+  /// it is to save.
+  private func fail(_ reason: NodeError, _ report: (Report) -> Void) throws(NodeError) {
+    guard hasBegun else { throw reason }
+    failure = reason
+    report(.note("\(reason): ending the run in order"))
+    ending = OrderlyEnd()
+    server?.send(Signals.orderly)
   }
 
   var children: [ChildProcess] { members.map(\.process) + (server.map { [$0] } ?? []) }
@@ -204,15 +225,19 @@ package final class LocalCluster {
       }
       switch endSignals.take(number, now: MonotonicClock.now()) {
       case .nothing: continue
+      case .again: report(.note("\(name): the run is ending already (again to end at once)"))
       case .atOnce:
         report(.note("\(name) again: ending at once"))
         killAll()
         throw NodeError("interrupted at once; nothing more was saved")
       case .inOrder:
-        report(.note("\(name): ending the run in order (again to end at once)"))
+        let more = number == Signals.orderly ? "" : " (again to end at once)"
+        report(.note("\(name): ending the run in order\(more)"))
+        guard ending == nil else { continue }
         ending = OrderlyEnd()
-        // One that does not listen yet may not be able to end in order yet.
-        if !isStarting { server?.send(SIGTERM) }
+        // One that does not listen yet may not be able to end in order yet. It may have been told
+        // before by somebody else.
+        if !isStarting { server?.send(Signals.orderly) }
       }
     }
   }
@@ -263,7 +288,7 @@ package final class LocalCluster {
   private func result() throws(NodeError) -> StatusRecord {
     guard let record = directory.readSummary() else {
       let why = lastLine(of: "server") ?? server?.end.map { "\($0)" } ?? "no reason given"
-      throw NodeError("the run failed: \(why) (logs in \(directory.path))")
+      throw NodeError("the run failed: \(why) (logs in \(directory.path)\(resuming))")
     }
     if record.state == .failed {
       throw NodeError("the run failed: \(record.message) (logs in \(directory.path)\(resuming))")

@@ -187,7 +187,10 @@ package final class MemberSession {
       serverLostAt = serverLostAt.map { min(now, $0 + gap) }
     }
     while let number = signals?.next() {
-      if endSignals.take(number, now: now) != .nothing { leave(Signals.name(number), now) }
+      switch endSignals.take(number, now: now) {
+      case .inOrder, .atOnce: leave(Signals.name(number), now)
+      case .again, .nothing: break
+      }
     }
     for reason in orders?.drain() ?? [] { leave(reason, now) }
     for reason in abandoned?.drain() ?? [] { abandon(reason, now) }

@@ -36,7 +36,7 @@ struct RateFile {
   ///
   /// - Throws: `NodeError` if it is none that `write` has written.
   func read() throws(NodeError) -> [RateChange]? {
-    guard let text = RunDirectory.text(of: path) else { return nil }
+    guard let text = try RunDirectory.contents(of: path) else { return nil }
     let changes = try? JSONDecoder().decode([RateChange].self, from: Data(text.utf8))
     guard let changes, changes.allSatisfy({ $0.factor.isFinite && $0.factor > 0 }),
       zip(changes, changes.dropFirst()).allSatisfy({ $0.firstStep < $1.firstStep })

@@ -17,13 +17,11 @@ extension RunDirectory {
   /// That of `crosscut train`.
   private var launcherLock: String { path + "/train.pid" }
 
-  /// Notes that this process is the run's server, which has not ended yet, whatever an earlier one
-  /// has left. The lock goes with the process, however it ends.
+  /// Notes that this process is the run's server. The lock goes with the process, however it ends.
   ///
   /// - Throws: `NodeError` if another server writes into the directory.
   package func claim(_ calls: FileCalls = FileCalls()) throws(NodeError) {
     try lock(serverLock, "the server of another run writes there", calls)
-    unlink(summary)
   }
 
   /// Notes that this process is the one that starts the run's processes.
@@ -62,13 +60,26 @@ extension RunDirectory {
   /// Where the run's server is, if it lives.
   package var server: Home? { server(FileCalls()) }
 
-  private func server(_ calls: FileCalls) -> Home? {
-    let descriptor = open(serverLock, O_RDONLY | O_CLOEXEC)
+  /// Where `crosscut train` is, if it lives.
+  package var launcher: Home? { holder(of: launcherLock, FileCalls()) }
+
+  /// Whether `summary.json` is of the server that lives, or lived last, and not of one before.
+  package var isSummaryOfServer: Bool {
+    var (summary, claim) = (stat(), stat())
+    guard stat(self.summary, &summary) == 0, stat(serverLock, &claim) == 0 else { return false }
+    let (ended, begun) = (summary.st_mtim, claim.st_mtim)
+    return (ended.tv_sec, ended.tv_nsec) >= (begun.tv_sec, begun.tv_nsec)
+  }
+
+  private func server(_ calls: FileCalls) -> Home? { holder(of: serverLock, calls) }
+
+  private func holder(of file: String, _ calls: FileCalls) -> Home? {
+    let descriptor = open(file, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
-    // Nobody holds the lock: whatever has that number now is not the server.
+    // Nobody holds the lock: whatever has that number now is another process.
     guard calls.share(descriptor) != 0, errno == EWOULDBLOCK else { return nil }
-    return Self.text(of: serverLock).flatMap { Self.home($0) }
+    return Self.text(of: file).flatMap { Self.home($0) }
   }
 
   /// What a lock's text says; one without an end is being written.

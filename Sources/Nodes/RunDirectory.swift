@@ -14,6 +14,7 @@ package struct RunDirectory: Hashable, Sendable {
   ///
   /// - Throws: `NodeError` if it cannot be made or written to.
   package init(_ path: String) throws(NodeError) {
+    let path = Self.named(path)
     self.path = path
     var made = path.hasPrefix("/") ? "/" : ""
     for part in path.split(separator: "/") {
@@ -30,6 +31,11 @@ package struct RunDirectory: Hashable, Sendable {
     guard access(path, W_OK | X_OK) == 0 else {
       throw NodeError("run directory \(path): cannot write there: \(Self.reason())")
     }
+  }
+
+  /// A path as it can be an argument of a process: not as an option's name.
+  package static func named(_ path: String) -> String {
+    path.hasPrefix("-") ? "./" + path : path
   }
 
   /// Uses the folder of a run that is there, to look at: nothing is made, and it may be one that this
@@ -76,11 +82,17 @@ package struct RunDirectory: Hashable, Sendable {
   package var checkpoints: String { path + "/checkpoints" }
   /// The newest checkpoint of this directory whose every byte is as it was written.
   ///
-  /// - Parameter note: is given a line for each that was passed over.
+  /// - Parameters:
+  ///   - wait: waits a second where one cannot be read now, and says whether to try again.
+  ///   - note: is given a line for each that was passed over.
   /// - Throws: `CheckpointError` if one that may be good cannot be read now.
-  package func newestCheckpoint(_ note: (String) -> Void) throws(CheckpointError) -> Checkpoint? {
-    guard hasCheckpoints else { return nil }
-    return try CheckpointStore(directory: checkpoints, keep: 1).newestGood(note)
+  package func newestCheckpoint(
+    wait: () -> Bool = { false }, _ note: (String) -> Void
+  ) throws(CheckpointError) -> Checkpoint? {
+    let store = CheckpointStore(directory: checkpoints, keep: 1)
+    return try CheckpointStore.untilReadable(wait: wait, note) { note throws(CheckpointError) in
+      try store.newestGood(note)
+    }
   }
 
   /// Whether there is a folder of that name.
@@ -154,10 +166,25 @@ package struct RunDirectory: Hashable, Sendable {
     return String(decoding: beginning[..<max(0, count)], as: UTF8.self).contains(#""kind":"step""#)
   }
 
-  /// The text of a small file of the directory from an offset on, or `nil` if it is not there (yet).
+  /// The text of a small file of the directory from an offset on, or `nil` if it is not there (yet) or
+  /// cannot be read.
   package static func text(of path: String, from offset: Int = 0) -> String? {
+    (try? contents(of: path, from: offset)).flatMap(\.self)
+  }
+
+  /// The text of a file from an offset on, or `nil` if it is not there.
+  ///
+  /// - Throws: `NodeError` if it cannot be read: nobody wants a part of it.
+  package static func contents(
+    of path: String, from offset: Int = 0
+  ) throws(NodeError) -> String? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return nil }
+    guard descriptor >= 0 else {
+      guard errno == ENOENT || errno == ENOTDIR else {
+        throw NodeError("\(path) cannot be read: \(reason().lowercased())")
+      }
+      return nil
+    }
     defer { close(descriptor) }
     // What is no file has no offsets, as a pipe.
     if offset > 0 { lseek(descriptor, off_t(offset), SEEK_SET) }
@@ -166,6 +193,9 @@ package struct RunDirectory: Hashable, Sendable {
     while true {
       let count = read(descriptor, &buffer, buffer.count)
       if count < 0, errno == EINTR { continue }
+      guard count >= 0 else {
+        throw NodeError("\(path) cannot be read: \(reason().lowercased())")
+      }
       guard count > 0 else { break }
       bytes += buffer[0..<count]
     }
@@ -188,7 +218,7 @@ package struct RunDirectory: Hashable, Sendable {
   }
 
   /// Writes a small file beside and renames it, so that a reader never sees half of it.
-  private static func replace(_ path: String, with text: String) throws(NodeError) {
+  static func replace(_ path: String, with text: String) throws(NodeError) {
     // Takes no room on a disk that has none.
     guard Self.text(of: path) != text else { return }
     do throws(FileFailure) {

@@ -2,6 +2,7 @@ import Coordination
 import Glibc
 import Messages
 import Observability
+import Training
 
 /// Writes `ledger.jsonl`: a line for each turn that is committed, and for whatever takes one back.
 ///
@@ -13,19 +14,27 @@ struct RunLedger {
   private var lastShares: [NodeID: [Range<Int>]] = [:]
   private var hasDataset = false
 
-  /// Opens the ledger and notes that a server begins.
+  private var start: LedgerLine
+
+  /// Opens the ledger.
   ///
-  /// - Parameter resumeSteps: steps of the parameters that it begins with.
+  /// - Parameter resumed: what the server begins with, if that is a checkpoint.
   init(
-    path: String, run: String, globalBatch: Int, fcNodes: Int, resumeSteps: UInt64,
+    path: String, run: String, globalBatch: Int, fcNodes: Int, resumed: CheckpointManifest?,
     report: @escaping @Sendable (Logger.Level, String) -> Void
   ) throws(ObservabilityError) {
     log = try MetricsLog(path: path, patience: .ledger, report: report)
-    var line = LedgerLine(.start, step: resumeSteps, time: Self.now)
-    line.run = run
-    line.globalBatch = globalBatch
-    line.fcNodes = fcNodes
-    log.append(line)
+    start = LedgerLine(.start, step: resumed?.steps ?? 0, time: Self.now)
+    start.run = run
+    start.from = resumed?.run
+    start.globalBatch = globalBatch
+    start.fcNodes = fcNodes
+  }
+
+  /// Notes that the server begins: not before it is sure to.
+  mutating func begin() {
+    start.time = Self.now
+    log.append(start)
   }
 
   /// For the thread that writes checkpoints: has the disk take what the ledger says so far, or says

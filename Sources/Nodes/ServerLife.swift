@@ -54,7 +54,9 @@ package struct ServerLife {
     if let bound = node.httpAddress { options.http?.address = bound }
     do {
       // Not before the run is sure to begin: another port, another network, and nothing has happened.
-      try settleCheckpoints()
+      try options.runDirectory?.begin(
+        run.configuration, from: options.resume, goesOn: options.goesOn
+      ) { try settleCheckpoints() }
       node.news = options.news
       try page(node.pageAddress)
       try started(node.endpoint)
@@ -103,7 +105,13 @@ package struct ServerLife {
     } catch {
       log.warning("\(error)")
     }
-    options.resume = try directory.newestCheckpoint { log.warning($0) } ?? options.resume
+    options.resume =
+      try directory.newestCheckpoint(
+        wait: {
+          // Who wants it to end does not wait for that.
+          var entry = pollfd(fd: signals?.descriptor ?? -1, events: Int16(POLLIN), revents: 0)
+          return poll(&entry, 1, 1000) <= 0
+        }, { log.warning($0) }) ?? options.resume
     try settleCheckpoints()
   }
 

@@ -113,7 +113,7 @@ package final class ServerNode {
     ledger = try options.runDirectory.map { directory throws(ObservabilityError) in
       try RunLedger(
         path: directory.ledger, run: Version.runName(number), globalBatch: plan.globalBatch,
-        fcNodes: plan.fcNodesWanted, resumeSteps: resumeSteps
+        fcNodes: plan.fcNodesWanted, resumed: options.resume?.manifest
       ) { level, text in log.log(level, text) }
     }
     let board = monitor.board
@@ -190,6 +190,7 @@ package final class ServerNode {
 
   /// Runs to the end of the run.
   package func run() throws -> End {
+    ledger?.begin()
     log.info("run \(Version.runName(identity.run)) listens at \(endpoint)")
     if let page = pageAddress { log.info("page: \(page)") }
     if let resumed = options.resume?.manifest {
@@ -258,7 +259,7 @@ package final class ServerNode {
       let name = Signals.name(number)
       switch endSignals.take(number, now: MonotonicClock.now()) {
       case .inOrder: handle(.stop(reason: name))
-      case .nothing: break
+      case .nothing, .again: break
       case .atOnce: endAtOnce(name)
       }
     }

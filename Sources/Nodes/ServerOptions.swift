@@ -38,16 +38,11 @@ package struct ServerOptions: Sendable {
 
 extension ServerOptions {
   /// What operators have made of the learning rate in earlier lives of the server, where that is more
-  /// than the checkpoint says. What another run has left in the run directory is removed; so is it
-  /// where somebody names a checkpoint to go back to, perhaps to undo just that.
+  /// than the checkpoint says.
   func keptRateChanges(_ log: Logger) -> [RateChange]? {
     if let rateChanges { return rateChanges }
-    guard let directory = runDirectory else { return nil }
+    guard goesOn, let directory = runDirectory else { return nil }
     let file = RateFile(in: directory)
-    guard goesOn else {
-      file.remove()
-      return nil
-    }
     do throws(NodeError) {
       let known = resume?.manifest.rateChanges ?? []
       // A change for which the disk had no room may be in a checkpoint since.

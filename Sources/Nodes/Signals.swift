@@ -13,13 +13,17 @@ package final class Signals: Sendable {
   /// Signals that come so soon after the first, microseconds, are the same one again.
   package static let echo: UInt64 = 300_000
 
-  /// SIGINT (Ctrl-C), SIGTERM (kill, docker stop) and SIGHUP (a lost terminal), that one not under
-  /// `nohup`; SIGPIPE is ignored.
+  /// Asks a process for an orderly end, and however often it comes for no more than that: so it is
+  /// passed on by who does not know what the process has been told before.
+  package static let orderly = SIGUSR1
+
+  /// SIGINT (Ctrl-C), SIGTERM (kill, docker stop), SIGHUP (a lost terminal), that one not under
+  /// `nohup`, and `orderly`; SIGPIPE is ignored.
   ///
   /// - Parameter children: for who has children: SIGCHLD and SIGTSTP (Ctrl-Z) are reported too.
   package init(children: Bool = false) throws(NodeError) {
     signal(SIGPIPE, SIG_IGN)
-    var wanted = [SIGINT, SIGTERM]
+    var wanted = [SIGINT, SIGTERM, Self.orderly]
     // One that is blocked is kept and read even where it is ignored. `&` in a script has SIGINT
     // ignored, and there it is still to end a run in order.
     if crosscut_is_ignored(SIGHUP) == 0 { wanted.append(SIGHUP) }
@@ -42,10 +46,10 @@ package final class Signals: Sendable {
   /// Has signals end the process at once until there is a `Signals`, even where whoever started it
   /// has left them blocked, or a script's `&` Ctrl-C ignored.
   package static func endAtOnce() {
-    signal(SIGINT, SIG_DFL)
+    for number in [SIGINT, orderly] { signal(number, SIG_DFL) }
     var ends = sigset_t()
     sigemptyset(&ends)
-    for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&ends, number) }
+    for number in [SIGINT, SIGTERM, SIGHUP, orderly] { sigaddset(&ends, number) }
     pthread_sigmask(SIG_UNBLOCK, &ends, nil)
   }
 
@@ -82,6 +86,7 @@ package final class Signals: Sendable {
     case SIGHUP: "SIGHUP"
     case SIGCHLD: "SIGCHLD"
     case SIGTSTP: "SIGTSTP"
+    case orderly: "told to end"
     default: "signal \(number)"
     }
   }
@@ -95,11 +100,14 @@ package struct EndSignals: Sendable {
     case inOrder
     /// Nothing new.
     case nothing
+    /// An orderly end that is under way, by somebody who may not know of it.
+    case again
     /// An end where everything stands.
     case atOnce
   }
 
   private var first: Microseconds?
+  private var isEnding = false
 
   /// One that has heard of none yet.
   package init() {}
@@ -109,10 +117,13 @@ package struct EndSignals: Sendable {
   /// A second one that comes at once is the first one's echo: a wrapper (`timeout`, a supervisor)
   /// passes on what the terminal sends to all anyway, and the kernel tells of a parent's death once a
   /// thread. Nor is a second SIGHUP somebody's wish: of a lost terminal the shell tells and the kernel.
+  /// Beside `Signals.orderly` it is not a second one.
   package mutating func take(_ number: Int32, now: Microseconds) -> Order {
+    defer { isEnding = true }
+    guard number != Signals.orderly else { return isEnding ? .nothing : .inOrder }
     guard let first else {
       self.first = now
-      return .inOrder
+      return isEnding ? .again : .inOrder
     }
     return number != SIGHUP && now - min(now, first) > Signals.echo ? .atOnce : .nothing
   }

@@ -22,17 +22,19 @@ enum AuditCommand {
     ],
     exitCodes: [
       ExitCode(code: ExitCode.success, meaning: "Every example of every step was applied once."),
-      ExitCode(code: ExitCode.failure, meaning: "Something is wrong, or there is no ledger."),
+      ExitCode(
+        code: ExitCode.failure,
+        meaning: "Something is wrong, or the ledger is not there or cannot be read."),
       ExitCode(code: ExitCode.usage, meaning: "The command line is wrong."),
     ],
     run: run)
 
-  /// - Throws: `NodeError` if there is no ledger.
+  /// - Throws: `NodeError` if there is no ledger, or it cannot be read.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
     var path = arguments.positional(0) ?? ""
     while path.count > 1, path.hasSuffix("/") { path.removeLast() }
     if !path.hasSuffix(".jsonl") { path += "/ledger.jsonl" }
-    guard let text = RunDirectory.text(of: path) else {
+    guard let text = try RunDirectory.contents(of: path) else {
       throw NodeError("\(path): there is no ledger")
     }
     let audit = LedgerAudit(text, name: path)

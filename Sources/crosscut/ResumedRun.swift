@@ -1,3 +1,4 @@
+import Glibc
 import Nodes
 import Training
 
@@ -21,7 +22,12 @@ struct ResumedRun {
           command: arguments.command.name,
           message: "--continue looks for checkpoints in --run-dir DIR, which is missing")
       }
-      if let resumed = try ResumedRun(newestIn: path) {
+      if let resumed = try ResumedRun(newestIn: path, isPatient: true) {
+        self = resumed
+        return
+      }
+      if !arguments.has("resume") {
+        guard let resumed = try ResumedRun(originOf: path) else { return nil }
         self = resumed
         return
       }
@@ -39,16 +45,20 @@ struct ResumedRun {
   /// - Parameter path: a run directory or its checkpoints folder, whose newest good checkpoint is
   ///   taken, or one checkpoint.
   private init(_ path: String) throws {
-    var path = path
+    var path = RunDirectory.named(path)
     while path.count > 1, path.hasSuffix("/") { path.removeLast() }
-    guard RunDirectory.exists(path) else { throw NodeError("\(path): there is no such directory") }
-    if RunDirectory.text(of: path + "/manifest.json") != nil {
+    guard RunDirectory.exists(path) else {
+      let own = path.firstRange(of: ".aside").map { String(path[..<$0.lowerBound]) }
+      let hint = own.flatMap { RunDirectory.exists($0) ? "; \($0) has its name again" : nil }
+      throw NodeError("\(path): there is no such directory\(hint ?? "")")
+    }
+    if try RunDirectory.contents(of: path + "/manifest.json") != nil {
       checkpoint = try Checkpoint(path: path)
       runDirectory = RunFolders.run(ofCheckpoint: path)
       newest = nil
       return
     }
-    if let found = try ResumedRun(newestIn: path) {
+    if let found = try ResumedRun(newestIn: path, isPatient: false) {
       self = found
       return
     }
@@ -61,13 +71,48 @@ struct ResumedRun {
     newest = runDirectory == nil ? nil : store.list().first?.path
   }
 
-  private init?(newestIn path: String) throws {
+  /// - Parameter isPatient: whether what cannot be read now is waited for, as nobody is there to try
+  ///   again.
+  private init?(newestIn path: String, isPatient: Bool) throws {
     guard RunDirectory.exists(path) else { return nil }
+    let path = RunDirectory.named(path)
     let directory = RunDirectory(existing: path)
     newest = Self.newest(in: directory)
-    guard let found = try directory.newestCheckpoint(Self.note) else { return nil }
+    let found = try directory.newestCheckpoint(
+      wait: { isPatient && Self.waitASecond() }, Self.note)
+    guard let found else { return nil }
     runDirectory = path
     checkpoint = found
+  }
+
+  /// Where a run has begun that has no good checkpoint of its own: without that its steps would be
+  /// those of another network. `nil` if that was with random values.
+  private init?(originOf path: String) throws {
+    let path = RunDirectory.named(path)
+    let directory = RunDirectory(existing: path)
+    guard let origin = try directory.origin else {
+      if directory.hasTakenSteps() {
+        Self.note("\(path) has no good checkpoint: the run begins anew")
+      }
+      return nil
+    }
+    let begun = "\(path) has no good checkpoint and was begun from \(origin.path)"
+    do throws(CheckpointError) {
+      checkpoint = try CheckpointStore.untilReadable(wait: Self.waitASecond, Self.note) {
+        _ throws(CheckpointError) in try Checkpoint(path: origin.path)
+      }
+    } catch {
+      throw NodeError("\(begun): \(error.reason); name with --resume what it is to go on from")
+    }
+    let found = checkpoint.manifest
+    guard found.run == origin.run, found.steps == origin.steps else {
+      throw NodeError(
+        "\(begun), \(origin.steps) steps of run \(origin.run): there are now \(found.steps) of run "
+          + "\(found.run); name with --resume what it is to go on from")
+    }
+    Self.note("\(begun): it goes on after \(origin.steps) steps")
+    runDirectory = path
+    newest = Self.newest(in: directory)
   }
 
   private static func newest(in directory: RunDirectory) -> String? {
@@ -93,7 +138,12 @@ struct ResumedRun {
     guard goesOn(resumed, in: directory, arguments), newest(in: directory) != resumed?.newest else {
       return nil
     }
-    return try ResumedRun(newestIn: directory.path)
+    return try ResumedRun(newestIn: directory.path, isPatient: arguments.has("continue"))
+  }
+
+  private static func waitASecond() -> Bool {
+    poll(nil, 0, 1000)
+    return true
   }
 
   private static func note(_ line: String) { Console.printError("crosscut: \(line)") }

@@ -82,7 +82,6 @@ enum ServerCommand {
       configuration = try arguments.runConfiguration(resumed: newer)
       run = try RunContext(configuration)
     }
-    try directory.write(configuration)
     let log = Logger(descriptor: 2, name: "server", level: NodeCommand.level(arguments))
     var options = ServerOptions(
       listen: listen, runDirectory: directory, resume: resumed?.checkpoint, http: http)

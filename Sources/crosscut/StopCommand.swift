@@ -10,8 +10,8 @@ enum StopCommand {
     words: ["stop"],
     summary: "end a run in order, and save its model",
     details: [
-      "Tells the run's server, as Ctrl-C in its terminal would; waits until it has collected and"
-        + " saved the model. With --server it tells the server at that address, wherever it is, and"
+      "Ends it as Ctrl-C in its terminal would, and waits until its server has collected and saved"
+        + " the model; a second one hurries nothing and waits too. With --server it tells the server at that address, wherever it is, and"
         + " does not wait; by itself the newest run under runs/ that goes on."
     ],
     positionals: [
@@ -35,8 +35,11 @@ enum StopCommand {
         meaning: "On another machine."),
     ],
     exitCodes: [
-      ExitCode(code: ExitCode.success, meaning: "The run has ended."),
-      ExitCode(code: ExitCode.failure, meaning: "It does not run, or did not end within a minute."),
+      ExitCode(code: ExitCode.success, meaning: "The run has ended, and its model is saved."),
+      ExitCode(
+        code: ExitCode.failure,
+        meaning: "It does not run, did not end within a minute, has failed, or died before it had"
+          + " saved its model."),
       ExitCode(code: ExitCode.usage, meaning: "The command line is wrong."),
     ],
     run: run)
@@ -56,11 +59,15 @@ enum StopCommand {
         .stop(reason: arguments.string("reason") ?? "asked by the operator"), arguments)
     }
     let folder = try RunFolders.find(arguments.positional(0)) { path in
-      RunDirectory(existing: path).server != nil
+      let directory = RunDirectory(existing: path)
+      return directory.server != nil || directory.launcher != nil
     }
     let directory = RunDirectory(existing: folder)
+    // Who starts the processes has to know that the run is to end: it would start a server that dies
+    // meanwhile again.
+    let launcher = directory.launcher
     let process: Int32
-    switch directory.server {
+    switch launcher ?? directory.server {
     case .here(let number): process = number
     case .elsewhere(let host):
       let address = RunDirectory.text(of: directory.address)?.split(separator: "\n").first
@@ -68,21 +75,31 @@ enum StopCommand {
         "\(folder): its server runs on \(host): crosscut stop --server \(address ?? "ENDPOINT")")
     case nil: throw NodeError("\(folder): its server does not run on this machine")
     }
-    guard kill(process, SIGTERM) == 0 else {
+    let hadSummary = directory.readSummary() != nil
+    guard kill(process, Signals.orderly) == 0 else {
       throw NodeError(
         "\(folder): process \(process): \(String(cString: strerror(errno)).lowercased())")
     }
     var waited: Int32 = 0
-    while directory.server != nil {
+    while directory.server != nil || launcher != nil && directory.launcher != nil {
       guard waited < patience else {
-        throw NodeError("\(folder): process \(process) is still ending after a minute")
+        throw NodeError(
+          "\(folder): process \(process) is still ending after a minute; crosscut stop \(folder) "
+            + "waits for another")
       }
       poll(nil, 0, 100)
       waited += 100
     }
-    let record = directory.readSummary()
-    let message = record.map { "\($0.state.rawValue) after \($0.step) of \($0.totalSteps) steps" }
-    try Console.print("\(folder): \(message ?? "ended")\n")
+    guard let record = directory.readSummary(), !hadSummary || directory.isSummaryOfServer else {
+      throw NodeError(
+        "\(folder): the run has ended, and its server without saving: what came after its last "
+          + "checkpoint, if anything, is lost (\(directory.log("server")))")
+    }
+    guard record.state != .failed else {
+      throw NodeError("\(folder): the run failed: \(record.message)")
+    }
+    try Console.print(
+      "\(folder): \(record.state.rawValue) after \(record.step) of \(record.totalSteps) steps\n")
     return ExitCode.success
   }
 }

@@ -56,6 +56,8 @@ enum TrainCommand {
 
   /// - Throws: `ConfigurationError`, or why the run failed.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
+    // To read a large checkpoint takes minutes, and before that there is nothing to be saved.
+    Signals.endAtOnce()
     var resumed = try ResumedRun(arguments)
     var configuration = try arguments.runConfiguration(resumed: resumed)
     let layout = try arguments.layout()
@@ -103,7 +105,6 @@ enum TrainCommand {
       configuration = try arguments.runConfiguration(resumed: newer)
     }
     let goesOn = ResumedRun.goesOn(resumed, in: directory, arguments)
-    try directory.write(configuration)
     let keys = arguments.has("secure") ? directory.keys : nil
     try keys?.create()
     let output = try OutputThread(STDOUT_FILENO)
@@ -117,7 +118,7 @@ enum TrainCommand {
       ).run(listen: arguments.string("listen"), http: http, display)
     } else {
       record = try LocalCluster(
-        configuration, directory: directory, resume: resumed?.checkpoint.path, goesOn: goesOn,
+        configuration, directory: directory, resume: resumed?.checkpoint, goesOn: goesOn,
         signals: signals,
         serverArguments: arguments.httpServerArguments(http), allowsDrills: allowsDrills,
         keys: keys, isBeside: layout == .beside

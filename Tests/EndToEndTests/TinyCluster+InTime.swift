@@ -77,7 +77,7 @@ extension TinyCluster {
   func interrupt(_ running: Running) {
     running.program.send(SIGINT)
     #expect(
-      eventually { isPending(SIGTERM, at: running.serverProcess) }, "\(running.program.output)")
+      eventually { isPending(SIGUSR1, at: running.serverProcess) }, "\(running.program.output)")
   }
 }
 

@@ -21,4 +21,14 @@ import Testing
       orders((SIGHUP, 1000), (SIGHUP, 3000), (SIGINT, 4000)) == [.inOrder, .nothing, .atOnce])
     #expect(orders((SIGINT, 1000), (SIGHUP, 3000)) == [.inOrder, .nothing])
   }
+
+  @Test func `who passes an end on hurries nobody, and is no first signal`() {
+    let pass = Signals.orderly
+    #expect(orders((pass, 1000), (pass, 3000), (pass, 9000)) == [.inOrder, .nothing, .nothing])
+    #expect(
+      orders((pass, 1000), (SIGTERM, 3000), (pass, 4000), (SIGINT, 5000)) == [
+        .inOrder, .again, .nothing, .atOnce,
+      ])
+    #expect(orders((SIGINT, 1000), (pass, 3000)) == [.inOrder, .nothing])
+  }
 }

@@ -35,6 +35,9 @@ import Training
     recut.rateChanges = Array(Self.changes.prefix(1))
     #expect(recut.keptRateChanges(log) == Array(Self.changes.prefix(1)))
     #expect(options(goesOn: false).keptRateChanges(log) == nil)
+    // The file goes with the first start that is sure to begin, not with one that is refused.
+    #expect(options(goesOn: true).keptRateChanges(log) == Self.changes)
+    try directory.begin(TinyRun.configuration([]), from: nil, goesOn: false) {}
     #expect(options(goesOn: true).keptRateChanges(log) == nil)
   }
 

@@ -31,6 +31,9 @@ import Testing
     let directory = try RunDirectory(folder)
     try Data("{}".utf8).write(to: URL(fileURLWithPath: directory.summary))
     try directory.claim()
+    // It may be refused yet.
+    #expect(RunDirectory.exists(directory.summary))
+    try directory.begin(TinyRun.configuration([]), from: nil, goesOn: false) {}
     #expect(!RunDirectory.exists(directory.summary))
   }
 

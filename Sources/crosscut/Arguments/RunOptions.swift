@@ -46,9 +46,10 @@ extension Option {
       + " that lies in no run's directory, CONFIG must be named, and its directory is a new one.")
   static let goOn = Option(
     name: "continue",
-    help: "Go on from the newest good checkpoint in --run-dir if there is one; otherwise start"
-      + " anew. Without CONFIG, with that run's configuration. For servers that are started again by"
-      + " themselves.")
+    help: "Go on from the newest good checkpoint in --run-dir if there is one; otherwise from"
+      + " another run's that it was begun from, or start anew. What cannot be read for a moment is"
+      + " tried again for a minute. Without CONFIG, with that run's configuration. For servers that"
+      + " are started again by themselves.")
   static let record = Option(
     name: "record", value: .text("DIR"),
     help: "Keep the headers of the last messages in a file there, for crosscut replay.",
