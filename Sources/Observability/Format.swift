@@ -81,15 +81,31 @@ package enum Format {
   }
 
   /// The text without control characters: what other machines say must not steer the terminal.
-  static func printable(_ text: String) -> String {
-    guard text.unicodeScalars.contains(where: isControl) else { return text }
+  static func printable(_ text: String) -> String { printable(text, except: []) }
+
+  /// The same for texts of several lines: line ends and tabs stay.
+  package static func printableLines(_ text: String) -> String {
+    printable(text, except: ["\n", "\t"])
+  }
+
+  private static func printable(_ text: String, except kept: [Unicode.Scalar]) -> String {
+    func isWrong(_ scalar: Unicode.Scalar) -> Bool { isControl(scalar) && !kept.contains(scalar) }
+    // Nearly all texts are plain, and some are long.
+    guard !text.utf8.allSatisfy({ (0x20...0x7E).contains($0) }),
+      text.unicodeScalars.contains(where: isWrong)
+    else { return text }
     var clean = String.UnicodeScalarView()
-    for scalar in text.unicodeScalars { clean.append(isControl(scalar) ? "?" : scalar) }
+    for scalar in text.unicodeScalars { clean.append(isWrong(scalar) ? "?" : scalar) }
     return String(clean)
   }
 
   private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-    switch scalar.properties.generalCategory {
+    switch scalar.value {
+    case 0x20...0x7E: return false
+    case 0..<0x20: return true
+    default: break
+    }
+    return switch scalar.properties.generalCategory {
     case .control, .format, .lineSeparator, .paragraphSeparator: true
     default: false
     }

@@ -27,7 +27,7 @@ enum CompareCommand {
   /// - Throws: `NodeError` or `ObservabilityError` if a run cannot be read or the file not written.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
     let comparison = RunComparison(try arguments.positionals.map { try read($0) })
-    try Console.print(comparison.table(columns: Console.width, color: Console.hasColor))
+    try Console.draw(comparison.table(columns: Console.width, color: Console.hasColor))
     if let path = arguments.string("svg") {
       try write(comparison.svg(), to: path)
       try Console.print("curves: \(path)\n")

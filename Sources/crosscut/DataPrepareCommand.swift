@@ -183,5 +183,5 @@ final class PreparationBar {
   }
 
   /// A reader that has gone must not end a preparation.
-  private func write(_ text: String) { _ = try? Console.print(text) }
+  private func write(_ text: String) { _ = try? Console.draw(text) }
 }

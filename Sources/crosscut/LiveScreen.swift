@@ -10,11 +10,11 @@ final class LiveScreen {
   ///
   /// - Returns: false once nobody reads any more.
   func show(_ text: String) throws -> Bool {
-    guard isTerminal else { return try Console.print(text + "\n") }
+    guard isTerminal else { return try Console.draw(text + "\n") }
     // Up to the first line of the last text, erase to the end of the screen, write anew.
     let back = lines > 0 ? "\u{1B}[\(lines)A" : ""
     lines = text.split(separator: "\n", omittingEmptySubsequences: false).count - 1
-    return try Console.print("\(back)\r\u{1B}[J\(text)")
+    return try Console.draw("\(back)\r\u{1B}[J\(text)")
   }
 
   /// Leaves the cursor below the last text.

@@ -26,9 +26,9 @@ enum NodesCommand {
     defer { client.close() }
     let record = try client.status(
       timeoutMilliseconds: StatusClient.workPatienceMilliseconds)
-    try Console.print(
+    try Console.draw(
       arguments.has("json")
-        ? String(decoding: NodesTable.json(record), as: UTF8.self) + "\n"
+        ? Format.printableLines(String(decoding: NodesTable.json(record), as: UTF8.self)) + "\n"
         : NodesTable.render(record, columns: Console.width, color: Console.hasColor))
     return ExitCode.success
   }

@@ -78,7 +78,7 @@ final class ProgressDisplay {
     guard isNews || lastPlain.map({ now - $0 >= interval }) ?? true else { return }
     lastPlain = now
     lastMessage = record.message
-    _ = print(PlainLine.render(record) + "\n", false)
+    _ = print(Format.printableLines(PlainLine.render(record)) + "\n", false)
   }
 
   /// Shows a line that stays.
@@ -102,7 +102,7 @@ final class ProgressDisplay {
 
   private func keep(_ text: String) {
     closeLine()
-    _ = print(text + "\n", false)
+    _ = print(Format.printableLines(text) + "\n", false)
   }
 
   private func closeLine() {

@@ -37,7 +37,7 @@ enum StatusCommand {
     let client = try StatusClient(context: context, endpoint: endpoint, credentials: credentials)
     defer { client.close() }
     guard arguments.has("watch") else {
-      try Console.print(text(try client.status(), arguments))
+      try Console.draw(text(try client.status(), arguments))
       return ExitCode.success
     }
     let signals = try Signals()
@@ -51,8 +51,10 @@ enum StatusCommand {
   }
 
   private static func text(_ record: StatusRecord, _ arguments: ParsedArguments) -> String {
-    if arguments.has("json") { return String(decoding: record.json(), as: UTF8.self) + "\n" }
-    if arguments.has("why") { return WhyReport(record).render() }
+    if arguments.has("json") {
+      return Format.printableLines(String(decoding: record.json(), as: UTF8.self)) + "\n"
+    }
+    if arguments.has("why") { return Format.printableLines(WhyReport(record).render()) }
     return StatusTable.render(record, columns: Console.width, color: Console.hasColor)
   }
 }

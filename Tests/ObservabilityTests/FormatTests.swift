@@ -46,5 +46,7 @@ import Testing
 
   @Test func `control characters are replaced`() {
     #expect(Format.printable("a\u{7}b\u{9B}c\u{202E}d\r\né漢") == "a?b?c?d??é漢")
+    #expect(
+      Format.printableLines("a\tb\nc\u{1B}[2J\r\n\u{9B}\u{202E}é漢") == "a\tb\nc?[2J?\n??é漢")
   }
 }

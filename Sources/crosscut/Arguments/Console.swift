@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Observability
 
 /// Standard output and standard error, written so that neither a closed pipe nor a full disk goes
 /// by as success or as a signal.
@@ -19,24 +20,38 @@ enum Console {
     signal(SIGXFSZ, SIG_IGN)
   }
 
-  /// Writes to standard output.
+  /// Writes to standard output, whoever may have said it: control characters, but for line ends and
+  /// tabs, become "?", so that no other machine steers the terminal.
   ///
   /// - Returns: false once the reader has gone; a long-running command goes on without it.
   /// - Throws: `WriteError`.
   @discardableResult
   static func print(_ text: String) throws(WriteError) -> Bool {
+    try draw(Format.printableLines(text))
+  }
+
+  /// Writes to standard output what may have colours and move the cursor: its maker lets in no control
+  /// characters of others.
+  ///
+  /// - Returns: as `print`.
+  /// - Throws: `WriteError`.
+  @discardableResult
+  static func draw(_ text: String) throws(WriteError) -> Bool {
     let code = write(text, to: STDOUT_FILENO)
     guard code == 0 || code == EPIPE else { throw WriteError(code: code) }
     return code == 0
   }
 
-  /// Writes one line to standard error; there is nowhere to report that this failed.
-  static func printError(_ line: String) { _ = write(line + "\n", to: STDERR_FILENO) }
+  /// Writes one line to standard error, without control characters as `print`; there is nowhere to
+  /// report that this failed.
+  static func printError(_ line: String) {
+    _ = write(Format.printableLines(line) + "\n", to: STDERR_FILENO)
+  }
 
   /// The last line of a process, which does not wait for a terminal that takes nothing.
   static func printLastError(_ line: String) {
     guard let output = try? OutputThread(STDERR_FILENO) else { return printError(line) }
-    output.write(line + "\n")
+    output.write(Format.printableLines(line) + "\n")
     output.finish()
   }
 
