@@ -142,7 +142,8 @@ package final class StatusBoard: Sendable {
     return filters
   }
 
-  private static func now() -> UInt64 {
+  /// Milliseconds of the monotonic clock.
+  static func now() -> UInt64 {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
     return UInt64(time.tv_sec) * 1000 + UInt64(time.tv_nsec) / 1_000_000

@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 
 @testable import Observability
@@ -82,6 +83,60 @@ struct HTTPServerTests {
       board.publish(exampleRecord())
       #expect(HTTPClient.get("/healthz", port: server.address.port).contains("ok: running"))
       #expect(descriptors.count == 60)
+    }
+  }
+
+  /// A server whose clock stands still, to be put forward.
+  private static func withClock(
+    _ body: (HTTPServer, StatusBoard, (UInt64) -> Void) throws -> Void
+  ) throws {
+    let time = Time()
+    let board = StatusRouterTests.board()
+    let server = try HTTPServer(
+      .init(address: HTTPAddress(port: 0)), board: board,
+      clock: { time.milliseconds.load(ordering: .relaxed) })
+    defer { server.stop(graceMilliseconds: 0) }
+    try body(server, board) { milliseconds in
+      time.milliseconds.add(milliseconds, ordering: .relaxed)
+      server.wake()
+    }
+  }
+
+  private final class Time: Sendable {
+    let milliseconds = Atomic<UInt64>(1_000_000)
+  }
+
+  @Test func `half a request that grows byte by byte is cut off, a stream is not`() throws {
+    try Self.withClock { server, board, pass in
+      let watcher = HTTPClient(port: server.address.port)
+      watcher.send(Self.subscription)
+      #expect(watcher.read { $0.contains("id: 1\n") }.contains("200 OK"))
+      let client = HTTPClient(port: server.address.port)
+      // An answered request shows that the connection is known; then the next one never ends.
+      client.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+      #expect(client.read { $0.hasSuffix("running\n") }.hasPrefix("HTTP/1.1 200"))
+      client.send("GET / HTTP/1.1\r\nX: ")
+      pass(OpenRequests.requestPatience - 1)
+      client.send("x")
+      #expect(HTTPClient.get("/healthz", port: server.address.port).contains("ok: running"))
+      pass(1)
+      #expect(client.read().isEmpty)
+      var record = exampleRecord()
+      record.step = 813
+      board.publish(record)
+      pass(1_000_000)
+      #expect(watcher.read { $0.contains(#""step":813"#) }.contains("id: 2\n"))
+    }
+  }
+
+  @Test func `half requests make room sooner where there are many`() throws {
+    try Self.withClock { server, _, pass in
+      let crowd = (0..<60).map { _ in Holder(port: server.address.port) }
+      // They are taken in their order: whoever is answered comes after them.
+      #expect(HTTPClient.get("/healthz", port: server.address.port).contains("ok: running"))
+      pass(OpenRequests.crowdedPatience)
+      for holder in crowd { #expect(holder.client.read().isEmpty) }
+      #expect(HTTPClient.get("/healthz", port: server.address.port).contains("ok: running"))
     }
   }
 

@@ -201,6 +201,21 @@ import Testing
     #expect(try Self.get("/readyz", board: board).status == (isReady ? 200 : 503))
   }
 
+  @Test(arguments: ["/healthz", "/readyz"])
+  func `why a run has failed is for those with the token`(path: String) throws {
+    var record = exampleRecord()
+    record.state = .failed
+    record.message = "worker 0: cannot read /home/me/data"
+    let board = Self.board(record)
+    let shown = ["authorization": "Bearer \(Self.token)"]
+    #expect(Self.text(try Self.get(path, board: board, token: Self.token)) == "failed\n")
+    for answer in [
+      try Self.get(path, shown, board: board, token: Self.token), try Self.get(path, board: board),
+    ] {
+      #expect(Self.text(answer) == "failed: worker 0: cannot read /home/me/data\n")
+    }
+  }
+
   @Test func `a server whose socket thread is stuck is not healthy`() throws {
     let time = Mutex<UInt64>(1_000_000)
     let record = exampleRecord()

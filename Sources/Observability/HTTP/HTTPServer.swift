@@ -5,7 +5,7 @@ import Glibc
 ///
 /// It reads a `StatusBoard` and nothing else, so that it cannot hold training up: whoever asks waits
 /// for this one thread, which has a lower priority than the kernels. What a client can take is
-/// bounded: connections in all and per address, bytes of headers, seconds of silence.
+/// bounded: connections in all and per address, bytes of headers, seconds of silence and of a request.
 package final class HTTPServer: Sendable {
   /// How the server is started.
   package struct Options: Sendable {
@@ -32,16 +32,29 @@ package final class HTTPServer: Sendable {
   /// Starts to listen.
   ///
   /// - Throws: `ObservabilityError` that says why it cannot.
-  package init(_ options: Options, board: StatusBoard) throws(ObservabilityError) {
+  package convenience init(_ options: Options, board: StatusBoard) throws(ObservabilityError) {
+    try self.init(options, board: board, clock: StatusBoard.now)
+  }
+
+  /// - Parameter clock: monotonic milliseconds.
+  init(
+    _ options: Options, board: StatusBoard, clock: @escaping @Sendable () -> UInt64
+  ) throws(ObservabilityError) {
     let (descriptor, bound) = try options.address.listen()
     answers = Answers(
-      StatusRouter(board: board, token: options.token, isLoopbackOnly: bound.isLoopback))
+      StatusRouter(board: board, token: options.token, isLoopbackOnly: bound.isLoopback),
+      OpenRequests(clock: clock))
     guard
       let daemon = crosscut_http_start(
         descriptor,
         { context, connection, url, method, _, _, uploaded, state in
           Answers.of(context).handle(connection, url, method, uploaded, state)
-        }, Unmanaged.passUnretained(answers).toOpaque(), Self.bounds)
+        },
+        { context, connection, _, change in
+          Answers.of(context).requests.note(connection, isOpen: change.rawValue == 0)
+        },
+        { context, connection, _, _ in Answers.of(context).requests.set(connection, to: .asking) },
+        Unmanaged.passUnretained(answers).toOpaque(), Self.bounds)
     else {
       let reason = String(cString: strerror(errno)).lowercased()
       close(descriptor)
@@ -51,8 +64,12 @@ package final class HTTPServer: Sendable {
     address = bound
   }
 
-  /// Tells the streams that there is a new snapshot. Returns at once.
-  package func wake() { answers.streams.wake() }
+  /// Tells the streams that there is a new snapshot, and cuts off who takes too long. To be called a
+  /// few times a second. Returns at once.
+  package func wake() {
+    answers.streams.wake()
+    answers.requests.cutOverdue()
+  }
 
   /// Lets the streams send what they have for at most `milliseconds`, then ends all connections.
   package func stop(graceMilliseconds: Int = 300) {
@@ -69,9 +86,11 @@ package final class HTTPServer: Sendable {
 private final class Answers: Sendable {
   let router: StatusRouter
   let streams: EventStreams
+  let requests: OpenRequests
 
-  init(_ router: StatusRouter) {
+  init(_ router: StatusRouter, _ requests: OpenRequests) {
     self.router = router
+    self.requests = requests
     streams = EventStreams(board: router.board)
   }
 
@@ -89,6 +108,7 @@ private final class Answers: Sendable {
     _ state: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
   ) -> MHD_Result {
     guard let connection, let url, let method, let state else { return MHD_Result.NO }
+    requests.set(connection, to: .answering)
     let name = String(cString: method)
     let isRead = name == "GET" || name == "HEAD"
     if state.pointee == nil {
@@ -126,6 +146,7 @@ private final class Answers: Sendable {
         return send(
           .failure(503, "too many watchers", [.init("Retry-After", "10")]), over: connection)
       }
+      requests.set(connection, to: .watching)
       response = MHD_create_response_from_callback(
         UInt64.max, EventStreams.blockBytes,
         { context, _, target, room in EventStream.of(context).read(into: target, room) },

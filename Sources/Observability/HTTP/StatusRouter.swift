@@ -51,8 +51,8 @@ struct StatusRouter: Sendable {
           .init("X-Accel-Buffering", "no"),
         ], body: .events)
     case "/metrics": return metrics(request)
-    case "/healthz": return health()
-    case "/readyz": return readiness()
+    case "/healthz": return health(request)
+    case "/readyz": return readiness(request)
     default:
       return .failure(404, "nothing is here; there are \(Self.paths.joined(separator: ", "))")
     }
@@ -111,11 +111,17 @@ struct StatusRouter: Sendable {
         : "text/plain; version=0.0.4; charset=utf-8", request, vary: "Accept, Accept-Encoding")
   }
 
-  private func health() -> HTTPResponse {
+  /// ": " and the run's own words, which are for those only who may see the data.
+  private func reason(_ record: StatusRecord, _ request: HTTPRequest) -> String {
+    let mayKnow = token?.isShown(by: request.headers["authorization"]) ?? true
+    return mayKnow && !record.message.isEmpty ? ": \(Format.printable(record.message))" : ""
+  }
+
+  private func health(_ request: HTTPRequest) -> HTTPResponse {
     let snapshot = board.snapshot
     let age = board.age(of: snapshot)
     if snapshot.record.state == .failed {
-      return plain(503, "failed: \(Format.printable(snapshot.record.message))")
+      return plain(503, "failed\(reason(snapshot.record, request))")
     }
     if age > Self.pulse {
       return plain(503, "stuck: no status since \(Format.duration(milliseconds: age))")
@@ -123,13 +129,13 @@ struct StatusRouter: Sendable {
     return plain(200, "ok: \(snapshot.record.state.rawValue)")
   }
 
-  private func readiness() -> HTTPResponse {
+  private func readiness(_ request: HTTPRequest) -> HTTPResponse {
     let record = board.snapshot.record
     switch record.state {
     case .running, .evaluating, .finishing, .finished:
       return plain(200, "ready: \(record.state.rawValue)")
     case .gathering, .failed:
-      return plain(503, "\(record.state.rawValue): \(Format.printable(record.message))")
+      return plain(503, "\(record.state.rawValue)\(reason(record, request))")
     }
   }
 
