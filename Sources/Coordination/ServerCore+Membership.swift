@@ -26,11 +26,8 @@ extension ServerCore {
     guard join.role == .worker || join.role.holdsParameters else { return drop(.unexpected) }
     let caller = vouched.flatMap { $0.incarnation == incarnation ? $0.caller : nil }
     let origin = Membership.origin(of: join, caller: caller)
-    guard offences[origin, default: 0] < Self.mostOffences else {
-      out.append(
-        .refuse(
-          incarnation: incarnation,
-          reason: "it has broken the protocol \(Self.mostOffences) times"))
+    if let reason = lockOut(join, origin, now) {
+      out.append(.refuse(incarnation: incarnation, reason: reason))
       return
     }
     if join.role == .fc, membership.ranked(.fc).count >= plan.fcNodesWanted {
@@ -271,35 +268,6 @@ extension ServerCore {
     guard membership.records.isEmpty else { return }
     state = .over
     out.append(.exit(stop))
-  }
-
-  /// As often as a process, or whoever has a key, may break the protocol before it may not come
-  /// again.
-  static let mostOffences = 3
-
-  /// Another member's word that one breaks the protocol: nobody can tell who of the two is right,
-  /// and the one that is complained of can join again.
-  mutating func take(
-    _ complaint: Complaint, from record: MemberRecord, _ now: Microseconds,
-    _ out: inout [Directive]
-  ) {
-    guard complaint.node != record.node, view?.member(complaint.node) != nil,
-      let culprit = membership[complaint.node]
-    else { return drop(.unexpected) }
-    putOut(
-      culprit, "\(record.name) says that it breaks the protocol: \(complaint.reason)", now, &out)
-  }
-
-  /// Sends a member away that breaks the protocol: an ordinary loss to the others, and it may join
-  /// again, but not for ever.
-  mutating func putOut(
-    _ record: MemberRecord, _ reason: String, _ now: Microseconds, _ out: inout [Directive]
-  ) {
-    let count = offences[record.origin, default: 0] + 1
-    offences[record.origin] = count
-    let refusal = Refusal(reason: reason, mayJoinAgain: count < Self.mostOffences)
-    out.append(.send(message(.refusal(refusal)), to: record.node))
-    lose(record, reason, now, &out)
   }
 
   /// A member is gone for good: its share goes to the others, or the run cannot go on.

@@ -15,6 +15,8 @@ package struct ServerCore: Sendable {
     case connectionLost(NodeID)
     /// A member has sent what breaks the protocol, before it got here.
     case misbehaved(NodeID, reason: String)
+    /// A member may be none any more, and not come again as it is.
+    case dismissed(NodeID, reason: String)
     /// What was sent to an FC node has gone out: there is room for more of its slices.
     case drained(NodeID)
     /// Who will ask to join next as this process life has proved to have this key.
@@ -150,6 +152,8 @@ package struct ServerCore: Sendable {
   var departing: [NodeID: Departure] = [:]
   /// How often somebody has been put out for breaking the protocol, by `Membership.origin`.
   var offences: [String: Int] = [:]
+  /// How often other members have lately said so of a process, and when the last time.
+  var complaints: [String: (count: Int, last: Microseconds)] = [:]
   /// Who asked to join last, if it has a key: what it says of itself counts for nothing then.
   var vouched: (incarnation: UInt64, caller: String)?
   /// Steps of the newest checkpoint on disk; what the run began with counts as one.
@@ -228,6 +232,10 @@ package struct ServerCore: Sendable {
     case .misbehaved(let node, let reason):
       if let record = membership[node] {
         putOut(record, "it breaks the protocol: \(reason)", now, &out)
+      }
+    case .dismissed(let node, let reason):
+      if let record = membership[node] {
+        sendAway(record, reason, mayJoinAgain: false, now, &out)
       }
     case .vouched(let incarnation, let caller): vouched = (incarnation, caller)
     case .drained(let node): giveNext(node, &out)

@@ -126,6 +126,10 @@ struct ServerScene {
     carryOut(.misbehaved(NodeID(UInt32(node)), reason: "nonsense"))
   }
 
+  mutating func dismiss(_ node: Int, _ reason: String) -> [String] {
+    carryOut(.dismissed(NodeID(UInt32(node)), reason: reason))
+  }
+
   mutating func foundBest(steps: UInt64) -> [String] { carryOut(.foundBest(steps: steps)) }
 
   mutating func checkpointed(steps: UInt64, failure: String? = nil) -> [String] {

@@ -114,6 +114,44 @@ import Testing
     }
   }
 
+  @Test func `what one member says of another locks no key out`() {
+    var scene = ServerScene.started()
+    var node = 1
+    for time in 1...ServerCore.mostOffences {
+      let said = scene.receive(
+        .complaint(Complaint(node: NodeID(UInt32(node)), reason: "nonsense")), from: 3)
+      // The same process may come again but for the last time.
+      let mayCome = time < ServerCore.mostOffences
+      #expect(said.contains { $0.contains("mayJoinAgain: \(mayCome)") }, "\(said)")
+      guard mayCome else { break }
+      _ = scene.finishAll()
+      _ = scene.join(.worker, by: "key 1")
+      node = 4 + time
+      _ = scene.beat(node)
+      _ = scene.train(turn: UInt64(time) - 1, workers: [2])
+    }
+    var answer = scene.join(.worker, by: "key 1")
+    #expect(
+      answer.count == 1 && answer[0].contains("it may come again 10 minutes after"), "\(answer)")
+    // Another process with the same key, and the same one after a while.
+    answer = scene.join(.worker, by: "key 1", host: "host 2")
+    #expect(answer.contains { $0.hasPrefix("welcome") }, "\(answer)")
+    scene.now += ServerCore.complaintAge
+    answer = scene.join(.worker, by: "key 1")
+    #expect(answer.contains { $0.hasPrefix("welcome") }, "\(answer)")
+  }
+
+  @Test func `one that may not be a member any more is told so, and is lost like any other`() {
+    var scene = ServerScene.started()
+    let said = scene.dismiss(1, "its key is gone")
+    #expect(said.contains { $0.contains("mayJoinAgain: false") }, "\(said)")
+    #expect(said.contains("view 2 at turn 0 -> node 2"), "\(said)")
+    #expect(scene.notes.contains("worker 0 is gone: its key is gone"))
+    // It is no offence: with its key back on the list it may come.
+    let answer = scene.join(.worker)
+    #expect(answer.contains { $0.hasPrefix("welcome") }, "\(answer)")
+  }
+
   @Test func `offences count by the key that is proved, whatever a process says of itself`() {
     var scene = ServerScene.started()
     for time in 1...ServerCore.mostOffences {

@@ -36,6 +36,8 @@ package struct FlightRecord: Hashable, Sendable {
     case hopeless = 16
     /// The server's process did not run for `number` microseconds.
     case slept = 17
+    /// Node `number` may be a member no more; `bytes` says why.
+    case dismissed = 18
   }
 
   package var kind: Kind

@@ -294,6 +294,9 @@ package struct FlightReplay {
       case .misbehaved:
         event = .misbehaved(
           NodeID(UInt32(truncatingIfNeeded: record.number)), reason: record.text)
+      case .dismissed:
+        event = .dismissed(
+          NodeID(UInt32(truncatingIfNeeded: record.number)), reason: record.text)
       case .vouched: event = .vouched(incarnation: record.number, caller: record.text)
       case .leave: event = .stop(reason: record.text)
       case .slept: event = .slept(record.number)

@@ -37,6 +37,8 @@ extension ServerNode {
     case .connectionLost(let node): recorder.note(.lost, number: UInt64(node.value))
     case .misbehaved(let node, let reason):
       recorder.note(.misbehaved, number: UInt64(node.value), text: reason)
+    case .dismissed(let node, let reason):
+      recorder.note(.dismissed, number: UInt64(node.value), text: reason)
     case .vouched(let incarnation, let caller):
       recorder.note(.vouched, number: incarnation, text: caller)
     case .stop(let reason): recorder.note(.leave, text: reason)
