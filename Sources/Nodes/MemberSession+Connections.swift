@@ -83,6 +83,7 @@ extension MemberSession {
   /// Notes that the connection of somebody who dialed in is closed.
   func forget(_ link: Hub.Link) {
     complained.remove(link)
+    echoes.forget(link)
     // No other connection has its id.
     closed.append(link)
     if closed.count > 64 { closed.removeFirst() }

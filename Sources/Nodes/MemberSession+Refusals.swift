@@ -44,7 +44,9 @@ extension MemberSession {
       return
     }
     guard let node = node(over: link), let name = role?.name(of: node) else {
-      if isNew { log.warning("refused a message: \(reason)") }
+      guard isNew else { return }
+      let line = refusalLines.line("refused a message: \(reason)", now: MonotonicClock.now())
+      if let line { log.warning(line) }
       return
     }
     log.warning("\(name) breaks the protocol and is not listened to any more: \(reason)")

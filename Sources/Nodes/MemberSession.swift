@@ -51,6 +51,8 @@ package final class MemberSession {
   var serverLostAt: Microseconds?
   var refusals: UInt64 = 0
   var complained: Set<Hub.Link> = []
+  var refusalLines = LineLimit()
+  var echoes = EchoBook()
   /// Members that are not listened to any more, and why; and the view in which the server was told.
   var unheard: [NodeID: String] = [:]
   var unheardView: UInt32 = 0
@@ -307,7 +309,9 @@ package final class MemberSession {
 
   func receive(_ link: Hub.Link, _ parts: [Frame]) throws {
     if Probe.isOne(parts) {
-      _ = hub.send(parts, to: link)
+      if echoes.takes(parts, from: link, queued: hub.queuedBytes(to: link)) {
+        _ = hub.send(parts, to: link)
+      }
       return
     }
     let message: Message

@@ -72,8 +72,10 @@ extension ServerNode {
   func lost(_ link: Hub.Link) {
     // Parameters take the other connection until the next push comes.
     bulkLinks = bulkLinks.filter { $0.value != link }
-    visitors = visitors.filter { $0.value != link }
+    visitors.forget(link)
     complained.remove(link)
+    echoes.forget(link)
+    keyDesk?.forget(link)
     guard let node = controlLinks.first(where: { $0.value == link })?.key else { return }
     handle(.connectionLost(node))
     if controlLinks[node] == link { controlLinks[node] = nil }

@@ -5,12 +5,14 @@ import Tensors
 import Transport
 
 extension ServerNode {
-  /// Answers with the status.
+  /// Answers with the status; of many who ask at once all get the same.
   func reply(to link: Hub.Link) {
     let now = MonotonicClock.now()
-    let record = monitor.record(core, refusals: refusals + hub.droppedMessages, now: now)
-    let text = record.json()
-    send(Message(identity, .statusReply, frames: Frame.cut(text)), over: link)
+    let frames = status.frames(now) {
+      Frame.cut(
+        monitor.record(core, refusals: refusals + hub.droppedMessages, now: now).json())
+    }
+    send(Message(identity, .statusReply, frames: frames), over: link)
   }
 
   /// Gives the log of a node to who may see it: its own at once, a member's when that has answered.
@@ -66,7 +68,7 @@ extension ServerNode {
     let reply: CommandReply
     if let objection = objection(to: link) {
       reply = CommandReply(text: objection, ok: false)
-      log.warning("refused an operator's command: \(objection)")
+      warn(.command, "refused an operator's command: \(objection)")
     } else if case .trace(let turns) = command {
       guard let objection = beginTrace(turns: turns, for: link) else { return }
       reply = CommandReply(text: objection, ok: false)
@@ -87,7 +89,7 @@ extension ServerNode {
         : "this server has no keys and takes commands and shows logs on its own machine only: call"
           + " it there, or start it with --secure"
     }
-    if case .node = Standing(hub.caller(link)) { return nil }
+    if case .node = standing(link) { return nil }
     return "commands and logs need a node's key: give --key-file FILE"
   }
 

@@ -12,7 +12,9 @@ extension ServerNode {
     guard takesAnswers(link) else { return }
     guard !isForKeyDesk(link, parts) else { return }
     if Probe.isOne(parts) {
-      _ = hub.send(parts, to: link)
+      if echoes.takes(parts, from: link, queued: hub.queuedBytes(to: link)) {
+        _ = hub.send(parts, to: link)
+      }
       return
     }
     let message: Message
@@ -26,7 +28,9 @@ extension ServerNode {
     let header = message.header
     switch message.body {
     case .statusRequest:
-      return reply(to: link)
+      // Of others than members `isForKeyDesk` has seen to that.
+      if mayAsk(link) { reply(to: link) }
+      return
     case .commandRequest(let command): return obey(command, link)
     case .logRequest(let request): return reply(to: request, link)
     case .join(let join):
@@ -35,13 +39,17 @@ extension ServerNode {
       {
         return refuseImpostor(link, as: known)
       }
-      visitors[header.incarnation] = link
+      guard mayAsk(link) else { return }
       guard join.softwareVersion == Version.text else {
         return refuse(
           link,
           "it is crosscut \(join.softwareVersion), the server is \(Version.text): all nodes of a run"
             + " need the same version")
       }
+      if let objection = JoinEndpoint.objection(to: join, isLocal: hub.isLocal(link)) {
+        return refuse(link, objection)
+      }
+      visitors.note(header.incarnation, at: link)
       noteCaller(link, incarnation: header.incarnation)
     default:
       guard header.run == identity.run else {

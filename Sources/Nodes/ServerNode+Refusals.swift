@@ -30,17 +30,28 @@ extension ServerNode {
     let who = hub.address(link) ?? "a process of this machine"
     let answers = hub.queuedBytes(to: link) >> 10
     hub.hangUp(link)
-    log.warning("hung up on \(who): it asks and does not read, \(answers) KiB of answers waited")
+    warn(.refused, "hung up on \(who): it asks and does not read, \(answers) KiB of answers waited")
     return false
   }
 
-  /// Counts a refused message; says so once a connection, so that a stranger cannot fill the log.
+  /// Counts a refused message; says so once a connection, and of many connections within bounds.
   func refuseOnce(_ link: Hub.Link, _ reason: String) {
     refusals += 1
     guard complained.insert(link).inserted else { return }
     let sender = hub.address(link).map { " from \($0)" } ?? ""
     let key = caller(link).map { ", \($0.title)" } ?? ""
-    log.warning("refused a message\(sender)\(key): \(reason)")
+    warn(.refused, "refused a message\(sender)\(key): \(reason)")
+  }
+
+  /// What is said of as often as somebody likes to bring it about.
+  enum LineKind: Hashable {
+    case refused, command, enrolment, unsent
+  }
+
+  /// Says so in the log, within bounds.
+  func warn(_ kind: LineKind, _ text: String) {
+    let line = lineLimits[kind, default: LineLimit()].line(text, now: MonotonicClock.now())
+    if let line { log.warning(line) }
   }
 
   func refuse(_ link: Hub.Link, _ reason: String, mayJoinAgain: Bool = false) {

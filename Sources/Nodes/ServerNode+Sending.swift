@@ -97,7 +97,7 @@ extension ServerNode {
       let parts = try WireCodec.encode(message)
       recorder?.note(.sent, parts)
       if hub.send(parts, to: link, sparing: message.isSpared) { return true }
-      log.warning("a message could not be sent: the peer is gone or its queue is full")
+      warn(.unsent, "a message could not be sent: the peer is gone or its queue is full")
     } catch {
       log.warning("a message could not be encoded: \(error)")
     }

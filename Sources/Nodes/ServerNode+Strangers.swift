@@ -1,3 +1,4 @@
+import Coordination
 import Messages
 import Observability
 import Tensors
@@ -21,8 +22,14 @@ extension ServerNode {
   ///
   /// - Returns: whether the message has been dealt with.
   func isForKeyDesk(_ link: Hub.Link, _ parts: [Frame]) -> Bool {
-    guard let keyDesk else { return false }
-    let outcome = keyDesk.handle(parts, from: hub.caller(link)) {
+    guard keyDesk != nil else { return false }
+    guard let standing = standing(link) else {
+      // A member's own messages count until `dismissStruckOff`; see there.
+      if !KeyDesk.isRequest(parts), member(over: link) != nil { return false }
+      sendAway(link, KeyDesk.isRequest(parts))
+      return true
+    }
+    let outcome = keyDesk?.handle(parts, from: standing, over: link) {
       switch (try? WireCodec.decode(parts))?.body {
       // Who has a token only is told so in answer to a command.
       case .statusRequest, .commandRequest, .logRequest: true
@@ -30,12 +37,23 @@ extension ServerNode {
       }
     }
     switch outcome {
-    case .pass: return false
-    case .answered(let reply, let line):
-      if let line { log.info(line) }
+    case nil, .pass: return false
+    case .waits: break
+    case .answered(let reply): _ = hub.send(reply, to: link)
+    case .refused(let reply, let line):
+      warn(.enrolment, line)
       _ = hub.send(reply, to: link)
     case .forbidden: refuseOnce(link, "its sender may only ask for a key and for the status")
     }
     return true
+  }
+
+  /// Sees to those who wait to be put on the list, and those who were taken from it.
+  func settleKeys(_ now: Microseconds) {
+    for answer in keyDesk?.settle(now) ?? [] {
+      if answer.isEnrolled { log.info(answer.text) } else { warn(.enrolment, answer.text) }
+      _ = hub.send(answer.parts, to: answer.link)
+    }
+    dismissStruckOff(now)
   }
 }

@@ -36,8 +36,7 @@ package final class ServerNode {
   var best: UInt64?
 
   let recorder: FlightRecorder?
-  /// Connections of processes that are not members yet, by incarnation.
-  var visitors: [UInt64: Hub.Link] = [:]
+  var visitors = VisitorBook()
   var controlLinks: [NodeID: Hub.Link] = [:]
   var bulkLinks: [NodeID: Hub.Link] = [:]
   /// From where each member has joined: what names it has to come from there.
@@ -45,7 +44,12 @@ package final class ServerNode {
   let configurationText: Frame
   var refusals: UInt64 = 0
   var complained: Set<Hub.Link> = []
-  let keyDesk: KeyDesk?
+  var keyDesk: KeyDesk?
+  /// When the list was last looked at for members who are struck off it, and who was then.
+  var rightsLook: (at: Microseconds, struckOff: Set<NodeID>) = (0, [])
+  var lineLimits: [LineKind: LineLimit] = [:]
+  var echoes = EchoBook()
+  var status = SharedReply()
   var logDesk = LogDesk()
   var sampleDesk = SampleDesk()
   private var memory = MemoryWatch()
@@ -287,6 +291,7 @@ package final class ServerNode {
       budget -= 1
       receive(link, parts)
     }
+    settleKeys(MonotonicClock.now())
     handle(.tick)
     if monitor.retryIfDue(now: MonotonicClock.now()) { ledger?.retry() }
     for node in core.cuts.keys.sorted()

@@ -93,7 +93,7 @@ struct OperatorTests {
   @Test(arguments: [
     (["--http", "nonsense"], "expected [HOST:]PORT"),
     (["--http", "1", "--http-token-file", "/nowhere"], "cannot read /nowhere"),
-    (["--http", "1", "--http-token-file", "/dev/null"], "the token has 0 bytes"),
+    (["--http", "1", "--http-token-file", "/dev/null"], "cannot read /dev/null: it is no file"),
   ])
   func `a wrong page is refused before anything starts`(
     options: [String], expected: String
@@ -102,5 +102,17 @@ struct OperatorTests {
     #expect(program.finish() == 2)
     #expect(program.output.contains(expected), "\(program.output)")
     #expect(program.output.split(separator: "\n").count == 1, "\(program.output)")
+  }
+
+  @Test func `a page's token that everybody can read is refused, as a key is`() throws {
+    let scratch = try Scratch()
+    let path = "\(scratch.path)/token"
+    try "0123456789abcdefghij".write(toFile: path, atomically: true, encoding: .utf8)
+    chmod(path, 0o644)
+    let program = try Program(["train", "lenet5", "--http", "0", "--http-token-file", path])
+    #expect(program.finish() == 2)
+    #expect(
+      program.output.contains("\(path) can be read or written by everybody: chmod 600 \(path)"),
+      "\(program.output)")
   }
 }

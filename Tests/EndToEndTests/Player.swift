@@ -1,5 +1,6 @@
 import Messages
 import Nodes
+import Tensors
 import Testing
 import Transport
 import Wire
@@ -16,6 +17,8 @@ final class Player {
   private(set) var run: UInt64 = 0
   private(set) var node = NodeID(0)
   private(set) var heard: [Body] = []
+  /// The parts of what it has heard that is no message of the protocol.
+  private(set) var words: [String] = []
 
   init(
     _ context: Context, _ address: String, _ dialing: HubSecurity.Dialing? = nil,
@@ -36,6 +39,19 @@ final class Player {
     #expect(hub.send(try WireCodec.encode(Message(header, body)), to: overBulk ? bulk : control))
   }
 
+  /// Asks for the key that members share, and has one of its own put on the list if there is one.
+  func askForKey(enrolling key: PublicKey? = nil) {
+    let parts = ["crosscut keys 1", key.map { "\($0)" } ?? ""]
+    #expect(hub.send(parts.map { Frame(copying: Array($0.utf8)) }, to: control))
+  }
+
+  /// Asks for the status and waits for it.
+  func asksForStatus() throws {
+    heard.removeAll()
+    try say(.statusRequest)
+    #expect(waits { heard.contains { if case .statusReply = $0 { true } else { false } } })
+  }
+
   func join(as other: Player? = nil) throws {
     let join = Join(
       role: .worker, host: "host \(incarnation)", processID: Int32(incarnation),
@@ -48,7 +64,11 @@ final class Player {
     eventually {
       _ = try? hub.wait(milliseconds: 20, wakeUp: nil)
       _ = hub.takeEvents()
-      while let (_, parts) = try? hub.receive(), let message = try? WireCodec.decode(parts) {
+      while let (_, parts) = try? hub.receive() {
+        guard let message = try? WireCodec.decode(parts) else {
+          words += parts.map { String(decoding: $0.bytes, as: UTF8.self) }
+          continue
+        }
         if case .welcome(let welcome) = message.body {
           (run, node) = (message.header.run, welcome.node)
         }

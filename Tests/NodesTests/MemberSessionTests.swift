@@ -116,6 +116,35 @@ struct MemberSessionTests {
     }
   }
 
+  @Test func `who probes a member and does not read gets so much back and no more`() throws {
+    let context = try Context()
+    defer { context.terminate() }
+    let hub = try Hub(context: context, listen: "inproc://server")
+    let stranger = try Hub(context: context, listen: nil)
+    defer { for hub in [hub, stranger] { hub.close(lingerMilliseconds: 0) } }
+    var options = MemberOptions(role: .fc, server: "inproc://server")
+    options.listen = "inproc://fc"
+    try withMember(context, options) { _ in
+      let link = try stranger.dial("inproc://fc")
+      let greeting = Frame(copying: Probe.greeting)
+      let large = [greeting, Frame(copying: [UInt8](repeating: 1, count: 1 << 20))]
+      for _ in 0..<50 { #expect(stranger.send(large, to: link)) }
+      var echoes = 0
+      var isOver = false
+      // A small one is answered once nothing waits any more.
+      for _ in 0..<600 where !isOver {
+        #expect(stranger.send([greeting], to: link))
+        _ = try stranger.wait(milliseconds: 200, wakeUp: nil)
+        _ = stranger.takeEvents()
+        while let (_, parts) = try stranger.receive() {
+          if parts.count == 2 { echoes += 1 } else { isOver = true }
+        }
+      }
+      #expect(isOver)
+      #expect((1...31).contains(echoes), "\(echoes)")
+    }
+  }
+
   @Test func `one who is not prepared hears the end of the run`() throws {
     let context = try Context()
     defer { context.terminate() }

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 import Transport
 
@@ -102,18 +103,63 @@ import Transport
     let first = try KeyPair.generate().publicKey
     let second = try KeyPair.generate().publicKey
     let list = try AllowedKeys(path: directory.allowedKeys)
-    try list.enrol(first, as: "a", by: once.keys.publicKey)
-    #expect(list.standing(of: first) == .node(first, name: "a"))
+    func refusal(_ key: PublicKey, _ token: PublicKey, _ list: AllowedKeys) -> String? {
+      list.enrol([.init(key: key, token: token)])[0]?.message
+    }
+    #expect(refusal(first, once.keys.publicKey, list) == nil)
+    let name = "by-token-\(once.keys.publicKey.short)"
+    #expect(list.standing(of: first) == .node(first, name: name))
     #expect(list.standing(of: once.keys.publicKey) == nil)
-    #expect(throws: NodeError.self) { try list.enrol(second, as: "b", by: once.keys.publicKey) }
-    try list.enrol(second, as: "b", by: many.keys.publicKey)
-    #expect(throws: NodeError.self) { try list.enrol(second, as: "b", by: first) }
+    #expect(refusal(second, once.keys.publicKey, list) == AllowedKeys.expired)
+    #expect(refusal(second, many.keys.publicKey, list) == nil)
+    #expect(refusal(second, first, list) == AllowedKeys.expired)
 
     let later = Int(Date().timeIntervalSince1970) + 61
     let expired = try AllowedKeys(path: directory.allowedKeys) { later }
     #expect(expired.standing(of: many.keys.publicKey) == nil)
-    #expect(throws: NodeError.self) { try expired.enrol(first, as: "c", by: many.keys.publicKey) }
-    #expect(expired.standing(of: second) == .node(second, name: "b"))
+    #expect(refusal(first, many.keys.publicKey, expired) == AllowedKeys.expired)
+    #expect(expired.standing(of: second) != nil)
+    // Its time ends also for who does not look at the file again.
+    let time = Mutex(later - 3600)
+    let kept = try AllowedKeys(path: directory.allowedKeys, now: { time.withLock { $0 } })
+    #expect(kept.standing(of: many.keys.publicKey, noOlderThan: .max) != nil)
+    time.withLock { $0 = later }
+    #expect(kept.standing(of: many.keys.publicKey, noOlderThan: .max) == nil)
+  }
+
+  @Test(
+    arguments: [
+      (1000, 0o100600, 1000, ""), (0, 0o100440, 10_001, ""), (1000, 0o100660, 1000, ""),
+      (1001, 0o100600, 1000, "belongs to another user (1001)"), (1001, 0o100600, 0, ""),
+      (0, 0o040755, 1000, ""), (0, 0o041777, 1000, ""), (1000, 0o042770, 1000, ""),
+      (1001, 0o040700, 1000, "belongs to another user (1001)"),
+      (1000, 0o040777, 1000, "can be written by everybody"),
+      (0, 0o040777, 0, "can be written by everybody"),
+      (1000, 0o101602, 1000, "can be written by everybody"),
+    ] as [(uid_t, mode_t, uid_t, String)])
+  func `who could put another list in its place is the server's user, or root`(
+    owner: uid_t, mode: mode_t, user: uid_t, expected: String
+  ) {
+    let found = SecretFile.objection(to: "keys", owner: owner, mode: mode, user: user)
+    #expect(expected.isEmpty ? found == nil : found?.contains(expected) == true, "\(found ?? "")")
+  }
+
+  @Test func `a folder of keys that everybody may write is refused, the server's and the list's`()
+    throws
+  {
+    defer { clean() }
+    let (directory, _) = try made()
+    #expect(chmod(folder, 0o777) == 0)
+    for read in [
+      { _ = try ServerKeyFile(path: directory.serverKey) },
+      { _ = try AllowedKeys(path: directory.allowedKeys) },
+    ] as [() throws -> Void] {
+      let error = #expect(throws: NodeError.self) { try read() }
+      #expect(error?.message.contains("chmod o-w \(folder)") == true, "\(error?.message ?? "")")
+    }
+    // As /tmp is.
+    #expect(chmod(folder, 0o1777) == 0)
+    _ = try ServerSecurity(keyFile: directory.serverKey)
   }
 
   @Test func `where the file system has no locks, the list is changed without`() throws {

@@ -43,10 +43,23 @@ package final class AllowedKeys: Sendable {
     }
   }
 
+  /// A key that is to be put on the list, and the token by which.
+  struct Enrolment: Hashable, Sendable {
+    let key: PublicKey
+    let token: PublicKey
+
+    /// What the key's line calls it.
+    var name: String { "by-token-\(token.short)" }
+  }
+
   private struct State {
     var stamp: Stamp?
     var entries: [PublicKey: Entry] = [:]
+    /// Keys by the name on their lines: how many each token has put there.
+    var named: [String: Int] = [:]
     var trouble: String?
+    /// When the file was looked at last, monotonic microseconds.
+    var lookedAt: UInt64?
   }
 
   /// What changes when the file does.
@@ -63,6 +76,11 @@ package final class AllowedKeys: Sendable {
     # token PUBLIC-KEY NAME until=SECONDS [once]. Take a line out to lock somebody out.
 
     """
+
+  /// Keys that one token may put on the list: members that are started anew come with new ones.
+  static let mostByToken = 1024
+  /// Lines beyond which no token puts any more on it: the whole list is read and written for each.
+  static let mostLines = 4096
 
   package let path: String
   private let now: @Sendable () -> Int
@@ -84,14 +102,20 @@ package final class AllowedKeys: Sendable {
   }
 
   /// What the list says of a key; `nil` if it is not there or its time is over.
-  package func standing(of key: PublicKey) -> Entry? {
+  ///
+  /// - Parameter age: microseconds since the last look at the file that are no reason for another.
+  package func standing(of key: PublicKey, noOlderThan age: UInt64 = 0) -> Entry? {
     state.withLock { state in
-      do throws(NodeError) {
-        try refresh(&state)
-        state.trouble = nil
-      } catch {
-        // The list as it was: a slip of the editor locks nobody out.
-        state.trouble = error.message
+      let time = MonotonicClock.now()
+      if state.lookedAt.map({ time - min(time, $0) >= age }) ?? true {
+        state.lookedAt = time
+        do throws(NodeError) {
+          try refresh(&state)
+          state.trouble = nil
+        } catch {
+          // The list as it was: a slip of the editor locks nobody out.
+          state.trouble = error.message
+        }
       }
       guard let entry = state.entries[key] else { return nil }
       if case .token(_, _, let until, _) = entry, now() >= until { return nil }
@@ -107,20 +131,86 @@ package final class AllowedKeys: Sendable {
     try change { entries throws(NodeError) in entries.append(entry) }
   }
 
-  /// Puts `key` on the list in the name of a token, which is used up if it holds but once.
-  ///
-  /// - Throws: `NodeError` if the token does not hold any more, or the list cannot be written.
-  package func enrol(_ key: PublicKey, as name: String, by token: PublicKey) throws(NodeError) {
-    let time = now()
-    try change { entries throws(NodeError) in
-      let index = entries.firstIndex { $0.key == token }
-      guard let index, case .token(_, _, let until, let once) = entries[index], time < until else {
-        throw NodeError("the token has expired or has been used; crosscut token prints a new one")
-      }
-      if once { entries.remove(at: index) }
-      entries.removeAll { $0.key == key }
-      entries.append(.node(key, name: name))
+  /// Why a token may put no more keys on the list, as far as that is known without reading it.
+  func objection(to wanted: Enrolment) -> NodeError? {
+    state.withLock { state in
+      state.entries[wanted.key] == nil
+        ? Self.objection(
+          to: wanted, byToken: state.named[wanted.name] ?? 0, lines: state.entries.count) : nil
     }
+  }
+
+  private static func objection(
+    to wanted: Enrolment, byToken count: Int, lines: Int
+  ) -> NodeError? {
+    if count >= mostByToken {
+      return NodeError(
+        "the token has put \(count) keys on the list, the most it may; crosscut token prints a new "
+          + "one")
+    }
+    return lines >= mostLines
+      ? NodeError("the server's list has \(lines) lines: take out of it who is gone") : nil
+  }
+
+  /// Puts keys on the list in the name of tokens, which are used up if they hold but once; one write
+  /// for all.
+  ///
+  /// - Returns: of each why it is not on the list: the token does not hold any more or has put too
+  ///   many there, or the list cannot be written.
+  func enrol(_ wanted: [Enrolment]) -> [NodeError?] {
+    var answers: [NodeError?] = []
+    do throws(NodeError) {
+      let time = now()
+      try change { entries throws(NodeError) in
+        var list = Dictionary(entries.map { ($0.key, $0) }) { $1 }
+        var named = Self.countNames(entries)
+        var used: Set<PublicKey> = []
+        for enrolment in wanted {
+          let (new, isLast, objection) = Self.enrol(
+            enrolment, in: list, byToken: named[enrolment.name] ?? 0, at: time)
+          answers.append(objection)
+          if isLast {
+            used.insert(enrolment.token)
+            list[enrolment.token] = nil
+          }
+          guard let new else { continue }
+          list[new.key] = new
+          named[enrolment.name, default: 0] += 1
+          entries.append(new)
+        }
+        entries.removeAll { used.contains($0.key) }
+      }
+    } catch {
+      return wanted.map { _ in error }
+    }
+    return answers
+  }
+
+  /// - Returns: the line to be added, if there is none yet, and whether the token is used up.
+  private static func enrol(
+    _ wanted: Enrolment, in list: [PublicKey: Entry], byToken count: Int, at time: Int
+  ) -> (new: Entry?, isLast: Bool, objection: NodeError?) {
+    guard case .token(_, _, let until, let once) = list[wanted.token], time < until else {
+      return (nil, false, NodeError(expired))
+    }
+    switch list[wanted.key] {
+    case .node: return (nil, once, nil)
+    case .token: return (nil, false, NodeError("that key is a token's"))
+    case nil:
+      if let objection = objection(to: wanted, byToken: count, lines: list.count) {
+        return (nil, false, objection)
+      }
+      return (.node(wanted.key, name: wanted.name), once, nil)
+    }
+  }
+
+  /// What somebody whose token does not hold is told.
+  static let expired = "the token has expired or has been used; crosscut token prints a new one"
+
+  private static func countNames(_ entries: some Sequence<Entry>) -> [String: Int] {
+    var counts: [String: Int] = [:]
+    for case .node(_, let name) in entries { counts[name, default: 0] += 1 }
+    return counts
   }
 
   /// Reads, changes and writes the list while no other process does; tokens whose time is over go.
@@ -134,13 +224,18 @@ package final class AllowedKeys: Sendable {
     defer { close(folder) }
     // Where the file system has no locks it goes without.
     while lock(folder) != 0, errno == EINTR {}
-    var entries = try Self.parse(try SecretFile.read(path), path)
+    var entries = try read()
+    let before = entries
     let time = now()
     try body(&entries)
+    guard entries != before else { return }
     entries.removeAll {
       if case .token(_, _, let until, _) = $0 { until <= time } else { false }
     }
     let text = Self.header + entries.map { $0.line + "\n" }.joined()
+    guard text.utf8.count <= SecretFile.mostBytes else {
+      throw NodeError("\(path) is full: take out of it who is gone")
+    }
     try SecretFile.write(path, text, replacing: true)
   }
 
@@ -153,12 +248,15 @@ package final class AllowedKeys: Sendable {
       inode: status.st_ino, size: Int(status.st_size), seconds: status.st_mtim.tv_sec,
       nanoseconds: status.st_mtim.tv_nsec)
     guard stamp != state.stamp else { return }
-    let entries = try Self.parse(try SecretFile.read(path), path)
+    let entries = try read()
     state.entries = Dictionary(entries.map { ($0.key, $0) }) { $1 }
+    state.named = Self.countNames(entries)
     state.stamp = stamp
   }
 
-  private static func parse(_ text: String, _ path: String) throws(NodeError) -> [Entry] {
+  private func read() throws(NodeError) -> [Entry] {
+    try SecretFile.checkOwner(of: path)
+    let text = try SecretFile.read(path)
     var entries: [Entry] = []
     for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
       .enumerated()

@@ -1,3 +1,4 @@
+import Coordination
 import Messages
 import Tensors
 import Transport
@@ -15,17 +16,19 @@ package struct ServerSecurity: Sendable {
 
   /// Lets in who is on the list, and who has the server's own key.
   var hub: HubSecurity {
-    let own = file.keys.publicKey
-    let allowed = allowed
-    return HubSecurity(
-      listening: .init(keys: file.keys) { caller in
-        if caller.key == own { return "\(Standing.node(own, name: "the server's key"))" }
-        switch allowed.standing(of: caller.key) {
-        case .node(let key, let name): return "\(Standing.node(key, name: name))"
-        case .token(let key, _, _, _): return "\(Standing.token(key))"
-        case nil: return nil
-        }
-      })
+    HubSecurity(listening: .init(keys: file.keys) { standing(of: $0.key).map { "\($0)" } })
+  }
+
+  /// What somebody with this key may do; `nil`: nothing.
+  ///
+  /// - Parameter age: microseconds for which the list is believed without another look.
+  func standing(of key: PublicKey, noOlderThan age: UInt64 = 0) -> Standing? {
+    if key == file.keys.publicKey { return .node(key, name: "the server's key") }
+    return switch allowed.standing(of: key, noOlderThan: age) {
+    case .node(let key, let name): .node(key, name: name)
+    case .token(let key, _, _, _): .token(key)
+    case nil: nil
+    }
   }
 }
 
@@ -77,38 +80,97 @@ enum Standing: Hashable, CustomStringConvertible {
 struct KeyDesk {
   static let greeting = Array("crosscut keys 1".utf8)
 
+  /// Between two writes of the list, microseconds: each waits for the disk, and the server with it.
+  private static let pause: Microseconds = 200_000
+  /// Who waits for the next at most.
+  private static let mostWaiting = 1024
+
   /// What is to become of a message.
   enum Outcome {
     /// It is for others to look at.
     case pass
-    /// It is answered; the text, if any, is for the log.
-    case answered([Frame], log: String?)
+    case answered([Frame])
+    /// It is answered when the list has been written.
+    case waits
+    /// Its key is not put on the list; what to answer, and why.
+    case refused([Frame], String)
     /// Who sent it may not say that.
     case forbidden
   }
 
-  let security: ServerSecurity
+  /// What somebody who has waited is told.
+  struct Answer {
+    let link: Hub.Link
+    let parts: [Frame]
+    let text: String
+    let isEnrolled: Bool
+  }
 
-  func handle(_ parts: [Frame], from caller: String?, isStatusRequest: () -> Bool) -> Outcome {
-    guard let standing = Standing(caller) else { return .forbidden }
-    guard let first = parts.first, first.bytes.elementsEqual(Self.greeting) else {
-      let isProbe = Probe.isOne(parts)
-      if case .token = standing, !isProbe, !isStatusRequest() { return .forbidden }
+  let security: ServerSecurity
+  private var waiting: [(link: Hub.Link, enrolment: AllowedKeys.Enrolment)] = []
+  /// Connections over which a key has been handed in: one each.
+  private var served: Set<Hub.Link> = []
+  private var lastWrite: Microseconds?
+
+  init(security: ServerSecurity) { self.security = security }
+
+  /// Whether a message is for the desk, whoever may have sent it.
+  static func isRequest(_ parts: [Frame]) -> Bool {
+    parts.first?.bytes.elementsEqual(greeting) == true
+  }
+
+  /// Looks at a message of somebody with this standing.
+  mutating func handle(
+    _ parts: [Frame], from standing: Standing, over link: Hub.Link, isStatusRequest: () -> Bool
+  ) -> Outcome {
+    guard Self.isRequest(parts) else {
+      if case .token = standing, !Probe.isOne(parts), !isStatusRequest() { return .forbidden }
       return .pass
     }
-    let secret = Self.reply("ok", security.file.cluster.secretHex)
-    guard case .token(let token) = standing else { return .answered(secret, log: nil) }
-    guard parts.count == 2,
+    guard case .token(let token) = standing else { return .answered(secret) }
+    guard parts.count == 2, !served.contains(link), waiting.count < Self.mostWaiting,
       let key = PublicKey(hex: String(decoding: parts[1].bytes, as: UTF8.self))
     else { return .forbidden }
-    let name = "by-token-\(token.short)"
-    do throws(NodeError) {
-      try security.allowed.enrol(key, as: name, by: token)
-      return .answered(secret, log: "key \(key.short)... enrolled by token \(token.short)...")
-    } catch {
-      return .answered(Self.reply("no", error.message), log: "\(error)")
+    served.insert(link)
+    let enrolment = AllowedKeys.Enrolment(key: key, token: token)
+    if let objection = security.allowed.objection(to: enrolment) {
+      return .refused(Self.no(objection.message), Self.line(enrolment, objection))
+    }
+    waiting.append((link, enrolment))
+    return .waits
+  }
+
+  /// Writes the list for those who wait, if it is time to.
+  mutating func settle(_ now: Microseconds) -> [Answer] {
+    guard !waiting.isEmpty, lastWrite.map({ now - min(now, $0) >= Self.pause }) ?? true else {
+      return []
+    }
+    let objections = security.allowed.enrol(waiting.map(\.enrolment))
+    // Not from its beginning: a disk that is slow is not to have the server wait all the time.
+    lastWrite = max(now, MonotonicClock.now())
+    defer { waiting = [] }
+    return zip(waiting, objections).map { one, objection in
+      Answer(
+        link: one.link, parts: objection.map { Self.no($0.message) } ?? secret,
+        text: Self.line(one.enrolment, objection), isEnrolled: objection == nil)
     }
   }
+
+  /// Forgets a connection that is closed; what it asked for is done all the same.
+  mutating func forget(_ link: Hub.Link) { served.remove(link) }
+
+  private static func line(
+    _ enrolment: AllowedKeys.Enrolment, _ objection: NodeError?
+  ) -> String {
+    let token = "token \(enrolment.token.short)..."
+    return objection.map { "\(token) enrols no key: \($0)" }
+      ?? "key \(enrolment.key.short)... enrolled by \(token)"
+  }
+
+  private var secret: [Frame] { Self.reply("ok", security.file.cluster.secretHex) }
+
+  /// The answer to a request that is not met.
+  static func no(_ reason: String) -> [Frame] { reply("no", reason) }
 
   private static func reply(_ word: String, _ text: String) -> [Frame] {
     [greeting, Array(word.utf8), Array(text.utf8)].map { Frame(copying: $0) }

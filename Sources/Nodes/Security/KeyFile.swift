@@ -11,6 +11,7 @@ package struct ServerKeyFile: Sendable {
 
   /// - Throws: `NodeError` that names the file.
   package init(path: String) throws(NodeError) {
+    try SecretFile.checkOwner(of: path)
     let entries = try KeyText.read(path)
     guard entries["kind"] == "server" else {
       throw NodeError(

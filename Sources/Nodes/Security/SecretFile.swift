@@ -4,7 +4,7 @@ import Glibc
 /// Small files that only their owner may read.
 enum SecretFile {
   /// Larger than any key file or list here.
-  private static let mostBytes = 4 * 1024 * 1024
+  static let mostBytes = 4 * 1024 * 1024
 
   /// The text of a file that others than its owner and group cannot read.
   ///
@@ -24,6 +24,35 @@ enum SecretFile {
       throw NodeError("\(path) is too large for a key file")
     }
     return try readAll(descriptor, path)
+  }
+
+  /// Refuses a file that decides who is let in, if others than root and this process's user could put
+  /// another in its place. Root takes those of any user: it may be the server's.
+  ///
+  /// A group that may write is trusted: Kubernetes gives it that right wherever it mounts a volume.
+  ///
+  /// - Throws: `NodeError` that names the file or its folder.
+  static func checkOwner(of path: String) throws(NodeError) {
+    for name in [path, Folders.parent(of: path)] {
+      var status = stat()
+      guard stat(name, &status) == 0 else { throw NodeError("cannot read \(name): \(reason())") }
+      if let objection = objection(
+        to: name, owner: status.st_uid, mode: status.st_mode, user: geteuid())
+      {
+        throw NodeError(objection)
+      }
+    }
+  }
+
+  static func objection(to name: String, owner: uid_t, mode: mode_t, user: uid_t) -> String? {
+    guard user == 0 || owner == 0 || owner == user else {
+      return "\(name) belongs to another user (\(owner)), who could let in anybody: chown it"
+    }
+    // In a sticky folder, such as /tmp, everybody may put but his own.
+    guard mode & S_IWOTH == 0 || (mode & S_IFMT == S_IFDIR && mode & S_ISVTX != 0) else {
+      return "\(name) can be written by everybody, who could let in anybody: chmod o-w \(name)"
+    }
+    return nil
   }
 
   /// Everything up to the end of a descriptor.

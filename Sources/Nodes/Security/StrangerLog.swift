@@ -3,18 +3,13 @@ import Transport
 
 /// Who was sent away, told once each and never so often that it fills a log.
 struct StrangerLog {
-  /// Lines a minute.
-  private static let mostLines = 10
-  private static let minute: UInt64 = 60_000_000
   /// How long a caller without an address is held back for one with an address.
   private static let patience: UInt64 = 500_000
 
   private var told: Set<String> = []
   /// Of callers without an address, when the first came for each reason that nobody has told of.
   private var nameless: [String: UInt64] = [:]
-  private var minuteBegan: UInt64 = 0
-  private var lines = 0
-  private var untold = 0
+  private var limit = LineLimit()
   /// All there were.
   private(set) var count: UInt64 = 0
 
@@ -28,14 +23,14 @@ struct StrangerLog {
     begin(now)
     let why = Self.why(failure) + (detail.map { " (\($0))" } ?? "")
     guard let address else {
-      if told.contains(why) || nameless[why] != nil { untold += 1 } else { nameless[why] = now }
+      if told.contains(why) || nameless[why] != nil { limit.hold() } else { nameless[why] = now }
       return nil
     }
     // Most likely the same caller, whose connection was there for longer this time.
-    if nameless.removeValue(forKey: why) != nil { untold += 1 }
+    if nameless.removeValue(forKey: why) != nil { limit.hold() }
     told.insert(why)
     let isNews = told.insert("\(address) \(why)").inserted
-    return isNews ? line(address, why) : hold()
+    return isNews ? line(address, why, now) : hold()
   }
 
   /// Lines about callers whose address stays unknown: a connection may be gone before it can be
@@ -49,30 +44,21 @@ struct StrangerLog {
     begin(now)
     return due.compactMap { why in
       nameless[why] = nil
-      return told.insert(why).inserted ? line("an unknown address", why) : hold()
+      return told.insert(why).inserted ? line("an unknown address", why, now) : hold()
     }
   }
 
-  /// Begins another minute if it is time to.
+  /// After a while it is news again, and what is remembered stays bounded.
   private mutating func begin(_ now: UInt64) {
-    guard now - minuteBegan >= Self.minute || minuteBegan == 0 else { return }
-    minuteBegan = max(now, 1)
-    lines = 0
-    // After a while it is news again, and what is remembered stays bounded.
-    told.removeAll(keepingCapacity: true)
+    if limit.begin(now) { told.removeAll(keepingCapacity: true) }
   }
 
-  /// The line, unless there were too many within this minute.
-  private mutating func line(_ who: String, _ why: String) -> String? {
-    guard lines < Self.mostLines else { return hold() }
-    lines += 1
-    defer { untold = 0 }
-    return "refused a connection from \(who): \(why)"
-      + (untold > 0 ? "; \(untold) more since the last such line" : "")
+  private mutating func line(_ who: String, _ why: String, _ now: UInt64) -> String? {
+    limit.line("refused a connection from \(who): \(why)", now: now)
   }
 
   private mutating func hold() -> String? {
-    untold += 1
+    limit.hold()
     return nil
   }
 

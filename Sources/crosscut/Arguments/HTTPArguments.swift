@@ -42,8 +42,11 @@ extension ParsedArguments {
 
   private func httpToken() throws(ObservabilityError) -> AccessToken? {
     guard let path = string("http-token-file") else { return nil }
-    guard let text = RunDirectory.text(of: path) else {
-      throw ObservabilityError("with \(label("http-token-file")): cannot read \(path)")
+    let text: String
+    do throws(NodeError) {
+      text = try TextFile.read(path: path)
+    } catch {
+      throw ObservabilityError("with \(label("http-token-file")): \(error.message)")
     }
     do throws(ObservabilityError) {
       return try AccessToken(text: text)
