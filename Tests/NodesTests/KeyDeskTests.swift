@@ -163,7 +163,7 @@ import Transport
     for time in 0..<1_000 as Range<UInt64> {
       let frames = reply.frames(time * 100) {
         made += 1
-        return [Frame(copying: [UInt8(made)])]
+        return [Frame(copying: [UInt8(truncatingIfNeeded: made)])]
       }
       #expect(frames.count == 1)
     }

@@ -41,6 +41,22 @@ struct HTTPClient: ~Copyable {
     return String(decoding: text, as: UTF8.self)
   }
 
+  /// Whether the server hangs up on one who says a little more each second, so that silence is not
+  /// the reason; false after 20 s in which it did not.
+  func isHungUpOn() -> Bool {
+    for _ in 0..<20 {
+      var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+      if poll(&entry, 1, 1000) > 0 {
+        var byte: UInt8 = 0
+        let count = recv(descriptor, &byte, 1, 0)
+        // What was sent and never read makes it a reset.
+        return count == 0 || count < 0 && errno == ECONNRESET
+      }
+      send("x")
+    }
+    return false
+  }
+
   /// One request on a connection of its own; the whole answer.
   static func get(_ path: String, port: UInt16, _ headers: String = "") -> String {
     let client = HTTPClient(port: port)
