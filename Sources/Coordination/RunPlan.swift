@@ -121,6 +121,11 @@ package struct RunPlan: Hashable, Sendable {
     }
   }
 
+  /// The same before the data set is known; `nil` where it takes that.
+  package var knownTotalSteps: UInt64? {
+    if case .steps(let steps) = length { steps } else { nil }
+  }
+
   /// Why a run of so many steps does not go on from a checkpoint that has more.
   package static func objection(toSteps total: UInt64, after steps: UInt64) -> String {
     "the checkpoint has \(steps) steps, and the run is to have only \(total): give it more steps or"

@@ -111,13 +111,13 @@ extension ServerCore {
       if dataset == nil {
         dataset = facts
         let program = plan.program(facts)
-        self.program = program
         guard resumeSteps <= program.totalSteps else {
           let stop = Stop(
             outcome: .failed,
             reason: RunPlan.objection(toSteps: program.totalSteps, after: resumeSteps))
           return end(stop, now, &out)
         }
+        self.program = program
         turn = program.turn(afterSteps: resumeSteps)
       }
     }

@@ -214,8 +214,9 @@ package struct ServerCore: Sendable {
     lastCheckpoint = now
   }
 
-  /// Optimizer steps committed so far.
-  package var committedSteps: UInt64 { program?.version(at: turn) ?? 0 }
+  /// Optimizer steps committed so far: those of the checkpoint that the run resumes until its length
+  /// is known.
+  package var committedSteps: UInt64 { program?.version(at: turn) ?? resumeSteps }
 
   /// Whether every turn is committed: then nobody is needed but for his slices.
   var isDone: Bool { program.map { turn >= $0.count } ?? false }

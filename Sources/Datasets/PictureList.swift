@@ -4,7 +4,7 @@ package import Tensors
 package struct PictureList: ExampleSource {
   package let shape: Shape
   package let classes: Int
-  private let paths: [String]
+  package let paths: [String]
   private let decoders = DecoderPool()
 
   package var count: Int { paths.count }
@@ -37,5 +37,27 @@ package struct PictureList: ExampleSource {
         try decoder.decode(UnsafeRawBufferPointer(bytes), path: path, shape: shape, into: output)
       }
     }
+  }
+
+  private init(_ list: PictureList, _ paths: [String]) {
+    (shape, classes, self.paths) = (list.shape, list.classes, paths)
+  }
+
+  /// Those that can be read, and why the others cannot. Reads and decodes each once.
+  package func readable() -> (list: PictureList, refusals: [String]) {
+    var good: [String] = []
+    var refusals: [String] = []
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: shape.count) { buffer in
+      guard let output = buffer.baseAddress else { return }
+      for (index, path) in paths.enumerated() {
+        do throws(DatasetError) {
+          try write(index, into: output)
+          good.append(path)
+        } catch {
+          refusals.append("\(error)")
+        }
+      }
+    }
+    return (PictureList(self, good), refusals)
   }
 }

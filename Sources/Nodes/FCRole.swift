@@ -47,10 +47,12 @@ final class FCRole: CoreRole {
   }
 
   func computed(_ id: OperationID, _ outcome: FCCore.Outcome) -> SessionDirective? {
-    if case .failed(let reason) = outcome {
-      .computed(id, failure: reason)
-    } else {
-      .computed(id, failure: nil)
+    switch outcome {
+    case .failed(let reason): return .computed(id, failure: reason)
+    case .segment(let result):
+      return result.notFinite.map { .notFinite(id, $0.depth, $0.what) }
+        ?? .computed(id, failure: nil)
+    case .done, .slices: return .computed(id, failure: nil)
     }
   }
 }

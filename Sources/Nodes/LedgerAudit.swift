@@ -92,6 +92,8 @@ package struct LedgerAudit: Hashable, Sendable {
     var hasBegun = false
     var shares: [NodeID: [Range<Int>]] = [:]
     var incarnations: Set<String> = []
+    /// Whether the server that wrote last has done anything.
+    var hasWorked = false
   }
 
   private mutating func take(
@@ -127,7 +129,12 @@ package struct LedgerAudit: Hashable, Sendable {
       trainingExamples = line.trainingExamples
     }
     switch line.kind {
+    case .start, .end: break
+    default: reader.hasWorked = true
+    }
+    switch line.kind {
     case .start:
+      reader.hasWorked = false
       globalBatch = max(line.globalBatch ?? globalBatch, 0)
       audit.globalBatch = globalBatch
       if reader.hasBegun { audit.take(.wentOn(afterSteps: line.step)) }
@@ -144,7 +151,8 @@ package struct LedgerAudit: Hashable, Sendable {
       audit.take(.wentOn(afterSteps: line.step))
     case .end:
       ended = line.text ?? ""
-      if line.step != audit.steps {
+      // A server of an earlier version that nobody had joined wrote 0 for a resumed run too.
+      if line.step != audit.steps, line.step > 0 || reader.hasWorked {
         findings.append("\(place): the run ended after \(line.step) steps, \(audit.steps) are here")
       }
     case .evaluation, .recut: break

@@ -291,7 +291,8 @@ package final class LocalCluster {
       throw NodeError("the run failed: \(why) (logs in \(directory.path)\(resuming))")
     }
     if record.state == .failed {
-      throw NodeError("the run failed: \(record.message) (logs in \(directory.path)\(resuming))")
+      let advice = NonFiniteAdvice.text(record.message, directory) ?? resuming
+      throw NodeError("the run failed: \(record.message) (logs in \(directory.path)\(advice))")
     }
     return record
   }

@@ -49,6 +49,9 @@ enum SessionDirective {
   case computed(OperationID, failure: String?)
   /// An operation has failed so that the run cannot go on: for the flight recorder.
   case hopeless(OperationID, String)
+  /// An operation has found a number that is not finite, of a worker or in a depth: for the flight
+  /// recorder.
+  case notFinite(OperationID, Int, String)
 }
 
 /// What a role is made from once the server has welcomed it.

@@ -36,7 +36,7 @@ extension MemberSession {
       case .meet(let members): meet(members)
       case .note(let text): log.info(text)
       case .warning(let text): log.warning(text)
-      case .asked, .computed, .hopeless, .drained: break
+      case .asked, .computed, .hopeless, .notFinite, .drained: break
       case .exit(let stop): result = .stop(stop)
       }
     }

@@ -53,4 +53,14 @@ final class RateSheet: Sendable {
     default: break
     }
   }
+
+  /// From so many times the schedule on it is probably a slip: no training stands it.
+  private static let absurdFactor = 1000.0
+
+  /// Behind what is said of a change of the learning rate, if that is far beyond the schedule.
+  static func warning(of factor: Double) -> String {
+    factor < absurdFactor
+      ? ""
+      : "; warning: that is far beyond the schedule's: the run ends once a number is not finite"
+  }
 }

@@ -38,6 +38,24 @@ extension RunDirectory {
     }
   }
 
+  /// Removes the directory of a run that never began, which this process has made: it would pass for
+  /// the newest run.
+  ///
+  /// - Returns: whether it is gone. One with a ledger or with anybody else's files stays.
+  package func removeUnlessBegun() -> Bool {
+    let own = ["config.json", "server.pid", "train.pid", "http.address", "server.address"]
+    let flights = Folders.names(in: flight)
+    let names = Folders.names(in: path)
+    guard
+      names.allSatisfy({ own.contains($0) || $0.hasSuffix(".log") || $0 == "flight" }),
+      flights.allSatisfy({ $0.hasSuffix(".flight") })
+    else { return false }
+    for name in flights { unlink("\(flight)/\(name)") }
+    rmdir(flight)
+    for name in names { unlink("\(path)/\(name)") }
+    return rmdir(path) == 0
+  }
+
   private func lock(
     _ file: String, _ objection: String, _ calls: FileCalls
   ) throws(NodeError) {

@@ -119,6 +119,14 @@ package struct RunDirectory: Hashable, Sendable {
     try Self.replace(self.configuration, with: configuration.resolvedJSON() + "\n")
   }
 
+  /// When the configuration was last changed, microseconds since 1970; 0 if there is none.
+  package var configuredAt: UInt64 {
+    var status = stat()
+    guard stat(configuration, &status) == 0 else { return 0 }
+    return UInt64(max(0, status.st_mtim.tv_sec)) * 1_000_000
+      + UInt64(max(0, status.st_mtim.tv_nsec)) / 1000
+  }
+
   /// Writes where the server listens, for who starts members beside it.
   ///
   /// Where the disk has no room for that, over what the server before has written.

@@ -12,9 +12,11 @@ final class RunFacts: Sendable {
   /// Validation as it was when each checkpoint was begun: it may have gone on since.
   private let validations = Mutex<[UInt64: ValidationProgress]>([:])
   private let rates = Mutex<[UInt64: [RateChange]]>([:])
+  private let epochs: EpochCount
 
   init(_ run: RunContext, number: UInt64, resumed: Checkpoint?) {
     let configuration = run.configuration
+    epochs = EpochCount(resumed?.manifest, globalBatch: configuration.globalBatch)
     var manifest = CheckpointManifest(
       run: Version.runName(number), software: Version.text,
       network: configuration.network.name ?? "custom", steps: 0, epoch: 0,
@@ -86,10 +88,7 @@ final class RunFacts: Sendable {
     manifest.steps = steps
     manifest.validation = validation(steps: steps)
     manifest.rateChanges = rates.withLock { $0[steps] }
-    if manifest.trainingExamples > 0 {
-      manifest.epoch =
-        Double(steps) * Double(manifest.globalBatch) / Double(manifest.trainingExamples)
-    }
+    manifest.epoch = epochs.epoch(afterSteps: steps, of: manifest.trainingExamples)
     return manifest
   }
 }

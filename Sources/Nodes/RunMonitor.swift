@@ -33,6 +33,8 @@ struct RunMonitor {
   private var recent: [Tally] = []
   private var examplesDone: UInt64 = 0
   private var turnsDone: UInt64 = 0
+  /// Of the checkpoint that the run goes on from, and what it says of the data set.
+  private let resumed: CheckpointManifest?
   /// How often validation has lowered the learning rate.
   var rateReductions = 0
   /// What operators have made of it.
@@ -46,12 +48,13 @@ struct RunMonitor {
   /// Between two snapshots on the board, microseconds.
   private static let publishingInterval: Microseconds = 250_000
 
-  /// - Parameter resumeSteps: steps of the checkpoint that the run goes on from; 0 begins anew.
+  /// - Parameter resumed: the checkpoint that the run goes on from; `nil` begins anew.
   init(
     run: UInt64, context: RunContext, directory: RunDirectory?, observer: (any RunObserver)?,
-    log: Logger, resumeSteps: UInt64 = 0, rates: RateSheet = RateSheet()
+    log: Logger, resumed: CheckpointManifest? = nil, rates: RateSheet = RateSheet()
   ) throws {
     self.context = context
+    self.resumed = resumed
     self.rates = rates
     self.directory = directory
     self.observer = observer
@@ -64,7 +67,7 @@ struct RunMonitor {
     record.fcNodesWanted = configuration.cluster.fcNodes
     let shards = context.plan.shardsWanted
     record.serverShardsWanted = shards == 0 ? nil : shards
-    let past = directory.map { RunHistory($0, upTo: resumeSteps) }
+    let past = directory.map { RunHistory($0, upTo: resumed?.steps ?? 0) }
     earlier = past?.seconds ?? 0
     if earlier > 0 { record.earlierSeconds = earlier }
     metrics = try directory.map { directory in
@@ -249,8 +252,9 @@ struct RunMonitor {
   }
 
   private func epoch(afterSteps steps: UInt64, _ core: ServerCore) -> Double {
-    guard let facts = core.dataset, facts.trainingExamples > 0 else { return 0 }
-    return Double(steps) * Double(context.plan.globalBatch) / Double(facts.trainingExamples)
+    EpochCount(resumed, globalBatch: context.plan.globalBatch).epoch(
+      afterSteps: steps,
+      of: core.dataset?.trainingExamples ?? resumed?.trainingExamples ?? 0)
   }
 
   /// The status as of now.
@@ -260,7 +264,7 @@ struct RunMonitor {
     let program = core.program
     record.turn = core.turn
     record.step = core.committedSteps
-    record.totalSteps = program?.totalSteps ?? 0
+    record.totalSteps = program?.totalSteps ?? context.plan.knownTotalSteps ?? 0
     record.epoch = epoch(afterSteps: record.step, core)
     record.totalEpochs = epoch(afterSteps: record.totalSteps, core)
     record.elapsedSeconds = seconds(now)

@@ -135,6 +135,7 @@ extension ServerNode {
     }
     let text =
       "learning rate \(rate) from step \(step) on (the schedule times \(Format.significant(factor)))"
+      + RateSheet.warning(of: factor)
     do throws(NodeError) {
       try options.runDirectory.map { directory throws(NodeError) in
         try RateFile(in: directory).write(validation.rates.changes)

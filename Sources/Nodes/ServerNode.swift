@@ -113,7 +113,7 @@ package final class ServerNode {
       run.configuration, facts, resumed: options.resume, changes: options.keptRateChanges(log))
     monitor = try RunMonitor(
       run: number, context: run, directory: options.runDirectory, observer: observer, log: log,
-      resumeSteps: resumeSteps, rates: validation.rates)
+      resumed: options.resume?.manifest, rates: validation.rates)
     ledger = try options.runDirectory.map { directory throws(ObservabilityError) in
       try RunLedger(
         path: directory.ledger, run: Version.runName(number), globalBatch: plan.globalBatch,

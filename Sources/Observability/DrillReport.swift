@@ -26,6 +26,8 @@ package struct DrillReport {
   private var lastAnswer = 0.0
   private var unreachable: Double?
   private var successor: Double?
+  /// Since when nobody has answered; `nil` while somebody does.
+  private var silentSince: Double?
 
   private var latest: StatusRecord
   /// The furthest step so far; and the steps that were done and had to be done again.
@@ -34,6 +36,10 @@ package struct DrillReport {
   /// The lowest turn seen in the membership that followed: beyond it training goes on.
   private var firstTurn: UInt64?
   private var stepTrainedAgain: UInt64?
+  private var pace = Pace()
+  /// The turn after the first answer since the fault's end.
+  private var turnAfterFault: UInt64?
+  private var hasLostSomebody = false
 
   /// - Parameters:
   ///   - before: the last status before the command.
@@ -45,29 +51,41 @@ package struct DrillReport {
     self.begun = begun
     latest = before
     furthestStep = before.step
+    pace.turn = before.turn
   }
 
   /// Whether the run is still the one the drill was for, not one that went on from a checkpoint.
   private var isSameRun: Bool { latest.run == before.run }
-  private var duration: Double { drill.kind == .kill ? 0 : Double(drill.milliseconds) / 1000 }
+  /// How long the fault lasts, seconds.
+  package var duration: Double { drill.kind == .kill ? 0 : Double(drill.milliseconds) / 1000 }
+  /// Whether there was a training that could go on.
+  private var wasTraining: Bool { before.state == .running || before.state == .evaluating }
 
   /// Takes a status, or that there was none, at `seconds`.
   package mutating func observe(_ record: StatusRecord?, at seconds: Double) {
     let elapsed = seconds - begun
     guard let record else {
       if unreachable == nil { unreachable = elapsed }
+      if silentSince == nil { silentSince = elapsed }
       return
     }
     latest = record
+    silentSince = nil
     if isSameRun {
       lastAnswer = elapsed
       look(for: record.events)
     } else if successor == nil {
       successor = elapsed
     }
-    furthestStep = max(furthestStep, record.step)
-    stepsRepeated = max(stepsRepeated, furthestStep - record.step)
-    guard noticed != nil || successor != nil else { return }
+    if !isSameRun || record.view != before.view { hasLostSomebody = true }
+    // One that gathers may not know yet what it goes on from.
+    if record.view > 0 || record.step > 0 {
+      furthestStep = max(furthestStep, record.step)
+      stepsRepeated = max(stepsRepeated, furthestStep - record.step)
+    }
+    pace.look(record.turn, at: elapsed)
+    if elapsed > duration, turnAfterFault == nil { turnAfterFault = record.turn }
+    guard noticed != nil || successor != nil, record.view > 0 else { return }
     if record.view != before.view || !isSameRun {
       firstTurn = min(firstTurn ?? record.turn, record.turn)
     } else if firstTurn == nil {
@@ -99,19 +117,40 @@ package struct DrillReport {
     func active(_ record: StatusRecord, _ role: Role) -> Int {
       record.nodes.count { $0.role == role && $0.state == .active }
     }
-    return [Role.worker, .fc].allSatisfy { active(record, $0) >= active(before, $0) }
+    return [Role.worker, .fc, .shard].allSatisfy { active(record, $0) >= active(before, $0) }
+  }
+
+  /// Whether the run has ended by itself.
+  private var hasEnded: Bool {
+    [.finishing, .finished, .failed].contains(latest.state)
   }
 
   /// Whether there is nothing more to be seen at `seconds`.
   package func isComplete(at seconds: Double) -> Bool {
     let elapsed = seconds - begun
-    if latest.state == .finished || latest.state == .failed { return true }
-    guard elapsed > duration else { return false }
+    if hasEnded { return true }
+    guard elapsed > duration, silentSince == nil else { return false }
+    guard wasTraining else {
+      return elapsed > duration + Self.settlingSeconds
+        && (noticed != nil || successor != nil || drill.kind != .kill)
+    }
     guard noticed != nil || successor != nil else {
-      return drill.kind != .kill && elapsed > duration + Self.settlingSeconds
+      return drill.kind != .kill && elapsed > duration + Self.settlingSeconds && isWhole(latest)
+        && hasGoneOn
     }
     guard wholeAgain != nil, let stepTrainedAgain else { return false }
     return latest.step >= stepTrainedAgain + Self.settlingSteps
+  }
+
+  /// Whether the cluster is as it was before, or its run has ended as it should.
+  package func isGood(at seconds: Double) -> Bool {
+    latest.state != .failed && isComplete(at: seconds)
+  }
+
+  /// Whether a turn was committed after the fault's end, where there was a training.
+  private var hasGoneOn: Bool {
+    guard wasTraining else { return turnAfterFault != nil }
+    return turnAfterFault.map { latest.turn > $0 } ?? false
   }
 
   /// The report, a line a subject.
@@ -136,30 +175,52 @@ package struct DrillReport {
     if target == .server, let unreachable, noticed == nil {
       return "the server did not answer after \(Self.seconds(unreachable))"
     }
-    guard let noticed else { return "not at all: nothing had to be done" }
+    guard let noticed else {
+      return hasGoneOn || hasEnded ? "not at all: nothing had to be done" : "not yet"
+    }
     return "after \(Self.seconds(noticed.seconds)): \(noticed.what)"
   }
 
   private var trainingText: String {
+    if latest.state == .failed { return "ended: \(latest.message)" }
+    if silentSince != nil, !hasEnded { return "not again: no server answers" }
+    if let trainedAgain, drill.kind != .diskFull {
+      return "again after \(Self.seconds(trainedAgain))"
+    }
+    if !wasTraining, latest.view == before.view {
+      return "was not under way: " + (latest.message.isEmpty ? "\(latest.state)" : latest.message)
+    }
     // A full disk stops nothing.
-    if drill.kind == .diskFull { return "went on" }
-    if let trainedAgain { return "again after \(Self.seconds(trainedAgain))" }
-    return noticed == nil && successor == nil ? "went on" : "does not go on yet"
+    guard noticed == nil && successor == nil || drill.kind == .diskFull else {
+      return "does not go on yet"
+    }
+    guard hasGoneOn || hasEnded else {
+      return "does not go on yet: no step since \(Self.seconds(pace.since)) after the beginning"
+    }
+    return pace.standstill.map { "stood still for \(Self.seconds($0)), then went on" } ?? "went on"
   }
 
   private var wholeText: String {
+    if silentSince != nil, !hasEnded { return "no: no server answers" }
+    guard isWhole(latest) || hasEnded else { return "not yet: fewer nodes than before" }
+    guard hasLostSomebody else { return "all the time" }
+    guard wasTraining else { return "as before, when nothing was trained" }
     if let wholeAgain { return "again after \(Self.seconds(wholeAgain)): as many nodes as before" }
-    return isWhole(latest) ? "all the time" : "not yet: fewer nodes than before"
+    return "not yet: training does not go on"
   }
 
   private var repeatedText: String {
     if stepsRepeated > 0 { return "\(stepsRepeated) steps that were done" }
+    if silentSince != nil, !hasEnded { return "not known" }
     guard noticed != nil, latest.view != before.view else { return "nothing" }
     return "at most the step under way"
   }
 
   private var lossText: String {
-    guard let old = before.loss, let new = latest.loss else { return "not known" }
+    guard let old = before.loss else { return "not known" }
+    guard let new = latest.loss, silentSince == nil || hasEnded else {
+      return "\(Self.short(old)) before, none after"
+    }
     return "\(Self.short(old)) before, \(Self.short(new)) after (means of up to"
       + " \(Self.settlingSteps) steps)"
   }
@@ -177,4 +238,34 @@ package struct DrillReport {
   }
 
   private static func short(_ value: Double) -> String { "\((value * 10_000).rounded() / 10_000)" }
+}
+
+/// How regularly turns were committed while a drill was watched.
+private struct Pace {
+  /// The furthest turn seen.
+  var turn: UInt64 = 0
+  /// When it was seen first, seconds after the drill's beginning.
+  private(set) var since = 0.0
+  private var longest = 0.0
+  /// Turns seen to be committed, and how long they took, without the longest pause.
+  private var turns: UInt64 = 0
+  private var seconds = 0.0
+
+  mutating func look(_ turn: UInt64, at elapsed: Double) {
+    guard turn != self.turn else { return }
+    // Of several that were committed between two looks each took its part of the time.
+    let count = turn > self.turn ? turn - self.turn : 1
+    let gap = (elapsed - since) / Double(count)
+    seconds += elapsed - since + min(longest, gap) - gap
+    longest = max(longest, gap)
+    turns += count
+    self.turn = turn
+    since = elapsed
+  }
+
+  /// The longest pause, if it was none that turns of this length take anyway.
+  var standstill: Double? {
+    let usual = turns > 1 ? seconds / Double(turns - 1) : 0
+    return longest > max(0.5, 4 * usual) ? longest : nil
+  }
 }

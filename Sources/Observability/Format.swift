@@ -8,7 +8,7 @@ package enum Format {
     var scale = 1.0
     for _ in 0..<decimals { scale *= 10 }
     let scaled = (value.magnitude * scale).rounded()
-    guard scaled < 1e15 else { return "\(value)" }
+    guard scaled < 1e15 else { return short(value) }
     let digits = String(UInt64(scaled))
     let sign = value < 0 && scaled > 0 ? "-" : ""
     guard decimals > 0 else { return sign + digits }

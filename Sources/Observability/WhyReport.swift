@@ -127,9 +127,10 @@ private struct Walk {
       }
     case .absent:
       lines.append("\(indent)\(name) waits \(duration) for \(owner): \(what)\(more)")
+      let (has, it) = owner.hasPrefix("1 ") ? ("has", "it") : ("have", "them")
       causes.append(
         Cause(
-          text: "\(owner) has not come (\(name) waits for it since \(duration))",
+          text: "\(owner) \(has) not come (\(name) waits for \(it) since \(duration))",
           milliseconds: wait.milliseconds))
     case .member:
       let start = "\(indent)\(name) waits \(duration) for \(owner): \(what)\(more)"

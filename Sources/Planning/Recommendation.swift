@@ -152,6 +152,6 @@ package struct ScalingForecast: Sendable {
 
   /// The most workers whose efficiency is at least `bar`.
   package func mostWorkers(efficiency bar: Double) -> Int {
-    rows.last { efficiency($0) >= bar }?.workers ?? 1
+    rows.last { efficiency($0) >= bar }?.workers ?? 0
   }
 }

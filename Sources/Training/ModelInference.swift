@@ -14,6 +14,9 @@ package final class ModelInference {
   package let classNames: [String]?
   /// How many examples there are.
   package let count: Int
+  /// The pictures that can be read, in the order given; and why the others cannot.
+  package let pictures: [String]
+  package let refusals: [String]
 
   private let network: WholeNetwork
   private let loader: BatchLoader
@@ -28,7 +31,8 @@ package final class ModelInference {
   ///
   /// - Parameters:
   ///   - path: a safetensors file with exactly the network's parameters, under torchvision's names.
-  ///   - pictures: JPEG or PNG files; `nil` takes the configuration's test set.
+  ///   - pictures: JPEG or PNG files, of which one at least can be read; `nil` takes the
+  ///     configuration's test set.
   ///   - tenCrops: corners and middle, each also mirrored, else only the middle.
   ///   - threads: of the kernels.
   /// - Throws: `SafeTensorsError`, `TrainingError` or `ConfigurationError` naming what is wrong.
@@ -45,9 +49,16 @@ package final class ModelInference {
     // A picture that somebody asks for has no substitute.
     var broken: BrokenExamples?
     if let pictures {
-      source = try PictureList(
+      let all = try PictureList(
         pictures, shape: data.views.source, classes: data.pair.train.classes)
+      let (readable, refusals) = all.readable()
+      guard readable.count > 0 else {
+        throw TrainingError(refusals.joined(separator: "\n"))
+      }
+      (self.pictures, self.refusals) = (readable.paths, refusals)
+      source = readable
     } else {
+      (self.pictures, refusals) = ([], [])
       source = data.pair.test
       broken = BrokenExamples(mostFraction: configuration.dataset.maxBrokenFraction)
     }

@@ -34,15 +34,27 @@ package struct OpenDataset: Sendable {
         pair = try Self.open(context)
       }
       self.pair = pair
-      views = try Self.views(of: pair, context)
     } catch {
       throw TrainingError("\(error)")
+    }
+    do throws(DatasetError) {
+      views = try Self.views(of: pair, context)
+    } catch {
+      throw TrainingError("\(error)", isOfConfiguration: error.place.hasPrefix("dataset"))
     }
     guard pair.train.classes <= network.classes else {
       throw TrainingError(
         "dataset: it has \(pair.train.classes) classes, the network's last layer only "
-          + "\(network.classes) units")
+          + "\(network.classes) units", isOfConfiguration: true)
     }
+  }
+
+  /// What is strange about a network that has more outputs than the data has classes; `nil` for
+  /// nothing.
+  package func surplus(_ context: RunContext) -> String? {
+    let (classes, units) = (pair.train.classes, context.network.classes)
+    guard classes < units else { return nil }
+    return "the data set has \(classes) classes, the network's last layer \(units) units"
   }
 
   private static func open(_ context: RunContext) throws(DatasetError) -> DatasetPair {

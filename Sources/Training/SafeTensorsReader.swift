@@ -108,7 +108,8 @@ package final class SafeTensorsReader: Sendable {
     let length = try bytes(prefix, at: 0, file, path)
       .reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     guard length <= UInt64(SafeTensorsHeader.maximumBytes) else {
-      throw SafeTensorsError(path: path, reason: "a header of \(length) bytes is too long")
+      throw SafeTensorsError(
+        path: path, reason: "a header of \(length) bytes is too long: is it a .safetensors file?")
     }
     guard Int(length) <= size - prefix else {
       throw SafeTensorsError(

@@ -67,8 +67,8 @@ enum AuditCommand {
         + "shares cut \(count(audit.cuts, "time"))")
     if audit.discarded > 0 || audit.goingsBack > 0 {
       lines.append(
-        "  went back to a checkpoint \(count(audit.goingsBack, "time")), not counting resumes; "
-          + "\(count(audit.discarded, "step")) given up by that and done again")
+        "  went back to a checkpoint \(count(audit.goingsBack, "time")); by that and by resumes "
+          + "\(count(audit.discarded, "step")) were given up and done again")
     }
     if !audit.skipped.isEmpty {
       let steps = audit.skipped.map { "\($0)" }.joined(separator: ", ")

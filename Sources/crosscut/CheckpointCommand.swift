@@ -61,20 +61,24 @@ enum CheckpointCommand {
 
   /// - Throws: `CheckpointError` if there is none.
   private static func runVerify(_ arguments: ParsedArguments) throws -> Int32 {
-    // One that is passed over here could not be resumed from either: all are read.
-    let verified = try listings(arguments).map { listing in
-      do throws(CheckpointError) {
-        let manifest = try Checkpoint(path: listing.path).manifest
-        return CheckpointStore.Listing(
-          path: listing.path, steps: listing.steps, manifest: .success(manifest))
-      } catch {
-        return CheckpointStore.Listing(
-          path: listing.path, steps: listing.steps, manifest: .failure(error))
-      }
-    }
-    let table = CheckpointTable(verified)
+    let table = CheckpointTable(verified(try listings(arguments)))
     try Console.print(arguments.has("json") ? table.json.prettyText : table.verdicts)
     return table.isGood ? ExitCode.success : ExitCode.failure
+  }
+
+  /// The same checkpoints after every byte of them was read.
+  static func verified(_ listings: [CheckpointStore.Listing]) -> [CheckpointStore.Listing] {
+    // One that is passed over here could not be resumed from either: all are read.
+    listings.map { listing in
+      let manifest: Result<CheckpointManifest, CheckpointError>
+      do throws(CheckpointError) {
+        manifest = .success(try Checkpoint(path: listing.path).manifest)
+      } catch {
+        manifest = .failure(error)
+      }
+      return CheckpointStore.Listing(
+        path: listing.path, steps: listing.steps, manifest: manifest, isBest: listing.isBest)
+    }
   }
 
   /// - Throws: `CheckpointError` if there is none that can be read.

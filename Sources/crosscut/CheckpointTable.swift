@@ -47,7 +47,8 @@ struct CheckpointTable {
     listings.map { listing in
       switch listing.manifest {
       case .success(let manifest):
-        "\(listing.path): good, step \(manifest.steps), \(Self.megabytes(manifest.bytes))\n"
+        "\(listing.path): good, step \(manifest.steps), \(Self.megabytes(manifest.bytes))"
+          + (listing.isBest ? " (best)\n" : "\n")
       case .failure(let error): "\(error)\n"
       }
     }.joined()

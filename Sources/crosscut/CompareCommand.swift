@@ -26,8 +26,19 @@ enum CompareCommand {
 
   /// - Throws: `NodeError` or `ObservabilityError` if a run cannot be read or the file not written.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    let comparison = RunComparison(try arguments.positionals.map { try read($0) })
-    try Console.draw(comparison.table(columns: Console.width, color: Console.hasColor))
+    var runs: [RunComparison.Run] = []
+    for place in arguments.positionals {
+      if let run = try read(place) {
+        runs.append(run)
+      } else {
+        Console.printError("crosscut: \(place): left out, it has no metrics")
+      }
+    }
+    guard !runs.isEmpty else { throw NodeError("none of these has metrics") }
+    let comparison = RunComparison(runs)
+    try Console.draw(
+      comparison.table(
+        columns: Console.isTerminal ? Console.width : 10_000, color: Console.hasColor))
     if let path = arguments.string("svg") {
       try write(comparison.svg(), to: path)
       try Console.print("curves: \(path)\n")
@@ -35,11 +46,12 @@ enum CompareCommand {
     return ExitCode.success
   }
 
-  /// A run by its directory or its file.
-  static func read(_ place: String) throws -> RunComparison.Run {
+  /// A run by its directory or its file; `nil` for a directory that has none.
+  static func read(_ place: String) throws -> RunComparison.Run? {
     let path = place.count > 1 && place.hasSuffix("/") ? String(place.dropLast()) : place
     let file = path.hasSuffix(".jsonl") ? path : path + "/metrics.jsonl"
     guard let text = RunDirectory.text(of: file) else {
+      if errno == ENOENT, file != path, RunDirectory.exists(path) { return nil }
       throw NodeError("\(file): cannot be read: \(String(cString: strerror(errno)).lowercased())")
     }
     let parts = path.split(separator: "/")

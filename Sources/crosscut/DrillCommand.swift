@@ -25,7 +25,7 @@ enum DrillCommand {
         help: "worker-1, fc-0 or server; by itself the last worker, and the server for disk-full."),
     ],
     options: [
-      .observedServer, .keyFile, .join,
+      .observedServer, .keyFile, .refusedJoin,
       Option(
         name: "seconds", value: .number("S", atLeast: 0.001),
         help: "How long the fault lasts; of no matter for kill.", standard: "5"),
@@ -37,7 +37,7 @@ enum DrillCommand {
         help: "Milliseconds by which delay holds each message back.", standard: "200"),
       Option(
         name: "patience", value: .number("S", atLeast: 1),
-        help: "How long to watch for the repair.", standard: "120"),
+        help: "How long to watch for the repair, after the fault's end.", standard: "120"),
     ],
     examples: [
       Example(
@@ -51,7 +51,7 @@ enum DrillCommand {
       ExitCode(code: ExitCode.success, meaning: "The cluster is as it was before."),
       ExitCode(
         code: ExitCode.failure,
-        meaning: "It is not, or the drill was refused, or there is no server."),
+        meaning: "It is not, or the drill was refused, or no server answers."),
       ExitCode(code: ExitCode.usage, meaning: "The command line is wrong."),
     ],
     run: run)
@@ -62,7 +62,7 @@ enum DrillCommand {
   /// - Throws: `UsageError` for an unknown fault or node; the server's objection.
   private static func run(_ arguments: ParsedArguments) throws -> Int32 {
     let drill = try drill(arguments)
-    let credentials = try arguments.credentials()
+    let credentials = try arguments.operatorCredentials()
     let endpoint = try arguments.serverAddress(credentials, standard: Endpoint.standardServer)
     let context = try Context()
     defer { context.terminate() }
@@ -75,13 +75,13 @@ enum DrillCommand {
     let begun = seconds()
     var report = DrillReport(drill, at: target, before: before, begun: begun)
     try Console.print("\(said): watching what comes of it\n")
-    let patience = (arguments.number("patience") ?? 120) + Double(drill.milliseconds) / 1000
+    let patience = (arguments.number("patience") ?? 120) + report.duration
     while !report.isComplete(at: seconds()), seconds() - begun < patience {
       poll(nil, 0, rhythm)
       report.observe(try? client.status(timeoutMilliseconds: 500), at: seconds())
     }
     try Console.print(report.text)
-    return report.isComplete(at: seconds()) ? ExitCode.success : ExitCode.failure
+    return report.isGood(at: seconds()) ? ExitCode.success : ExitCode.failure
   }
 
   private static func seconds() -> Double { Double(MonotonicClock.now()) / 1_000_000 }

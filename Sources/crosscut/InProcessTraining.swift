@@ -53,7 +53,8 @@ struct InProcessTraining {
         observer.start(endpoint)
       })
     guard stop.outcome != .failed, let record = directory.readSummary() else {
-      throw NodeError("the run failed: \(stop.reason) (logs in \(directory.path))")
+      let advice = NonFiniteAdvice.text(stop.reason, directory) ?? ""
+      throw NodeError("the run failed: \(stop.reason) (logs in \(directory.path)\(advice))")
     }
     return record
   }

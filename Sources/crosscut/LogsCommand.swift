@@ -9,7 +9,7 @@ enum LogsCommand {
     details: [
       "Reads the logs in the run directory, where crosscut train puts those of all its processes."
         + " Nodes that were started by hand log to their own terminals.",
-      "With --server or --join it asks the server, from any machine: each process keeps the last"
+      "With --server it asks the server, from any machine: each process keeps the last"
         + " 64 KiB of its log. A server with keys shows logs to those who have a node's key; one"
         + " without keys on its own machine only.",
     ],
@@ -25,11 +25,13 @@ enum LogsCommand {
       Option(
         name: "server", value: .text("ENDPOINT"),
         help: "Ask this parameter server, instead of reading a run's directory."),
-      .keyFile, .join,
+      .keyFile, .refusedJoin,
       Option(
         name: "lines", short: "n", value: .integer("N", 0...1_000_000),
         help: "How many of the last lines.", standard: "20"),
-      Option(name: "follow", short: "f", help: "Show new lines as they come, until Ctrl-C."),
+      Option(
+        name: "follow", short: "f",
+        help: "Show new lines as they come, until Ctrl-C; of a server, until the run's end."),
     ],
     examples: [
       Example(line: "crosscut logs", meaning: "The last 20 lines of the newest run."),

@@ -20,7 +20,10 @@ enum MetricsCommand {
   /// - Throws: `NodeError` or `ObservabilityError` if the run cannot be read.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
     let place = try arguments.positional(0) ?? RunFolders.find(nil)
-    try Console.print(try CompareCommand.read(place).metrics.csv())
+    guard let run = try CompareCommand.read(place) else {
+      throw NodeError("\(place): it has no metrics")
+    }
+    try Console.print(run.metrics.csv())
     return ExitCode.success
   }
 }

@@ -1,8 +1,10 @@
+import Observability
+
 /// Numbers as the commands' tables show them.
 enum Numbers {
   /// With a fixed number of decimals; "nan" and "inf" as they are.
   static func fixed(_ value: Double, _ decimals: Int) -> String {
-    guard value.isFinite, value.magnitude < 1e12 else { return "\(value)" }
+    guard value.isFinite, value.magnitude < 1e12 else { return Format.short(value) }
     var scale = 1.0
     for _ in 0..<decimals { scale *= 10 }
     let digits = "\(Int((value.magnitude * scale).rounded()))"

@@ -18,7 +18,7 @@ enum OperatorCommands {
     summary: "have a running cluster make a checkpoint after the next step",
     details: [rights],
     positionals: [.observedRun],
-    options: [.observedServer, .keyFile, .join],
+    options: [.observedServer, .keyFile, .refusedJoin],
     examples: [
       Example(line: "crosscut checkpoint now", meaning: "Of the run on this machine.")
     ],
@@ -33,7 +33,7 @@ enum OperatorCommands {
         + " same step. What the schedule does later is scaled alike. Checkpoints keep it.", rights,
     ],
     positionals: [Positional(name: "lr=X", help: "The learning rate.", isRequired: true)],
-    options: [.observedServer, .keyFile, .join],
+    options: [.observedServer, .keyFile, .refusedJoin],
     examples: [Example(line: "crosscut set lr=0.001", meaning: "Of the run on this machine.")],
     exitCodes: exitCodes,
     run: runSet)
@@ -57,7 +57,7 @@ enum OperatorCommands {
   ///
   /// - Throws: the server's objection, or that there is no answer.
   static func send(_ command: OperatorCommand, _ arguments: ParsedArguments) throws -> Int32 {
-    let credentials = try arguments.credentials()
+    let credentials = try arguments.operatorCredentials()
     let endpoint = try arguments.serverAddress(credentials, standard: Endpoint.standardServer)
     let context = try Context()
     defer { context.terminate() }

@@ -230,9 +230,18 @@ struct PlanReport {
         + (best.schedule == .gathered ? "" : " --set schedule.subBatches=\(best.subBatches)")
         + ": \(Numbers.fixed(recommendation.imagesPerSecond, 1)) images/s"
     ] + roundedLines + [
-      "Up to \(scaling.mostWorkers(efficiency: Self.efficiencyBar)) workers each machine does at"
-        + " least \(Numbers.fixed(100 * Self.efficiencyBar, 0)) % of what it does alone."
+      Self.scalingLine(scaling.mostWorkers(efficiency: Self.efficiencyBar))
     ]
+  }
+
+  /// Up to how many workers it pays.
+  static func scalingLine(_ workers: Int) -> String {
+    let bar = "\(Numbers.fixed(100 * efficiencyBar, 0)) % of what it does alone"
+    return switch workers {
+    case 0: "With any number of workers each machine does less than \(bar)."
+    case 1: "With more than one worker each machine does less than \(bar)."
+    default: "Up to \(workers) workers each machine does at least \(bar)."
+    }
   }
 
   private static func count(_ number: Int, _ what: String) -> String {

@@ -41,6 +41,11 @@ enum PredictCommand {
         line: "crosscut predict *.jpg --model alexnet.safetensors --config my.json5 --json",
         meaning: "With torchvision's parameters, for programs to read."),
     ],
+    exitCodes: [
+      ExitCode(code: ExitCode.success, meaning: "All pictures could be read."),
+      ExitCode(code: ExitCode.failure, meaning: "One could not, which is named; or it failed."),
+      ExitCode(code: ExitCode.usage, meaning: "The command line or the configuration is wrong."),
+    ],
     run: run)
 
   /// One picture's classes, most probable first.
@@ -73,7 +78,7 @@ enum PredictCommand {
       }
       predictions.append(
         Prediction(
-          path: arguments.positionals[example],
+          path: inference.pictures[example],
           classes: order.prefix(top).map { number in
             let names = inference.classNames ?? []
             return (number, number < names.count ? names[number] : nil, probabilities[number])
@@ -81,7 +86,8 @@ enum PredictCommand {
     }
     try Console.print(
       arguments.has("json") ? json(predictions).prettyText + "\n" : text(predictions))
-    return ExitCode.success
+    for refusal in inference.refusals { Console.printError("crosscut: \(refusal)") }
+    return inference.refusals.isEmpty ? ExitCode.success : ExitCode.failure
   }
 
   private static func text(_ predictions: [Prediction]) -> String {

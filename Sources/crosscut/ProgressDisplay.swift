@@ -17,9 +17,12 @@ final class ProgressDisplay {
   private var lastTest: UInt64?
   private var lineIsOpen = false
   private var lastMessage = ""
-  /// When the last trouble that was shown came, and the last record, by the server's clock.
-  private var lastTrouble = -1.0
+  /// When the last trouble that was shown came, and the last record, by the server's clock: in a
+  /// run that goes on, troubles of earlier lives count as shown.
+  private var lastTrouble: Double?
   private var lastElapsed = 0.0
+  /// What the lives before the first server that was seen here had taken.
+  private var earlierAtFirst: Double?
 
   /// - Parameter print: has a text written without waiting for that, and says whether it will be; one
   ///   that is passing is worth nothing later.
@@ -49,6 +52,8 @@ final class ProgressDisplay {
 
   /// Shows the present state.
   func show(_ record: StatusRecord) {
+    // What one knows that has not begun was measured in an earlier life.
+    if record.view == 0 { lastTest = record.testStep }
     if let step = record.testStep, step != lastTest, let accuracy = record.testAccuracy {
       lastTest = step
       keep(
@@ -57,12 +62,15 @@ final class ProgressDisplay {
     }
     // A server that was started again counts its seconds anew.
     if record.elapsedSeconds < lastElapsed {
-      lastTrouble = -1
+      lastTrouble = nil
       lastPlain = nil
     }
     lastElapsed = record.elapsedSeconds
+    let earlier = earlierAtFirst ?? record.earlierSeconds ?? 0
+    earlierAtFirst = earlier
     // Several may have come at the same time.
-    let known = lastTrouble
+    let known = lastTrouble ?? record.earlierSeconds ?? -1
+    lastTrouble = known
     for event in record.events where event.isTrouble && event.secondsSinceStart > known {
       lastTrouble = event.secondsSinceStart
       keep(event.text)
@@ -90,8 +98,10 @@ final class ProgressDisplay {
     closeLine()
     // Nobody knows how many where no worker has come yet.
     let isDone = record.totalSteps > 0 && record.step == record.totalSteps
-    let steps =
-      "\(record.step) of \(record.totalSteps) steps in \(Format.duration(record.elapsedSeconds))"
+    // Servers that have died count too, of those lives that were seen here.
+    let seconds =
+      record.elapsedSeconds + max(0, (record.earlierSeconds ?? 0) - (earlierAtFirst ?? 0))
+    let steps = "\(record.step) of \(record.totalSteps) steps in \(Format.duration(seconds))"
     keep(isDone ? "done: \(steps)" : "stopped: \(steps)")
     if let accuracy = record.testAccuracy {
       let top5 = record.testTop5.map { ", top-5 \(Numbers.fixed($0 * 100, 2)) %" } ?? ""

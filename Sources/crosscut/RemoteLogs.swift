@@ -8,36 +8,42 @@ enum RemoteLogs {
   /// - Throws: `UsageError` for a name that is no node's; why there is no log.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
     let named = try arguments.positionals.map { try arguments.node(named: $0) }
-    let credentials = try arguments.credentials()
+    let credentials = try arguments.operatorCredentials()
     let endpoint = try arguments.serverAddress(credentials, standard: Endpoint.standardServer)
     let context = try Context()
     defer { context.terminate() }
     let client = try StatusClient(context: context, endpoint: endpoint, credentials: credentials)
     defer { client.close() }
-    var nodes = named
-    if nodes.isEmpty {
-      nodes = try all(client)
-    }
+    let nodes = named.isEmpty ? all(try status(client)) : named
     var marks: [NodeName: UInt64] = [:]
     let lines = try news(of: nodes, client, &marks)
     let last = lines.suffix(arguments.integer("lines") ?? 20)
     try Console.print(last.map { "\($0)\n" }.joined())
     guard arguments.has("follow") else { return ExitCode.success }
     let signals = try Signals()
-    while !signals.wait(milliseconds: 1000) {
-      if named.isEmpty {
-        nodes = try all(client)
+    var watch = ServerWatch()
+    watch.heard(try status(client))
+    while !signals.wait(milliseconds: 500) {
+      do {
+        let record = try status(client)
+        watch.heard(record)
+        let lines = try news(of: named.isEmpty ? all(record) : named, client, &marks)
+        watch.succeeded()
+        guard try Console.print(lines.map { "\($0)\n" }.joined()) else { break }
+      } catch let error as NodeError {
+        guard try StatusCommand.goesOn(&watch, arguments, error) else { break }
       }
-      let lines = try news(of: nodes, client, &marks)
-      guard try Console.print(lines.map { "\($0)\n" }.joined()) else { break }
     }
     return ExitCode.success
   }
 
+  private static func status(_ client: StatusClient) throws -> StatusRecord {
+    try client.status(timeoutMilliseconds: StatusClient.workPatienceMilliseconds)
+  }
+
   /// The server and its nodes.
-  private static func all(_ client: StatusClient) throws -> [NodeName] {
-    let record = try client.status(timeoutMilliseconds: StatusClient.workPatienceMilliseconds)
-    return [.server] + record.nodes.filter { $0.state != .gone }.map(\.name)
+  private static func all(_ record: StatusRecord) -> [NodeName] {
+    [.server] + record.nodes.filter { $0.state != .gone }.map(\.name)
   }
 
   /// The lines after the marks, in the order of their times; sets the marks.

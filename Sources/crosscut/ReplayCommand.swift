@@ -12,7 +12,8 @@ enum ReplayCommand {
         + " and went, turns and pauses. Then it feeds them to the same protocol code in one process,"
         + " with zeros for tensors, and says where that decides otherwise than the process did.",
       "A worker or FC node is replayed from the first view that is kept; a server only if its"
-        + " beginning is. Processes on other machines keep theirs where --record says.",
+        + " beginning is. What was done under another configuration, before the run was resumed with"
+        + " changes, is not replayed. Processes on other machines keep theirs where --record says.",
     ],
     positionals: [
       Positional(name: "RUN", help: "The run's directory; by itself the newest one under runs/.")
@@ -65,7 +66,8 @@ enum ReplayCommand {
     }
     try Console.print("\n")
     for ring in rings {
-      let finding = FlightReplay.run(ring, configuration)
+      let finding = FlightReplay.run(
+        ring, configuration, configuredAt: directory.configuredAt)
       if finding.difference != nil || ring.damage != nil { isSound = false }
       try Console.print(line(ring, finding) + "\n")
     }

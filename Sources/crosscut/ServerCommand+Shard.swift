@@ -15,7 +15,7 @@ struct ShardPlace: Hashable {
     let parts = text.split(separator: "/", omittingEmptySubsequences: false).map { Int($0) }
     guard parts.count == 2, let rank = parts[0], let count = parts[1], count >= 1,
       (0..<count).contains(rank)
-    else { throw fail("expected I/S, from 1/2 on") }
+    else { throw fail("expected I/S, I from 1 to S-1, like 1/2") }
     guard rank > 0 else {
       throw fail(
         "shard 0 is the coordinator: start it without \(written), with --server-shards \(count)")
@@ -53,6 +53,11 @@ extension ServerCommand {
       throw UsageError(
         command: command.name,
         message: "--\(option.name) is the coordinator's: a shard has everything from there")
+    }
+    guard arguments.typedPositionals == 0 else {
+      throw UsageError(
+        command: command.name,
+        message: "CONFIG is the coordinator's: a shard has everything from there")
     }
     return try NodeCommand.runMembers([.shard], arguments, place: place)
   }

@@ -65,6 +65,7 @@ enum ServerCommand {
     var resumed = try ResumedRun(arguments)
     let signals = try Signals()
     var configuration = try arguments.runConfiguration(resumed: resumed)
+    try arguments.refuseContradiction("secure", "insecure")
     let isSecure = arguments.has("secure") || arguments.has("key-file")
     let listen = try Endpoint.listening(
       arguments, standard: ("tcp://*:5555", Endpoint.standardServer), isSecure: isSecure,

@@ -10,7 +10,7 @@ enum StatusCommand {
     positionals: [.observedRun],
     options: [
       .observedServer, .keyFile, .join,
-      Option(name: "watch", help: "Show it again every second until Ctrl-C."),
+      Option(name: "watch", help: "Show it again every second until Ctrl-C or the end of the run."),
       .json,
       Option(
         name: "why", help: "Show who waits for whom, for what and since when, to the root cause."),
@@ -43,10 +43,41 @@ enum StatusCommand {
     let signals = try Signals()
     let screen = LiveScreen()
     defer { screen.close() }
+    var watch = ServerWatch()
     while true {
-      let record = try client.status()
-      guard try screen.show(text(record, arguments)) else { return ExitCode.success }
-      guard !signals.wait(milliseconds: 1000) else { return ExitCode.success }
+      do {
+        let record = try client.status()
+        watch.heard(record)
+        watch.succeeded()
+        guard try screen.show(text(record, arguments)) else { break }
+      } catch let error as NodeError {
+        guard try goesOn(&watch, arguments, error) else { break }
+      }
+      // Asked more often than shown: the end is short.
+      for _ in 0..<4 {
+        guard !signals.wait(milliseconds: 250) else { return ExitCode.success }
+        if let record = try? client.status() { watch.heard(record) }
+      }
+    }
+    return ExitCode.success
+  }
+
+  /// Whether a server that does not answer is waited for; says why not.
+  ///
+  /// - Throws: `error` where nobody is to be expected.
+  static func goesOn(
+    _ watch: inout ServerWatch, _ arguments: ParsedArguments, _ error: NodeError
+  ) throws -> Bool {
+    let run = arguments.observedRun.flatMap { try? RunFolders.find($0) }
+    let summary = run.flatMap { RunDirectory(existing: $0).readSummary() }
+    switch watch.missed(now: MonotonicClock.now(), summary: summary) {
+    case .lost: throw error
+    case .wait(let line):
+      if let line { Console.printError("crosscut: \(error): \(line)") }
+      return true
+    case .ended(let text):
+      Console.printError("crosscut: \(text)")
+      return false
     }
   }
 

@@ -22,7 +22,7 @@ enum StopCommand {
       Option(
         name: "server", value: .text("ENDPOINT"),
         help: "The parameter server to tell, instead of a run's directory."),
-      .keyFile, .join,
+      .keyFile, .refusedJoin,
       Option(
         name: "reason", value: .text("TEXT"), help: "For the event log (with --server).",
         standard: "asked by the operator"),
@@ -49,12 +49,7 @@ enum StopCommand {
 
   /// - Throws: `NodeError` if the run does not run or does not end.
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    let remote = arguments.string("server") != nil
-    if remote, arguments.positional(0) == nil || !arguments.isInherited("server") {
-      guard arguments.positional(0) == nil else {
-        throw UsageError(
-          command: "stop", message: "RUN and \(arguments.label("server")) exclude each other")
-      }
+    if try asksServer(arguments) {
       return try OperatorCommands.send(
         .stop(reason: arguments.string("reason") ?? "asked by the operator"), arguments)
     }
@@ -73,7 +68,7 @@ enum StopCommand {
       let address = RunDirectory.text(of: directory.address)?.split(separator: "\n").first
       throw NodeError(
         "\(folder): its server runs on \(host): crosscut stop --server \(address ?? "ENDPOINT")")
-    case nil: throw NodeError("\(folder): its server does not run on this machine")
+    case nil: throw noServer(folder, directory, isNamed: arguments.positional(0) != nil)
     }
     let hadSummary = directory.readSummary() != nil
     guard kill(process, Signals.orderly) == 0 else {
@@ -101,5 +96,33 @@ enum StopCommand {
     try Console.print(
       "\(folder): \(record.state.rawValue) after \(record.step) of \(record.totalSteps) steps\n")
     return ExitCode.success
+  }
+
+  /// Whether a server is told and not the process of a run on this machine. RUN on the command line
+  /// holds against the environment.
+  private static func asksServer(_ arguments: ParsedArguments) throws(UsageError) -> Bool {
+    let hasRun = arguments.positional(0) != nil
+    let ways = ["server", "join"].filter(arguments.has)
+    if hasRun, let way = ways.first(where: { !arguments.isInherited($0) }) {
+      throw UsageError(command: "stop", message: "RUN and --\(way) exclude each other")
+    }
+    if !hasRun, !ways.isEmpty { return true }
+    for name in ["key-file", "reason"] where arguments.has(name) && !arguments.isInherited(name) {
+      throw UsageError(command: "stop", message: "--\(name) goes with --server ENDPOINT")
+    }
+    return false
+  }
+
+  private static func noServer(
+    _ folder: String, _ directory: RunDirectory, isNamed: Bool
+  ) -> NodeError {
+    guard let record = directory.readSummary() else {
+      return NodeError("\(folder): its server does not run on this machine")
+    }
+    let end = "\(record.state.rawValue) after \(record.step) of \(record.totalSteps) steps"
+    return NodeError(
+      isNamed
+        ? "\(folder): has ended: \(end)"
+        : "no run below runs/ goes on; the newest, \(folder), has ended: \(end)")
   }
 }

@@ -48,17 +48,25 @@ enum TokenCommand {
         command: "token",
         message: "say which server: RUN, or --key-file FILE with --server ENDPOINT")
     }
+    let address = try address(arguments, run)
     let file = try ServerKeyFile(path: path)
     let token = try JoinToken.issue(
-      file, address: try address(arguments, run),
+      file, address: address,
       seconds: 60 * (arguments.integer("valid") ?? 60), once: arguments.has("once"))
-    try Console.print(token.text + "\n")
+    try Console.print(TokenSeal.seal(token.text) + "\n")
     return ExitCode.success
   }
 
   private static func address(_ arguments: ParsedArguments, _ run: String?) throws -> String {
     if let given = arguments.string("server") {
       try Endpoint.check(given, written: arguments.label("server"), command: "token")
+      guard !Endpoint.isWildcard(given) else {
+        throw UsageError(
+          command: "token",
+          message:
+            "\(arguments.label("server")) \"\(given)\" is where a server listens, nobody can "
+            + "go there: name the machine, as tcp://\(Host.name):5555")
+      }
       return given
     }
     guard let run else {

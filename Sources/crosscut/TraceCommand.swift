@@ -17,7 +17,7 @@ enum TraceCommand {
     ],
     positionals: [.observedRun],
     options: [
-      .observedServer, .keyFile, .join,
+      .observedServer, .keyFile, .refusedJoin,
       Option(
         name: "steps", value: .integer("N", 1...Limits.traceTurns), help: "So many steps.",
         standard: "3"),
@@ -26,7 +26,7 @@ enum TraceCommand {
     examples: [
       Example(line: "crosscut trace", meaning: "Three steps of the run on this machine."),
       Example(
-        line: "crosscut trace --join @token --steps 10 --out ten.json",
+        line: "crosscut trace --server tcp://10.0.0.1:5555 --key-file node.key --steps 10",
         meaning: "Ten of a run elsewhere."),
     ],
     exitCodes: [
@@ -41,7 +41,7 @@ enum TraceCommand {
 
   /// - Throws: why there is no trace.
   private static func run(_ arguments: ParsedArguments) throws -> Int32 {
-    let credentials = try arguments.credentials()
+    let credentials = try arguments.operatorCredentials()
     let endpoint = try arguments.serverAddress(credentials, standard: Endpoint.standardServer)
     let path = arguments.string("out") ?? "trace.json"
     let turns = arguments.integer("steps") ?? 3

@@ -58,6 +58,18 @@ enum TrainCommand {
   static func run(_ arguments: ParsedArguments) throws -> Int32 {
     // To read a large checkpoint takes minutes, and before that there is nothing to be saved.
     Signals.endAtOnce()
+    var made: RunDirectory?
+    do {
+      return try train(arguments, &made)
+    } catch {
+      throw made.map { withoutTrace($0, error) } ?? error
+    }
+  }
+
+  /// - Parameter made: a directory that is made for this run.
+  private static func train(
+    _ arguments: ParsedArguments, _ made: inout RunDirectory?
+  ) throws -> Int32 {
     var resumed = try ResumedRun(arguments)
     var configuration = try arguments.runConfiguration(resumed: resumed)
     let layout = try arguments.layout()
@@ -67,6 +79,10 @@ enum TrainCommand {
         message: "\(arguments.label("layout")) is about processes, and with"
           + " \(arguments.label("in-process")) there is one")
     }
+    if arguments.has("json"), !arguments.isInherited("json"), !arguments.has("dry-run") {
+      throw UsageError(command: "train", message: "--json goes with --dry-run")
+    }
+    try arguments.refuseContradiction("secure", "insecure")
     if arguments.has("dry-run") {
       let context = try RunContext(configuration)
       if arguments.has("json") {
@@ -75,7 +91,7 @@ enum TrainCommand {
       }
       let directory = configuration.logging.runDirectory ?? "a new one under runs/"
       try Console.print(
-        TrainingPlan(context, OpenDataset(context), runDirectory: directory).text)
+        TrainingPlan(context, arguments.openData(context, resumed), runDirectory: directory).text)
       return ExitCode.success
     }
     if arguments.has("listen") {
@@ -92,12 +108,14 @@ enum TrainCommand {
     // What is wrong with the machine or the data is said before any process starts.
     let context = try RunContext(configuration)
     try context.checkPrecision()
-    _ = try OpenDataset(context)
+    try arguments.openData(context, resumed)
     let signals = try Signals(children: !arguments.has("in-process"))
+    let isNew = configuration.logging.runDirectory.map { !RunDirectory.exists($0) } ?? true
     let directory =
       try configuration.logging.runDirectory.map { path throws(NodeError) in try RunDirectory(path)
       }
       ?? RunDirectory.fresh(configuration)
+    if isNew { made = directory }
     try directory.claimAsLauncher()
     try ResumedRun.refuseForgotten(directory, resumed, arguments)
     if let newer = try ResumedRun.newer(than: resumed, in: directory, arguments) {
@@ -133,5 +151,15 @@ enum TrainCommand {
     }
     display.end(record)
     return ExitCode.success
+  }
+
+  /// Takes back the directory of a run that did not begin, and the mention of its log.
+  private static func withoutTrace(_ directory: RunDirectory, _ error: any Error) -> any Error {
+    let text = "\(error)"
+    let log = " (\(directory.log("server")))"
+    guard error is NodeError, text.hasSuffix(log), !text.contains("see its log"),
+      directory.removeUnlessBegun()
+    else { return error }
+    return NodeError("\(text.dropLast(log.count))")
   }
 }

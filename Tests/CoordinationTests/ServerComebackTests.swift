@@ -48,6 +48,23 @@ import Testing
     #expect(few.core.state == .gathering)
   }
 
+  @Test func `a resumed run that ends before it is taken up has its checkpoint's steps`() {
+    var scene = ServerScene(Fixture.plan(), resumeSteps: 2)
+    #expect(scene.core.committedSteps == 2)
+    _ = scene.join(.worker)
+    _ = scene.stop()
+    #expect(scene.core.committedSteps == 2)
+    // One that has more steps than the run is to have ends likewise.
+    var long = ServerScene(Fixture.plan(steps: 2), resumeSteps: 9)
+    _ = long.join(.worker)
+    _ = long.beat(1)
+    guard case .farewell(let stop, _) = long.core.state else {
+      Issue.record("\(long.core.state)")
+      return
+    }
+    #expect(stop.outcome == .failed && long.core.committedSteps == 9, "\(stop)")
+  }
+
   @Test func `a run that begins waits for all`() {
     var scene = Self.came(workers: 2, fcNodes: 3, Self.plan(), goesOn: false)
     #expect(Self.patience(&scene) == [])

@@ -28,6 +28,16 @@ import Testing
     #expect(Set(grey).count > 1)
   }
 
+  @Test func `the readable ones are told from the others, which are named`() throws {
+    let names = ["squares.jpg", "nowhere.jpg", "alpha.png", "make_pictures.py"]
+    let list = try PictureList(
+      names.map { "\(Self.folder)/\($0)" }, shape: Shape(3, 16, 16), classes: 4)
+    let (readable, refusals) = list.readable()
+    #expect(readable.paths == ["squares.jpg", "alpha.png"].map { "\(Self.folder)/\($0)" })
+    #expect(refusals.count == 2 && refusals[0].hasPrefix("\(Self.folder)/nowhere.jpg: "))
+    #expect(refusals[1].hasPrefix("\(Self.folder)/make_pictures.py: "))
+  }
+
   @Test func `what is no picture is named`() throws {
     #expect(throws: DatasetError.self) { try Self.picture("make_pictures.py", channels: 3) }
     #expect(throws: DatasetError.self) { try Self.picture("nowhere.jpg", channels: 3) }

@@ -85,6 +85,30 @@ import Testing
     let records =
       try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [[String: Any]]
     #expect(records?.compactMap { $0["image"] as? String } == ["sheet.png", "own.png"])
+    let some = try run("predict", "sheet.png", "nowhere.png", "own.png", "--model", "run")
+    #expect(some.code == 1 && some.output.contains("crosscut: nowhere.png: "), "\(some.output)")
+    #expect(some.output.contains("sheet.png\n") && some.output.contains("own.png\n"))
+    let none = try run("predict", "nowhere.png", "--model", "run")
+    #expect(none.code == 1 && none.output.split(separator: "\n").count == 1, "\(none.output)")
+  }
+
+  @Test func `a network that does not fit its data set is a fault of the configuration`() throws {
+    #expect(try run("data", "prepare", "source", "--out", "data").code == 0)
+    let few = try run("train", "tiny.json5", "--set", "network.layers[4].units=9")
+    #expect(
+      few.code == 2
+        && few.output.hasSuffix(
+          "tiny.json5: dataset: it has 10 classes, the network's last layer only 9 units\n"),
+      "\(few.output)")
+    let channels = try run("train", "tiny.json5", "--set", "network.input=[1, 28, 28]")
+    #expect(
+      channels.code == 2 && channels.output.contains("tiny.json5: dataset: its images are"),
+      "\(channels.output)")
+    let many = try run("train", "tiny.json5", "--dry-run", "--set", "network.layers[4].units=12")
+    #expect(
+      many.code == 0
+        && many.output.contains("warning: the data set has 10 classes, the network's last layer 12"),
+      "\(many.output)")
   }
 
   @Test func `what cannot be shown is refused in one line`() throws {

@@ -96,7 +96,7 @@ struct NodeByHandTests {
     let nobody = try logs("server")
     #expect(nobody.code == 1 && !nobody.output.contains(" info "), "\(nobody.output)")
     let guest = try Program.run("logs", "server", "--join", tokenText)
-    #expect(guest.code == 1 && guest.output.contains("need a node's key"), "\(guest.output)")
+    #expect(guest.code == 2 && guest.output.contains("need a node's key"), "\(guest.output)")
     let missing = try logs("worker-7", "--key-file", key)
     #expect(missing.code == 1 && missing.output.contains("there is no worker 7"))
     let wrong = try logs("worker", "--key-file", key)

@@ -53,6 +53,30 @@ struct ReplayTests {
     #expect(replay.output.contains("worker 1 is gone: its connection closed"))
   }
 
+  @Test func `lives before a change of the configuration are not replayed with it`() throws {
+    let first = try cluster.train(["--set", "steps=30", "--set", "checkpoint.everySteps=10"])
+    #expect(first.finish() == 0, "\(first.output)")
+    let second = try Program([
+      "train", "--resume", cluster.run, "--set", "steps=60", "--listen", "tcp://127.0.0.1:0",
+    ])
+    #expect(second.finish() == 0, "\(second.output)")
+    let replay = try Program.run("replay", cluster.run)
+    #expect(replay.code == 0, "\(replay.output)")
+    let changed = "not replayed: the run's configuration has changed since"
+    #expect(replay.output.components(separatedBy: changed).count == 6, "\(replay.output)")
+    #expect(replay.output.components(separatedBy: "all as they were").count == 6)
+  }
+
+  @Test func `a run that ended by numbers that are not finite is replayed to its end`() throws {
+    let program = try cluster.train(["--set", "optimizer.learningRate=1e20"])
+    #expect(program.finish() == 1, "\(program.output)")
+    #expect(program.output.contains("is not applied"), "\(program.output)")
+    let replay = try Program.run("replay", cluster.run)
+    #expect(replay.code == 0, "\(replay.output)")
+    let agreed = replay.output.components(separatedBy: "all as they were").count - 1
+    #expect(agreed == 5, "\(replay.output)")
+  }
+
   @Test func `where nothing was kept, one line says so`() throws {
     let absent = try Program.run("replay", cluster.scratch.path + "/nowhere")
     #expect(absent.code == 1)

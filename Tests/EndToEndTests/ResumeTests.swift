@@ -308,4 +308,22 @@ struct ResumeTests {
     #expect(program.code == 1)
     #expect(program.output.contains("rnu: there is no such directory"), "\(program.output)")
   }
+
+  @Test func `a resumed run that ends before anybody has come is where its checkpoint was`() throws
+  {
+    let first = try cluster.train(["--set", "steps=30", "--set", "checkpoint.everySteps=10"])
+    #expect(first.finish() == 0, "\(first.output)")
+    try FileManager.default.removeItem(atPath: cluster.run + "/server.address")
+    let server = try Program([
+      "server", "--resume", cluster.run, "--set", "steps=90", "--listen", "tcp://127.0.0.1:0",
+    ])
+    let address = try cluster.address()
+    let status = try Program.run("status", "--server", address)
+    #expect(status.output.contains("step 30/90"), "\(status.output)")
+    let stop = try Program.run("stop", cluster.run)
+    #expect(stop.output.contains("finished after 30 of 90 steps"), "\(stop.output)")
+    #expect(server.finish() == 0, "\(server.output)")
+    let audit = try Program.run("audit", cluster.run)
+    #expect(audit.code == 0, "\(audit.output)")
+  }
 }

@@ -74,6 +74,30 @@ struct RunFolderTests {
     #expect(logs.output.contains("all steps done"), "\(logs.output)")
   }
 
+  @Test func `a start that failed leaves no run behind, and compare leaves out what has none`()
+    throws
+  {
+    let going = try cluster.train(["--set", "steps=100000000"])
+    let address = try cluster.address()
+    let failed = try Program(
+      ["train", cluster.configuration, "--listen", address], directory: cluster.scratch.path)
+    #expect(failed.finish() == 1)
+    #expect(failed.output.contains("did not start: ") && !failed.output.contains("server.log"))
+    let runs = try? FileManager.default.contentsOfDirectory(atPath: cluster.scratch.path + "/runs")
+    #expect(runs == [], "\(runs ?? [])")
+    _ = try cluster.reach(step: 20, at: address)
+    going.send(SIGINT)
+    #expect(going.finish() == 0, "\(going.output)")
+    let empty = "\(cluster.scratch.path)/empty"
+    try FileManager.default.createDirectory(atPath: empty, withIntermediateDirectories: true)
+    let compare = try Program.run("compare", empty, run)
+    #expect(compare.code == 0, "\(compare.output)")
+    #expect(compare.output.contains("\(empty): left out, it has no metrics"), "\(compare.output)")
+    #expect(try Program.run("compare", empty).code == 1)
+    let stopped = try Program.run("stop", run)
+    #expect(stopped.code == 1 && stopped.output.contains("has ended: finished after"))
+  }
+
   /// As of another user: root is stopped by no permission, but by a disk that is mounted so.
   @Test(.enabled(if: SmallDisk.isPossible))
   func `a run that must not be written to is replayed, resumed elsewhere, and asked to end`() throws
@@ -87,7 +111,7 @@ struct RunFolderTests {
     let replay = try Program.run("replay", run)
     #expect(replay.code == 0 && replay.output.contains("all as they were"), "\(replay.output)")
     let stop = try Program.run("stop", run)
-    #expect(stop.output.contains("its server does not run on this machine"), "\(stop.output)")
+    #expect(stop.output.contains("has ended: finished after"), "\(stop.output)")
     let mine = "\(cluster.scratch.path)/mine"
     let second = try Program(
       [

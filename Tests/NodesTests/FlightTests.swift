@@ -149,6 +149,27 @@ import Testing
     try FileManager.default.removeItem(at: folder)
   }
 
+  @Test func `what was done under another configuration is not replayed`() throws {
+    let recorder = try recorder()
+    let now = MonotonicClock.now()
+    recorder.note(FlightRecord(.begun, time: now))
+    recorder.note(FlightRecord(.note, time: now + 1_000_000, bytes: Array("view 1".utf8)))
+    let configuration = try TinyRun.configuration()
+    let ring = try FlightRing(path: path)
+    let begun = now &+ ring.clockOffset
+    for name in ["worker 1", "server"] {
+      recorder.rename(name)
+      let ring = try FlightRing(path: path)
+      let after = FlightReplay.run(ring, configuration, configuredAt: begun + 2_000_000)
+      #expect(after.hindrance == "the run's configuration has changed since")
+      let before = FlightReplay.run(ring, configuration, configuredAt: begun)
+      #expect(before.hindrance != after.hindrance, "\(before)")
+    }
+    #expect(ring.since(begun + 1).records.count == 1 && ring.since(begun + 1).isCut)
+    #expect(ring.since(0).records.count == 2 && !ring.since(0).isCut)
+    try FileManager.default.removeItem(at: folder)
+  }
+
   @Test func `the time of day is that of 1970's clock`() {
     #expect(FlightTimeline.clock(0) == "00:00:00.000000")
     #expect(FlightTimeline.clock(86_399_000_042) == "23:59:59.000042")

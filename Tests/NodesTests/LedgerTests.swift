@@ -64,6 +64,18 @@ import Testing
     #expect(audit.examples == 28)
   }
 
+  @Test func `a resumed server that ended before anybody came is no fault`() {
+    let lines = [start(), step(0, Self.shares), step(1), line("end", 2)]
+    for steps in [0, 2] {
+      let idle = audit(lines + [start(2), line("end", steps), start(2), step(2, Self.shares)])
+      #expect(idle.findings == [])
+      #expect(idle.steps == 3)
+    }
+    // Who has worked knows how many there are.
+    let wrong = audit(lines + [start(2), step(2, Self.shares), line("end", 0)])
+    #expect(wrong.findings == ["ledger: line 7: the run ended after 0 steps, 3 are here"])
+  }
+
   @Test func `numbers that no run can have are named and trap nobody`() {
     let batch = Int.max
     let audit = audit([

@@ -31,4 +31,9 @@ import Training
     rates.follow(Message(header, .goodbye), plan)
     #expect(rates.reductions == 3 && rates.changes == Self.changes(0.25))
   }
+
+  @Test func `a rate far beyond the schedule's is warned of`() {
+    #expect(RateSheet.warning(of: 2) == "" && RateSheet.warning(of: 0.001) == "")
+    #expect(RateSheet.warning(of: 2e31).contains("warning: that is far beyond the schedule's"))
+  }
 }

@@ -131,4 +131,24 @@ import Testing
     #expect(try text("server.pid").hasPrefix("\(getpid())\n"))
     #expect(try text("train.pid").hasPrefix("\(getpid())\n"))
   }
+
+  @Test func `the directory of a run that never began goes, any other stays`() throws {
+    let path = NSTemporaryDirectory() + "crosscut-unbegun-\(UUID().uuidString)"
+    func files(_ names: [String]) throws -> RunDirectory {
+      let directory = try RunDirectory(path)
+      for name in names { try Data().write(to: URL(fileURLWithPath: "\(path)/\(name)")) }
+      return directory
+    }
+    let start = ["config.json", "train.pid", "server.pid", "server.log"]
+    let directory = try files(start)
+    mkdir(directory.flight, 0o777)
+    try Data().write(to: URL(fileURLWithPath: directory.flight + "/server-7.flight"))
+    #expect(directory.removeUnlessBegun())
+    #expect(!RunDirectory.exists(path))
+    for more in ["ledger.jsonl", "metrics.jsonl", "notes.txt", "model.safetensors"] {
+      #expect(try !files(start + [more]).removeUnlessBegun())
+      #expect(RunDirectory.exists("\(path)/config.json"), "\(more)")
+      try FileManager.default.removeItem(atPath: path)
+    }
+  }
 }

@@ -6,7 +6,7 @@ import Testing
   @Test(arguments: [
     (0, 2, "0.00"), (-0.001, 2, "0.00"), (1.005, 1, "1.0"), (-12.35, 0, "-12"), (0.96, 1, "1.0"),
     (1234.5678, 3, "1234.568"), (.nan, 2, "nan"), (.infinity, 1, "inf"), (-.infinity, 1, "-inf"),
-    (1e300, 2, "1e+300"),
+    (1e300, 2, "1e+300"), (1.7205701035980566e36, 4, "1.721e+36"), (-9.9999e20, 2, "-1e+21"),
   ])
   func `decimals are fixed`(value: Double, decimals: Int, text: String) {
     #expect(Format.fixed(value, decimals) == text)

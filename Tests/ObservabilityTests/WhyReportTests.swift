@@ -84,6 +84,14 @@ import Testing
         """)
   }
 
+  @Test func `two who have not come are more than one`() {
+    let why = report(
+      server: [Wait(owner: .absent("2 more workers"), what: "to join", milliseconds: 12_300)], [])
+    #expect(
+      why.rootCauses == ["2 more workers have not come (server waits for them since 12 s)"],
+      "\(why.rootCauses)")
+  }
+
   @Test func `a circle is reported as one`() {
     let why = report(
       server: [wait(.worker, 0, "gradient of conv1", 900)],

@@ -119,6 +119,23 @@ import Training
     #expect(rows[1]["steps"] == .int(100))
   }
 
+  @Test func `verify tells the best one as list does`() throws {
+    let run = try Run()
+    try CheckpointStore(directory: run.checkpoints, keep: 2).mark(best: 100)
+    let listed = try CheckpointStore.find(run.path)
+    let verified = CheckpointTable(CheckpointCommand.verified(listed))
+    for table in [CheckpointTable(listed), verified] {
+      guard case .array(let rows) = table.json else {
+        Issue.record("no list")
+        return
+      }
+      #expect(rows.map { $0["best"] } == [.bool(false), .bool(true)])
+    }
+    #expect(
+      verified.verdicts.contains("step-00000100: good, step 100, 0.0 MB (best)\n"),
+      "\(verified.verdicts)")
+  }
+
   @Test func `verify ends with 1 if one bit is wrong`() throws {
     let run = try Run()
     func verify(_ path: String) throws -> Int32 {

@@ -121,7 +121,7 @@ import Testing
     ),
     (
       "server --shard 2/2 --coordinator tcp://127.0.0.1:5555",
-      "crosscut server: --shard \"2/2\": expected I/S, from 1/2 on"
+      "crosscut server: --shard \"2/2\": expected I/S, I from 1 to S-1, like 1/2"
     ),
     (
       "server --coordinator tcp://127.0.0.1:5555",
@@ -140,6 +140,21 @@ import Testing
       "--server-shards 4: cluster.serverShards: 4 server shards cannot share 3 chunks of conv"
         + " parameters; a smaller cluster.chunkBytes makes more of them"
     ),
+    (
+      "server mine.json5 --shard 1/2 --coordinator tcp://127.0.0.1:5555",
+      "crosscut server: CONFIG is the coordinator's: a shard has everything from there"
+    ),
+    ("train --secure --insecure", "crosscut train: --secure and --insecure exclude each other"),
+    ("server --secure --insecure", "crosscut server: --secure and --insecure exclude each other"),
+    ("train lenet5 --json", "crosscut train: --json goes with --dry-run"),
+    ("stop --reason late", "crosscut stop: --reason goes with --server ENDPOINT"),
+    ("stop --key-file node.key", "crosscut stop: --key-file goes with --server ENDPOINT"),
+    ("stop runs/a --reason late", "crosscut stop: --reason goes with --server ENDPOINT"),
+    ("stop runs/a --join @token", "crosscut stop: RUN and --join exclude each other"),
+    (
+      "stop runs/a --server tcp://10.0.0.1:5555",
+      "crosscut stop: RUN and --server exclude each other"
+    ),
     ("verify fashion --step 3", "crosscut verify: unknown option --step; did you mean --steps?"),
     ("status runs/a now", "crosscut status: unexpected argument \"now\""),
     ("status now", "now: there is no such run directory"),
@@ -150,6 +165,21 @@ import Testing
   ])
   func `a wrong command line is one line`(line: String, expected: String) {
     #expect(Self.error(line) == expected)
+  }
+
+  @Test(arguments: [
+    "stop", "logs", "trace", "set lr=0.1", "checkpoint now", "drill kill worker-0",
+  ])
+  func `a token goes to its own server, and is refused where a node's key is wanted`(line: String) {
+    let name = line.prefix { $0 != "=" }.split(separator: " ").first.map(String.init) ?? ""
+    for (more, environment) in [
+      (" --join @token", [:]), ("", ["CROSSCUT_JOIN": "crosscut-join-1.a"]),
+      (" --server tcp://127.0.0.1:1 --join @token", [:]),
+    ] as [(String, [String: String])] {
+      let error = Self.error(line + more, environment: environment)
+      #expect(error.hasPrefix("crosscut \(name)"), "\(error)")
+      #expect(error.contains("need a node's key: give --key-file FILE; a token"), "\(error)")
+    }
   }
 
   @Test func `the help of the configuration has every key and preset`() throws {

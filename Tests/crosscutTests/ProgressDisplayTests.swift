@@ -26,6 +26,7 @@ import Testing
   private func record(step: UInt64, at seconds: Double) -> StatusRecord {
     var record = StatusRecord(run: 1, name: "tiny")
     record.state = .running
+    record.view = 1
     record.step = step
     record.totalSteps = 1000
     record.elapsedSeconds = seconds
@@ -51,9 +52,39 @@ import Testing
     #expect(shown.matches(of: /(one|two): training goes on\n/).count == 2, "\(shown)")
   }
 
+  @Test func `servers that have died count in the time that a run took`() throws {
+    let display = try display()
+    var record = record(step: 5, at: 100)
+    record.earlierSeconds = 50
+    display.show(record)
+    record.earlierSeconds = 170
+    record.elapsedSeconds = 27
+    display.end(record)
+    #expect(shown.contains("stopped: 5 of 1000 steps in 2 min 27 s"), "\(shown)")
+  }
+
+  @Test func `what earlier lives have said and measured is not shown again`() throws {
+    var record = record(step: 40, at: 0.2)
+    record.view = 0
+    record.earlierSeconds = 12
+    (record.testStep, record.testAccuracy, record.testLoss) = (40, 0.9, 0.5)
+    record.events = [EventRecord(secondsSinceStart: 12, text: "old.aside: training goes on")]
+    let display = try display()
+    display.show(record)
+    record.view = 1
+    record.elapsedSeconds = 1
+    record.events.append(EventRecord(secondsSinceStart: 12.5, text: "full: training goes on"))
+    display.show(record)
+    #expect(!shown.contains("test accuracy") && !shown.contains("aside"), "\(shown)")
+    #expect(shown.contains("full: training goes on\n"), "\(shown)")
+    (record.testStep, record.testAccuracy, record.epoch) = (80, 0.95, 2.5)
+    display.show(record)
+    #expect(shown.contains("epoch 2.50: test accuracy 95.00 %"), "\(shown)")
+  }
+
   @Test(arguments: [
     (Double.nan, "loss nan"), (.infinity, "loss inf"), (1e300, "loss 1e+300"),
-    (-1e18, "loss -1e+18"), (9.3e14, "loss 930000000000000.0"), (0.12345, "loss 0.1235"),
+    (-1e18, "loss -1e+18"), (9.3e14, "loss 9.3e+14"), (0.12345, "loss 0.1235"),
     (12, "loss 12.0000"),
   ])
   func `a loss of any size is shown, and ends nothing`(loss: Double, expected: String) throws {

@@ -38,6 +38,9 @@ package struct FlightRecord: Hashable, Sendable {
     case slept = 17
     /// Node `number` may be a member no more; `bytes` says why.
     case dismissed = 18
+    /// The operation `number` has found a number that is infinite or not a number; `bytes` says of
+    /// which worker it is, or in what depth, and what it is.
+    case notFinite = 19
   }
 
   package var kind: Kind

@@ -119,6 +119,8 @@ package final class FlightRecorder {
     case .computed(let id, let failure?): note(.failed, number: id.value, text: failure)
     case .computed(let id, .none): note(.computed, number: id.value)
     case .hopeless(let id, let failure): note(.hopeless, number: id.value, text: failure)
+    case .notFinite(let id, let place, let what):
+      note(.notFinite, number: id.value, text: "\(place) \(what)")
     case .drained: note(.drained, number: 0)
     case .send, .meet, .exit: break
     }

@@ -42,8 +42,18 @@ package struct FlightReplay {
   }
 
   /// Replays a ring.
-  package static func run(_ ring: FlightRing, _ configuration: RunConfiguration) -> Finding {
-    var replay = FlightReplay(ring, configuration)
+  ///
+  /// - Parameter configuredAt: when the run got this configuration, microseconds since 1970: what the
+  ///   node did before went by another.
+  package static func run(
+    _ ring: FlightRing, _ configuration: RunConfiguration, configuredAt: UInt64 = 0
+  ) -> Finding {
+    var replay = FlightReplay(
+      ring.name.hasPrefix("server") ? ring : ring.since(configuredAt), configuration)
+    guard (ring.records.last?.time ?? 0) &+ ring.clockOffset >= configuredAt else {
+      replay.finding.hindrance = "the run's configuration has changed since"
+      return replay.finding
+    }
     if ring.name.hasPrefix("worker") {
       replay.replayMember(make: Self.worker, outcome: Self.outcome) { record in
         record.kind == .hopeless ? .hopeless(record.text) : .failed(record.text)
@@ -144,7 +154,7 @@ package struct FlightReplay {
   ///   - failure: the same for one that failed; `nil` where none can have failed so.
   private mutating func replayMember<Core: MemberCore>(
     make: (Beginning, _ now: UInt64) -> Core?,
-    outcome: (Core.Operation, Beginning) -> Core.Outcome,
+    outcome: (Core.Operation, Beginning, FlightRecord) -> Core.Outcome,
     failure: (FlightRecord) -> Core.Outcome?
   ) {
     var core: Core?
@@ -185,11 +195,11 @@ package struct FlightReplay {
           for message in beginning.early { take(.message(message), record.time, &self) }
         }
         take(.message(message), record.time, &self)
-      case .computed:
+      case .computed, .notFinite:
         guard let operation = operations.removeValue(forKey: record.number), let start else {
           continue
         }
-        take(.computed(id, outcome(operation, start)), record.time, &self)
+        take(.computed(id, outcome(operation, start, record)), record.time, &self)
       case .failed, .hopeless:
         guard let outcome = failure(record) else { continue }
         take(.computed(id, outcome), record.time, &self)
@@ -215,7 +225,7 @@ package struct FlightReplay {
   }
 
   private static func outcome(
-    _ operation: WorkerCore.Operation, _ start: Beginning
+    _ operation: WorkerCore.Operation, _ start: Beginning, _ record: FlightRecord
   ) -> WorkerCore.Outcome {
     switch operation {
     case .features(_, let columns): .features(columns.map { _ in [FlightMessage.zero()] })
@@ -238,7 +248,7 @@ package struct FlightReplay {
   }
 
   private static func outcome(
-    _ operation: FCCore.Operation, _ start: Beginning
+    _ operation: FCCore.Operation, _ start: Beginning, _ record: FlightRecord
   ) -> FCCore.Outcome {
     let outgoing = Array(repeating: [FlightMessage.zero()], count: start.view.fcNodes.count)
     switch operation {
@@ -248,10 +258,23 @@ package struct FlightReplay {
         FCCore.SegmentResult(
           outgoing: outgoing,
           featureGradients: (deliver ?? []).map { _ in [FlightMessage.zero()] },
-          report: closesTurn ? (0, FlightMessage.zero()) : nil))
+          report: closesTurn ? (0, FlightMessage.zero()) : nil, notFinite: notFinite(record)))
     case .collect, .collectNext: return .slices(someSlices)
     case .gradients, .stepSubBatch, .mirror, .apply, .redraw, .place: return .done
     }
+  }
+
+  /// Who gave the number matters to the server alone.
+  private static func notFinite(_ record: FlightRecord) -> FCCore.NotFinite? {
+    guard record.kind == .notFinite else { return nil }
+    let (depth, what) = place(record)
+    return FCCore.NotFinite(depth: depth ?? 0, what: what)
+  }
+
+  /// Of a number that is not finite: the worker that gave it, or its depth, and what it is.
+  private static func place(_ record: FlightRecord) -> (Int?, String) {
+    let parts = record.text.split(separator: " ", maxSplits: 1)
+    return (parts.first.flatMap { Int($0) }, parts.count == 2 ? String(parts[1]) : "")
   }
 
   /// Slices are neither kept nor compared. Whether there were more the ring says.
@@ -290,6 +313,13 @@ package struct FlightReplay {
           .computed(OperationID(record.number), outcome($0, context.plan.chunks.chunks.count))
         }
       case .failed: event = .computed(OperationID(record.number), .failed(record.text))
+      case .notFinite:
+        operations[record.number] = nil
+        let (worker, what) = Self.place(record)
+        let workers = core.view?.workers.indices ?? 0..<0
+        event = .computed(
+          OperationID(record.number),
+          .notFinite(worker: worker.flatMap { workers.contains($0) ? $0 : nil }, what: what))
       case .lost: event = .connectionLost(NodeID(UInt32(truncatingIfNeeded: record.number)))
       case .misbehaved:
         event = .misbehaved(

@@ -95,6 +95,20 @@ package struct FlightRing: Sendable {
     self.damage = damage
   }
 
+  private init(_ ring: FlightRing, _ records: [FlightRecord]) {
+    name = ring.name
+    processID = ring.processID
+    clockOffset = ring.clockOffset
+    self.records = records
+    isCut = ring.isCut || records.count < ring.records.count
+    damage = ring.damage
+  }
+
+  /// What was noted from `time` on, microseconds since 1970.
+  func since(_ time: UInt64) -> FlightRing {
+    FlightRing(self, Array(records.drop { $0.time &+ clockOffset < time }))
+  }
+
   private static func contents(of path: String) -> [UInt8]? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { return nil }

@@ -33,6 +33,8 @@ extension ServerNode {
     case .message, .tick: break
     case .computed(let id, .failed(let reason)):
       recorder.note(.failed, number: id.value, text: reason)
+    case .computed(let id, .notFinite(let worker, let what)):
+      recorder.note(.notFinite, number: id.value, text: "\(worker ?? -1) \(what)")
     case .computed(let id, _): recorder.note(.computed, number: id.value)
     case .connectionLost(let node): recorder.note(.lost, number: UInt64(node.value))
     case .misbehaved(let node, let reason):

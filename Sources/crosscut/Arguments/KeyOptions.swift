@@ -11,6 +11,10 @@ extension Option {
     name: "join", value: .text("TOKEN"),
     help: "The word that crosscut token has printed: it stands for address and key. @FILE reads it"
       + " from a file, - from standard input.")
+  /// Of commands for which a token is never enough: whoever gives one is told so.
+  static let refusedJoin = Option(
+    name: "join", value: .text("TOKEN"),
+    help: "Refused: commands and logs need a node's key (--key-file).")
   static let joinTimeout = Option(
     name: "join-timeout", value: .integer("SECONDS", 1...86_400),
     help: "How long to look for the server.", standard: "60")
@@ -29,31 +33,46 @@ extension ParsedArguments {
   func credentials(
     waiting seconds: Int = 0, note: (String) -> Void = { _ in }
   ) throws -> Credentials? {
-    let hasFile = has("key-file"), hasToken = has("join")
-    // Of what stands on the command line and what comes from the environment the former holds.
-    let takesToken =
-      hasToken && (!hasFile || isInherited("key-file") || !isInherited("join"))
-    if hasFile, hasToken, isInherited("key-file") == isInherited("join") {
-      throw UsageError(
-        command: command.name,
-        message: "\(label("key-file")) and \(label("join")) exclude each other")
-    }
-    if takesToken { return .token(try joinToken()) }
+    if try takesToken() { return .token(try joinToken()) }
     guard let path = string("key-file") else { return nil }
     try Self.wait(for: path, seconds: seconds, note)
     return .keyFile(try NodeKeyFile(path: path))
   }
 
+  /// The same for what a server does and shows only for those who have a node's key.
+  ///
+  /// - Throws: also `UsageError` for a token.
+  func operatorCredentials() throws -> Credentials? {
+    guard try !takesToken() else {
+      throw UsageError(
+        command: command.name,
+        message: "commands and logs need a node's key: give --key-file FILE; a token "
+          + "(\(label("join"))) is for joining")
+    }
+    return try credentials()
+  }
+
+  /// Of what stands on the command line and what comes from the environment the former holds.
+  private func takesToken() throws(UsageError) -> Bool {
+    let hasFile = has("key-file"), hasToken = has("join")
+    if hasFile, hasToken, isInherited("key-file") == isInherited("join") {
+      throw UsageError(
+        command: command.name,
+        message: "\(label("key-file")) and \(label("join")) exclude each other")
+    }
+    return hasToken && (!hasFile || isInherited("key-file") || !isInherited("join"))
+  }
+
   private func joinToken() throws -> JoinToken {
     let text = string("join") ?? ""
     if text == "-" {
-      return try JoinToken(text: TextFile.read(descriptor: STDIN_FILENO, name: "standard input"))
+      return try TokenSeal.open(TextFile.read(descriptor: STDIN_FILENO, name: "standard input"))
     }
     if text.hasPrefix("@") {
-      return try JoinToken(text: TextFile.read(path: String(text.dropFirst())))
+      return try TokenSeal.open(TextFile.read(path: String(text.dropFirst())))
     }
     do throws(NodeError) {
-      return try JoinToken(text: text)
+      return try TokenSeal.open(text)
     } catch {
       throw UsageError(command: command.name, message: "\(error)")
     }

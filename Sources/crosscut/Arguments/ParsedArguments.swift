@@ -8,6 +8,8 @@ struct ParsedArguments: Sendable {
   let positionals: [String]
   /// Options whose values come from the environment.
   private let inherited: Set<String>
+  /// How many of the positionals stand on the command line.
+  let typedPositionals: Int
 
   /// Parses what follows the command's words.
   ///
@@ -53,6 +55,7 @@ struct ParsedArguments: Sendable {
     }
     // Who asks for help needs neither a complete command line nor a correct environment.
     let isComplete = values["help"] == nil
+    typedPositionals = positionals.count
     var inherited: Set<String> = []
     if isComplete {
       for option in command.options where values[option.name] == nil {
@@ -167,6 +170,13 @@ struct ParsedArguments: Sendable {
   /// What to call the option in an error: "--server", or "CROSSCUT_SERVER" where its value is from.
   func label(_ name: String) -> String {
     isInherited(name) ? Environment.variable(of: name) : "--\(name)"
+  }
+
+  /// - Throws: `UsageError` if two flags that say the opposite were both given in the same place.
+  func refuseContradiction(_ one: String, _ other: String) throws(UsageError) {
+    guard has(one), has(other), isInherited(one) == isInherited(other) else { return }
+    throw UsageError(
+      command: command.name, message: "\(label(one)) and \(label(other)) exclude each other")
   }
 
   /// The option's last value.
