@@ -298,12 +298,12 @@ extension DatasetConfiguration: ConfigurationValue {
     // A key of another kind is no slip of the finger: `--set dataset.kind=synthetic` over a file
     // that has a path.
     for member in members where !kind.keys.contains(where: { $0.path == member.key }) {
-      guard Kind.allCases.contains(where: { $0.keys.contains { $0.path == member.key } }) else {
-        continue
-      }
+      let others = Kind.allCases.filter { $0.keys.contains { $0.path == member.key } }
+      guard !others.isEmpty else { continue }
       throw path.key(member.key).error(
         "not a key of a data set of kind \"\(kind.rawValue)\"; to change the kind, replace the whole"
-          + " object: --set 'dataset={kind: \"\(kind.rawValue)\"}'")
+          + " object: --set 'dataset={kind: \"\(kind.rawValue)\"}', or with this key a kind that has"
+          + " it: \(others.map(\.rawValue).joined(separator: ", "))")
     }
     switch kind {
     case .idx: return .idx(try .readFields(json, at: path, known: ["kind"]))

@@ -35,7 +35,7 @@ struct ServerWatch {
     }
     guard let since = silentSince else {
       silentSince = now
-      return .wait("no answer: looking for a server there for a minute")
+      return .wait("looking for a server there for a minute")
     }
     return now - min(now, since) < Self.patience ? .wait(nil) : .lost
   }

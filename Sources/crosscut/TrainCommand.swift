@@ -91,7 +91,8 @@ enum TrainCommand {
       }
       let directory = configuration.logging.runDirectory ?? "a new one under runs/"
       try Console.print(
-        TrainingPlan(context, arguments.openData(context, resumed), runDirectory: directory).text)
+        TrainingPlan(context, arguments.openData(context, resumed), runDirectory: directory).text
+          + (resumed.map { TrainingPlan.beginning(from: $0.checkpoint) } ?? ""))
       return ExitCode.success
     }
     if arguments.has("listen") {

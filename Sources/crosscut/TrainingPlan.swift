@@ -2,6 +2,7 @@ import Configuration
 import Coordination
 import Messages
 import Network
+import Observability
 import Tensors
 import Training
 
@@ -35,6 +36,17 @@ struct TrainingPlan {
       section("workers", workers), section("fc nodes", fcNodes), section("schedule", schedule),
       section("output", output),
     ].joined(separator: "\n")
+  }
+
+  /// Where a run that is resumed goes on from.
+  static func beginning(from checkpoint: Checkpoint) -> String {
+    let manifest = checkpoint.manifest
+    let changes = manifest.rateChanges ?? []
+    let scaled = changes.map {
+      "  from step \($0.firstStep) on the learning rate is \(Format.significant($0.factor)) times the"
+        + " schedule's, as it was set\n"
+    }
+    return "\nresumed\n  after \(manifest.steps) steps: \(checkpoint.path)\n" + scaled.joined()
   }
 
   private func section(_ title: String, _ lines: [String]) -> String {

@@ -210,7 +210,8 @@ import Testing
     (
       "{ dataset: { kind: \"synthetic\", path: \"x\" } }",
       "dataset.path: not a key of a data set of kind \"synthetic\"; to change the kind, replace the"
-        + " whole object: --set 'dataset={kind: \"synthetic\"}'"
+        + " whole object: --set 'dataset={kind: \"synthetic\"}', or with this key a kind that has it:"
+        + " idx, cifar, folder, prepared"
     ),
     (
       "{ dataset: { kind: \"synthetic\", shape: [3, 8, 8] } }",

@@ -71,6 +71,7 @@ struct ReplayTests {
     let program = try cluster.train(["--set", "optimizer.learningRate=1e20"])
     #expect(program.finish() == 1, "\(program.output)")
     #expect(program.output.contains("is not applied"), "\(program.output)")
+    #expect(program.output.contains("go on with a smaller learning rate"), "\(program.output)")
     let replay = try Program.run("replay", cluster.run)
     #expect(replay.code == 0, "\(replay.output)")
     let agreed = replay.output.components(separatedBy: "all as they were").count - 1

@@ -313,6 +313,10 @@ struct ResumeTests {
   {
     let first = try cluster.train(["--set", "steps=30", "--set", "checkpoint.everySteps=10"])
     #expect(first.finish() == 0, "\(first.output)")
+    let plan = try Program.run("train", "--resume", cluster.run, "--dry-run")
+    #expect(
+      plan.output.hasSuffix(
+        "resumed\n  after 30 steps: \(cluster.run)/checkpoints/step-00000030\n"), "\(plan.output)")
     try FileManager.default.removeItem(atPath: cluster.run + "/server.address")
     let server = try Program([
       "server", "--resume", cluster.run, "--set", "steps=90", "--listen", "tcp://127.0.0.1:0",

@@ -181,6 +181,8 @@ import Testing
     for length in [3, 100, 99_999_999, 100_000_001, UInt64(Int.max), UInt64.max] {
       let path = try file(scratch, header: "{}", length: length)
       #expect(refusal(path)?.contains("a header of \(length) bytes") == true)
+      let isFar = length > 100_000_000
+      #expect(refusal(path)?.hasSuffix("is it a .safetensors file?") == isFar, "\(length)")
     }
   }
 

@@ -18,4 +18,21 @@ import Testing
     let missing = #expect(throws: NodeError.self) { try AuditCommand.run(arguments) }
     #expect("\(try #require(missing))" == "\(ledger): there is no ledger")
   }
+
+  @Test func `steps that a resume has given up are no contradiction`() {
+    let shares = #""shares":[{"node":1,"incarnation":"a1","rows":[[0,6]]}]"#
+    func start(_ step: Int) -> String {
+      #"{"kind":"start","step":\#(step),"time":1,"run":"00","globalBatch":6,"fcNodes":1}"#
+    }
+    func step(_ step: Int) -> String {
+      #"{"kind":"step","step":\#(step),"time":1,"turn":\#(step),"view":1,\#(shares)}"#
+    }
+    let lines = [start(0), step(0), step(1), step(2), start(1), step(1)]
+    let audit = LedgerAudit(lines.map { $0 + "\n" }.joined(), name: "ledger")
+    let report = AuditCommand.report(audit, "ledger")
+    #expect(
+      report.contains(
+        "went back to a checkpoint 0 times; by that and by resumes 2 steps were given up and done"
+          + " again"), "\(report)")
+  }
 }
