@@ -34,7 +34,7 @@ extension ServerCore {
       out.append(
         .refuse(
           incarnation: incarnation,
-          reason: "all \(plan.fcNodesWanted) fc slices are taken"))
+          reason: "all \(plan.fcNodesWanted) fc slices are taken", mayJoinAgain: true))
       return
     }
     if join.role == .shard, membership.ranked(.shard).count >= plan.shardsWanted {
@@ -43,14 +43,16 @@ extension ServerCore {
           incarnation: incarnation,
           reason: plan.shardsWanted == 0
             ? "the run has one parameter server: cluster.serverShards is 1"
-            : "all \(plan.shards.count) server shards are taken"))
+            : "all \(plan.shards.count) server shards are taken",
+          mayJoinAgain: plan.shardsWanted > 0))
       return
     }
     if join.role == .worker, membership.ranked(.worker).count >= Membership.mostWorkers {
       out.append(
         .refuse(
           incarnation: incarnation,
-          reason: "the run has \(Membership.mostWorkers) workers, the most there may be"))
+          reason: "the run has \(Membership.mostWorkers) workers, the most there may be",
+          mayJoinAgain: true))
       return
     }
     let ranks =

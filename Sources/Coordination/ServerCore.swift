@@ -39,7 +39,7 @@ package struct ServerCore: Sendable {
     case send(Message, to: NodeID)
     /// Answer a process that is not a member (yet): the shell knows its connection by incarnation.
     case welcome(NodeID, incarnation: UInt64)
-    case refuse(incarnation: UInt64, reason: String)
+    case refuse(incarnation: UInt64, reason: String, mayJoinAgain: Bool = false)
     case compute(OperationID, Operation)
     /// A turn is committed: a line of the audit trail.
     case committed(CommitRecord)

@@ -78,7 +78,11 @@ package struct MemberGroup {
       poll(&items, nfds_t(items.count), 100)
       while let number = signals.next() {
         let now = MonotonicClock.now()
-        if let last = heard.last, number == SIGHUP || now <= last + Signals.echo { continue }
+        if let last = heard.last,
+          number == SIGHUP || number == Signals.orderly || now <= last + Signals.echo
+        {
+          continue
+        }
         heard.append(now)
         othersKnow = true
         // The second time each ends as soon as its threads do; these may be at a disk that does not

@@ -25,7 +25,7 @@ extension MemberSession {
         reason: "the server let this \(options.role.rawValue) go: \(refusal.reason)")
     }
     // The server may still take the former life of this process for alive, whose place it wants.
-    guard role == nil, isKnown else { throw NodeError(text) }
+    guard role == nil, isKnown, refusal.mayJoinAgain else { throw NodeError(text) }
     if self.refusal != text { log.warning("\(text); asking again") }
     self.refusal = text
   }
@@ -34,6 +34,7 @@ extension MemberSession {
   /// more, and the server hears of it; a server that does is left.
   func broken(_ link: Hub.Link, _ reason: String) {
     refusals += 1
+    try? hub.noteRefused(link)
     recorder?.note(.misbehaved, text: reason)
     let isNew = complained.insert(link).inserted
     if link == control || link == bulk {

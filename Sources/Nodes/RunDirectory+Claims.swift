@@ -43,7 +43,9 @@ extension RunDirectory {
   ///
   /// - Returns: whether it is gone. One with a ledger or with anybody else's files stays.
   package func removeUnlessBegun() -> Bool {
-    let own = ["config.json", "server.pid", "train.pid", "http.address", "server.address"]
+    let own = [
+      "config.json", "origin.json", "server.pid", "train.pid", "http.address", "server.address",
+    ]
     let flights = Folders.names(in: flight)
     let names = Folders.names(in: path)
     guard
@@ -104,7 +106,9 @@ extension RunDirectory {
   static func home(_ text: String, here: String = Host.processSpace) -> Home? {
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
     if lines.count > 3, lines[2] != here { return .elsewhere(host: "\(lines[1])") }
-    guard text.contains("\n"), let process = Int32(lines[0]), process > 1 else { return nil }
+    guard text.contains("\n"), let process = Int32(lines[0]) else { return nil }
+    // The first process of a container may be a server; without its name nobody knows of which.
+    guard process > 1 || process == 1 && lines.count > 3 else { return nil }
     return .here(process)
   }
 }

@@ -37,6 +37,7 @@ extension ServerNode {
   /// Counts a refused message; says so once a connection, and of many connections within bounds.
   func refuseOnce(_ link: Hub.Link, _ reason: String) {
     refusals += 1
+    try? hub.noteRefused(link)
     guard complained.insert(link).inserted else { return }
     let sender = hub.address(link).map { " from \($0)" } ?? ""
     let key = caller(link).map { ", \($0.title)" } ?? ""

@@ -35,6 +35,16 @@ extension ServerNode {
     if member(over: link) == nil { hub.hangUp(link) }
   }
 
+  /// Whether somebody was found to be off the list less than a second ago, for the first time in a while.
+  func isFirstLook(at key: PublicKey) -> Bool {
+    let now = MonotonicClock.now()
+    missing = missing.filter { now - min(now, $0.value) < 10 * Self.lookInterval }
+    // Keys are of those who were on the list: no stranger makes one up.
+    let first = missing[key] ?? now
+    missing[key] = first
+    return now - min(now, first) < Self.lookInterval
+  }
+
   /// Puts out members whose keys are not on the list any more.
   ///
   /// At two looks in a row: an editor that empties the file and then writes it is not to end a run.
@@ -43,7 +53,9 @@ extension ServerNode {
     let before = rightsLook.struckOff
     let gone = homes.filter { node, home in
       guard core.membership[node] != nil, let key = home.caller?.key else { return false }
-      if case .node = keyDesk.security.standing(of: key) { return false }
+      if case .node = keyDesk.security.standing(of: key, noOlderThan: Self.freshness) {
+        return false
+      }
       return true
     }
     rightsLook = (now, Set(gone.keys))

@@ -29,10 +29,10 @@ extension ServerNode {
         if let link { send(message, over: link) }
         if case .refusal(let refusal) = message.body, !refusal.mayJoinAgain { hangUp(on: node) }
       case .welcome(let node, let incarnation): welcome(node, incarnation)
-      case .refuse(let incarnation, let reason):
+      case .refuse(let incarnation, let reason, let mayJoinAgain):
         let node = core.membership.find(incarnation: incarnation)?.node
         if let link = visitors[incarnation] ?? node.flatMap({ controlLinks[$0] }) {
-          refuse(link, reason)
+          refuse(link, reason, mayJoinAgain: mayJoinAgain)
         }
       case .compute(let id, let operation):
         validation.follow(operation)

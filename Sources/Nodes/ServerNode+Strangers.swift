@@ -26,6 +26,12 @@ extension ServerNode {
     guard let standing = standing(link) else {
       // A member's own messages count until `dismissStruckOff`; see there.
       if !KeyDesk.isRequest(parts), member(over: link) != nil { return false }
+      // Who asks to join asks again each second, and the list may be being written anew.
+      if case .join = (try? WireCodec.decode(parts))?.body, let key = caller(link)?.key,
+        isFirstLook(at: key)
+      {
+        return true
+      }
       sendAway(link, KeyDesk.isRequest(parts))
       return true
     }

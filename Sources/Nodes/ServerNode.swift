@@ -46,6 +46,8 @@ package final class ServerNode {
   var complained: Set<Hub.Link> = []
   var keyDesk: KeyDesk?
   /// When the list was last looked at for members who are struck off it, and who was then.
+  /// Since when those who ask were found to be off the list.
+  var missing: [PublicKey: Microseconds] = [:]
   var rightsLook: (at: Microseconds, struckOff: Set<NodeID>) = (0, [])
   var lineLimits: [LineKind: LineLimit] = [:]
   var echoes = EchoBook()

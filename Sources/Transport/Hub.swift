@@ -146,6 +146,15 @@ package final class Hub {
     }
   }
 
+  /// Tells that a message of a peer was refused: of one that dialed in a few hundred are borne with,
+  /// then its connection is cut.
+  package func noteRefused(_ link: Link) throws(TransportError) {
+    checkThread()
+    guard case .accepted(let routingID) = link, let listener else { return }
+    try listener.collectEvents(self)
+    queuedBytes -= listener.noteRefused(routingID)
+  }
+
   /// Drops what is queued here for a link that stays; what ZeroMQ has of it goes on its way.
   package func dropQueue(of link: Link) {
     checkThread()
@@ -243,14 +252,14 @@ package final class Hub {
     return listener?.address(of: routingID)
   }
 
-  /// Whether who dialed this hub is on the same machine: by a socket's path, within the process, or
-  /// from a loopback address.
+  /// Whether who dialed this hub is on the same machine: by a socket's path, within the process, from a
+  /// loopback address, or from the very address that it has dialed.
   package func isLocal(_ link: Link) -> Bool {
     checkThread()
-    guard case .accepted = link, let listener else { return false }
+    guard case .accepted(let routingID) = link, let listener else { return false }
     guard listener.boundEndpoint.hasPrefix("tcp://") else { return true }
     guard let address = address(link) else { return false }
-    return address == "::1" || address.hasPrefix("127.")
+    return address == "::1" || address.hasPrefix("127.") || listener.isFromHere(routingID)
   }
 
   /// Whether two connections that were accepted have been dialed by the same hub, as their routing

@@ -6,9 +6,9 @@ package struct HubOptions: Hashable, Sendable {
   /// slow peer longer and pins more memory; smaller wakes the socket thread more often.
   package var highWaterMark = 64
   /// Messages of one who has dialed in that ZeroMQ holds until they are read; 0, as many as come. With
-  /// a bound, a peer that is pinged by ZMTP's own command, which anybody may send, and goes while so
-  /// many are unread takes the process along (zeromq/libzmq#4364). What honest peers have under way the
-  /// cores bound; what others send is read and refused as fast as it comes.
+  /// a bound, a peer that sends ZMTP's own ping, as anybody may, and goes while so many are unread takes
+  /// the process along (zeromq/libzmq#4364). What honest peers have under way the cores bound; of
+  /// others a few hundred messages are refused, then their connection is cut.
   package var unreadMessages = 0
   /// Largest part a peer may send, bytes: a bulk frame and a margin. ZeroMQ drops the connection
   /// of a peer that announces more (not on inproc).

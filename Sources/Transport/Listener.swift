@@ -23,6 +23,12 @@ final class Listener {
   private(set) var callers: [[UInt8]: String] = [:]
   private let domain: String?
   private let gatekeeper: Gatekeeper?
+  /// Descriptors of connections whose two ends have the same IP address: this machine's.
+  private var fromHere: Set<Int32> = []
+  /// Messages that were refused, by routing id.
+  private var refused: [[UInt8]: Int] = [:]
+  /// How many are borne with.
+  static let mostRefused = 256
   /// IP addresses of connections, by descriptor.
   private var addresses: [Int32: String] = [:]
   /// Handshakes that failed, oldest first, whose connections end next.
@@ -159,6 +165,28 @@ final class Listener {
     return dropped
   }
 
+  /// Counts a message of a peer that was refused. Whoever goes on and on is hung up on, and its
+  /// connection ends: ZeroMQ would read from it faster than anybody here refuses.
+  ///
+  /// - Returns: the bytes that were queued for it, if it is cut off.
+  func noteRefused(_ routingID: [UInt8]) -> Int {
+    refused[routingID, default: 0] += 1
+    guard refused[routingID] ?? 0 >= Self.mostRefused else {
+      // Routing ids are the peers' choice.
+      if refused.count > 4096 { refused = [:] }
+      return 0
+    }
+    refused[routingID] = nil
+    let dropped = hangUp(routingID)
+    // Events first: a descriptor that has been closed may be somebody else's by now.
+    if let descriptor = peerOfDescriptor.first(where: { $0.value == routingID })?.key,
+      !closedDescriptors.contains(descriptor)
+    {
+      shutdown(descriptor, Int32(SHUT_RDWR))
+    }
+    return dropped
+  }
+
   /// The next message, `nil` when there is none.
   func receive(_ hub: Hub) throws(TransportError) -> (link: Hub.Link, parts: [Frame])? {
     while let id = try socket.receivePart() {
@@ -172,6 +200,7 @@ final class Listener {
       }
       if hungUp.contains(routingID) {
         hub.droppedMessages += 1
+        _ = noteRefused(routingID)
         continue
       }
       return (.accepted(routingID), parts)
@@ -210,7 +239,10 @@ final class Listener {
       case ZMQ_EVENT_ACCEPTED:
         closedDescriptors.remove(record.value)
         peerOfDescriptor[record.value] = nil
-        addresses[record.value] = peerAddress(of: record.value)
+        let address = Self.address(at: record.value, getpeername)
+        addresses[record.value] = address
+        let isOwn = address != nil && address == Self.address(at: record.value, getsockname)
+        if isOwn { fromHere.insert(record.value) } else { fromHere.remove(record.value) }
       case ZMQ_EVENT_DISCONNECTED:
         closedDescriptors.insert(record.value)
         let address = addresses.removeValue(forKey: record.value)
@@ -236,14 +268,22 @@ final class Listener {
     peerOfDescriptor.first { $0.value == routingID }.flatMap { addresses[$0.key] }
   }
 
-  /// The IP address at the other end, `nil` for a connection that is closed already or has none.
-  private func peerAddress(of descriptor: Int32) -> String? {
+  /// Whether the connection by which a peer last spoke comes from an address of this machine.
+  func isFromHere(_ routingID: [UInt8]) -> Bool {
+    peerOfDescriptor.first { $0.value == routingID }.map { fromHere.contains($0.key) } ?? false
+  }
+
+  /// The IP address at one end, `nil` for a connection that is closed already or has none.
+  private static func address(
+    at descriptor: Int32,
+    _ name: (Int32, UnsafeMutablePointer<sockaddr>?, UnsafeMutablePointer<socklen_t>?) -> Int32
+  ) -> String? {
     var address = sockaddr_storage()
     var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
     var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
     let code = withUnsafeMutablePointer(to: &address) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-        getpeername(descriptor, address, &length) == 0
+        name(descriptor, address, &length) == 0
           ? getnameinfo(address, length, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) : -1
       }
     }

@@ -53,6 +53,9 @@ enum RunFolders {
       throw NodeError("\(folder): its server does not run\(end ?? "")")
     }
     let bound = try boundAddress(of: folder)
+    if case .elsewhere(let host) = home, Endpoint.isLocal(bound) {
+      throw NodeError("\(folder): its server runs on \(host), and listens there only, at \(bound)")
+    }
     guard Endpoint.isWildcard(bound) else { return bound }
     let port = bound.split(separator: ":").last ?? "5555"
     switch home {

@@ -216,7 +216,7 @@ struct ServerScene {
       switch directive {
       case .send(let message, let to): return "\(brief(message)) -> \(to)"
       case .welcome(let node, _): return "welcome \(node)"
-      case .refuse(let incarnation, let reason): return "refuse \(incarnation): \(reason)"
+      case .refuse(let incarnation, let reason, _): return "refuse \(incarnation): \(reason)"
       case .compute(let id, let operation):
         underWay.append((id, operation))
         return operation.brief

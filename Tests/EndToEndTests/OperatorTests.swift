@@ -104,15 +104,27 @@ struct OperatorTests {
     #expect(program.output.split(separator: "\n").count == 1, "\(program.output)")
   }
 
-  @Test func `a page's token that everybody can read is refused, as a key is`() throws {
+  @Test func `a page's token that everybody may write is refused, one that all can read told of`()
+    throws
+  {
     let scratch = try Scratch()
     let path = "\(scratch.path)/token"
     try "0123456789abcdefghij".write(toFile: path, atomically: true, encoding: .utf8)
-    chmod(path, 0o644)
-    let program = try Program(["train", "lenet5", "--http", "0", "--http-token-file", path])
-    #expect(program.finish() == 2)
+    chmod(path, 0o646)
+    let refused = try Program(["train", "lenet5", "--http", "0", "--http-token-file", path])
+    #expect(refused.finish() == 2)
     #expect(
-      program.output.contains("\(path) can be read or written by everybody: chmod 600 \(path)"),
-      "\(program.output)")
+      refused.output.contains("\(path) can be read or written by everybody: chmod 600 \(path)"),
+      "\(refused.output)")
+    // As Kubernetes and Swarm mount secrets.
+    chmod(path, 0o444)
+    let told = try Program([
+      "train", "lenet5", "--http", "0", "--http-token-file", path, "--set",
+      "dataset={ kind: \"idx\", path: \"\(scratch.path)\" }",
+    ])
+    told.finish()
+    #expect(
+      told.output.contains("warning: \(path) can be read by everybody on this machine"),
+      "\(told.output)")
   }
 }

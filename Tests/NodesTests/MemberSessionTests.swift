@@ -96,7 +96,7 @@ struct MemberSessionTests {
       func refusal(_ reason: String, mayJoinAgain: Bool) -> Message {
         Message(header, .refusal(Refusal(reason: reason, mayJoinAgain: mayJoinAgain)))
       }
-      let taken = refusal("all 1 fc slices are taken", mayJoinAgain: false)
+      let taken = refusal("all 1 fc slices are taken", mayJoinAgain: true)
       var asked: [UInt64] = []
       for _ in 0..<100 where asked.count < 4 {
         _ = try hub.wait(milliseconds: 1000, wakeUp: nil)
@@ -107,12 +107,18 @@ struct MemberSessionTests {
         let answers =
           switch asked.count {
           case 1: [welcome, refusal("silent for 3 s", mayJoinAgain: true)]
+          case 4: [refusal("the run is ending", mayJoinAgain: false)]
           default: [taken]
           }
         for answer in answers { #expect(hub.send(try WireCodec.encode(answer), to: server)) }
       }
       #expect(asked.count == 4)
       #expect(Set(asked.dropFirst()).count == 1 && asked[0] != asked[1], "\(asked)")
+      guard case .failure(let error) = try #require(ends.take()) else {
+        Issue.record("it goes on after the end")
+        return
+      }
+      #expect("\(error)".contains("the run is ending"))
     }
   }
 

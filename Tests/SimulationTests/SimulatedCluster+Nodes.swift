@@ -85,7 +85,7 @@ extension SimulatedCluster {
     switch directive {
     case .send(let message, let to): transmit(stamped(message), from: .server, to: to)
     case .welcome(let node, let incarnation): welcome(node, incarnation)
-    case .refuse(let incarnation, let reason):
+    case .refuse(let incarnation, let reason, _):
       notes.append("\(now) server refuses \(incarnation): \(reason)")
     case .compute(let operation, let work):
       noteRates(of: work)

@@ -84,6 +84,29 @@ import Testing
       until: { heard == "still here" })
   }
 
+  @Test func `whose messages are refused again and again is cut off`() throws {
+    let network = try Network()
+    let server = try network.server(.tcp)
+    let flooding = try RawClient(of: try #require(server.boundEndpoint))
+    try flooding.shakeHands()
+    let message: [UInt8] = [0, 1, 1]
+    flooding.send(Array(repeatElement(message, count: 400).joined()))
+    var links: Set<Hub.Link> = []
+    var count = 0
+    var isGone = false
+    try pump(
+      [server], events: { _, event in if case .peerClosed = event { isGone = true } },
+      messages: { _, link, _ in
+        links.insert(link)
+        count += 1
+        try? server.noteRefused(link)
+      }, until: { isGone })
+    #expect(links.count == 1 && count == Listener.mostRefused)
+    // It has not closed its end.
+    #expect(flooding.isCutOff)
+    flooding.close()
+  }
+
   @Test(arguments: [Scheme.ipc, .tcp])
   func `the death of a peer that dialed is told by name`(scheme: Scheme) throws {
     let network = try Network()

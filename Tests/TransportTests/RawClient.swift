@@ -50,5 +50,11 @@ final class RawClient {
     return bytes
   }
 
+  /// Whether the other end has ended the connection.
+  var isCutOff: Bool {
+    var byte: UInt8 = 0
+    return recv(descriptor, &byte, 1, 0) <= 0
+  }
+
   func close() { Glibc.close(descriptor) }
 }

@@ -48,12 +48,10 @@ package struct FlightReplay {
   package static func run(
     _ ring: FlightRing, _ configuration: RunConfiguration, configuredAt: UInt64 = 0
   ) -> Finding {
+    // A copy of a run is as new as itself, and may still be of this configuration.
+    let isOlder = (ring.records.last?.time ?? 0) &+ ring.clockOffset < configuredAt
     var replay = FlightReplay(
-      ring.name.hasPrefix("server") ? ring : ring.since(configuredAt), configuration)
-    guard (ring.records.last?.time ?? 0) &+ ring.clockOffset >= configuredAt else {
-      replay.finding.hindrance = "the run's configuration has changed since"
-      return replay.finding
-    }
+      isOlder || ring.name.hasPrefix("server") ? ring : ring.since(configuredAt), configuration)
     if ring.name.hasPrefix("worker") {
       replay.replayMember(make: Self.worker, outcome: Self.outcome) { record in
         record.kind == .hopeless ? .hopeless(record.text) : .failed(record.text)
@@ -66,6 +64,10 @@ package struct FlightReplay {
       replay.finding.hindrance = "a server shard's decisions are not replayed"
     } else {
       replay.replayServer()
+    }
+    if isOlder, replay.finding.difference != nil {
+      replay.finding.difference = nil
+      replay.finding.hindrance = "the run's configuration has changed since"
     }
     return replay.finding
   }

@@ -71,7 +71,12 @@ struct HandshakeWatch {
     _ failure: HandshakeFailure, now: UInt64, isKnown: Bool = false
   ) -> Verdict {
     newest = (failure, now)
-    guard case .hungUp = failure else { return .giveUp }
+    switch failure {
+    case .hungUp: break
+    // Somebody may be writing the list of keys anew.
+    case .keyRefused where isKnown: return .wait
+    default: return .giveUp
+    }
     guard !isKnown else { return .wait }
     guard let since else {
       since = now

@@ -9,7 +9,9 @@ enum SecretFile {
   /// The text of a file that others than its owner and group cannot read.
   ///
   /// - Throws: `NodeError` that names the file.
-  static func read(_ path: String) throws(NodeError) -> String {
+  static func read(
+    _ path: String, everybodyReads note: ((String) -> Void)? = nil
+  ) throws(NodeError) -> String {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw NodeError("cannot read \(path): \(reason())") }
     defer { close(descriptor) }
@@ -17,7 +19,9 @@ enum SecretFile {
     guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
       throw NodeError("cannot read \(path): it is no file")
     }
-    guard status.st_mode & (S_IROTH | S_IWOTH) == 0 else {
+    if let note, status.st_mode & (S_IROTH | S_IWOTH) == S_IROTH {
+      note("\(path) can be read by everybody on this machine")
+    } else if status.st_mode & (S_IROTH | S_IWOTH) != 0 {
       throw NodeError("\(path) can be read or written by everybody: chmod 600 \(path)")
     }
     guard status.st_size <= mostBytes else {

@@ -44,7 +44,7 @@ extension ParsedArguments {
     guard let path = string("http-token-file") else { return nil }
     let text: String
     do throws(NodeError) {
-      text = try TextFile.read(path: path)
+      text = try TextFile.read(path: path) { Console.printError("crosscut: warning: \($0)") }
     } catch {
       throw ObservabilityError("with \(label("http-token-file")): \(error.message)")
     }

@@ -24,7 +24,8 @@ enum TokenSeal {
   }
 
   private static let notWhole =
-    "this is not all of a token, or not as it was printed: copy the whole line of crosscut token"
+    "this is not all of a token, or not as it was printed (or by an earlier version): copy the whole line of"
+    + " crosscut token"
 
   private static func digits(_ text: String) -> String {
     // Of polynomials of degree 16 the usual one: any two swapped or any few lost characters show.
