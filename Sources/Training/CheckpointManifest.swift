@@ -69,8 +69,8 @@ package struct CheckpointManifest: Codable, Hashable, Sendable {
   package var validation: ValidationProgress?
   /// What operators have made of the learning rate; absent where they have let it alone.
   package var rateChanges: [RateChange]?
-  /// Nodes lost, steps that were not applied and deaths of the server, earlier lives included; absent
-  /// where there were none.
+  /// Nodes lost and steps that were not applied, earlier lives included; absent where there were none.
+  /// That the server has died stands in the history, as any resume does.
   package var faultsSurvived: Int?
   /// `optimizer.rule` of the velocities: one has the learning rate in them, the other has not. Absent
   /// in checkpoints of earlier versions.
