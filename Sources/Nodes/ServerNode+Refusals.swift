@@ -44,13 +44,8 @@ extension ServerNode {
     warn(.refused, "refused a message\(sender)\(key): \(reason)")
   }
 
-  /// What is said of as often as somebody likes to bring it about.
-  enum LineKind: Hashable {
-    case refused, command, enrolment, unsent
-  }
-
   /// Says so in the log, within bounds.
-  func warn(_ kind: LineKind, _ text: String) {
+  func warn(_ kind: LineLimit.Kind, _ text: String) {
     let line = lineLimits[kind, default: LineLimit()].line(text, now: MonotonicClock.now())
     if let line { log.warning(line) }
   }

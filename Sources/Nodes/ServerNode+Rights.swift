@@ -38,10 +38,10 @@ extension ServerNode {
   /// Whether somebody was found to be off the list less than a second ago, for the first time in a while.
   func isFirstLook(at key: PublicKey) -> Bool {
     let now = MonotonicClock.now()
-    missing = missing.filter { now - min(now, $0.value) < 10 * Self.lookInterval }
+    struckOffSince = struckOffSince.filter { now - min(now, $0.value) < 10 * Self.lookInterval }
     // Keys are of those who were on the list: no stranger makes one up.
-    let first = missing[key] ?? now
-    missing[key] = first
+    let first = struckOffSince[key] ?? now
+    struckOffSince[key] = first
     return now - min(now, first) < Self.lookInterval
   }
 

@@ -45,11 +45,11 @@ package final class ServerNode {
   var refusals: UInt64 = 0
   var complained: Set<Hub.Link> = []
   var keyDesk: KeyDesk?
+  /// Since when the keys of those who ask to join were found to be off the list.
+  var struckOffSince: [PublicKey: Microseconds] = [:]
   /// When the list was last looked at for members who are struck off it, and who was then.
-  /// Since when those who ask were found to be off the list.
-  var missing: [PublicKey: Microseconds] = [:]
   var rightsLook: (at: Microseconds, struckOff: Set<NodeID>) = (0, [])
-  var lineLimits: [LineKind: LineLimit] = [:]
+  var lineLimits: [LineLimit.Kind: LineLimit] = [:]
   var echoes = EchoBook()
   var status = SharedReply()
   var logDesk = LogDesk()

@@ -131,8 +131,8 @@ package final class Hub {
   }
 
   /// Ends a link: what is queued here for it is dropped, what ZeroMQ has of it has a second to
-  /// leave. An accepted peer's connection cannot be closed from this side (ZeroMQ has no call for
-  /// it): it is not listened to any more, and is told nothing.
+  /// leave. An accepted peer's connection is not closed (ZeroMQ has no call for it): it is not listened
+  /// to any more, and is told nothing; who talks on is cut off as by `noteRefused`.
   package func hangUp(_ link: Link) {
     checkThread()
     switch link {
@@ -151,8 +151,7 @@ package final class Hub {
   package func noteRefused(_ link: Link) throws(TransportError) {
     checkThread()
     guard case .accepted(let routingID) = link, let listener else { return }
-    try listener.collectEvents(self)
-    queuedBytes -= listener.noteRefused(routingID)
+    queuedBytes -= try listener.noteRefused(routingID, self)
   }
 
   /// Drops what is queued here for a link that stays; what ZeroMQ has of it goes on its way.

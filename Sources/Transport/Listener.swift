@@ -169,7 +169,7 @@ final class Listener {
   /// connection ends: ZeroMQ would read from it faster than anybody here refuses.
   ///
   /// - Returns: the bytes that were queued for it, if it is cut off.
-  func noteRefused(_ routingID: [UInt8]) -> Int {
+  func noteRefused(_ routingID: [UInt8], _ hub: Hub) throws(TransportError) -> Int {
     refused[routingID, default: 0] += 1
     guard refused[routingID] ?? 0 >= Self.mostRefused else {
       // Routing ids are the peers' choice.
@@ -178,7 +178,8 @@ final class Listener {
     }
     refused[routingID] = nil
     let dropped = hangUp(routingID)
-    // Events first: a descriptor that has been closed may be somebody else's by now.
+    // A descriptor that has been closed may be somebody else's by now.
+    try collectEvents(hub)
     if let descriptor = peerOfDescriptor.first(where: { $0.value == routingID })?.key,
       !closedDescriptors.contains(descriptor)
     {
@@ -200,7 +201,7 @@ final class Listener {
       }
       if hungUp.contains(routingID) {
         hub.droppedMessages += 1
-        _ = noteRefused(routingID)
+        _ = try noteRefused(routingID, hub)
         continue
       }
       return (.accepted(routingID), parts)

@@ -2,6 +2,11 @@ import Coordination
 
 /// So many lines a minute about what others bring about as often as they like; the rest is counted.
 struct LineLimit {
+  /// What a server has such lines about.
+  enum Kind: Hashable {
+    case refused, command, enrolment, unsent
+  }
+
   /// Lines a minute.
   static let mostLines = 10
   private static let minute: Microseconds = 60_000_000
