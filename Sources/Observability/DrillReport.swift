@@ -139,6 +139,8 @@ package struct DrillReport {
         && hasGoneOn
     }
     guard wholeAgain != nil, let stepTrainedAgain else { return false }
+    // That is noticed while it lasts and stops nothing: whether training went on shows after it.
+    if drill.kind == .diskFull, !hasGoneOn { return false }
     return latest.step >= stepTrainedAgain + Self.settlingSteps
   }
 

@@ -12,8 +12,9 @@ enum ReplayCommand {
         + " and went, turns and pauses. Then it feeds them to the same protocol code in one process,"
         + " with zeros for tensors, and says where that decides otherwise than the process did.",
       "A worker or FC node is replayed from the first view that is kept; a server only if its"
-        + " beginning is. What was done under another configuration, before the run was resumed with"
-        + " changes, is not replayed. Processes on other machines keep theirs where --record says.",
+        + " beginning is. Where something differs that was done before the run's configuration was"
+        + " written anew, that is named as the reason and is no fault. Processes on other machines keep"
+        + " theirs where --record says.",
     ],
     positionals: [
       Positional(name: "RUN", help: "The run's directory; by itself the newest one under runs/.")

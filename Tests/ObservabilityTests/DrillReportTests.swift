@@ -241,6 +241,23 @@ import Testing
     #expect(report.text.contains("whole     all the time"), "\(report.text)")
   }
 
+  @Test func `a full disk over which training went on is over a step after its end`() {
+    var report = DrillReport(
+      Drill(kind: .diskFull, milliseconds: 1000), at: .server, before: Self.status(step: 1),
+      begun: 0)
+    let events = [
+      (5.0, "operator: drill at server: disk-full"),
+      (5.1, "the checkpoint after 20 steps failed, training goes on: no space left"),
+    ]
+    for (step, time) in [(30, 0.5), (60, 0.6), (200, 0.9), (201, 1.01)] as [(UInt64, Double)] {
+      report.observe(Self.status(step: step, events: events), at: time)
+      #expect(!report.isComplete(at: time))
+    }
+    report.observe(Self.status(step: 202, events: events), at: 1.03)
+    #expect(report.isComplete(at: 1.03))
+    #expect(report.text.contains("training  went on"), "\(report.text)")
+  }
+
   @Test func `a kill that nobody notices is not over`() {
     var report = DrillReport(
       Drill(kind: .kill), at: Self.worker, before: Self.status(step: 1), begun: 0)
