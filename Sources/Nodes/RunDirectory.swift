@@ -216,6 +216,13 @@ package struct RunDirectory: Hashable, Sendable {
     return try? StatusRecord.decode(Array(text.utf8))
   }
 
+  /// Whether the server that was here last has begun and not said how it ended: asked before the
+  /// next one begins.
+  var lastServerDied: Bool {
+    var begun = stat()
+    return stat(ledger, &begun) == 0 && begun.st_size > 0 && access(summary, F_OK) != 0
+  }
+
   /// Writes how the run ended: the last status, as JSON.
   func writeSummary(_ record: StatusRecord, _ stop: Stop, _ log: Logger) {
     do throws(NodeError) {

@@ -14,7 +14,11 @@ final class RunFacts: Sendable {
   private let rates = Mutex<[UInt64: [RateChange]]>([:])
   private let epochs: EpochCount
 
-  init(_ run: RunContext, number: UInt64, resumed: Checkpoint?) {
+  /// - Parameters:
+  ///   - number: the run's.
+  ///   - resumed: what it goes on from.
+  ///   - followsDeath: whether the server before this one has died.
+  init(_ run: RunContext, number: UInt64, resumed: Checkpoint?, followsDeath: Bool = false) {
     let configuration = run.configuration
     epochs = EpochCount(resumed?.manifest, globalBatch: configuration.globalBatch)
     var manifest = CheckpointManifest(
@@ -34,6 +38,10 @@ final class RunFacts: Sendable {
             + "after \(resumed.manifest.steps) steps as run \(manifest.run)"
         ]
       manifest.faultsSurvived = resumed.manifest.faultsSurvived
+    }
+    if followsDeath {
+      manifest.faultsSurvived = (manifest.faultsSurvived ?? 0) + 1
+      manifest.history.append("the server before run \(manifest.run) died, and another came")
     }
     template = Mutex(manifest)
   }

@@ -49,6 +49,7 @@ package struct ServerLife {
       options.news.append(line)
     }
     try options.resume?.check(against: run.network.parameters)
+    options.followsDeath = options.goesOn && options.runDirectory?.lastServerDied == true
     var node = try makeNode()
     options.listen = node.endpoint
     if let bound = node.httpAddress { options.http?.address = bound }
@@ -97,6 +98,7 @@ package struct ServerLife {
   private mutating func prepare(fcNodes: Int) throws {
     run = try RunContext(Self.recut(run.configuration, fcNodes), inputs: run.inputs)
     options.goesOn = true
+    options.followsDeath = false
     options.news = []
     guard let directory = options.runDirectory else { return }
     do throws(NodeError) {

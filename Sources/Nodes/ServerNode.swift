@@ -110,7 +110,8 @@ package final class ServerNode {
     core = ServerCore(
       plan: plan, identity: identity, resumeSteps: resumeSteps, goesOn: options.goesOn, now: now)
     configurationText = Frame(copying: Array(run.configuration.resolvedJSON().utf8))
-    facts = RunFacts(run, number: number, resumed: options.resume)
+    facts = RunFacts(
+      run, number: number, resumed: options.resume, followsDeath: options.followsDeath)
     validation = ValidationKeeper(
       run.configuration, facts, resumed: options.resume, changes: options.keptRateChanges(log))
     monitor = try RunMonitor(

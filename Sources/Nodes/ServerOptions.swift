@@ -15,6 +15,8 @@ package struct ServerOptions: Sendable {
   package var resume: Checkpoint?
   /// Whether the run was under way before in this run directory, even if it has no checkpoint.
   package var goesOn = false
+  /// Whether the server before this one in the run directory has died.
+  var followsDeath = false
   /// What operators have made of the learning rate; `nil` for what run directory and checkpoint say.
   var rateChanges: [RateChange]?
   /// What is to be read in the event log about how the run goes on.

@@ -160,6 +160,8 @@ struct ClusterTests {
       #expect(program.finish() == 0, "\(program.output)")
       #expect(late.finish() == 0, "\(late.output)")
     }
+    let audit = try Program.run("audit", run)
+    #expect(audit.code == 0, "\(audit.output)")
 
     let expected = try SafeTensorsReader(path: "\(undisturbed)/model.safetensors")
     let found = try SafeTensorsReader(path: "\(run)/model.safetensors")

@@ -132,6 +132,9 @@ struct RecoveryTests {
     #expect(program.finish() == 0, "\(program.output)")
     #expect(program.output.contains("server started again"), "\(program.output)")
     #expect(log("worker-0").contains("joining again"), "\(log("worker-0"))")
+    let show = try Program.run("checkpoint", "show", run)
+    #expect(show.output.contains(/survived +faults: [1-9]/), "\(show.output)")
+    #expect(show.output.contains("died, and another came"), "\(show.output)")
     try expectUndisturbed(within: 0)
     cluster.expectNoOrphans(struck.server)
   }

@@ -82,6 +82,42 @@ struct MemberSessionTests {
     }
   }
 
+  @Test func `one that the server sends nonsense leaves it and joins again as another`() throws {
+    let context = try Context()
+    defer { context.terminate() }
+    let hub = try Hub(context: context, listen: "inproc://server")
+    defer { hub.close(lingerMilliseconds: 0) }
+    var options = MemberOptions(role: .fc, server: "inproc://server")
+    options.listen = "inproc://fc"
+    try withMember(context, options) { ends in
+      let header = Header(run: 7, view: 0, sender: .server, incarnation: 9)
+      let welcome = Message(
+        header, .welcome(Welcome(node: NodeID(3), rank: 0)), frames: [text(TinyRun.text)])
+      let last = Message(
+        header, .refusal(Refusal(reason: "the run is ending", mayJoinAgain: false)))
+      var asked: [UInt64] = []
+      for _ in 0..<100 where asked.count < 2 {
+        _ = try hub.wait(milliseconds: 1000, wakeUp: nil)
+        guard let (server, parts) = try hub.receive() else { continue }
+        let message = try WireCodec.decode(parts)
+        guard case .join = message.body else { continue }
+        // It asks more than once while it hears nothing.
+        guard asked.last != message.header.incarnation else { continue }
+        asked.append(message.header.incarnation)
+        let answers =
+          asked.count == 1
+          ? [try WireCodec.encode(welcome), [text("nonsense")]] : [try WireCodec.encode(last)]
+        for answer in answers { #expect(hub.send(answer, to: server)) }
+      }
+      #expect(Set(asked).count == 2, "\(asked)")
+      guard case .failure(let error) = try #require(ends.take()) else {
+        Issue.record("it goes on after the end")
+        return
+      }
+      #expect(error.message.hasSuffix("the run is ending"), "\(error)")
+    }
+  }
+
   @Test func `one that was in before asks again while its former life has its place`() throws {
     let context = try Context()
     defer { context.terminate() }

@@ -37,6 +37,18 @@ import Testing
     #expect(!RunDirectory.exists(directory.summary))
   }
 
+  @Test func `a server that has begun and not said how it ended has died`() throws {
+    let directory = try RunDirectory(folder)
+    #expect(!directory.lastServerDied)
+    // What a start that was refused may leave.
+    try Data().write(to: URL(fileURLWithPath: directory.ledger))
+    #expect(!directory.lastServerDied)
+    try Data("{}".utf8).write(to: URL(fileURLWithPath: directory.ledger))
+    #expect(directory.lastServerDied)
+    try Data("{}".utf8).write(to: URL(fileURLWithPath: directory.summary))
+    #expect(!directory.lastServerDied)
+  }
+
   @Test func `a server's process is known by its number where that means something`() throws {
     let directory = try RunDirectory(folder)
     #expect(directory.server == nil)

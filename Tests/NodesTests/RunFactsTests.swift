@@ -21,4 +21,13 @@ struct RunFactsTests {
     #expect(manifest.history.count == 6)
     #expect(manifest.serverShards == 2)
   }
+
+  @Test func `the death of the server before is one of them`() throws {
+    let context = try RunContext(TinyRun.configuration([]))
+    let facts = RunFacts(context, number: 7, resumed: nil, followsDeath: true)
+    facts.remember("worker 0 is gone: its connection closed", steps: 5)
+    let manifest = facts.manifest(steps: 8)
+    #expect(manifest.faultsSurvived == 2)
+    #expect(manifest.history.first?.hasSuffix("died, and another came") == true)
+  }
 }
