@@ -311,6 +311,8 @@ package final class MemberSession {
     if Probe.isOne(parts) {
       if echoes.takes(parts, from: link, queued: hub.queuedBytes(to: link)) {
         _ = hub.send(parts, to: link)
+      } else {
+        try? hub.noteRefused(link)
       }
       return
     }

@@ -20,7 +20,10 @@ extension ServerNode {
     func fail(_ why: String) {
       send(Message(identity, .logReply(LogReply(ticket: 0, last: 0, problem: why))), over: link)
     }
-    if let objection = objection(to: link) { return fail(objection) }
+    if let objection = objection(to: link) {
+      try? hub.noteRefused(link)
+      return fail(objection)
+    }
     if request.node.role == .server {
       let (reply, frames) = log.reply(to: request)
       send(Message(identity, .logReply(reply), frames: frames), over: link)
@@ -68,6 +71,7 @@ extension ServerNode {
     let reply: CommandReply
     if let objection = objection(to: link) {
       reply = CommandReply(text: objection, ok: false)
+      try? hub.noteRefused(link)
       warn(.command, "refused an operator's command: \(objection)")
     } else if case .trace(let turns) = command {
       guard let objection = beginTrace(turns: turns, for: link) else { return }

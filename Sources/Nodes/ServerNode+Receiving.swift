@@ -14,6 +14,8 @@ extension ServerNode {
     if Probe.isOne(parts) {
       if echoes.takes(parts, from: link, queued: hub.queuedBytes(to: link)) {
         _ = hub.send(parts, to: link)
+      } else {
+        try? hub.noteRefused(link)
       }
       return
     }

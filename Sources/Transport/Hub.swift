@@ -234,7 +234,7 @@ package final class Hub {
   package func caller(_ link: Link) -> String? {
     checkThread()
     guard case .accepted(let routingID) = link else { return nil }
-    return listener?.callers[routingID]
+    return listener?.caller(routingID)
   }
 
   /// Whether somebody has taken a connection that this hub has dialed, whatever he speaks.
@@ -320,6 +320,8 @@ package final class Hub {
 
   /// Keeps an event, unless nobody has asked for the last thousands.
   func note(_ event: Event) {
+    // Who is not told of a closed connection would keep what it has of that peer for ever.
+    if case .peerClosed = event { return events.append(event) }
     if events.count < 4096 { events.append(event) }
   }
 

@@ -19,20 +19,30 @@ final class Listener {
   private var peerOfDescriptor: [Int32: [UInt8]] = [:]
   /// Descriptors of connections that have closed and not been accepted anew.
   private var closedDescriptors: Set<Int32> = []
-  /// What the gatekeeper calls those who have spoken, by routing id.
-  private(set) var callers: [[UInt8]: String] = [:]
+  /// Who those are who have spoken, by routing id.
+  private var speakers: [[UInt8]: Speaker] = [:]
   private let domain: String?
   private let gatekeeper: Gatekeeper?
-  /// Descriptors of connections whose two ends have the same IP address: this machine's.
-  private var fromHere: Set<Int32> = []
+  /// IP addresses of this machine at which somebody has dialed.
+  private var ownAddresses: Set<String> = []
   /// Messages that were refused, by routing id.
   private var refused: [[UInt8]: Int] = [:]
   /// How many are borne with.
   static let mostRefused = 256
+  /// Messages that are dropped before others have their turn.
+  private static let mostDroppedAtOnce = 64
   /// IP addresses of connections, by descriptor.
   private var addresses: [Int32: String] = [:]
   /// Handshakes that failed, oldest first, whose connections end next.
   private var failures: [HandshakeFailure] = []
+
+  /// What ZeroMQ says with a message of who has sent it.
+  private struct Speaker: Equatable {
+    /// As the gatekeeper calls it.
+    let caller: String?
+    /// Its IP address, whatever has become of its descriptor.
+    let address: String?
+  }
 
   init(
     _ endpoint: String, options: HubOptions, security: HubSecurity.Listening?, context: Context
@@ -188,23 +198,24 @@ final class Listener {
     return dropped
   }
 
-  /// The next message, `nil` when there is none.
+  /// The next message; `nil` when there is none, or so many had to be dropped that it is others' turn.
   func receive(_ hub: Hub) throws(TransportError) -> (link: Hub.Link, parts: [Frame])? {
-    while let id = try socket.receivePart() {
-      guard id.more, let first = try socket.receivePart(naming: domain != nil) else { continue }
+    for _ in 0..<Self.mostDroppedAtOnce {
+      guard let id = try socket.receivePart() else { return nil }
+      guard id.more, let first = try socket.receivePart(naming: true) else { continue }
       let routingID = Array(id.frame.bytes)
-      try notePeer(routingID, on: first.source, hub)
-      if domain != nil, callers[routingID] != first.caller { note(first.caller, of: routingID) }
-      guard let parts = try socket.receiveRest(after: first, hub) else {
-        hub.note(.tooManyParts(.accepted(routingID)))
-        continue
-      }
+      let speaker = Speaker(caller: first.caller, address: first.address)
+      try notePeer(routingID, from: speaker.address, on: first.source, hub)
+      if speakers[routingID] != speaker { note(speaker, of: routingID) }
+      let parts = try socket.receiveRest(after: first, hub)
       if hungUp.contains(routingID) {
-        hub.droppedMessages += 1
+        if parts != nil { hub.droppedMessages += 1 }
         _ = try noteRefused(routingID, hub)
-        continue
+      } else if let parts {
+        return (.accepted(routingID), parts)
+      } else {
+        hub.note(.tooManyParts(.accepted(routingID)))
       }
-      return (.accepted(routingID), parts)
     }
     return nil
   }
@@ -214,23 +225,26 @@ final class Listener {
   /// Events and messages come by different ways. But ZeroMQ tells of a connection before it hands
   /// out what came by it, so whenever a descriptor changes hands the events are read first: an old
   /// end is told of the old peer. A peer whose connection has closed before its first message was
-  /// read is told of here.
+  /// read is told of here, also where its descriptor is another's by now, as the address says.
   private func notePeer(
-    _ routingID: [UInt8], on descriptor: Int32, _ hub: Hub
+    _ routingID: [UInt8], from address: String?, on descriptor: Int32, _ hub: Hub
   ) throws(TransportError) {
     guard descriptor >= 0, peerOfDescriptor[descriptor] != routingID else { return }
     try collectEvents(hub)
+    if let address, let present = addresses[descriptor], present != address {
+      return hub.note(.peerClosed(.accepted(routingID)))
+    }
     peerOfDescriptor[descriptor] = routingID
     if closedDescriptors.contains(descriptor) { hub.note(.peerClosed(.accepted(routingID))) }
   }
 
-  /// Remembers what the gatekeeper calls a peer; forgets, of too many, those who have gone.
-  private func note(_ caller: String?, of routingID: [UInt8]) {
-    if callers.count >= 4096 {
+  /// Remembers who a peer is; forgets, of too many, those who have gone.
+  private func note(_ speaker: Speaker, of routingID: [UInt8]) {
+    if speakers.count >= 4096 {
       let present = Set(peerOfDescriptor.values)
-      callers = callers.filter { present.contains($0.key) }
+      speakers = speakers.filter { present.contains($0.key) }
     }
-    callers[routingID] = caller
+    speakers[routingID] = speaker
   }
 
   /// Tells `hub` what the monitor has seen.
@@ -240,10 +254,8 @@ final class Listener {
       case ZMQ_EVENT_ACCEPTED:
         closedDescriptors.remove(record.value)
         peerOfDescriptor[record.value] = nil
-        let address = Self.address(at: record.value, getpeername)
-        addresses[record.value] = address
-        let isOwn = address != nil && address == Self.address(at: record.value, getsockname)
-        if isOwn { fromHere.insert(record.value) } else { fromHere.remove(record.value) }
+        addresses[record.value] = PeerAddress.at(record.value, getpeername)
+        if let own = PeerAddress.at(record.value, getsockname) { ownAddresses.insert(own) }
       case ZMQ_EVENT_DISCONNECTED:
         closedDescriptors.insert(record.value)
         let address = addresses.removeValue(forKey: record.value)
@@ -264,33 +276,14 @@ final class Listener {
     }
   }
 
-  /// The IP address of the connection by which a peer last spoke; `nil` if that is not known.
-  func address(of routingID: [UInt8]) -> String? {
-    peerOfDescriptor.first { $0.value == routingID }.flatMap { addresses[$0.key] }
-  }
+  /// What the gatekeeper calls a peer that has spoken.
+  func caller(_ routingID: [UInt8]) -> String? { speakers[routingID]?.caller }
 
-  /// Whether the connection by which a peer last spoke comes from an address of this machine.
+  /// The IP address from which a peer speaks; `nil` if it has not spoken, or has none.
+  func address(of routingID: [UInt8]) -> String? { speakers[routingID]?.address }
+
+  /// Whether a peer speaks from an address of this machine, at which it can be dialed too.
   func isFromHere(_ routingID: [UInt8]) -> Bool {
-    peerOfDescriptor.first { $0.value == routingID }.map { fromHere.contains($0.key) } ?? false
-  }
-
-  /// The IP address at one end, `nil` for a connection that is closed already or has none.
-  private static func address(
-    at descriptor: Int32,
-    _ name: (Int32, UnsafeMutablePointer<sockaddr>?, UnsafeMutablePointer<socklen_t>?) -> Int32
-  ) -> String? {
-    var address = sockaddr_storage()
-    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-    var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
-    let code = withUnsafeMutablePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-        name(descriptor, address, &length) == 0
-          ? getnameinfo(address, length, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) : -1
-      }
-    }
-    guard code == 0, address.ss_family != sa_family_t(AF_UNIX) else { return nil }
-    let name = String(
-      decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    return name.hasPrefix("::ffff:") ? String(name.dropFirst(7)) : name
+    address(of: routingID).map(ownAddresses.contains) ?? false
   }
 }

@@ -44,8 +44,11 @@ struct Socket: ~Copyable {
     /// The descriptor of the connection it came by; -1 on inproc.
     let source: Int32
     /// What the gatekeeper calls who sent it; `nil` on a connection that does not encrypt, and but
-    /// for the first part where it is asked for.
+    /// for the first part.
     var caller: String?
+    /// The IP address of who sent it, as ZeroMQ keeps it with the message; `nil` where that has none,
+    /// and but for the first part.
+    var address: String?
   }
 
   /// Smaller frames are copied into ZeroMQ's message: cheaper than its note of foreign memory.
@@ -234,7 +237,7 @@ struct Socket: ~Copyable {
   /// messages as windows into its receive buffer, at any address: those are copied, since floats
   /// are read in place.
   ///
-  /// - Parameter naming: also asks what the gatekeeper calls the sender.
+  /// - Parameter naming: also asks who the sender is.
   mutating func receivePart(naming: Bool = false) throws(TransportError) -> Part? {
     let handle = handle
     let message = incoming
@@ -245,12 +248,18 @@ struct Socket: ~Copyable {
     }
     let more = zmq_msg_more(message) == 1
     let source = zmq_msg_get(message, ZMQ_SRCFD)
-    let caller = naming ? zmq_msg_gets(message, "User-Id").map { String(cString: $0) } : nil
+    func property(_ name: String) -> String? {
+      naming ? zmq_msg_gets(message, name).map { String(cString: $0) } : nil
+    }
+    let (caller, address) = (
+      property("User-Id"), property("Peer-Address").flatMap(PeerAddress.text)
+    )
     let bytes = UnsafeRawBufferPointer(start: zmq_msg_data(message), count: zmq_msg_size(message))
     if bytes.count < Self.copiedBytes || Int(bitPattern: bytes.baseAddress) % 8 != 0 {
       // The message itself is emptied by the next zmq_msg_recv into it.
       return Part(
-        frame: Frame(copying: Array(bytes)), more: more, source: source, caller: caller)
+        frame: Frame(copying: Array(bytes)), more: more, source: source, caller: caller,
+        address: address)
     }
     incoming = Self.newMessage()
     // Closed once, by the frame's last reference, on whatever thread: nobody else has it.
@@ -259,6 +268,6 @@ struct Socket: ~Copyable {
       zmq_msg_close(owned)
       owned.deallocate()
     }
-    return Part(frame: frame, more: more, source: source, caller: caller)
+    return Part(frame: frame, more: more, source: source, caller: caller, address: address)
   }
 }

@@ -187,6 +187,35 @@ struct MemberSessionTests {
     }
   }
 
+  @Test func `whose probes are refused again and again is not listened to any more`() throws {
+    let context = try Context()
+    defer { context.terminate() }
+    let hub = try Hub(context: context, listen: "inproc://server")
+    let hubs = try (0..<2).map { _ in try Hub(context: context, listen: nil) }
+    defer { for hub in hubs + [hub] { hub.close(lingerMilliseconds: 0) } }
+    var options = MemberOptions(role: .fc, server: "inproc://server")
+    options.listen = "inproc://fc"
+    try withMember(context, options) { _ in
+      let greeting = Frame(copying: Probe.greeting)
+      let links = try hubs.map { try $0.dial("inproc://fc") }
+      for _ in 0..<300 { #expect(hubs[0].send([greeting, greeting, greeting], to: links[0])) }
+      #expect(hubs[0].send([greeting], to: links[0]))
+      // Their messages are read in turn: after so many of the one all of the other's have been.
+      var answers = [0, 0]
+      for _ in 0..<400 {
+        #expect(hubs[1].send([greeting], to: links[1]))
+        let before = answers
+        for _ in 0..<100 where answers[1] == before[1] {
+          _ = try hubs[1].wait(milliseconds: 1000, wakeUp: nil)
+          while try hubs[1].receive() != nil { answers[1] += 1 }
+        }
+      }
+      _ = try hubs[0].wait(milliseconds: 0, wakeUp: nil)
+      while try hubs[0].receive() != nil { answers[0] += 1 }
+      #expect(answers == [0, 400])
+    }
+  }
+
   @Test func `one who is not prepared hears the end of the run`() throws {
     let context = try Context()
     defer { context.terminate() }

@@ -5,29 +5,38 @@ import Testing
 final class RawClient {
   private let descriptor: Int32
 
-  /// - Parameter endpoint: "tcp://127.0.0.1:5555".
-  init(of endpoint: String) throws {
+  /// - Parameters:
+  ///   - endpoint: "tcp://127.0.0.1:5555".
+  ///   - last: the last byte of the address in 127.0.0.0/24 that it dials from.
+  init(of endpoint: String, from last: UInt32 = 1) throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    let port = try #require(endpoint.split(separator: ":").last.flatMap { UInt16($0) })
+    try #require(Self.call(bind, descriptor, last, 0) == 0)
+    try #require(Self.call(connect, descriptor, 1, port) == 0)
+  }
+
+  private static func call(
+    _ function: (Int32, UnsafePointer<sockaddr>?, socklen_t) -> Int32, _ descriptor: Int32,
+    _ last: UInt32, _ port: UInt16
+  ) -> Int32 {
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
-    address.sin_port = try #require(endpoint.split(separator: ":").last.flatMap { UInt16($0) })
-      .bigEndian
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-    let code = withUnsafePointer(to: &address) { [descriptor] pointer in
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = (0x7F00_0000 + last).bigEndian
+    return withUnsafePointer(to: &address) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        function(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
       }
     }
-    try #require(code == 0)
   }
 
   /// As a DEALER without keys, of ZMTP 3.1.
-  func shakeHands() throws {
+  func shakeHands(as name: String = "stranger") throws {
     let signature: [UInt8] = [0xFF] + [UInt8](repeating: 0, count: 8) + [0x7F]
     let mechanism = Array("NULL".utf8) + [UInt8](repeating: 0, count: 16)
     send(signature + [3, 1] + mechanism + [UInt8](repeating: 0, count: 32))
     try receive(64)
-    let property = property("Socket-Type", "DEALER") + property("Identity", "stranger")
+    let property = property("Socket-Type", "DEALER") + property("Identity", name)
     let ready: [UInt8] = [5] + Array("READY".utf8) + property
     send([4, UInt8(ready.count)] + ready)
     // A command's head, then the rest of it.
