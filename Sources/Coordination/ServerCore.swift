@@ -95,6 +95,8 @@ package struct ServerCore: Sendable {
     case slices([(Slice, [Frame])])
     /// The model is written; what else should have been and is not.
     case saved(problem: String?)
+    /// The checkpoint to go back to is no good: this older one is, or with 0 what the run began with.
+    case wentFurtherBack(steps: UInt64, because: String)
     case failed(String)
   }
 
@@ -354,6 +356,10 @@ package struct ServerCore: Sendable {
     case (.tally, .tallied(let tally)): tallied(turn: pending.turn, tally, now, &out)
     case (.cut(let name, let transfer, let first), .slices(let slices)):
       give(slices, of: transfer, from: first, to: name, &out)
+    case (.rollBack, .wentFurtherBack(let steps, let why)):
+      guard state == .paused, steps < checkpointSteps else { return }
+      checkpointSteps = steps
+      rollBack(why, now, &out)
     case (.save(let steps), .saved(let problem)):
       guard case .ending(let stop) = state else { return }
       if let problem {

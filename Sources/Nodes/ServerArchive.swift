@@ -1,5 +1,6 @@
 import Configuration
 import Coordination
+import Glibc
 import Messages
 import Network
 import Tensors
@@ -22,6 +23,12 @@ final class ServerArchive {
   private var incoming = Incoming.none
   /// The checkpoint that FC nodes and shards get their slices back from.
   private var source: Checkpoint?
+  /// What the run began with, if that is a checkpoint: its files stay open.
+  private let resumed: Checkpoint?
+  /// Not zero once the server ends: then nothing is waited for.
+  private let isEnding: SharedNumber
+  /// Is told what cannot be read just now.
+  private let report: @Sendable (String) -> Void
 
   private enum Incoming {
     case none
@@ -34,6 +41,7 @@ final class ServerArchive {
   init(
     context: RunContext, modelPath: String?, metadata: [String: String],
     checkpoints: CheckpointStore?, resumed: Checkpoint?, writer: CheckpointWriter?,
+    isEnding: SharedNumber, report: @escaping @Sendable (String) -> Void,
     onModel: (@Sendable (ModelTensors) -> Void)?
   ) {
     self.context = context
@@ -43,6 +51,9 @@ final class ServerArchive {
     self.writer = writer
     self.onModel = onModel
     source = resumed
+    self.resumed = resumed
+    self.isEnding = isEnding
+    self.report = report
     owned = context.plan.shards.chunks[0].map { context.plan.chunks.chunks[$0] }
   }
 
@@ -181,15 +192,50 @@ final class ServerArchive {
 
   // MARK: Going out
 
-  /// Reads the server's part of the checkpoint after `steps` steps.
-  func open(_ steps: UInt64, into version: ConvolutionalVersion) throws {
-    if source?.manifest.steps != steps {
-      guard let path = checkpoints?.list().first(where: { $0.steps == steps })?.path else {
-        throw NodeError("the checkpoint after \(steps) steps is not there any more")
+  /// Reads the server's part of the checkpoint after `steps` steps, or where that is no good of the newest good one
+  /// before it. What cannot be read just now is waited for.
+  ///
+  /// - Returns: steps of the one that was read, 0 where there is none, and what is wrong with newer ones.
+  func open(
+    _ steps: UInt64, into version: ConvolutionalVersion
+  ) throws(CheckpointError) -> (steps: UInt64, passedOver: [String]) {
+    try patiently { () throws(CheckpointError) in
+      var passedOver: [String] = []
+      if source?.manifest.steps != steps {
+        source = nil
+        source = try newest(upTo: steps) { passedOver.append($0) }
       }
-      source = try Checkpoint(path: path)
+      if let source { try read(source, into: version) }
+      return (source?.manifest.steps ?? 0, passedOver)
     }
-    guard let source else { return }
+  }
+
+  /// Nothing older than what this server began with: of that time it knows nothing.
+  private func newest(
+    upTo steps: UInt64, _ note: (String) -> Void
+  ) throws(CheckpointError) -> Checkpoint? {
+    let found = try checkpoints?.newestGood(upTo: steps, note)
+    guard let resumed, found?.manifest.steps ?? 0 <= resumed.manifest.steps else { return found }
+    return resumed
+  }
+
+  /// Runs a body again while what it reads cannot be read for a reason that passes by itself.
+  private func patiently<Value>(
+    _ body: () throws(CheckpointError) -> Value
+  ) throws(CheckpointError) -> Value {
+    try CheckpointStore.untilReadable(wait: waitASecond, report) { _ throws(CheckpointError) in
+      try body()
+    }
+  }
+
+  private func waitASecond() -> Bool {
+    for _ in 0..<100 where isEnding.value == 0 { poll(nil, 0, 10) }
+    return isEnding.value == 0
+  }
+
+  private func read(
+    _ source: Checkpoint, into version: ConvolutionalVersion
+  ) throws(CheckpointError) {
     try source.check(against: context.network.parameters)
     for (index, stage) in context.network.stages.enumerated() {
       var offset = 0
@@ -211,36 +257,46 @@ final class ServerArchive {
   func cut(
     for name: NodeName, _ transfer: UInt32, from first: Int, _ pool: FramePool
   ) -> ServerCore.Outcome {
-    guard let source else { return .failed("there is no checkpoint to give slices from") }
+    // Asked for before it was known that no checkpoint is good: the initial values come instead.
+    guard let source else { return .slices([]) }
     do throws(CheckpointError) {
-      guard name.role == .fc else {
-        var pieces = try cut(source, shard: name.rank, transfer, pool)
-        pieces[pieces.count - 1].0.isLast = true
-        return .slices(Array(pieces.dropFirst(first)))
-      }
-      var pieces: [Slice] = []
-      let ranks =
-        [name.rank] + (context.plan.mirrorsFC ? [context.plan.mirrored(by: name.rank)] : [])
-      for rank in ranks {
-        for layer in context.cut.layers {
-          let region = layer.weightRegion(rank: rank)
-          for part in Slice.Part.allCases {
-            pieces += Self.pieces(layer.weight, region.rows, region.columns, part, transfer)
-            pieces += Self.pieces(layer.bias, layer.biasRange(rank: rank), 0..<1, part, transfer)
-          }
-        }
-      }
-      pieces[pieces.count - 1].isLast = true
-      var cut: [(Slice, [Frame])] = []
-      for index in pieces.indices.dropFirst(first).prefix(Self.piecesAtOnce) {
-        var piece = pieces[index]
-        piece.number = index
-        cut.append((piece, [try frame(of: piece, source, pool)]))
-      }
-      return .slices(cut)
+      return .slices(
+        try patiently { () throws(CheckpointError) in
+          try cut(source, for: name, transfer, from: first, pool)
+        })
     } catch {
       return .failed("\(error)")
     }
+  }
+
+  private func cut(
+    _ source: Checkpoint, for name: NodeName, _ transfer: UInt32, from first: Int, _ pool: FramePool
+  ) throws(CheckpointError) -> [(Slice, [Frame])] {
+    guard name.role == .fc else {
+      var pieces = try cut(source, shard: name.rank, transfer, pool)
+      pieces[pieces.count - 1].0.isLast = true
+      return Array(pieces.dropFirst(first))
+    }
+    var pieces: [Slice] = []
+    let ranks =
+      [name.rank] + (context.plan.mirrorsFC ? [context.plan.mirrored(by: name.rank)] : [])
+    for rank in ranks {
+      for layer in context.cut.layers {
+        let region = layer.weightRegion(rank: rank)
+        for part in Slice.Part.allCases {
+          pieces += Self.pieces(layer.weight, region.rows, region.columns, part, transfer)
+          pieces += Self.pieces(layer.bias, layer.biasRange(rank: rank), 0..<1, part, transfer)
+        }
+      }
+    }
+    pieces[pieces.count - 1].isLast = true
+    var cut: [(Slice, [Frame])] = []
+    for index in pieces.indices.dropFirst(first).prefix(Self.piecesAtOnce) {
+      var piece = pieces[index]
+      piece.number = index
+      cut.append((piece, [try frame(of: piece, source, pool)]))
+    }
+    return cut
   }
 
   private func cut(

@@ -95,8 +95,12 @@ final class ServerCompute: Performer {
     case .save(let steps): return archive.save(steps, chunks.committed)
     case .rollBack(let steps):
       do {
-        try rollBack(steps)
-        return .done
+        let (found, passedOver) = try rollBack(steps)
+        guard found != steps else { return .done }
+        let why =
+          passedOver.isEmpty ? "it is not there any more" : passedOver.joined(separator: "; ")
+        return .wentFurtherBack(
+          steps: found, because: "the checkpoint after \(steps) steps is passed over: \(why)")
       } catch {
         return .failed("\(error)")
       }
@@ -105,11 +109,16 @@ final class ServerCompute: Performer {
     }
   }
 
-  /// Takes the committed version from the checkpoint after `steps` steps, or the parameters that
-  /// the run began with.
-  private func rollBack(_ steps: UInt64) throws {
-    if steps > 0 { return try archive.open(steps, into: chunks.committed) }
-    try chunks.setInitialValues()
+  /// Takes the committed version from the checkpoint after `steps` steps, or an older one where that is no good, or
+  /// the parameters that the run began with.
+  ///
+  /// - Returns: the steps of what it has taken, and what is wrong with newer ones.
+  @discardableResult
+  private func rollBack(_ steps: UInt64) throws -> (steps: UInt64, passedOver: [String]) {
+    var found: (steps: UInt64, passedOver: [String]) = (0, [])
+    if steps > 0 { found = try archive.open(steps, into: chunks.committed) }
+    if found.steps == 0 { try chunks.setInitialValues() }
+    return found
   }
 
   private func tally(_ counts: [Frame], _ lossSum: Double) -> Tally {

@@ -67,6 +67,8 @@ package final class ServerNode {
   var pauses = PauseWatch()
   /// Until when checkpoints fail for a drill, monotonic microseconds.
   let diskFullUntil = SharedNumber()
+  /// Not zero once the compute thread is to end: it waits for no file server then.
+  private let isEnding = SharedNumber()
 
   /// How a server's part in a run ended.
   package enum End: Sendable {
@@ -159,10 +161,11 @@ package final class ServerNode {
         // Of the chunks whose gradients are all there, the next forward pass wants the first layers'.
         need: { if case .apply(let chunk, _, _) = $0 { chunk } else { nil } }
       ) {
-        [rates = validation.rates, writer, options] in
+        [rates = validation.rates, writer, options, isEnding] in
         let archive = ServerArchive(
           context: run, modelPath: options.runDirectory?.model, metadata: metadata,
-          checkpoints: store, resumed: options.resume, writer: writer, onModel: onModel)
+          checkpoints: store, resumed: options.resume, writer: writer,
+          isEnding: isEnding, report: { log.warning($0) }, onModel: onModel)
         let compute = try ServerCompute(
           context: run, archive: archive, resumeSteps: resumeSteps, probe: probe,
           board: board, tensorBoard: tensorBoard, rates: rates)
@@ -177,6 +180,7 @@ package final class ServerNode {
 
   /// Ends a server that is not to run: its threads would otherwise outlive it.
   func abandon() {
+    isEnding.value = 1
     compute.stop()
     http?.stop()
     writer?.stop()
@@ -209,6 +213,7 @@ package final class ServerNode {
     monitor.state("waiting for \(Self.wanted(context))")
     defer { hub.close(lingerMilliseconds: 1000) }
     let ended = Result { try runTurns() }
+    isEnding.value = 1
     let signal = EndWatch.run(signals, after: endSignals, log) {
       compute.stop()
       http?.stop()
@@ -287,6 +292,7 @@ package final class ServerNode {
       case .failed(let reason): throw NodeError(reason)
       case .finished(let id, let outcome):
         handle(.computed(id, outcome))
+        if case .wentFurtherBack = outcome { writer?.spare(core.checkpointSteps) }
       }
     }
     var budget = 256

@@ -116,18 +116,31 @@ package struct CheckpointStore: Sendable {
   /// - Throws: `CheckpointError` if one that may be good cannot be read now: to pass it over would take
   ///   back steps that are not lost.
   package func newestGood(_ note: (String) -> Void) throws(CheckpointError) -> Checkpoint? {
-    let found: [(steps: UInt64, path: String)]
     do throws(CheckpointError) {
       for name in try Folder.entries(of: directory) where Self.isLeftOver(name) {
         note("\(directory)/\(name): left over by a write that did not end, ignored")
       }
+    } catch {
+      guard !error.isUnreadable else { throw error }
+      note("\(error)")
+      return nil
+    }
+    return try newestGood(upTo: .max, note)
+  }
+
+  /// The same, of those after at most so many steps; what a write has left over is nobody's business here.
+  package func newestGood(
+    upTo steps: UInt64, _ note: (String) -> Void
+  ) throws(CheckpointError) -> Checkpoint? {
+    let found: [(steps: UInt64, path: String)]
+    do throws(CheckpointError) {
       found = try checkpoints()
     } catch {
       guard !error.isUnreadable else { throw error }
       note("\(error)")
       return nil
     }
-    for (_, path) in found {
+    for (_, path) in found.drop(while: { $0.steps > steps }) {
       do throws(CheckpointError) {
         return try Checkpoint(path: path)
       } catch {

@@ -44,6 +44,36 @@ import Testing
     #expect(scene.core.collecting == nil)
   }
 
+  @Test func `where the last checkpoint is no good all go back to the one before`() {
+    var scene = ServerScene.started(plan(every: 1, interval: 0))
+    for steps in 1...2 as ClosedRange<UInt64> {
+      _ = scene.train(turn: steps - 1)
+      for node in 3...4 { _ = scene.slice(from: node, transfer: UInt32(steps), columns: 4) }
+      _ = scene.finishAll() + scene.checkpointed(steps: steps)
+    }
+    #expect(scene.core.checkpointSteps == 2)
+    #expect(
+      scene.loseConnection(4) == [
+        "roll back to 2 steps", "restore 3 after 2 steps -> node 3",
+        "cut slice 0",
+      ])
+    var said = scene.finish(with: .wentFurtherBack(steps: 1, because: "it is damaged"))
+    #expect(
+      said == ["roll back to 1 steps", "restore 4 after 1 steps -> node 3", "cut slice 0"])
+    #expect(
+      scene.notes.last?.hasPrefix("it is damaged: back to the checkpoint after 1 steps") == true)
+    #expect(scene.core.checkpointSteps == 1 && scene.core.committedSteps == 1)
+    // What was cut before that was known is of no use any more.
+    #expect(scene.finish() == [])
+    #expect(scene.finishAll() == ["slice (last) -> node 3"])
+    _ = scene.join(.fc)
+    _ = scene.beat(5) + scene.finishAll() + scene.beat(3, restored: 4)
+    said = scene.beat(5, restored: 4)
+    #expect(said.contains("view 2 at turn 1 -> node 3"), "\(said)")
+    _ = scene.finishAll()
+    #expect(scene.train(turn: 1).contains("committed turn 1"))
+  }
+
   @Test func `the parameters of the best evaluation are taken as they are`() {
     var scene = ServerScene.started(plan(every: 100, interval: 0))
     _ = scene.train(turn: 0) + scene.train(turn: 1)

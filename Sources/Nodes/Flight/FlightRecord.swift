@@ -41,6 +41,9 @@ package struct FlightRecord: Hashable, Sendable {
     /// The operation `number` has found a number that is infinite or not a number; `bytes` says of
     /// which worker it is, or in what depth, and what it is.
     case notFinite = 19
+    /// The operation `number`, to go back to a checkpoint, has taken an older one: `bytes` says after
+    /// how many steps, and why.
+    case wentFurtherBack = 20
   }
 
   package var kind: Kind

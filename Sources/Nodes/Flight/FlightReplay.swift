@@ -322,6 +322,12 @@ package struct FlightReplay {
         event = .computed(
           OperationID(record.number),
           .notFinite(worker: worker.flatMap { workers.contains($0) ? $0 : nil }, what: what))
+      case .wentFurtherBack:
+        operations[record.number] = nil
+        let (steps, why) = Self.place(record)
+        event = .computed(
+          OperationID(record.number),
+          .wentFurtherBack(steps: UInt64(clamping: steps ?? 0), because: why))
       case .lost: event = .connectionLost(NodeID(UInt32(truncatingIfNeeded: record.number)))
       case .misbehaved:
         event = .misbehaved(

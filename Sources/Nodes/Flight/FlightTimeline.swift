@@ -41,7 +41,7 @@ package struct FlightTimeline {
     case .misbehaved: return "refused a message: \(record.text)"
     case .leave: return "asked to end: \(record.text)"
     case .checkpointed, .checkpointNow, .lost, .begun, .asked, .computed, .foundBest,
-      .drained, .vouched, .slept, .dismissed, .notFinite:
+      .drained, .vouched, .slept, .dismissed, .notFinite, .wentFurtherBack:
       return nil
     case .received, .sent:
       guard withMessages else { return nil }

@@ -35,6 +35,8 @@ extension ServerNode {
       recorder.note(.failed, number: id.value, text: reason)
     case .computed(let id, .notFinite(let worker, let what)):
       recorder.note(.notFinite, number: id.value, text: "\(worker ?? -1) \(what)")
+    case .computed(let id, .wentFurtherBack(let steps, let why)):
+      recorder.note(.wentFurtherBack, number: id.value, text: "\(steps) \(why)")
     case .computed(let id, _): recorder.note(.computed, number: id.value)
     case .connectionLost(let node): recorder.note(.lost, number: UInt64(node.value))
     case .misbehaved(let node, let reason):
