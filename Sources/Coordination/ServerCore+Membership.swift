@@ -333,6 +333,7 @@ extension ServerCore {
       return farewell(stop, now, &out)
     }
     state = .ending(stop)
+    stalls = 0
     askForSlices(now, &out)
   }
 

@@ -181,7 +181,8 @@ package struct ServerCore: Sendable {
   /// The last turn committed.
   var lastCommit: CommitRecord?
   var lastProgress: Microseconds
-  /// When a stall was last acted upon, and how often in a row without a turn or slice since.
+  /// When a stall was last acted upon, and how often in a row without a turn since; at the end
+  /// those of the turns count no more.
   var lastStall: Microseconds = 0
   var stalls = 0
   var pace = TurnPace()

@@ -159,6 +159,22 @@ import Testing
     #expect(said.suffix(4).allSatisfy { $0.hasPrefix("stop: fc 0, fc 1 did not hand in") })
   }
 
+  @Test func `what the turns were held up by does not count at the end`() {
+    var scene = ServerScene.started()
+    let waits = [Wait(owner: .member(.server), what: "the step", milliseconds: 1)]
+    _ = Self.stall(&scene, [1, 2, 3, 4], waits: waits)
+    _ = Self.stall(&scene, [1, 2, 3, 4], waits: waits)
+    #expect(scene.core.stalls == 2)
+    _ = scene.stop()
+    guard case .ending = scene.core.state else {
+      Issue.record("\(scene.core.state)")
+      return
+    }
+    let said = Self.stall(&scene, [1, 2, 3, 4])
+    #expect(said.contains { $0.contains("(final)") }, "\(said)")
+    #expect(!said.contains { $0.hasPrefix("stop") }, "\(said)")
+  }
+
   @Test func `an fc node that dies before its last slice makes a finished run go back`() {
     var scene = Self.ending()
     _ = scene.slice(from: 3)
