@@ -13,5 +13,7 @@ struct CheckpointTransfer: Sendable {
   var lastPiece: Microseconds
   /// Whose last piece has not come.
   var missing: Set<Source>
+  /// Whether it was asked for or due, and is to be made after the next step if a view comes between.
+  var isDue = false
   var pieces: [Source: PieceSequence] = [:]
 }

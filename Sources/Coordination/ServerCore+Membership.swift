@@ -217,7 +217,8 @@ extension ServerCore {
     slices = [:]
     faults = [:]
     // One whose slices are all here is finished in any view.
-    if collecting?.missing.isEmpty == false {
+    if let given = collecting, !given.missing.isEmpty {
+      if given.isDue { checkpointAsked = true }
       collecting = nil
       out.append(.note("the checkpoint under way is given up: the view changes"))
     }

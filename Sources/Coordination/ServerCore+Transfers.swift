@@ -6,12 +6,15 @@ extension ServerCore {
 
   /// Begins a checkpoint after a committed training step, if one is due and none is under way.
   mutating func beginCheckpointIfDue(_ now: Microseconds, _ out: inout [Directive]) {
-    let isRegular = plan.checkpointEvery > 0 && committedSteps % plan.checkpointEvery == 0
+    // Not only at the multiple itself: that step may have been skipped.
+    let every = plan.checkpointEvery
+    let isRegular = every > 0 && committedSteps / every > lastBegunSteps / every
     let isLate =
       plan.checkpointInterval > 0 && now - lastCheckpoint >= plan.checkpointInterval * 1000
     guard isRegular || isLate || checkpointAsked, collecting == nil else { return }
     checkpointAsked = false
     beginCheckpoint(now, &out)
+    collecting?.isDue = true
   }
 
   mutating func beginCheckpoint(_ now: Microseconds, _ out: inout [Directive]) {
@@ -21,6 +24,7 @@ extension ServerCore {
     // After a loss there is nothing whole to take.
     guard holders.allSatisfy({ membership[$0.node]?.state == .active }) else { return }
     lastCheckpoint = now
+    lastBegunSteps = steps
     lastTransfer += 1
     var missing = Set(
       holders.map { CheckpointTransfer.Source(node: $0.node, transfer: lastTransfer) })
@@ -155,6 +159,7 @@ extension ServerCore {
     let repeated = committedSteps - min(committedSteps, checkpointSteps)
     state = .paused
     collecting = nil
+    lastBegunSteps = checkpointSteps
     outstanding = [:]
     faults = [:]
     skippedTurns = 0

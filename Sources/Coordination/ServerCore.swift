@@ -136,6 +136,8 @@ package struct ServerCore: Sendable {
   var checkpointAsked = false
   /// When the last checkpoint was begun, or the run.
   var lastCheckpoint: Microseconds
+  /// Steps of the last checkpoint that was begun, or of what the run goes on from.
+  var lastBegunSteps: UInt64
   /// A checkpoint whose slices are on their way.
   var collecting: CheckpointTransfer?
   /// An FC node that is lost while its mirror hands in what it held.
@@ -207,6 +209,7 @@ package struct ServerCore: Sendable {
     self.identity = identity
     self.resumeSteps = resumeSteps
     checkpointSteps = resumeSteps
+    lastBegunSteps = resumeSteps
     if resumeSteps > 0 {
       lastTransfer = 1
       requiredRestore = 1

@@ -48,6 +48,23 @@ import Testing
     #expect(scene.core.committedSteps == 2)
   }
 
+  @Test func `a checkpoint that was due after a skipped step follows the next`() {
+    var plan = plan(.skip)
+    plan.checkpointEvery = 2
+    var scene = ServerScene.started(plan)
+    var said = scene.train(turn: 0)
+    _ = scene.push(2, from: 1, turn: 1) + scene.push(2, from: 2, turn: 1)
+    said += scene.finish(with: Self.bad)
+    #expect(said.contains("skipped turn 1, step 1"))
+    said += scene.finishAll()
+    #expect(!said.contains { $0.hasPrefix("begin") })
+    said = scene.train(turn: 2)
+    #expect(said.contains("begin the checkpoint after 3 steps"), "\(said)")
+    for node in 3...4 { _ = scene.slice(from: node, transfer: 1, columns: 4) }
+    _ = scene.finishAll() + scene.checkpointed(steps: 3)
+    #expect(scene.train(turn: 3).contains("begin the checkpoint after 4 steps"))
+  }
+
   @Test func `a gradient of the step that comes late changes nothing`() {
     var scene = ServerScene.started(plan(.skip))
     _ = scene.push(2, from: 1, turn: 0) + scene.push(2, from: 2, turn: 0)

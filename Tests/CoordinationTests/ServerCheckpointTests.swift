@@ -44,6 +44,21 @@ import Testing
     #expect(scene.core.collecting == nil)
   }
 
+  @Test func `one that was asked for follows the next step if a view comes between`() {
+    var scene = ServerScene.started(plan(every: 100, interval: 0))
+    _ = scene.checkpointNow()
+    #expect(begins(scene.train(turn: 0)) == ["begin the checkpoint after 1 steps"])
+    _ = scene.slice(from: 3, transfer: 1, columns: 4)
+    _ = scene.loseConnection(2) + scene.finishAll()
+    #expect(scene.core.collecting == nil)
+    let said = scene.train(turn: 1, workers: [1])
+    #expect(begins(said) == ["begin the checkpoint after 2 steps"])
+    // Once is enough.
+    for node in 3...4 { _ = scene.slice(from: node, transfer: 2, columns: 4) }
+    _ = scene.finishAll() + scene.checkpointed(steps: 2)
+    #expect(!scene.core.checkpointAsked)
+  }
+
   @Test func `where the last checkpoint is no good all go back to the one before`() {
     var scene = ServerScene.started(plan(every: 1, interval: 0))
     for steps in 1...2 as ClosedRange<UInt64> {

@@ -136,6 +136,8 @@ struct ServerScene {
     carryOut(.checkpointed(steps: steps, failure: failure))
   }
 
+  mutating func checkpointNow() -> [String] { carryOut(.checkpointNow) }
+
   mutating func stop() -> [String] { carryOut(.stop(reason: "asked to")) }
 
   /// Lets time pass in which the server does not run.
