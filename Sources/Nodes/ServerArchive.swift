@@ -104,6 +104,9 @@ final class ServerArchive {
       isPossible ? .checkpoint(isLast: true) : .model(CollectedModel(context.network), problem)
   }
 
+  /// Forgets what has come so far, and why it was not written: the run goes back, and begins that anew.
+  func forget() { incoming = .none }
+
   /// What is wrong with a piece that has come, or `nil`.
   private func problem(
     with slice: Slice, _ frames: [Frame], from name: NodeName

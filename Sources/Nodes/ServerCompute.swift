@@ -94,6 +94,7 @@ final class ServerCompute: Performer {
     case .finishCheckpoint(let steps): return archive.finish(steps)
     case .save(let steps): return archive.save(steps, chunks.committed)
     case .rollBack(let steps):
+      archive.forget()
       do {
         let (found, passedOver) = try rollBack(steps)
         guard found != steps else { return .done }
