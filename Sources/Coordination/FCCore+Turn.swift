@@ -200,7 +200,13 @@ extension FCCore {
       frames.dropFirst().allSatisfy({
         $0.byteCount % max(columns * plan.wire.activations.bytes, 1) == 0
       })
-    else { return complain(of: sender, "features", &out) }
+    else { return complain(of: sender, "features of another size", &out) }
+    // Each FC node gets them: all slices would be lost at once.
+    if let classes = plan.classes,
+      let label = labels.int32s.first(where: { $0 < -1 || $0 >= classes })
+    {
+      return complain(of: sender, "the label \(label), which is no class", &out)
+    }
     let key = Key(turn: message.turn, subBatch: message.subBatch)
     guard inbox[key]?.features[worker] == nil else { return gate.count(.duplicate) }
     inbox[key, default: Inbox()].features[worker] = FeatureBlock(rows: rows, frames: frames)
@@ -230,7 +236,7 @@ extension FCCore {
       exchangeRowBytes[message.index].indices.contains(peer),
       frames.reduce(0, { $0 + $1.byteCount }) == exchangeRowBytes[message.index][peer] * rows,
       frames.allSatisfy({ $0.byteCount % valueBytes(ofExchange: message.index) == 0 })
-    else { return complain(of: sender, "an exchange", &out) }
+    else { return complain(of: sender, "an exchange of another size", &out) }
     let key = Key(turn: message.turn, subBatch: message.subBatch)
     guard inbox[key]?.exchanges[message.index]?[peer] == nil else {
       return gate.count(.duplicate)

@@ -26,6 +26,8 @@ package struct RunPlan: Hashable, Sendable {
   package var checkpointInterval: UInt64 = 0
   /// Whether there is a place for checkpoints, and any are wanted.
   package var makesCheckpoints: Bool { checkpointEvery > 0 || checkpointInterval > 0 }
+  /// Classes that a label may be of; `nil` takes any.
+  package var classes: Int?
   /// The number formats of messages.
   package var wire = WireFormat()
   /// How a step is cut into sub-batches, which workers and FC nodes pipeline.

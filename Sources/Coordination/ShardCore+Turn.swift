@@ -35,7 +35,7 @@ extension ShardCore {
     }
     guard frames.count == 1,
       frames[0].byteCount == plan.chunks.chunks[chunk].range.count * plan.wire.gradients.bytes
-    else { return complain(of: sender, "a gradient", &out) }
+    else { return complain(of: sender, "a gradient of another size", &out) }
     guard pushes[chunk]?[worker] == nil, !applying.contains(chunk) else {
       return gate.count(.duplicate)
     }

@@ -40,7 +40,7 @@ package struct ViewGate: Sendable {
 
   package mutating func count(_ reason: Reason) { dropped[reason, default: 0] += 1 }
 
-  /// Counts a message that does not fit the plan, "features" of another size.
+  /// Counts a message that does not fit the plan: "features of another size".
   ///
   /// - Returns: what the server and the log are to be told of its sender, once a view.
   mutating func complaint(of sender: NodeID, _ what: String) -> (body: Body, note: String)? {
@@ -48,8 +48,8 @@ package struct ViewGate: Sendable {
     guard complained.insert(sender).inserted else { return nil }
     let name = view?.member(sender).map { "\($0.name)" } ?? "\(sender)"
     return (
-      .complaint(Complaint(node: sender, reason: "\(what) of another size")),
-      "\(name) sends \(what) of another size"
+      .complaint(Complaint(node: sender, reason: what)),
+      "\(name) sends \(what)"
     )
   }
 

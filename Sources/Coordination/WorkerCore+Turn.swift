@@ -155,7 +155,8 @@ extension WorkerCore {
         * plan.wire.parameters.bytes
     else {
       // Of the coordinator nobody can complain.
-      return sender == .server ? gate.count(.wrongSize) : complain(of: sender, "a parameter", &out)
+      return sender == .server
+        ? gate.count(.wrongSize) : complain(of: sender, "a parameter of another size", &out)
     }
     let version = program.version(at: turn)
     guard parameters.version >= version else { return gate.count(.stale) }
@@ -201,7 +202,7 @@ extension WorkerCore {
       message.block.columns == columns,
       frames.reduce(0, { $0 + $1.byteCount }) == rows.count * columns * plan.wire.activations.bytes,
       frames.allSatisfy({ $0.byteCount % max(columns * plan.wire.activations.bytes, 1) == 0 })
-    else { return complain(of: sender, "gradients", &out) }
+    else { return complain(of: sender, "gradients of another size", &out) }
     gradients[block][index] = frames
     clock.progressed(now: now)
     absorbIfComplete(now, &out)

@@ -108,6 +108,7 @@ package struct WorkerCore: MemberCore {
     announce(view, &out)
     out.append(.meet(view.parameterHolders))
     self.position = position
+    let isFurtherBack = view.resumeTurn + 1 < turn
     turn = view.resumeTurn
     forwardBlock = 0
     backwardBlock = 0
@@ -122,7 +123,8 @@ package struct WorkerCore: MemberCore {
     var blocks = plan.blocks(
       position: position, workers: view.workers.count, holders: view.holders)
     if blocks.isEmpty { blocks = [Block(subBatch: 0, rows: 0..<0)] }
-    if blocks != self.blocks { out.append(.own(.dropPrefetched)) }
+    // What is there of later turns would hold the places of those that come first now.
+    if blocks != self.blocks || isFurtherBack { out.append(.own(.dropPrefetched)) }
     self.blocks = blocks
     if view.skippedTurns > 0, view.resumeTurn > 0, plan.wire.gradients == .bf16,
       case .training(let step) = program[view.resumeTurn - 1]

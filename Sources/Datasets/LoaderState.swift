@@ -37,7 +37,8 @@ final class LoaderState: @unchecked Sendable {
   private var stopped = false
   private var done = LoaderWork()
 
-  /// More requests than this are a caller that never takes.
+  /// More requests than this are nothing that is needed soon: what is not loaded ahead is loaded when it
+  /// is taken.
   private static let mostPending = 4096
 
   init(depth: Int, exampleCount: Int) {
@@ -53,8 +54,7 @@ final class LoaderState: @unchecked Sendable {
 
   func request(_ request: BatchRequest) {
     condition.locked {
-      guard !stopping, !isKnown(request) else { return }
-      precondition(pending.count < Self.mostPending, "\(pending.count) batches asked for")
+      guard !stopping, !isKnown(request), pending.count < Self.mostPending else { return }
       pending.append(request)
       condition.wakeAll()
     }

@@ -50,6 +50,7 @@ package struct RunContext: Sendable {
     plan.minimumWorkers = cluster.minimumWorkers
     plan.recutsOnLoss = cluster.fcLoss == .recut
     plan.mirrorsFC = cluster.fcMirror
+    plan.classes = network.classes
     plan.onFault =
       switch configuration.optimizer.onNaN {
       case .stop: .stop

@@ -1,4 +1,5 @@
 import Messages
+import Tensors
 import Testing
 
 @testable import Coordination
@@ -260,6 +261,27 @@ import Testing
     // Of each worker once.
     #expect(said == [Self.complaint(1, "features")])
     #expect(scene.core.gate.dropped == [.wrongSize: 6])
+  }
+
+  /// Every FC node gets the labels: all slices would be gone at once.
+  @Test(arguments: [-2, 99] as [Int32])
+  func `a label that is no class is complained of and not computed with`(label: Int32) {
+    var plan = Fixture.plan()
+    plan.classes = 99
+    var scene = Self.collecting(plan)
+    let message = Body.activations(
+      Activations(turn: 0, subBatch: 0, block: RowBlock(firstRow: 0, rows: 2, columns: 2)))
+    let labels = Frame(copying: [98, label])
+    let said = scene.receive(
+      message, frames: [labels, Fixture.floats(4)], from: Fixture.member(.worker, 0).node)
+    let complaint = Complaint(node: NodeID(1), reason: "the label \(label), which is no class")
+    #expect(said == ["\(Body.complaint(complaint)) -> server"])
+    // -1 is a row without a label.
+    let sound = scene.receive(
+      message, frames: [Frame(copying: [98, -1] as [Int32]), Fixture.floats(4)],
+      from: Fixture.member(.worker, 0).node)
+    #expect(sound == [])
+    #expect(scene.waits == ["worker 1: features of turn 0"])
   }
 
   @Test func `features that are stale, twice, too new or a stranger's are dropped and counted`() {

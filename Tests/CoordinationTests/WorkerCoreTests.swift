@@ -346,6 +346,15 @@ import Testing
     #expect(said.prefix(2) == ["meet fc 0, fc 1", "load training 0+2"])
   }
 
+  @Test func `one that goes back keeps nothing that is prefetched of later turns`() {
+    var scene = Self.waitingForGradients()
+    _ = scene.enter(Fixture.view(2, resumeTurn: 5))
+    let said = scene.enter(Fixture.view(3, resumeTurn: 1))
+    #expect(said.contains("forget what was prefetched"), "\(said)")
+    // The turn under way once more: nothing is old.
+    #expect(!scene.enter(Fixture.view(4, resumeTurn: 1)).contains("forget what was prefetched"))
+  }
+
   @Test func `what comes before its view waits for it`() {
     var scene = Self.waitingForGradients()
     var said = scene.parameters(0, version: 0, view: 2) + scene.parameters(1, version: 0, view: 2)

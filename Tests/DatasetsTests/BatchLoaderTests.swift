@@ -167,6 +167,18 @@ private final class GatedSource: ExampleSource, @unchecked Sendable {
     #expect(ready.all == [training(0, 1), training(1, 1)])
   }
 
+  /// A step may have thousands of sub-batches, and the next one's are asked for too.
+  @Test func `what more is asked for than is kept in mind is loaded when it is taken`() throws {
+    let loader = try loader()
+    defer { loader.stop() }
+    for position in 0..<5_000 as Range<UInt64> { loader.request(training(position, 1)) }
+    for position in [4_999, 0, 1] as [UInt64] {
+      let batch = try loader.take(training(position, 1))
+      #expect(batch.request == training(position, 1))
+      loader.recycle(batch)
+    }
+  }
+
   @Test func `steady state allocates nothing`() throws {
     let loader = try loader(depth: 3)
     defer { loader.stop() }

@@ -92,7 +92,7 @@ struct NonFiniteTests {
   @Test func `by itself the run stops, and the step, the node and the layer are named`() throws {
     let cluster = try cluster([], workers: 3, fcNodes: 2)
     let reason = try #require(cluster.stop)
-    let words = /step \d+ is not applied: (worker|fc) \d: .*/
+    let words = /step \d+ is not applied: (worker|fc) \d: .*(conv|fc)\d.*/
     #expect(try words.wholeMatch(in: reason) != nil, "\(reason)")
     for values in cluster.record.parameters.values { #expect(values.allSatisfy { $0.isFinite }) }
     #expect(throws: TrainingError.self) { try single([]) }

@@ -109,7 +109,10 @@ struct RandomScenarioTests {
     for (kind, times) in [
       ("kills", happened.kills), ("hangs", happened.hangs), ("break-downs", happened.breakDowns),
       ("leaves", happened.leaves), ("joins", happened.joins), ("full disks", happened.fullDisks),
-      ("freezes", happened.freezes),
+      ("freezes", happened.freezes), ("cuts", happened.cuts),
+      ("shards' faults", variant == .sharded ? happened.shardFaults : Int(count)),
+      ("rescues", variant == .mirrored ? happened.rescues : Int(count)),
+      ("poisoned steps", happened.poisoned),
     ] { #expect(times > Int(count) / 30, "\(kind): \(happened)") }
     for (kind, messages) in [
       ("lost", happened.lostMessages), ("doubled", happened.doubledMessages),

@@ -65,6 +65,12 @@ extension SimulatedCluster {
     var blackouts = 0
     var cuts = 0
     var fullDisks = 0
+    /// Kills, hangs, break-downs and leaves of server shards.
+    var shardFaults = 0
+    /// Times that the slices of an FC node that was lost came from its mirror.
+    var rescues = 0
+    /// Steps that were not applied, for a number in them was not finite.
+    var poisoned = 0
 
     /// Messages that got lost under way, those of a dead process's last moments not included.
     var lostMessages = 0
@@ -83,8 +89,8 @@ extension SimulatedCluster {
       for count in [
         \Happened.kills, \.resets, \.hangs, \.breakDowns, \.leaves, \.joins, \.serverDeaths,
         \.freezes, \.stops, \.blackouts, \.cuts, \.fullDisks, \.lostMessages, \.doubledMessages,
-        \.delayedMessages, \.recuts, \.rateChanges,
-        \.rateReductions,
+        \.delayedMessages, \.recuts, \.rateChanges, \.rateReductions, \.shardFaults, \.rescues,
+        \.poisoned,
       ] { sum[keyPath: count] += right[keyPath: count] }
       return sum
     }
@@ -158,6 +164,7 @@ extension SimulatedCluster {
   private mutating func apply(
     _ fault: Fault, to node: SimulatedNode, _ id: NodeID, _ name: NodeName
   ) {
+    if name.role == .shard { happened.shardFaults += 1 }
     if case .leave = fault {
       happened.leaves += 1
       let holds = name.role.holdsParameters

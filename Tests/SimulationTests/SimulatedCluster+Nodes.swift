@@ -106,7 +106,10 @@ extension SimulatedCluster {
       evaluations.append((step, tally))
       noteEvaluation(after: step)
       if options.keepsBest { best = step }
-    case .note(let text): notes.append("\(now) server: \(text)")
+    case .note(let text):
+      notes.append("\(now) server: \(text)")
+      if text.contains("is lost, not its") { happened.rescues += 1 }
+      if text.contains("is not applied") { happened.poisoned += 1 }
     case .recut(let count): recut(among: count)
     case .exit(let stop): exit = stop
     }
