@@ -1,8 +1,10 @@
 import Foundation
 import Messages
 import Observability
+import Synchronization
 import Tensors
 import Testing
+import Transport
 
 @testable import Nodes
 
@@ -11,6 +13,10 @@ import Testing
     "crosscut-flight-\(UUID().uuidString)")
   private var path: String { folder.path + "/worker-1.flight" }
   private static let smallest = 2 * FlightRecord.mostBytes
+
+  private final class Flag: Sendable {
+    let isSet = Atomic(false)
+  }
 
   init() throws {
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -90,6 +96,49 @@ import Testing
     for record in ring.records {
       #expect(record.bytes.allSatisfy { $0 == UInt8(truncatingIfNeeded: record.number) })
     }
+    try FileManager.default.removeItem(at: folder)
+  }
+
+  @Test(.timeLimit(.minutes(10)))
+  func `a ring that is written meanwhile loses its oldest, and is not taken for damaged`() throws {
+    let end = Flag()
+    let wrapped = try Mailbox<Bool>()
+    let path = path
+    let writer = try OwnedThread(name: "writer") {
+      // Its own thread's, as a node's is its socket thread's.
+      guard
+        let recorder = try? FlightRecorder(path: path, name: "worker", ringBytes: Self.smallest)
+      else {
+        _ = wrapped.post(false)
+        return
+      }
+      var number: UInt64 = 0
+      var written = 0
+      while !end.isSet.load(ordering: .relaxed) {
+        let record = FlightRecord(
+          .sent, time: 0, number: number, bytes: Array(repeating: 7, count: Int(number % 997)))
+        recorder.note(record)
+        number += 1
+        let before = written
+        written += record.encoded.count
+        if before <= 2 * Self.smallest, written > 2 * Self.smallest { _ = wrapped.post(true) }
+      }
+    }
+    defer {
+      end.isSet.store(true, ordering: .relaxed)
+      writer.join()
+    }
+    try #require(wrapped.take() == true)
+    var newest: Set<UInt64> = []
+    for _ in 0..<2000 {
+      let ring = try FlightRing(path: path)
+      try #require(ring.damage == nil && ring.isCut && !ring.records.isEmpty)
+      let numbers = ring.records.map(\.number)
+      try #require(numbers == Array(numbers[0]..<numbers[0] + UInt64(numbers.count)))
+      newest.insert(numbers[numbers.count - 1])
+    }
+    // It did go on meanwhile.
+    #expect(newest.count > 100)
     try FileManager.default.removeItem(at: folder)
   }
 

@@ -2,6 +2,7 @@ import Coordination
 import Glibc
 import Messages
 import Observability
+import Synchronization
 import Tensors
 
 /// Keeps what a node's socket thread saw and did lately, in a file of fixed size that outlives the
@@ -130,7 +131,9 @@ package final class FlightRecorder {
     let bytes = record.encoded
     precondition(bytes.count <= FlightRecord.mostBytes, "a record of \(bytes.count) bytes")
     while end + UInt64(bytes.count) - start > UInt64(capacity) { start += oldestLength }
-    put(start, at: 32)
+    put(start, at: FlightRing.startOffset)
+    // Who reads the file meanwhile counts on the order.
+    atomicMemoryFence(ordering: .releasing)
     let first = Int(end % UInt64(capacity))
     let straight = min(bytes.count, capacity - first)
     bytes.withUnsafeBytes { source in
@@ -139,7 +142,8 @@ package final class FlightRecorder {
       ring.copyBytes(from: source[straight...])
     }
     end += UInt64(bytes.count)
-    put(end, at: 24)
+    atomicMemoryFence(ordering: .releasing)
+    put(end, at: FlightRing.endOffset)
   }
 
   private var oldestLength: UInt64 {

@@ -15,15 +15,20 @@ import Glibc
 ///
 /// Numbers are 64 bits, little-endian. A record may go on at the ring's beginning. The writer moves
 /// the beginning first, then writes, then moves the end: whenever it is killed, what lies between
-/// them is whole.
+/// them is whole. Who reads while it writes looks at the beginning again afterwards: what has been
+/// overwritten meanwhile lies before it.
 package struct FlightRing: Sendable {
   static let magic = Array("CCFLIGHT".utf8)
   static let version: UInt64 = 1
   static let headerBytes = 4096
+  static let endOffset = 24
+  static let startOffset = 32
   static let nameOffset = 64
   static let nameBytes = 64
   /// Largest ring that is read.
   static let mostBytes = 1 << 30
+  /// How often a file is read whose ring goes round faster than that.
+  private static let tries = 100
 
   /// "worker 1"; a role alone if the process had not joined.
   package let name: String
@@ -41,16 +46,14 @@ package struct FlightRing: Sendable {
   ///
   /// - Throws: `NodeError` if it is none, or nothing of it can be read.
   package init(path: String) throws(NodeError) {
-    guard let content = FlightRing.contents(of: path) else {
+    guard let (content, start) = FlightRing.contents(of: path) else {
       throw NodeError("\(path): \(String(cString: strerror(errno)).lowercased())")
     }
     func fail(_ why: String) -> NodeError { NodeError("\(path): \(why)") }
     guard content.count > Self.headerBytes, content.starts(with: Self.magic) else {
       throw fail("not a flight recorder's file")
     }
-    func number(_ offset: Int) -> UInt64 {
-      (0..<8).reduce(0) { $0 | UInt64(content[offset + $1]) << UInt64(8 * $1) }
-    }
+    func number(_ offset: Int) -> UInt64 { FlightRing.number(content[offset...]) }
     guard number(8) == Self.version else {
       throw fail("version \(number(8)) of a flight recorder's file, this reads \(Self.version)")
     }
@@ -58,7 +61,7 @@ package struct FlightRing: Sendable {
     guard number(16) == UInt64(capacity) else {
       throw fail("\(capacity) bytes of a ring of \(number(16))")
     }
-    let end = number(24), start = number(32)
+    let end = number(Self.endOffset)
     guard start <= end, end - start <= UInt64(capacity) else {
       throw fail("records from \(start) to \(end) in a ring of \(capacity) bytes")
     }
@@ -109,7 +112,12 @@ package struct FlightRing: Sendable {
     FlightRing(self, Array(records.drop { $0.time &+ clockOffset < time }))
   }
 
-  private static func contents(of path: String) -> [UInt8]? {
+  private static func number(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+    bytes.prefix(8).reversed().reduce(0) { $0 << 8 | UInt64($1) }
+  }
+
+  /// A file's bytes, and where its oldest record began once they had been read.
+  private static func contents(of path: String) -> (bytes: [UInt8], start: UInt64)? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
@@ -119,15 +127,32 @@ package struct FlightRing: Sendable {
       errno = EINVAL
       return nil
     }
-    var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
+    var found: (bytes: [UInt8], start: UInt64) = ([], 0)
+    for _ in 0..<tries {
+      found.bytes = bytes(of: descriptor, at: 0, count: Int(status.st_size))
+      found.start = number(bytes(of: descriptor, at: startOffset, count: 8)[...])
+      guard found.bytes.count > headerBytes else { break }
+      // Otherwise nothing is left of what was read: the ring has gone round meanwhile.
+      let (before, end) = (
+        number(found.bytes[startOffset...]), number(found.bytes[endOffset...])
+      )
+      if before == found.start || found.start < end { break }
+    }
+    return found
+  }
+
+  private static func bytes(of descriptor: CInt, at offset: Int, count: Int) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
     var done = 0
-    while done < bytes.count {
-      let count = bytes.withUnsafeMutableBytes {
-        read(descriptor, $0.baseAddress.unsafelyUnwrapped + done, $0.count - done)
+    while done < count {
+      let read = bytes.withUnsafeMutableBytes {
+        pread(
+          descriptor, $0.baseAddress.unsafelyUnwrapped + done, count - done,
+          off_t(offset + done))
       }
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { break }
-      done += count
+      if read < 0, errno == EINTR { continue }
+      guard read > 0 else { break }
+      done += read
     }
     return Array(bytes.prefix(done))
   }
