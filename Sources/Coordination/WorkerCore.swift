@@ -126,8 +126,9 @@ package struct WorkerCore: MemberCore {
     // What is there of later turns would hold the places of those that come first now.
     if blocks != self.blocks || isFurtherBack { out.append(.own(.dropPrefetched)) }
     self.blocks = blocks
-    if view.skippedTurns > 0, view.resumeTurn > 0, plan.wire.gradients == .bf16,
-      case .training(let step) = program[view.resumeTurn - 1]
+    // The turns may be another configuration's: a life that is replayed has gone by its own.
+    if view.skippedTurns > 0, view.resumeTurn > 0, view.resumeTurn <= program.count,
+      plan.wire.gradients == .bf16, case .training(let step) = program[view.resumeTurn - 1]
     {
       compute(.forgetRounding(ofStep: step), &out)
     }

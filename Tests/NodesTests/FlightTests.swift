@@ -4,7 +4,9 @@ import Observability
 import Synchronization
 import Tensors
 import Testing
+import Training
 import Transport
+import Wire
 
 @testable import Nodes
 
@@ -220,6 +222,31 @@ import Transport
     #expect(ring.since(begun + 1).records.count == 1 && ring.since(begun + 1).isCut)
     #expect(ring.since(0).records.count == 2 && !ring.since(0).isCut)
     try FileManager.default.removeItem(at: folder)
+  }
+
+  @Test func `a life that went further than the run now does is not replayed`() throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let configuration = try TinyRun.configuration(["steps=10", "wire.gradients=bf16"])
+    let recorder = try recorder()
+    let worker = Member(
+      node: NodeID(1), incarnation: 9, name: NodeName(.worker, 0), endpoint: "")
+    let fc = Member(
+      node: NodeID(2), incarnation: 8, name: NodeName(.fc, 0), endpoint: "inproc://fc")
+    let view = View(
+      number: 1, resumeTurn: 500, workers: [worker], fcNodes: [fc],
+      dataset: DatasetFacts(trainingExamples: 101, evaluationExamples: 33, fingerprint: 5),
+      skippedTurns: 1)
+    let server = Header(run: 7, view: 1, sender: .server, incarnation: 9)
+    let own = Header(run: 7, view: 1, sender: NodeID(1), incarnation: 9)
+    recorder.note(.received, try WireCodec.encode(Message(server, .view(view))))
+    recorder.note(.sent, try WireCodec.encode(Message(own, .pull)))
+    recorder.rename("worker 0")
+    let ring = try FlightRing(path: path)
+    let finding = FlightReplay.run(ring, configuration, configuredAt: .max)
+    #expect(finding.hindrance == "the run's configuration has changed since")
+    #expect(finding.agreeing == 0 && finding.difference == nil)
+    // Where nothing tells that it is older, as in a copy of the run, a core is led there.
+    #expect(FlightReplay.run(ring, configuration).difference == nil)
   }
 
   @Test func `the time of day is that of 1970's clock`() {

@@ -50,6 +50,7 @@ package struct FlightReplay {
   ) -> Finding {
     // A copy of a run is as new as itself, and may still be of this configuration.
     let isOlder = (ring.records.last?.time ?? 0) &+ ring.clockOffset < configuredAt
+    if isOlder, goesBeyond(configuration, ring) { return Finding(hindrance: isOfAnother) }
     var replay = FlightReplay(
       isOlder || ring.name.hasPrefix("server") ? ring : ring.since(configuredAt), configuration)
     if ring.name.hasPrefix("worker") {
@@ -67,7 +68,7 @@ package struct FlightReplay {
     }
     if isOlder, replay.finding.difference != nil {
       replay.finding.difference = nil
-      replay.finding.hindrance = "the run's configuration has changed since"
+      replay.finding.hindrance = isOfAnother
     }
     return replay.finding
   }
