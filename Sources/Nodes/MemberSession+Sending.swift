@@ -23,16 +23,7 @@ extension MemberSession {
           message.body = .heartbeat(beat)
         }
         tracing.sends(message, to: destination)
-        switch destination {
-        case .server: send(message, over: control)
-        case .serverBulk: send(message, over: bulk)
-        case .member(let node):
-          if let link = routes[node] {
-            send(message, over: link)
-          } else {
-            log.warning("no connection to \(node)")
-          }
-        }
+        send(message, to: destination)
       case .meet(let members): meet(members)
       case .note(let text): log.info(text)
       case .warning(let text): log.warning(text)
@@ -42,16 +33,40 @@ extension MemberSession {
     }
   }
 
+  private func send(_ message: Message, to destination: Destination) {
+    switch destination {
+    case .server: send(message, over: control)
+    case .serverBulk: send(message, over: bulk)
+    case .member(let node):
+      // The core has decided it, whether it can be sent or not.
+      guard let parts = encode(message) else { return }
+      if let link = routes[node] { return send(parts, over: link) }
+      let problem = "no connection to \(node)"
+      recorder?.note(.note, text: problem)
+      log.warning(problem)
+    }
+  }
+
   /// Encodes and sends; what cannot be sent is said in the log.
   func send(_ message: Message, over link: Hub.Link) {
+    if let parts = encode(message) { send(parts, over: link) }
+  }
+
+  private func send(_ parts: [Frame], over link: Hub.Link) {
+    if !hub.send(parts, to: link) {
+      log.warning("a message could not be sent: the link is gone or its queue is full")
+    }
+  }
+
+  /// Encodes a message, and notes it as one that this node sends.
+  private func encode(_ message: Message) -> [Frame]? {
     do throws(WireError) {
       let parts = try WireCodec.encode(message)
       recorder?.note(.sent, parts)
-      if !hub.send(parts, to: link) {
-        log.warning("a message could not be sent: the link is gone or its queue is full")
-      }
+      return parts
     } catch {
       log.warning("a message could not be encoded: \(error)")
+      return nil
     }
   }
 

@@ -17,16 +17,8 @@ extension ServerNode {
       switch directive {
       case .send(let original, let node):
         let message = validation.stamped(original, steps: core.committedSteps)
-        // Parameters take the bulk connection, once it is known: until a worker's first push they
-        // may as well take the other.
         spans.note(message, from: .server, to: node, isArrival: false, context.plan)
-        let link = controlLinks[node]
-        if case .parameters = message.body, let bulk = bulkLinks[node] {
-          guard !send(message, over: bulk), hub.queuedBytes(to: bulk) == 0 else { continue }
-          // It is closed, whatever was read of it since.
-          bulkLinks[node] = nil
-        }
-        if let link { send(message, over: link) }
+        send(message, to: node)
         if case .refusal(let refusal) = message.body, !refusal.mayJoinAgain { hangUp(on: node) }
       case .welcome(let node, let incarnation): welcome(node, incarnation)
       case .refuse(let incarnation, let reason, let mayJoinAgain):
@@ -88,19 +80,43 @@ extension ServerNode {
     send(Message(identity, body, frames: [configurationText]), over: link)
   }
 
+  /// Sends what the core has decided; noted once, whichever way it takes.
+  private func send(_ message: Message, to node: NodeID) {
+    guard let parts = encode(message) else { return }
+    // Parameters take the bulk connection, once it is known: until a worker's first push they may as
+    // well take the other.
+    if case .parameters = message.body, let bulk = bulkLinks[node] {
+      guard !send(parts, over: bulk, sparing: message.isSpared), hub.queuedBytes(to: bulk) == 0
+      else { return }
+      // It is closed, whatever was read of it since.
+      bulkLinks[node] = nil
+    }
+    if let link = controlLinks[node] { send(parts, over: link, sparing: message.isSpared) }
+  }
+
   /// Encodes and sends; what cannot be sent is said in the log.
-  ///
+  func send(_ message: Message, over link: Hub.Link) {
+    guard let parts = encode(message) else { return }
+    send(parts, over: link, sparing: message.isSpared)
+  }
+
   /// - Returns: whether it is on its way.
   @discardableResult
-  func send(_ message: Message, over link: Hub.Link) -> Bool {
+  private func send(_ parts: [Frame], over link: Hub.Link, sparing isSpared: Bool) -> Bool {
+    if hub.send(parts, to: link, sparing: isSpared) { return true }
+    warn(.unsent, "a message could not be sent: the peer is gone or its queue is full")
+    return false
+  }
+
+  /// Encodes a message, and notes it as one that the server sends.
+  private func encode(_ message: Message) -> [Frame]? {
     do throws(WireError) {
       let parts = try WireCodec.encode(message)
       recorder?.note(.sent, parts)
-      if hub.send(parts, to: link, sparing: message.isSpared) { return true }
-      warn(.unsent, "a message could not be sent: the peer is gone or its queue is full")
+      return parts
     } catch {
       log.warning("a message could not be encoded: \(error)")
+      return nil
     }
-    return false
   }
 }
