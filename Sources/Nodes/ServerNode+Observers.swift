@@ -97,7 +97,8 @@ extension ServerNode {
     return "commands and logs need a node's key: give --key-file FILE"
   }
 
-  private func carryOut(_ command: OperatorCommand) -> CommandReply {
+  /// Does what an operator who may asks for.
+  func carryOut(_ command: OperatorCommand) -> CommandReply {
     switch core.state {
     case .gathering, .running, .paused: break
     case .ending, .farewell, .over: return CommandReply(text: "the run is ending", ok: false)
@@ -132,10 +133,11 @@ extension ServerNode {
     guard step < validation.rates.totalSteps else {
       return CommandReply(text: "no steps are left for another learning rate", ok: false)
     }
-    guard let factor = validation.setRate(rate, at: step) else {
-      return CommandReply(
-        text: "the schedule's learning rate is 0 at step \(step), which cannot be scaled to"
-          + " \(rate)", ok: false)
+    let factor: Double
+    do throws(NodeError) {
+      factor = try validation.setRate(rate, at: step)
+    } catch {
+      return CommandReply(text: "\(error)", ok: false)
     }
     let text =
       "learning rate \(rate) from step \(step) on (the schedule times \(Format.significant(factor)))"

@@ -58,13 +58,22 @@ struct ValidationKeeper {
 
   /// Scales the schedule so that the learning rate of the weights is `rate` at `step`.
   ///
-  /// - Returns: the factor; `nil` where the schedule has come to 0, or the factor is beyond what a
-  ///   number can say.
-  func setRate(_ rate: Double, at step: UInt64) -> Double? {
+  /// - Returns: the factor.
+  /// - Throws: `NodeError` where the schedule has come to 0, or the factor is beyond what a number can
+  ///   say.
+  func setRate(_ rate: Double, at step: UInt64) throws(NodeError) -> Double {
     let scheduled = configuration.learningRate(
       step: Int(step), of: Int(rates.totalSteps), reductions: progress.reductions)
+    guard scheduled > 0 else {
+      throw NodeError(
+        "the schedule's learning rate is 0 at step \(step), which cannot be scaled to \(rate)")
+    }
     let factor = rate / scheduled
-    guard factor.isFinite, factor > 0 else { return nil }
+    guard factor.isFinite, factor > 0 else {
+      throw NodeError(
+        "a learning rate of \(rate) is too \(factor > 0 ? "large" : "small") beside the schedule's,"
+          + " \(scheduled) at step \(step)")
+    }
     rates.changes = rates.changes.adding(RateChange(firstStep: step, factor: factor))
     return factor
   }

@@ -3,6 +3,7 @@ import Messages
 import Observability
 import Testing
 import Training
+import Transport
 
 @testable import Nodes
 
@@ -74,5 +75,25 @@ import Training
     try text.write(toFile: directory.path + "/rates.json", atomically: true, encoding: .utf8)
     #expect(throws: NodeError.self) { try RateFile(in: directory).read() }
     #expect(options(goesOn: true).keptRateChanges(log) == nil)
+  }
+
+  @Test(arguments: [("0.05", 1e308, "large"), ("1000", Double.leastNonzeroMagnitude, "small")])
+  func `a rate that no factor makes of the schedule's is not said to be the schedule's fault`(
+    scheduled: String, rate: Double, problem: String
+  ) throws {
+    defer { try? FileManager.default.removeItem(atPath: directory.path) }
+    let context = try Context()
+    defer { context.terminate() }
+    let configuration = try TinyRun.configuration(["optimizer.learningRate=\(scheduled)"])
+    let server = try ServerNode(
+      context: context, run: RunContext(configuration), options: options(goesOn: false), log: log,
+      commands: Mailbox<String>())
+    defer { server.abandon() }
+    server.validation.rates.totalSteps = 20
+    let reply = server.carryOut(.setLearningRate(rate))
+    #expect(!reply.ok)
+    #expect(reply.text.contains("is too \(problem)"), "\(reply.text)")
+    #expect(server.validation.rates.changes.isEmpty)
+    #expect(server.carryOut(.setLearningRate(0.025)).ok)
   }
 }
