@@ -170,7 +170,9 @@ let package = Package(
       ], swiftSettings: house),
     .testTarget(
       name: "crosscutTests",
-      dependencies: ["crosscut", "Configuration", "Nodes", "Observability", "Training"],
+      dependencies: [
+        "crosscut", "Configuration", "Messages", "Nodes", "Observability", "Training",
+      ],
       swiftSettings: house),
     .testTarget(
       name: "PaperTests", dependencies: ["Configuration", "Network", "Kernels", "Tensors"],

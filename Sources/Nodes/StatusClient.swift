@@ -88,19 +88,18 @@ package final class StatusClient {
   /// The newest lines of a node's log.
   ///
   /// - Parameter number: the lines after this one; 0 for all that are kept.
-  /// - Returns: the lines, and the last one's number.
-  /// - Throws: `NodeError` with the server's reason, or if nothing answers in time.
+  /// - Returns: the lines, and the last one's number; the server's reason if it gives none.
+  /// - Throws: `NodeError` if nothing answers in time.
   package func log(
     of node: NodeName, after number: UInt64, timeoutMilliseconds: Int = workPatienceMilliseconds
-  ) throws -> (text: String, last: UInt64) {
+  ) throws -> Result<(text: String, last: UInt64), NodeError> {
     try ask(.logRequest(LogRequest(node: node, after: number)), timeoutMilliseconds) { message in
       guard case .logReply(let reply) = message.body else { return nil }
       guard reply.problem.isEmpty else {
-        throw NodeError("the server at \(endpoint): \(reply.problem)")
+        return .failure(NodeError("the server at \(endpoint): \(reply.problem)"))
       }
-      return (
-        String(decoding: message.frames.flatMap { Array($0.bytes) }, as: UTF8.self), reply.last
-      )
+      let text = String(decoding: message.frames.flatMap { Array($0.bytes) }, as: UTF8.self)
+      return .success((text, reply.last))
     }
   }
 

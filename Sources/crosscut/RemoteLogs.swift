@@ -16,8 +16,9 @@ enum RemoteLogs {
     defer { client.close() }
     let record = try status(client)
     let nodes = named.isEmpty ? all(record) : named
-    var marks: [NodeName: Mark] = [:]
-    let lines = try news(of: nodes, record, client, &marks)
+    var marks = LogMarks()
+    let (lines, problems) = try marks.news(of: nodes, record) { try client.log(of: $0, after: $1) }
+    if let problem = problems.first { throw problem }
     let last = lines.suffix(arguments.integer("lines") ?? 20)
     try Console.print(last.map { "\($0)\n" }.joined())
     guard arguments.has("follow") else { return ExitCode.success }
@@ -28,9 +29,12 @@ enum RemoteLogs {
       do {
         let record = try status(client)
         watch.heard(record)
-        let lines = try news(
-          of: named.isEmpty ? all(record) : named, record, client, &marks)
+        let (lines, problems) = try marks.news(of: named.isEmpty ? all(record) : named, record) {
+          try client.log(of: $0, after: $1)
+        }
+        // Whoever says that there is no such node is there: it is the node that is waited for.
         watch.succeeded()
+        for problem in problems { Console.printError("crosscut: \(problem)") }
         guard try Console.print(lines.map { "\($0)\n" }.joined()) else { break }
       } catch let error as NodeError {
         guard try StatusCommand.goesOn(&watch, arguments, error) else { break }
@@ -47,44 +51,4 @@ enum RemoteLogs {
   private static func all(_ record: StatusRecord) -> [NodeName] {
     [.server] + record.nodes.filter { $0.state != .gone }.map(\.name)
   }
-
-  /// What has been shown of a node's log.
-  private struct Mark {
-    /// The process: one that takes its place counts its lines from 1 again.
-    var life = ""
-    var number: UInt64 = 0
-    /// The time at the beginning of the last line.
-    var time = ""
-  }
-
-  private static func life(of node: NodeName, _ record: StatusRecord) -> String {
-    guard node != .server else { return record.run }
-    return record.nodes.first { $0.name == node }.map { "\($0.host) \($0.processID)" } ?? ""
-  }
-
-  /// The lines after the marks, in the order of their times; sets the marks.
-  private static func news(
-    of nodes: [NodeName], _ record: StatusRecord, _ client: StatusClient,
-    _ marks: inout [NodeName: Mark]
-  ) throws -> [Substring] {
-    var lines: [Substring] = []
-    for node in nodes {
-      var mark = marks[node] ?? Mark()
-      let life = life(of: node, record)
-      let isOther = life != mark.life
-      let (text, last) = try client.log(of: node, after: isOther ? 0 : mark.number)
-      var new = text.split(separator: "\n")
-      // A server that cuts the layers anew has another run's number, and its log as before.
-      if isOther { new.removeAll { $0.prefix(timeWidth) <= mark.time } }
-      mark = Mark(
-        life: life, number: last, time: new.last.map { String($0.prefix(timeWidth)) } ?? mark.time)
-      marks[node] = mark
-      lines += new
-    }
-    return nodes.count > 1
-      ? lines.sorted { $0.prefix(timeWidth) < $1.prefix(timeWidth) } : lines
-  }
-
-  /// Characters of the time that a line begins with.
-  private static let timeWidth = 24
 }
