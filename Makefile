@@ -25,8 +25,8 @@ BENCHMARKS := convolution-stack cluster-step training-step encryption goodput op
 
 # Suites with threads, sockets or buffers that change hands; ObservabilityTests for the web server,
 # which has a thread of its own, crosscutTests for the one that writes to the terminal. Left out are the
-# pure targets and configuration, which have neither, and for threads also what runs on its caller's or on libgomp's alone: files, kernels,
-# training. Processes of their own (EndToEndTests) are out of reach.
+# pure targets and configuration, which have neither, and for threads also what runs on its caller's or
+# on libgomp's alone: files, kernels, training. Processes of their own (EndToEndTests) are out of reach.
 THREAD_SUITES := TensorsTests|WireTests|TransportTests|DatasetsTests|ObservabilityTests|NodesTests|crosscutTests
 ADDRESS_SUITES := $(THREAD_SUITES)|DurableFilesTests|KernelsTests|TrainingTests
 
