@@ -85,7 +85,7 @@ extension MemberSession {
     complained.remove(link)
     echoes.forget(link)
     // No other connection has its id.
-    closed.append(link)
+    if !closed.contains(link) { closed.append(link) }
     if closed.count > 64 { closed.removeFirst() }
     guard let node = accepted.removeValue(forKey: link), routes[node] == link else { return }
     routes[node] = dialed[node]

@@ -204,7 +204,8 @@ final class Listener {
       guard let id = try socket.receivePart() else { return nil }
       guard id.more, let first = try socket.receivePart(naming: true) else { continue }
       let routingID = Array(id.frame.bytes)
-      let speaker = Speaker(caller: first.caller, address: first.address)
+      // Without a gatekeeper it would be what the peer calls itself.
+      let speaker = Speaker(caller: domain == nil ? nil : first.caller, address: first.address)
       try notePeer(routingID, from: speaker.address, on: first.source, hub)
       if speakers[routingID] != speaker { note(speaker, of: routingID) }
       let parts = try socket.receiveRest(after: first, hub)

@@ -22,9 +22,10 @@ enum PeerAddress {
   }
 
   /// An address as it is written: an IPv4 one on a socket for both families without what marks it.
-  /// `nil` for what ZeroMQ writes of a process at the other end of an ipc connection.
+  /// `nil` for what ZeroMQ writes of a process at the other end of an ipc connection,
+  /// "localhost:0:0:11661": no IP address has such letters.
   static func text(_ name: String) -> String? {
-    guard !name.isEmpty, !name.hasPrefix(":") || name.hasPrefix("::") else { return nil }
+    guard !name.isEmpty, !name.hasPrefix("localhost:") else { return nil }
     return name.hasPrefix("::ffff:") ? String(name.dropFirst(7)) : name
   }
 }

@@ -36,7 +36,9 @@ final class RawClient {
     let mechanism = Array("NULL".utf8) + [UInt8](repeating: 0, count: 16)
     send(signature + [3, 1] + mechanism + [UInt8](repeating: 0, count: 32))
     try receive(64)
-    let property = property("Socket-Type", "DEALER") + property("Identity", name)
+    let property =
+      property("Socket-Type", "DEALER") + property("Identity", name)
+      + property("User-Id", "node of another")
     let ready: [UInt8] = [5] + Array("READY".utf8) + property
     send([4, UInt8(ready.count)] + ready)
     // A command's head, then the rest of it.

@@ -111,5 +111,26 @@ struct StrangerTests {
     }
   }
 
+  /// What a peer says of itself is nobody's word but its own.
+  @Test func `who calls himself a node is not called so where there are no keys`() throws {
+    let server = try Network().server(.tcp)
+    let stranger = try RawClient(of: try #require(server.boundEndpoint))
+    try stranger.shakeHands()
+    stranger.send([0, 1, 1])
+    var isHeard = false
+    try pump([server], messages: { _, _, _ in isHeard = true }, until: { isHeard })
+    #expect(server.caller(link("stranger")) == nil)
+    #expect(server.address(link("stranger")) == "127.0.0.1")
+    stranger.close()
+  }
+
+  @Test func `a process at the other end of a socket's path has no address`() throws {
+    let (server, client, link) = try Network().pair(.ipc)
+    #expect(client.send([text("hello")], to: link))
+    var sender: Hub.Link?
+    try pump([server, client], messages: { _, link, _ in sender = link }, until: { sender != nil })
+    #expect(server.address(try #require(sender)) == nil)
+  }
+
   private func link(_ name: String) -> Hub.Link { .accepted(Array(name.utf8)) }
 }
